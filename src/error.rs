@@ -1,0 +1,40 @@
+//! The one error type of the library. Every message names what is wrong and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused something on `path`.
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    /// The content of the file or folder `path` is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    File { path: PathBuf, problem: String },
+    /// A setting, named by its path in the config (`train.steps`), is unknown, of the wrong type or impossible.
+    #[error("{key}: {problem}")]
+    Config { key: String, problem: String },
+    /// The compute device is missing, refused something, or is too small.
+    #[error("{0}")]
+    Device(String),
+    /// Training cannot go on: losses or gradients are not finite.
+    #[error("{0}")]
+    Diverged(String),
+}
+
+impl Error {
+    pub fn file(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
+        Error::File { path: path.as_ref().to_path_buf(), problem: problem.into() }
+    }
+
+    pub fn config(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Error::Config { key: key.into(), problem: problem.into() }
+    }
+
+    /// For `map_err`: attaches the path to an I/O error.
+    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Error::Io { path, source }
+    }
+}

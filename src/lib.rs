@@ -2,6 +2,8 @@
 //! that wgpu reaches, and with native Rust code on a machine that has none.
 
 pub mod error;
+pub mod exec;
+pub mod kernels;
 pub mod random;
 
 pub use error::{Error, Result};

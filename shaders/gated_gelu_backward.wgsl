@@ -1,0 +1,25 @@
+struct GatedGelu {
+    rows: u32,
+    width: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: GatedGelu;
+@group(0) @binding(1) var<storage, read> u: array<f32>; // [rows, (input, gate), width]
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read_write> du: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = group_number(group, groups) * 256u + lane;
+    if i >= params.rows * params.width {
+        return;
+    }
+    let input = 2u * (i / params.width) * params.width + i % params.width;
+    let gate = input + params.width;
+    du[input] = dy[i] * u[gate] * gelu_gradient(u[input]);
+    du[gate] = dy[i] * gelu(u[input]);
+}

@@ -1,0 +1,22 @@
+struct Rows {
+    rows: u32,
+    picked: u32,
+    width: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Rows;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> picks: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = group_number(group, groups) * 256u + lane;
+    if i < params.picked * params.width {
+        y[i] = x[picks[i / params.width] * params.width + i % params.width];
+    }
+}

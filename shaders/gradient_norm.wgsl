@@ -1,0 +1,45 @@
+struct GradientNorm {
+    count: u32,
+    clip: f32,
+    beta1: f32,
+    beta2: f32,
+    rest1: f32,
+    rest2: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: GradientNorm;
+@group(0) @binding(1) var<storage, read> partials: array<f32>;
+@group(0) @binding(2) var<storage, read_write> optimizer: OptimizerState;
+
+const EXPONENT: u32 = 0x7f800000u;
+
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) lane: u32) {
+    var sum = 0.0;
+    var broken = 0.0;
+    for (var i = lane; i < params.count; i += REDUCE) {
+        sum += partials[i];
+        if (bitcast<u32>(partials[i]) & EXPONENT) == EXPONENT {
+            broken = 1.0;
+        }
+    }
+    sum = group_sum(sum, lane);
+    broken = group_max(broken, lane);
+    if lane != 0u {
+        return;
+    }
+    if broken > 0.0 || (bitcast<u32>(sum) & EXPONENT) == EXPONENT {
+        optimizer.gradient_norm = bitcast<f32>(EXPONENT | (lane & 1u)); // infinity, unseen by constant evaluation
+        optimizer.skipped += 1.0;
+        optimizer.skipped_in_a_row += 1.0;
+        optimizer.coefficient = 0.0;
+        return;
+    }
+    let norm = sqrt(sum);
+    optimizer.gradient_norm = norm;
+    optimizer.skipped_in_a_row = 0.0;
+    optimizer.coefficient = select(1.0, min(1.0, params.clip / (norm + 1e-6)), params.clip > 0.0);
+    optimizer.applied += 1.0;
+    optimizer.correction1 = optimizer.correction1 * params.beta1 + params.rest1;
+    optimizer.correction2 = optimizer.correction2 * params.beta2 + params.rest2;
+}

@@ -1,0 +1,47 @@
+struct Product {
+    m: u32,
+    n: u32,
+    k: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Product;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> pre: array<f32>;
+@group(0) @binding(6) var<storage, read_write> c: array<f32>;
+
+const A_BY_DEPTH: bool = true;
+const B_BY_DEPTH: bool = true;
+
+fn size() -> vec3<u32> {
+    return vec3<u32>(params.m, params.n, params.k);
+}
+
+fn load_a(row: u32, depth: u32) -> f32 {
+    return a[row * params.k + depth];
+}
+
+fn load_b(depth: u32, column: u32) -> f32 {
+    return b[column * params.k + depth];
+}
+
+fn store(row: u32, column: u32, value: vec4<f32>) {
+    for (var i = 0u; i < min(4u, params.n - column); i++) {
+        let at = row * params.n + column + i;
+        var result = value[i];
+        if HAS_BIAS {
+            result += bias[column + i];
+        }
+        if HAS_PRE {
+            pre[at] = result;
+            result = gelu(result);
+        }
+        if HAS_RESIDUAL {
+            result += residual[at];
+        }
+        c[at] = result;
+    }
+}
+

@@ -1,0 +1,53 @@
+struct Attention {
+    batch: u32,
+    heads: u32,
+    sequence: u32,
+    head_dim: u32,
+    reach: u32,
+    dropout: f32,
+    site: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Attention;
+@group(0) @binding(1) var<storage, read> qkv: array<f32>; // [3, B, heads, T, head_dim]
+@group(0) @binding(2) var<storage, read> spans: array<vec2<u32>>; // [B, T]
+@group(0) @binding(3) var<storage, read> step: StepState;
+
+// A row of a head: its number in [B, heads, T], where it lies, and the positions it attends to.
+struct Row {
+    number: u32,
+    position: u32,
+    first: u32,
+    end: u32,
+    sequence: u32, // start of its head in q
+    output: u32, // start of its head's elements in a [B * T, width] tensor
+}
+
+fn row_of(number: u32) -> Row {
+    let position = number % params.sequence;
+    let head = (number / params.sequence) % params.heads;
+    let token = number / (params.sequence * params.heads) * params.sequence + position;
+    let span = spans[token];
+    var row: Row;
+    row.number = number;
+    row.position = position;
+    row.first = max(span.x, position - min(position, params.reach));
+    row.end = min(span.y, position + params.reach + 1u);
+    row.sequence = (number - position) * HEAD_DIM;
+    row.output = (token * params.heads + head) * HEAD_DIM;
+    return row;
+}
+
+// Elements of one of the three parts of qkv.
+fn part_size() -> u32 {
+    return params.batch * params.heads * params.sequence * HEAD_DIM;
+}
+
+// What dropout multiplies the weight of a query row and key by.
+fn dropout_mask(query: u32, key: u32) -> f32 {
+    if !DROPOUT {
+        return 1.0;
+    }
+    let words = philox(vec2<u32>(step.seed_low, step.seed_high), vec4<u32>(key / 4u, params.site, step.microbatch, query));
+    return select(1.0 / (1.0 - params.dropout), 0.0, f32(words[key % 4u] >> 8u) / 16777216.0 < params.dropout);
+}

@@ -1,0 +1,9 @@
+struct OptimizerState {
+    applied: f32,
+    correction1: f32,
+    correction2: f32,
+    skipped: f32,
+    skipped_in_a_row: f32,
+    gradient_norm: f32,
+    coefficient: f32,
+}

@@ -1,0 +1,27 @@
+//! What the host asks of a device that runs a program.
+
+use super::plan::Memory;
+use super::program::{Phase, Tensor};
+use crate::Result;
+
+/// Replays the phases of a program. `run` and `request` only queue work on a device that works on its own; `read` and
+/// `collect(true)` wait for it.
+pub trait Executor {
+    /// Replaces the content of an input, or of any tensor that keeps its content. Takes effect for the phases run after.
+    fn write(&mut self, tensor: Tensor, words: &[u32]);
+
+    /// Runs a phase. Errors when the device was lost or reported an error.
+    fn run(&mut self, phase: Phase) -> Result<()>;
+
+    /// The content of a tensor that keeps its content, after everything queued so far.
+    fn read(&mut self, tensor: Tensor) -> Result<Vec<u32>>;
+
+    /// Asks for the content of tensors as it is after everything queued so far; `collect` gives it later.
+    fn request(&mut self, tensors: &[Tensor]) -> Result<()>;
+
+    /// The oldest request's content, when it is there or `wait` is set; `None` when nothing is outstanding or ready.
+    fn collect(&mut self, wait: bool) -> Result<Option<Vec<Vec<u32>>>>;
+
+    /// The memory plan.
+    fn memory(&self) -> Memory;
+}

@@ -1,0 +1,94 @@
+//! Finding and opening an adapter.
+
+use crate::{Error, Result};
+use std::sync::{Arc, Mutex};
+
+/// Every adapter that can run Cloze, in wgpu's order: the numbers of `--device <index>`.
+pub fn adapters() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    // Creating a buffer that would push the system into swapping video memory fails instead.
+    descriptor.memory_budget_thresholds.for_resource_creation = Some(95);
+    let backends = descriptor.backends;
+    let instance = wgpu::Instance::new(descriptor);
+    let adapters = pollster::block_on(instance.enumerate_adapters(backends));
+    adapters.into_iter().filter(runs_compute).collect()
+}
+
+fn runs_compute(adapter: &wgpu::Adapter) -> bool {
+    adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+        && adapter.limits().max_storage_buffers_per_shader_stage >= crate::kernels::kernel::MAX_ARGS as u32
+}
+
+/// Whether an adapter is a program that imitates a GPU, such as llvmpipe.
+pub fn is_software(info: &wgpu::AdapterInfo) -> bool {
+    info.device_type == wgpu::DeviceType::Cpu
+}
+
+/// The first error the device reported outside of a call, and whether it was lost.
+#[derive(Clone, Default)]
+pub(super) struct Problems(Arc<Mutex<Option<String>>>);
+
+impl Problems {
+    fn report(&self, problem: String) {
+        self.0.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(problem);
+    }
+
+    /// Errors with what was reported since the device was opened.
+    pub fn check(&self) -> Result<()> {
+        match &*self.0.lock().unwrap_or_else(|e| e.into_inner()) {
+            None => Ok(()),
+            Some(problem) => Err(Error::Device(problem.clone())),
+        }
+    }
+}
+
+/// An open device. Clones share it.
+#[derive(Clone)]
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) problems: Problems,
+    pub info: wgpu::AdapterInfo,
+}
+
+impl Gpu {
+    /// Opens an adapter with all its limits.
+    pub fn open(adapter: &wgpu::Adapter) -> Result<Gpu> {
+        let info = adapter.get_info();
+        let request = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("cloze"),
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        });
+        let (device, queue) = pollster::block_on(request)
+            .map_err(|error| Error::Device(format!("cannot open {} ({}): {error}", info.name, info.backend)))?;
+        let problems = Problems::default();
+        let (uncaptured, lost) = (problems.clone(), problems.clone());
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            uncaptured.report(match error {
+                wgpu::Error::OutOfMemory { .. } => {
+                    "the device is out of memory; lower `train.micro_batch` or `data.sequence_length`".into()
+                }
+                other => format!("the device reported: {other}"),
+            });
+        }));
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                lost.report(format!("the device was lost: {message}; training goes on with --resume"));
+            }
+        });
+        Ok(Gpu { device, queue, problems, info })
+    }
+
+    /// Name, backend and driver on a line.
+    pub fn describe(&self) -> String {
+        describe(&self.info)
+    }
+}
+
+/// Name, backend and driver of an adapter on a line.
+pub fn describe(info: &wgpu::AdapterInfo) -> String {
+    format!("{} ({:?}, {} {})", info.name, info.backend, info.driver, info.driver_info)
+}

@@ -1,0 +1,87 @@
+//! Shaders to pipelines: each text is compiled once, all of them in parallel.
+
+use super::device::Gpu;
+use crate::Result;
+use crate::kernels::{Kernel, Variant};
+use rayon::prelude::*;
+use std::collections::HashMap;
+
+/// What a launch needs compiled.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Source {
+    pub kernel: &'static str,
+    pub wgsl: String,
+    pub entry: &'static str,
+}
+
+/// The variant of a kernel that suits an adapter: those on a CPU do better without workgroup barriers.
+pub(super) fn variant_for(gpu: &Gpu, kernel: &'static Kernel) -> &'static Variant {
+    let direct = kernel.variants.iter().find(|variant| variant.name == "direct");
+    direct.filter(|_| super::device::is_software(&gpu.info)).unwrap_or(&kernel.variants[0])
+}
+
+/// One bind group layout for each kernel: the uniform parameters, then its arguments.
+pub(super) fn layout(gpu: &Gpu, kernel: &Kernel) -> wgpu::BindGroupLayout {
+    let buffer = |binding: usize, ty| wgpu::BindGroupLayoutEntry {
+        binding: binding as u32,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        count: None,
+    };
+    let uniform = buffer(0, wgpu::BufferBindingType::Uniform);
+    let storage =
+        kernel.args.iter().enumerate().map(|(place, arg)| {
+            buffer(place + 1, wgpu::BufferBindingType::Storage { read_only: arg.access.reads_only() })
+        });
+    gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some(kernel.name),
+        entries: &std::iter::once(uniform).chain(storage).collect::<Vec<_>>(),
+    })
+}
+
+/// Compiles every source. `checked` keeps bounds checks in the shaders. Errors with the first message of the compiler.
+pub(super) fn compile(
+    gpu: &Gpu,
+    sources: Vec<Source>,
+    layouts: &HashMap<&'static str, wgpu::BindGroupLayout>,
+    checked: bool,
+) -> Result<HashMap<Source, wgpu::ComputePipeline>> {
+    let pipelines = sources.into_par_iter().map(|source| {
+        let pipeline = pipeline(gpu, &source, &layouts[source.kernel], checked);
+        (source, pipeline)
+    });
+    let pipelines = pipelines.collect();
+    gpu.problems.check()?;
+    Ok(pipelines)
+}
+
+fn pipeline(gpu: &Gpu, source: &Source, layout: &wgpu::BindGroupLayout, checked: bool) -> wgpu::ComputePipeline {
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(source.kernel),
+        source: wgpu::ShaderSource::Wgsl(source.wgsl.as_str().into()),
+    };
+    let module = if checked {
+        gpu.device.create_shader_module(descriptor)
+    } else {
+        let checks = wgpu::ShaderRuntimeChecks::unchecked();
+        // SAFETY: the shaders are compiled into this binary; their loops end, and a program's recording checks every
+        // argument's length against what the kernel touches. The tests run them with checks as well.
+        unsafe { gpu.device.create_shader_module_trusted(descriptor, checks) }
+    };
+    let layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(source.kernel),
+        bind_group_layouts: &[Some(layout)],
+        immediate_size: 0,
+    });
+    gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(source.kernel),
+        layout: Some(&layout),
+        module: &module,
+        entry_point: Some(source.entry),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
+        cache: None,
+    })
+}

@@ -1,0 +1,208 @@
+//! A step as data: tensors with names and roles, and phases, each a list of kernel launches over them. Recorded once,
+//! planned once, replayed by an executor.
+
+use crate::kernels::{Access, Kernel, Params};
+use crate::{Error, Result};
+
+/// A tensor of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tensor(pub(super) u32);
+
+impl Tensor {
+    /// Stands for an optional argument that is absent.
+    pub const NONE: Tensor = Tensor(u32::MAX);
+
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a tensor is for. All but `Activation` and `Workspace` keep their content from phase to phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    Parameter,
+    Gradient,
+    /// Moments and counters of the optimiser.
+    Optimizer,
+    /// Written by the host: token ids, spans, learning rate.
+    Input,
+    /// Read by the host: metrics, logits.
+    Output,
+    /// Lives from its first launch to its last within a phase.
+    Activation,
+    /// Working memory of one launch.
+    Workspace,
+}
+
+impl Role {
+    pub fn persistent(self) -> bool {
+        !matches!(self, Role::Activation | Role::Workspace)
+    }
+}
+
+pub(super) struct TensorInfo {
+    pub name: String,
+    /// In elements, each one 32-bit word.
+    pub len: usize,
+    pub role: Role,
+    /// The tensor that this one is a part of, and where it starts in it.
+    pub part_of: Option<(Tensor, usize)>,
+}
+
+pub(super) struct Launch {
+    pub kernel: &'static Kernel,
+    pub params: Vec<u32>,
+    /// One for each argument of the kernel, `Tensor::NONE` where absent.
+    pub args: Vec<Tensor>,
+}
+
+impl Launch {
+    /// A bit for each argument given.
+    pub fn present(&self) -> u32 {
+        self.args.iter().enumerate().map(|(place, &arg)| u32::from(arg != Tensor::NONE) << place).sum()
+    }
+
+    pub fn writes(&self, place: usize) -> bool {
+        !self.kernel.args[place].access.reads_only()
+    }
+}
+
+/// A part of a program that is run as a whole, such as one microbatch's forward and backward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Phase(pub(super) usize);
+
+pub(super) struct PhaseInfo {
+    pub name: String,
+    pub launches: Vec<Launch>,
+}
+
+#[derive(Default)]
+pub struct Program {
+    pub(super) tensors: Vec<TensorInfo>,
+    pub(super) phases: Vec<PhaseInfo>,
+    /// The first thing that went wrong while recording; `finish` returns it, so that a model reads without `?`s.
+    problem: Option<Error>,
+}
+
+impl Program {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A new tensor; `shape` in elements.
+    pub fn tensor(&mut self, role: Role, name: impl Into<String>, shape: &[usize]) -> Tensor {
+        let name = name.into();
+        let len = shape.iter().try_fold(1usize, |len, &size| len.checked_mul(size)).filter(|&len| len < 1 << 30);
+        let len = len.unwrap_or_else(|| {
+            self.fail(format!(
+                "tensor `{name}` of shape {shape:?} has more than 2^30 elements, more than any device binds; lower {}",
+                setting_to_lower(role)
+            ));
+            1
+        });
+        self.push(TensorInfo { name, len: len.max(1), role, part_of: None })
+    }
+
+    /// The elements `start..start + len` of `whole`, as a tensor of its own.
+    pub fn part(&mut self, whole: Tensor, start: usize, len: usize, name: impl Into<String>) -> Tensor {
+        let (root, offset) = self.root(whole);
+        let info = &self.tensors[root.index()];
+        assert!(offset + start + len <= info.len, "a part lies outside of `{}`", info.name);
+        let role = info.role;
+        self.push(TensorInfo { name: name.into(), len, role, part_of: Some((root, offset + start)) })
+    }
+
+    /// Starts a phase: launches that follow belong to it.
+    pub fn phase(&mut self, name: &str) -> Phase {
+        self.phases.push(PhaseInfo { name: name.into(), launches: Vec::new() });
+        Phase(self.phases.len() - 1)
+    }
+
+    /// Records a launch of `kernel` in the current phase. Panics when the arguments don't fit the declaration: that is
+    /// a mistake in the code that records, never in the user's input.
+    pub fn launch<P: Params>(&mut self, kernel: &'static Kernel, params: P, args: &[Tensor]) {
+        assert_eq!(P::FIELDS, kernel.fields, "{}: wrong parameter struct", kernel.name);
+        assert_eq!(args.len(), kernel.args.len(), "{}: wrong number of arguments", kernel.name);
+        let launch = Launch { kernel, params: params.words().to_vec(), args: args.to_vec() };
+        if self.problem.is_none() {
+            self.check(&launch);
+        }
+        let phase = self.phases.last_mut().expect("a phase is started before its launches");
+        phase.launches.push(launch);
+    }
+
+    fn check(&self, launch: &Launch) {
+        let name = launch.kernel.name;
+        for (place, (arg, &tensor)) in launch.kernel.args.iter().zip(&launch.args).enumerate() {
+            if tensor == Tensor::NONE {
+                assert!(arg.access.optional(), "{name}: argument `{}` is absent", arg.name);
+                continue;
+            }
+            let (info, len) = (&self.tensors[tensor.index()], (arg.len)(&launch.params));
+            assert_eq!(info.len, len, "{name}: `{}` has the wrong length for `{}`", info.name, arg.name);
+            for (other_place, &other) in launch.args.iter().enumerate().filter(|&(other, _)| other != place) {
+                let clash = other != Tensor::NONE && self.clash(launch, (place, tensor), (other_place, other));
+                assert!(!clash, "{name}: `{}` is written and used twice", info.name);
+            }
+        }
+    }
+
+    /// wgpu's rule: what a launch writes lies in no buffer that it reads, nor overlaps anything else that it writes.
+    fn clash(&self, launch: &Launch, (a_place, a): (usize, Tensor), (b_place, b): (usize, Tensor)) -> bool {
+        let ((a_root, a_start), (b_root, b_start)) = (self.root(a), self.root(b));
+        let overlap = a_start < b_start + self.len(b) && b_start < a_start + self.len(a);
+        let (a_written, b_written) = (launch.writes(a_place), launch.writes(b_place));
+        a_root == b_root && (a_written != b_written || (a_written && overlap))
+    }
+
+    /// Checks that recording went well. Errors name the tensor and the setting to lower.
+    pub fn finish(mut self) -> Result<Program> {
+        match self.problem.take() {
+            Some(problem) => Err(problem),
+            None => Ok(self),
+        }
+    }
+
+    pub fn name(&self, tensor: Tensor) -> &str {
+        &self.tensors[tensor.index()].name
+    }
+
+    pub fn len(&self, tensor: Tensor) -> usize {
+        self.tensors[tensor.index()].len
+    }
+
+    /// Launches and floating-point operations of a phase.
+    pub fn cost(&self, phase: Phase) -> (usize, u64) {
+        let launches = &self.phases[phase.0].launches;
+        (launches.len(), launches.iter().map(|launch| (launch.kernel.flops)(&launch.params)).sum())
+    }
+
+    pub(super) fn root(&self, tensor: Tensor) -> (Tensor, usize) {
+        self.tensors[tensor.index()].part_of.unwrap_or((tensor, 0))
+    }
+
+    /// Whether a launch needs what was in the argument before.
+    pub(super) fn reads(launch: &Launch, place: usize) -> bool {
+        let access = launch.kernel.args[place].access;
+        access.reads() && access != Access::Scratch
+    }
+
+    fn push(&mut self, info: TensorInfo) -> Tensor {
+        self.tensors.push(info);
+        Tensor(self.tensors.len() as u32 - 1)
+    }
+
+    fn fail(&mut self, problem: String) {
+        self.problem.get_or_insert(Error::Device(problem));
+    }
+}
+
+/// The setting of the config that makes tensors of a role smaller.
+pub(super) fn setting_to_lower(role: Role) -> &'static str {
+    match role {
+        Role::Parameter | Role::Gradient | Role::Optimizer => {
+            "`tokenizer.vocab_size`, `model.hidden_size` or `model.layers`"
+        }
+        _ => "`train.micro_batch` or `data.sequence_length`",
+    }
+}

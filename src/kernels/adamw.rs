@@ -1,0 +1,93 @@
+//! AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019), as PyTorch computes it.
+
+use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
+use super::kernel::{Case, Fill, Params, Views, kernel, params};
+use super::native::simd;
+use super::step::{STEP_WORDS, StepState};
+use rayon::prelude::*;
+
+params! {
+    pub struct AdamW {
+        count: u32,
+        beta1: f32,
+        beta2: f32,
+        /// 1 − beta1, rounded once.
+        rest1: f32,
+        /// 1 − beta2, rounded once.
+        rest2: f32,
+        epsilon: f32,
+        weight_decay: f32,
+    }
+}
+
+kernel! {
+    /// One update of the parameters from the gradients, which are cleared for the next step; nothing but the clearing
+    /// happens when `optimizer.coefficient` is 0, the sign of a skipped step.
+    pub static ADAMW = "adamw" (p: &AdamW);
+    args {
+        In step: u32[STEP_WORDS],
+        In optimizer: f32[OPTIMIZER_WORDS],
+        InOut parameters: f32[p.count],
+        InOut gradients: f32[p.count],
+        InOut first_moments: f32[p.count],
+        InOut second_moments: f32[p.count],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "shared/step.wgsl", "shared/optimizer.wgsl", "adamw.wgsl"] {
+        "main": fold(p.count.div_ceil(256) as usize),
+    }
+    flops: 14 * u64::from(p.count),
+    tolerance: 1e-5,
+    exact: false,
+    cases: cases,
+    twin: adamw,
+}
+
+fn adamw(p: &AdamW, views: Views) {
+    let [step, optimizer, parameters, gradients, first, second] = views.array();
+    let (step, state) = (StepState::from_words(step.read()), OptimizerState::from_words(optimizer.read()));
+    let gradients = gradients.write::<f32>();
+    if state.coefficient == 0.0 {
+        gradients.fill(0.0);
+        return;
+    }
+    let keep = 1.0 - step.learning_rate * p.weight_decay;
+    let rate = step.learning_rate / state.correction1;
+    let root = state.correction2.sqrt();
+    const CHUNK: usize = 16 * 1024;
+    let moments = first.write::<f32>().par_chunks_mut(CHUNK).zip(second.write::<f32>().par_chunks_mut(CHUNK));
+    let weights = parameters.write::<f32>().par_chunks_mut(CHUNK).zip(gradients.par_chunks_mut(CHUNK));
+    weights.zip(moments).for_each(|((parameters, gradients), (first, second))| {
+        simd(|| {
+            for (((x, g), m), v) in parameters.iter_mut().zip(gradients).zip(first).zip(second) {
+                let gradient = *g * state.coefficient;
+                *m = p.beta1 * *m + p.rest1 * gradient;
+                *v = p.beta2 * *v + p.rest2 * gradient * gradient;
+                *x = *x * keep - rate * *m / (v.sqrt() / root + p.epsilon);
+                *g = 0.0;
+            }
+        })
+    });
+}
+
+fn cases() -> Vec<Case> {
+    let any = Fill::Uniform(-1.0, 1.0);
+    [(1, 1.0), (255, 0.5), (1025, 0.0)]
+        .map(|(count, coefficient)| {
+            let p =
+                AdamW { count, beta1: 0.9, beta2: 0.98, rest1: 0.1, rest2: 0.02, epsilon: 1e-6, weight_decay: 0.01 };
+            let step = StepState { learning_rate: 0.01, loss_weight: 0.0, seed_low: 0, seed_high: 0, microbatch: 0 };
+            let state = OptimizerState {
+                applied: 1.0,
+                correction1: 0.1,
+                correction2: 0.02,
+                skipped: 0.0,
+                skipped_in_a_row: 0.0,
+                gradient_norm: 2.0,
+                coefficient,
+            };
+            let (step, state) = (Fill::Words(step.words().to_vec()), Fill::Words(state.words().to_vec()));
+            Case::new(p, [step, state, any.clone(), any.clone(), any.clone(), Fill::Uniform(0.0, 1.0)])
+        })
+        .into()
+}

@@ -1,0 +1,306 @@
+//! Softmax attention that never stores the [T, T] scores (Dao et al., FlashAttention, 2022): the forward pass keeps each
+//! row's log-sum-exp, the backward pass computes the probabilities again from it.
+//!
+//! Position i attends to j when both lie in the same document and |i − j| ≤ reach: padding, packed documents and
+//! sliding windows are one mechanism. Every row has at least itself to attend to.
+
+use super::dropout::masks;
+use super::kernel::{Case, Fill, Params, Views, kernel, params};
+use super::math::exp;
+use super::native::{Cores, Matrix, product, simd};
+use super::step::{STEP_WORDS, StepState};
+use rayon::prelude::*;
+use std::ops::Range;
+
+params! {
+    pub struct Attention {
+        /// Sequences.
+        batch: u32,
+        heads: u32,
+        /// Tokens a sequence.
+        sequence: u32,
+        /// At most 128.
+        head_dim: u32,
+        /// How far a position sees to each side; at least `sequence` for global attention.
+        reach: u32,
+        /// Probability that an attention weight is dropped.
+        dropout: f32,
+        /// The site of its dropout masks.
+        site: u32,
+    }
+}
+
+impl Attention {
+    fn rows(&self) -> u32 {
+        self.batch * self.sequence
+    }
+
+    fn width(&self) -> u32 {
+        self.heads * self.head_dim
+    }
+
+    /// What position t of a sequence attends to, from the document it lies in.
+    fn range(&self, t: usize, [start, end]: [u32; 2]) -> Range<usize> {
+        (start as usize).max(t.saturating_sub(self.reach as usize))
+            ..(end as usize).min(t.saturating_add(self.reach as usize + 1))
+    }
+
+    /// Twice the multiply-adds of `products` products of [T, head_dim] by [head_dim, T] in every head.
+    fn flops(&self, products: u64) -> u64 {
+        let keys = u64::from(self.sequence.min(2 * self.reach.min(self.sequence) + 1));
+        2 * products * u64::from(self.rows()) * u64::from(self.width()) * keys
+    }
+}
+
+kernel! {
+    /// out = softmax(q·kᵀ)·v by heads, in rows [B·T, width]; lse [B, heads, T]. q comes scaled.
+    pub static ATTENTION = "attention" (p: &Attention);
+    args {
+        In qkv: f32[3 * p.rows() * p.width()],
+        In spans: u32[2 * p.rows()],
+        In step: u32[STEP_WORDS],
+        Out y: f32[p.rows() * p.width()],
+        Out lse: f32[p.rows() * p.heads],
+    }
+    constants {
+        HEAD_DIM = p.head_dim,
+        DROPOUT = p.dropout > 0.0,
+    }
+    variant "reference" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention.wgsl", "attention.wgsl"
+    ] {
+        "main": fold((p.rows() * p.heads).div_ceil(64) as usize),
+    }
+    flops: p.flops(2),
+    tolerance: 1e-5,
+    exact: false,
+    cases: forward_cases,
+    twin: attention,
+}
+
+/// Query rows that the twin handles at once, so that their scores stay in cache.
+const BLOCK: usize = 64;
+
+fn attention(p: &Attention, views: Views) {
+    let [qkv, spans, step, y, lse] = views.array();
+    let (qkv, spans, step) = (qkv.read::<f32>(), spans.read::<[u32; 2]>(), StepState::from_words(step.read()));
+    let (sequence, head_dim, width) = (p.sequence as usize, p.head_dim as usize, p.width() as usize);
+    let outputs = y.write::<f32>().par_chunks_exact_mut(sequence * width);
+    outputs.zip(lse.write::<f32>().par_chunks_exact_mut(p.heads as usize * sequence)).enumerate().for_each(
+        |(b, (y, lse))| {
+            let spans = &spans[b * sequence..][..sequence];
+            let mut scores = vec![0.0; BLOCK * sequence];
+            for (head, lse) in lse.chunks_exact_mut(sequence).enumerate() {
+                let [q, k, v] = heads(p, qkv, b, head);
+                for (first, lse) in (0..sequence).step_by(BLOCK).zip(lse.chunks_mut(BLOCK)) {
+                    let block = Block::new(p, spans, first);
+                    let scores = &mut scores[..block.rows * block.keys.len()];
+                    block.products(p, scores, q, k);
+                    for (t, row, range) in block.row_ranges(p, spans) {
+                        let row = &mut scores[row * block.keys.len()..][..block.keys.len()];
+                        lse[t - first] = simd(|| softmax(row, range));
+                        block.drop_out(p, step, b, head, t, row);
+                    }
+                    let keys = block.keys.start * head_dim..;
+                    let v = Matrix::new(&v[keys], block.keys.len(), head_dim);
+                    let scores = Matrix::new(&*scores, block.rows, block.keys.len());
+                    let at = first * width + head * head_dim;
+                    let y = Matrix { row_stride: width, ..Matrix::new(&mut y[at..], block.rows, head_dim) };
+                    product(y, false, scores, v, Cores::One);
+                }
+            }
+        },
+    );
+}
+
+/// q, k and v of a head, [T, head_dim] each.
+fn heads<'a>(p: &Attention, qkv: &'a [f32], b: usize, head: usize) -> [&'a [f32]; 3] {
+    let size = p.sequence as usize * p.head_dim as usize;
+    [0, 1, 2].map(|part| &qkv[((part * p.batch as usize + b) * p.heads as usize + head) * size..][..size])
+}
+
+/// Some query rows of a head and the keys that any of them attends to.
+struct Block {
+    first: usize,
+    rows: usize,
+    keys: Range<usize>,
+}
+
+impl Block {
+    fn new(p: &Attention, spans: &[[u32; 2]], first: usize) -> Self {
+        let rows = BLOCK.min(spans.len() - first);
+        let ranges = || (first..first + rows).map(|t| p.range(t, spans[t]));
+        let start = ranges().map(|range| range.start).min().unwrap_or(0);
+        let end = ranges().map(|range| range.end).max().unwrap_or(0);
+        Block { first, rows, keys: start..end }
+    }
+
+    /// out [rows, keys] = a[rows]·b[keys]ᵀ
+    fn products(&self, p: &Attention, out: &mut [f32], a: &[f32], b: &[f32]) {
+        let head_dim = p.head_dim as usize;
+        let a = Matrix::new(&a[self.first * head_dim..], self.rows, head_dim);
+        let b = Matrix::new(&b[self.keys.start * head_dim..], self.keys.len(), head_dim);
+        product(Matrix::new(out, self.rows, self.keys.len()), false, a, b.transposed(), Cores::One);
+    }
+
+    /// (position, row of the block, keys it attends to counted from the block's first key).
+    fn row_ranges<'a>(
+        &'a self,
+        p: &'a Attention,
+        spans: &'a [[u32; 2]],
+    ) -> impl Iterator<Item = (usize, usize, Range<usize>)> + 'a {
+        (0..self.rows).map(move |row| {
+            let range = p.range(self.first + row, spans[self.first + row]);
+            (self.first + row, row, range.start - self.keys.start..range.end - self.keys.start)
+        })
+    }
+
+    /// Multiplies a row of probabilities, or of their gradients, by its dropout masks.
+    fn drop_out(&self, p: &Attention, step: &StepState, b: usize, head: usize, t: usize, row: &mut [f32]) {
+        if p.dropout > 0.0 {
+            let number = ((b * p.heads as usize + head) * p.sequence as usize + t) as u32;
+            for (key, value) in self.keys.clone().zip(row) {
+                *value *= masks(step, p.site, number, key as u32 / 4, p.dropout)[key % 4];
+            }
+        }
+    }
+}
+
+/// Turns the scores of a row into probabilities, zero outside of `range`, and returns their log-sum-exp.
+#[inline(always)]
+fn softmax(row: &mut [f32], range: Range<usize>) -> f32 {
+    row[..range.start].fill(0.0);
+    row[range.end..].fill(0.0);
+    let row = &mut row[range];
+    let most = row.iter().fold(f32::MIN, |most, &score| most.max(score));
+    row.iter_mut().for_each(|score| *score = exp(*score - most));
+    let sum: f32 = row.iter().sum();
+    row.iter_mut().for_each(|score| *score /= sum);
+    most + sum.ln()
+}
+
+kernel! {
+    /// The gradient of qkv from that of y. `delta` [B, heads, T] is working memory for Σ dy·y of a row.
+    pub static ATTENTION_BACKWARD = "attention_backward" (p: &Attention);
+    args {
+        In qkv: f32[3 * p.rows() * p.width()],
+        In spans: u32[2 * p.rows()],
+        In step: u32[STEP_WORDS],
+        In y: f32[p.rows() * p.width()],
+        In lse: f32[p.rows() * p.heads],
+        In dy: f32[p.rows() * p.width()],
+        Scratch delta: f32[p.rows() * p.heads],
+        Out d_qkv: f32[3 * p.rows() * p.width()],
+    }
+    constants {
+        HEAD_DIM = p.head_dim,
+        DROPOUT = p.dropout > 0.0,
+    }
+    variant "reference" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention.wgsl",
+        "attention_backward.wgsl"
+    ] {
+        "row_delta": fold((p.rows() * p.heads).div_ceil(64) as usize),
+        "query_gradient": fold((p.rows() * p.heads).div_ceil(64) as usize),
+        "key_value_gradient": fold((p.rows() * p.heads).div_ceil(64) as usize),
+    }
+    flops: p.flops(7),
+    tolerance: 2e-5,
+    exact: false,
+    cases: backward_cases,
+    twin: attention_backward,
+}
+
+fn attention_backward(p: &Attention, views: Views) {
+    let [qkv, spans, step, y, lse, dy, _, d_qkv] = views.array();
+    let (qkv, spans, step) = (qkv.read::<f32>(), spans.read::<[u32; 2]>(), StepState::from_words(step.read()));
+    let (y, lse, dy) = (y.read::<f32>(), lse.read::<f32>(), dy.read::<f32>());
+    let (sequence, head_dim, width) = (p.sequence as usize, p.head_dim as usize, p.width() as usize);
+    let part = p.batch as usize * sequence * width;
+    let (dq, rest) = d_qkv.write::<f32>().split_at_mut(part);
+    let (dk, dv) = rest.split_at_mut(part);
+    let size = sequence * head_dim;
+    let gradients = dq.par_chunks_exact_mut(size).zip(dk.par_chunks_exact_mut(size)).zip(dv.par_chunks_exact_mut(size));
+    gradients.enumerate().for_each(|(number, ((dq, dk), dv))| {
+        let (b, head) = (number / p.heads as usize, number % p.heads as usize);
+        let spans = &spans[b * sequence..][..sequence];
+        let lse = &lse[number * sequence..][..sequence];
+        let [q, k, v] = heads(p, qkv, b, head);
+        let column = b * sequence * width + head * head_dim; // of y and dy
+        dk.fill(0.0);
+        dv.fill(0.0);
+        let (mut weights, mut d_scores) = (vec![0.0; BLOCK * sequence], vec![0.0; BLOCK * sequence]);
+        for first in (0..sequence).step_by(BLOCK) {
+            let block = Block::new(p, spans, first);
+            let keys = block.keys.len();
+            let (weights, d_scores) = (&mut weights[..block.rows * keys], &mut d_scores[..block.rows * keys]);
+            let key_rows = block.keys.start * head_dim..block.keys.end * head_dim;
+            let dy_block =
+                Matrix { row_stride: width, ..Matrix::new(&dy[column + first * width..], block.rows, head_dim) };
+            let v_block = Matrix::new(&v[key_rows.clone()], keys, head_dim);
+            block.products(p, weights, q, k);
+            product(Matrix::new(&mut *d_scores, block.rows, keys), false, dy_block, v_block.transposed(), Cores::One);
+            for (t, row, range) in block.row_ranges(p, spans) {
+                let at = column + t * width;
+                let weights = &mut weights[row * keys..][..keys];
+                let d_scores = &mut d_scores[row * keys..][..keys];
+                block.drop_out(p, step, b, head, t, d_scores);
+                simd(|| score_gradient(weights, d_scores, range, lse[t], &y[at..][..head_dim], &dy[at..][..head_dim]));
+                block.drop_out(p, step, b, head, t, weights);
+            }
+            let weights = Matrix::new(&*weights, block.rows, keys);
+            let d_scores = Matrix::new(&*d_scores, block.rows, keys);
+            let q_block = Matrix::new(&q[first * head_dim..], block.rows, head_dim);
+            let k_block = Matrix::new(&k[key_rows.clone()], keys, head_dim);
+            let dq_block = Matrix::new(&mut dq[first * head_dim..], block.rows, head_dim);
+            product(dq_block, false, d_scores, k_block, Cores::One);
+            let dk_block = Matrix::new(&mut dk[key_rows.clone()], keys, head_dim);
+            product(dk_block, true, d_scores.transposed(), q_block, Cores::One);
+            let dv_block = Matrix::new(&mut dv[key_rows], keys, head_dim);
+            product(dv_block, true, weights.transposed(), dy_block, Cores::One);
+        }
+    });
+}
+
+/// Turns a row of scores into probabilities p and a row of dy·v into the gradient of the scores, p·(dy·v − dy·y); both
+/// are zero outside of `range`.
+#[inline(always)]
+fn score_gradient(weights: &mut [f32], d_scores: &mut [f32], range: Range<usize>, lse: f32, y: &[f32], dy: &[f32]) {
+    let delta: f32 = y.iter().zip(dy).map(|(y, dy)| y * dy).sum();
+    for row in [&mut *weights, &mut *d_scores] {
+        row[..range.start].fill(0.0);
+        row[range.end..].fill(0.0);
+    }
+    for (weight, d_score) in weights[range.clone()].iter_mut().zip(&mut d_scores[range]) {
+        *weight = exp(*weight - lse);
+        *d_score = *weight * (*d_score - delta);
+    }
+}
+
+const ANY: Fill = Fill::Uniform(-1.5, 1.5);
+
+/// Shapes with documents, windows and dropout: [batch, heads, T, head_dim, reach, documents a sequence].
+fn cases_of(fills: impl Fn(&Attention, Fill, Fill) -> Vec<Fill>) -> Vec<Case> {
+    [[1, 1, 1, 1, 1, 1], [2, 2, 7, 12, 7, 1], [1, 3, 65, 16, 65, 3], [2, 1, 70, 64, 4, 2], [1, 2, 33, 128, 33, 1]]
+        .map(|[batch, heads, sequence, head_dim, reach, documents]| {
+            let dropout = if head_dim == 12 { 0.25 } else { 0.0 };
+            let p = Attention { batch, heads, sequence, head_dim, reach, dropout, site: (1 << 16) + 3 };
+            let length = sequence.div_ceil(documents);
+            let span = |t: u32| [t / length * length, (t / length * length + length).min(sequence)];
+            let spans = (0..batch).flat_map(|_| 0..sequence).flat_map(span).collect();
+            Case::new(p, fills(&p, Fill::Words(spans), Fill::Words(vec![0, 0, 5, 6, 7])))
+        })
+        .into()
+}
+
+fn forward_cases() -> Vec<Case> {
+    cases_of(|_, spans, step| vec![ANY, spans, step, Fill::Nothing, Fill::Nothing])
+}
+
+/// The log-sum-exp of a row is about ln T for scores about zero: enough for a parity test, which needs no softmax.
+fn backward_cases() -> Vec<Case> {
+    cases_of(|p, spans, step| {
+        let lse = (p.sequence as f32).ln();
+        vec![ANY, spans, step, ANY, Fill::Uniform(lse, lse + 0.5), ANY, Fill::Nothing, Fill::Nothing]
+    })
+}

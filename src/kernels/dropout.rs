@@ -1,0 +1,73 @@
+//! Dropout (Srivastava et al., 2014) by counter: the mask is a function of the seed, the microbatch, the site and the
+//! index, so the backward pass computes it again instead of storing it.
+
+use super::kernel::{Case, Fill, Params, Views, kernel, params};
+use super::native::row_blocks;
+use super::step::{STEP_WORDS, StepState};
+use crate::random::{philox, uniform};
+
+params! {
+    pub struct Dropout {
+        count: u32,
+        /// Probability that an element is dropped, in [0, 1).
+        rate: f32,
+        /// Tells the dropout layers of a model apart.
+        site: u32,
+    }
+}
+
+kernel! {
+    /// y = x · mask / (1 − rate) (+ residual). The gradient of x is the same kernel over dy.
+    pub static DROPOUT = "dropout" (p: &Dropout);
+    args {
+        In x: f32[p.count],
+        MaybeIn residual: f32[p.count],
+        In step: u32[STEP_WORDS],
+        Out y: f32[p.count],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "dropout.wgsl"] {
+        "main": fold(p.count.div_ceil(4 * 256) as usize),
+    }
+    flops: 2 * u64::from(p.count),
+    tolerance: 1e-6,
+    exact: false,
+    cases: cases,
+    twin: dropout,
+}
+
+/// Four masks: what the elements `4·block..` of a row of a site are multiplied by.
+#[inline(always)]
+pub(super) fn masks(step: &StepState, site: u32, row: u32, block: u32, rate: f32) -> [f32; 4] {
+    let words = philox([step.seed_low, step.seed_high], [block, site, step.microbatch, row]);
+    words.map(|word| if uniform(word) < rate { 0.0 } else { 1.0 / (1.0 - rate) })
+}
+
+fn dropout(p: &Dropout, views: Views) {
+    let [x, residual, step, y] = views.array();
+    let (x, residual, step) = (x.read::<f32>(), residual.read::<f32>(), StepState::from_words(step.read()));
+    row_blocks(y.write::<f32>(), 4, |first, block| {
+        for (quad, y) in (first..).zip(block.chunks_mut(4)) {
+            let masks = masks(step, p.site, 0, quad as u32, p.rate);
+            for ((y, x), mask) in y.iter_mut().zip(&x[4 * quad..]).zip(masks) {
+                *y = x * mask;
+            }
+            if !residual.is_empty() {
+                for (y, residual) in y.iter_mut().zip(&residual[4 * quad..]) {
+                    *y += residual;
+                }
+            }
+        }
+    });
+}
+
+fn cases() -> Vec<Case> {
+    let any = Fill::Uniform(-2.0, 2.0);
+    [(1, 0.5), (67, 0.1), (4099, 0.25)]
+        .map(|(count, rate)| {
+            let step = Fill::Words(vec![0, 0, 17, count, 3]);
+            let residual = if count == 67 { any.clone() } else { Fill::Absent };
+            Case::new(Dropout { count, rate, site: (1 << 16) + 5 }, [any.clone(), residual, step, Fill::Nothing])
+        })
+        .into()
+}

@@ -1,0 +1,142 @@
+//! Token + position + type embedding, and the gradient of one such table.
+
+use super::kernel::{Case, Fill, Views, kernel, params};
+use super::native::{row_blocks, simd};
+
+params! {
+    pub struct Embedding {
+        /// B·T.
+        rows: u32,
+        width: u32,
+        vocabulary: u32,
+        /// Rows of the position table; 0 without one.
+        positions: u32,
+        /// Rows of the type table; 0 without one.
+        types: u32,
+    }
+}
+
+kernel! {
+    /// y = token_table[ids] + position_table[positions] + type_table[types]
+    pub static EMBEDDING = "embedding" (p: &Embedding);
+    args {
+        In ids: u32[p.rows],
+        In positions: u32[p.rows],
+        In types: u32[p.rows],
+        In token_table: f32[p.vocabulary * p.width],
+        MaybeIn position_table: f32[p.positions * p.width],
+        MaybeIn type_table: f32[p.types * p.width],
+        Out y: f32[p.rows * p.width],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "embedding.wgsl"] {
+        "main": fold((p.rows * p.width).div_ceil(256) as usize),
+    }
+    flops: 2 * p.rows * p.width,
+    tolerance: 1e-6,
+    exact: true,
+    cases: embedding_cases,
+    twin: embedding,
+}
+
+fn embedding(p: &Embedding, views: Views) {
+    let [ids, positions, types, tokens, position_table, type_table, y] = views.array();
+    let (ids, positions, types) = (ids.read::<u32>(), positions.read::<u32>(), types.read::<u32>());
+    let (tokens, position_table, type_table) = (tokens.read(), position_table.read(), type_table.read());
+    let width = p.width as usize;
+    row_blocks(y.write::<f32>(), width, |first, block| {
+        for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
+            y.copy_from_slice(table_row(tokens, ids[row], width));
+            if !position_table.is_empty() {
+                add(y, table_row(position_table, positions[row], width));
+            }
+            if !type_table.is_empty() {
+                add(y, table_row(type_table, types[row], width));
+            }
+        }
+    });
+}
+
+fn table_row(table: &[f32], row: u32, width: usize) -> &[f32] {
+    &table[row as usize * width..][..width]
+}
+
+#[inline(always)]
+fn add(sum: &mut [f32], x: &[f32]) {
+    for (sum, x) in sum.iter_mut().zip(x) {
+        *sum += x;
+    }
+}
+
+params! {
+    pub struct EmbeddingBackward {
+        /// B·T.
+        rows: u32,
+        width: u32,
+        /// Rows of the table.
+        entries: u32,
+    }
+}
+
+kernel! {
+    /// d_table[id] += the sum of dy over the rows with that id. `order` holds the rows sorted by id, so that each id is
+    /// one run, added up in one order by one workgroup.
+    pub static EMBEDDING_BACKWARD = "embedding_backward" (p: &EmbeddingBackward);
+    args {
+        In ids: u32[p.rows],
+        In order: u32[p.rows],
+        In dy: f32[p.rows * p.width],
+        InOut d_table: f32[p.entries * p.width],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "embedding_backward.wgsl"] {
+        "main": fold((p.rows * p.width.div_ceil(32)) as usize),
+    }
+    flops: p.rows * p.width,
+    tolerance: 1e-5,
+    exact: true,
+    cases: embedding_backward_cases,
+    twin: embedding_backward,
+}
+
+fn embedding_backward(p: &EmbeddingBackward, views: Views) {
+    let [ids, order, dy, d_table] = views.array();
+    let (ids, order, dy, d_table) = (ids.read::<u32>(), order.read::<u32>(), dy.read::<f32>(), d_table.write());
+    let width = p.width as usize;
+    simd(|| {
+        for &row in order {
+            let entry = ids[row as usize] as usize;
+            add(&mut d_table[entry * width..][..width], &dy[row as usize * width..][..width]);
+        }
+    });
+}
+
+fn embedding_cases() -> Vec<Case> {
+    [(1, 1, 3, 2, 0), (63, 65, 7, 5, 2), (130, 32, 50, 0, 0), (33, 128, 200, 64, 3)]
+        .map(|(rows, width, vocabulary, positions, types)| {
+            let table = |entries| if entries == 0 { Fill::Absent } else { Fill::Uniform(-4.0, 4.0) };
+            let fills = [
+                Fill::Ids { below: vocabulary },
+                Fill::Ids { below: u32::max(positions, 1) },
+                Fill::Ids { below: u32::max(types, 1) },
+                table(vocabulary),
+                table(positions),
+                table(types),
+                Fill::Nothing,
+            ];
+            Case::new(Embedding { rows, width, vocabulary, positions, types }, fills)
+        })
+        .into()
+}
+
+fn embedding_backward_cases() -> Vec<Case> {
+    [(1, 1, 1), (65, 33, 7), (300, 64, 2), (129, 128, 1000)]
+        .map(|(rows, width, entries)| {
+            let ids: Vec<u32> = (0..rows).map(|row| (row * 7 + row / 3) % entries).collect();
+            let mut order: Vec<u32> = (0..rows).collect();
+            order.sort_by_key(|&row| ids[row as usize]);
+            let fills = [Fill::Words(ids), Fill::Words(order), Fill::Uniform(-4.0, 4.0), Fill::Uniform(-4.0, 4.0)];
+            Case::new(EmbeddingBackward { rows, width, entries }, fills)
+        })
+        .into()
+}

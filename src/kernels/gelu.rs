@@ -1,0 +1,127 @@
+//! The gradient of GELU (its forward pass is an epilogue of `matmul_nt`), and the gated GELU of Shazeer, "GLU variants
+//! improve transformer" (2020), both ways.
+
+use super::kernel::{Case, Fill, Views, kernel, params};
+use super::math::{gelu, gelu_gradient};
+use super::native::{blocks, row_blocks};
+
+params! {
+    pub struct Elements {
+        count: u32,
+    }
+}
+
+kernel! {
+    /// d_pre = dy · gelu'(pre).
+    pub static GELU_BACKWARD = "gelu_backward" (p: &Elements);
+    args {
+        In pre: f32[p.count],
+        In dy: f32[p.count],
+        Out d_pre: f32[p.count],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "shared/gelu.wgsl", "gelu_backward.wgsl"] {
+        "main": fold(p.count.div_ceil(256) as usize),
+    }
+    flops: 40 * u64::from(p.count),
+    tolerance: 2e-6,
+    exact: false,
+    cases: gelu_backward_cases,
+    twin: gelu_backward,
+}
+
+fn gelu_backward(_: &Elements, views: Views) {
+    let [pre, dy, d_pre] = views.array();
+    let (pre, dy) = (pre.read::<f32>(), dy.read::<f32>());
+    blocks(d_pre.write::<f32>(), |first, block| {
+        for ((d_pre, pre), dy) in block.iter_mut().zip(&pre[first..]).zip(&dy[first..]) {
+            *d_pre = dy * gelu_gradient(*pre);
+        }
+    });
+}
+
+params! {
+    pub struct GatedGelu {
+        rows: u32,
+        /// Of the result; u is twice as wide.
+        width: u32,
+    }
+}
+
+kernel! {
+    /// y = gelu(u[:, ..width]) · u[:, width..].
+    pub static GATED_GELU = "gated_gelu" (p: &GatedGelu);
+    args {
+        In u: f32[2 * p.rows * p.width],
+        Out y: f32[p.rows * p.width],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "shared/gelu.wgsl", "gated_gelu.wgsl"] {
+        "main": fold((p.rows * p.width).div_ceil(256) as usize),
+    }
+    flops: 30 * u64::from(p.rows * p.width),
+    tolerance: 2e-6,
+    exact: false,
+    cases: || cases_of(|| vec![ANY, Fill::Nothing]),
+    twin: gated_gelu,
+}
+
+fn gated_gelu(p: &GatedGelu, views: Views) {
+    let [u, y] = views.array();
+    let (u, width) = (u.read::<f32>(), p.width as usize);
+    row_blocks(y.write::<f32>(), width, |first, block| {
+        for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
+            let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
+            for ((y, input), gate) in y.iter_mut().zip(input).zip(gate) {
+                *y = gelu(*input) * gate;
+            }
+        }
+    });
+}
+
+kernel! {
+    /// The gradient of `gated_gelu` with respect to u.
+    pub static GATED_GELU_BACKWARD = "gated_gelu_backward" (p: &GatedGelu);
+    args {
+        In u: f32[2 * p.rows * p.width],
+        In dy: f32[p.rows * p.width],
+        Out du: f32[2 * p.rows * p.width],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "shared/gelu.wgsl", "gated_gelu_backward.wgsl"] {
+        "main": fold((p.rows * p.width).div_ceil(256) as usize),
+    }
+    flops: 70 * u64::from(p.rows * p.width),
+    tolerance: 2e-6,
+    exact: false,
+    cases: || cases_of(|| vec![ANY, ANY, Fill::Nothing]),
+    twin: gated_gelu_backward,
+}
+
+fn gated_gelu_backward(p: &GatedGelu, views: Views) {
+    let [u, dy, du] = views.array();
+    let (u, dy, width) = (u.read::<f32>(), dy.read::<f32>(), p.width as usize);
+    row_blocks(du.write::<f32>(), 2 * width, |first, block| {
+        for (row, du) in (first..).zip(block.chunks_exact_mut(2 * width)) {
+            let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
+            let (d_input, d_gate) = du.split_at_mut(width);
+            let dy = &dy[row * width..][..width];
+            for (((d, dy), input), gate) in d_input.iter_mut().zip(dy).zip(input).zip(gate) {
+                *d = dy * gate * gelu_gradient(*input);
+            }
+            for ((d, dy), input) in d_gate.iter_mut().zip(dy).zip(input) {
+                *d = dy * gelu(*input);
+            }
+        }
+    });
+}
+
+const ANY: Fill = Fill::Uniform(-6.0, 6.0);
+
+fn gelu_backward_cases() -> Vec<Case> {
+    [1, 63, 256, 1025].map(|count| Case::new(Elements { count }, [ANY, ANY, Fill::Nothing])).into()
+}
+
+fn cases_of(fills: impl Fn() -> Vec<Fill>) -> Vec<Case> {
+    [(1, 1), (7, 65), (64, 48)].map(|(rows, width)| Case::new(GatedGelu { rows, width }, fills())).into()
+}

@@ -1,0 +1,156 @@
+//! The global gradient norm, the test that it is finite, and the clip coefficient: all on the device, so that no step
+//! waits for the host.
+
+use super::kernel::{Case, Fill, Views, kernel, params};
+use super::native::simd;
+use rayon::prelude::*;
+
+/// Partial sums of squares that each run of gradients is cut into.
+pub const PARTIALS: usize = 256;
+
+params! {
+    pub struct SumSquares {
+        count: u32,
+    }
+}
+
+impl SumSquares {
+    /// Elements a partial sum covers.
+    fn share(&self) -> u32 {
+        self.count.div_ceil(PARTIALS as u32)
+    }
+}
+
+kernel! {
+    /// partials[i] = Σ x² over the i-th share of x; infinity when any of it is not finite.
+    pub static SUM_SQUARES = "sum_squares" (p: &SumSquares);
+    args {
+        In x: f32[p.count],
+        Out partials: f32[PARTIALS],
+    }
+    constants {
+        SHARE = p.share(),
+    }
+    variant "reference" = ["shared/reduce.wgsl", "sum_squares.wgsl"] { "main": [PARTIALS as u32, 1, 1], }
+    flops: 2 * u64::from(p.count),
+    tolerance: 1e-5,
+    exact: true,
+    cases: sum_squares_cases,
+    twin: sum_squares,
+}
+
+fn sum_squares(p: &SumSquares, views: Views) {
+    let [x, partials] = views.array();
+    let (x, share) = (x.read::<f32>(), p.share() as usize);
+    partials.write::<f32>().par_iter_mut().enumerate().for_each(|(i, partial)| {
+        let end = ((i + 1) * share).min(x.len());
+        *partial = simd(|| squares(&x[(i * share).min(end)..end]));
+    });
+}
+
+/// Finiteness is tested on the bits (an exponent of all ones), as the shader must.
+#[inline(always)]
+fn squares(x: &[f32]) -> f32 {
+    const EXPONENT: u32 = 0x7f80_0000;
+    let mut parts = [0.0; 16];
+    let mut largest = [0; 16];
+    for chunk in x.chunks(16) {
+        for ((part, largest), &x) in parts.iter_mut().zip(&mut largest).zip(chunk) {
+            *part += x * x;
+            *largest = (*largest).max(x.to_bits() & EXPONENT);
+        }
+    }
+    if largest.contains(&EXPONENT) { f32::INFINITY } else { parts.iter().sum() }
+}
+
+params! {
+    pub struct GradientNorm {
+        /// Partial sums of squares.
+        count: u32,
+        /// Largest norm allowed; 0 for no limit.
+        clip: f32,
+        beta1: f32,
+        beta2: f32,
+        /// 1 − beta1, rounded once.
+        rest1: f32,
+        /// 1 − beta2, rounded once.
+        rest2: f32,
+    }
+}
+
+params! {
+    /// What the optimiser knows of itself, kept on the device: the `optimizer` argument. Counts are exact to 2²⁴.
+    pub struct OptimizerState {
+        /// Updates made.
+        applied: f32,
+        /// 1 − beta1^applied.
+        correction1: f32,
+        /// 1 − beta2^applied.
+        correction2: f32,
+        /// Steps skipped because a gradient was not finite, in all.
+        skipped: f32,
+        /// Of those, how many in a row until now.
+        skipped_in_a_row: f32,
+        /// Of the last step, before clipping.
+        gradient_norm: f32,
+        /// What the last gradients were multiplied by; 0 when the step was skipped.
+        coefficient: f32,
+    }
+}
+
+/// Length of the `optimizer` argument.
+pub const OPTIMIZER_WORDS: usize = std::mem::size_of::<OptimizerState>() / 4;
+
+kernel! {
+    /// Updates the optimiser's state for gradients with these partial sums of squares: the norm, the coefficient
+    /// min(1, clip / (norm + 1e-6)) as PyTorch's `clip_grad_norm_` has it, and the bias corrections of Adam. With a norm
+    /// that is not finite the step is counted as skipped.
+    pub static GRADIENT_NORM = "gradient_norm" (p: &GradientNorm);
+    args {
+        In partials: f32[p.count],
+        InOut optimizer: f32[OPTIMIZER_WORDS],
+    }
+    constants {}
+    variant "reference" = ["shared/reduce.wgsl", "shared/optimizer.wgsl", "gradient_norm.wgsl"] { "main": [1, 1, 1], }
+    flops: u64::from(p.count),
+    tolerance: 1e-5,
+    exact: false,
+    cases: gradient_norm_cases,
+    twin: gradient_norm,
+}
+
+fn gradient_norm(p: &GradientNorm, views: Views) {
+    let [partials, optimizer] = views.array();
+    let state: &mut OptimizerState = &mut bytemuck::cast_slice_mut(optimizer.write::<f32>())[0];
+    let sum: f32 = partials.read::<f32>().iter().sum();
+    state.gradient_norm = sum.sqrt();
+    if !sum.is_finite() {
+        state.skipped += 1.0;
+        state.skipped_in_a_row += 1.0;
+        state.coefficient = 0.0;
+        return;
+    }
+    state.skipped_in_a_row = 0.0;
+    state.coefficient = if p.clip > 0.0 { (p.clip / (state.gradient_norm + 1e-6)).min(1.0) } else { 1.0 };
+    state.applied += 1.0;
+    state.correction1 = state.correction1 * p.beta1 + p.rest1;
+    state.correction2 = state.correction2 * p.beta2 + p.rest2;
+}
+
+fn sum_squares_cases() -> Vec<Case> {
+    [1, 255, 257, 5000].map(|count| Case::new(SumSquares { count }, [Fill::Uniform(-4.0, 4.0), Fill::Nothing])).into()
+}
+
+fn gradient_norm_cases() -> Vec<Case> {
+    let finite = |count, clip| {
+        let p = GradientNorm { count, clip, beta1: 0.9, beta2: 0.98, rest1: 0.1, rest2: 0.02 };
+        Case::new(p, [Fill::Uniform(0.0, 1.0), Fill::Uniform(0.0, 0.9)])
+    };
+    let infinite = {
+        let mut case = finite(256, 1.0);
+        case.fills[0] =
+            Fill::Words((0..256).map(|i| f32::to_bits(if i == 200 { f32::INFINITY } else { 1.0 })).collect());
+        case
+    };
+    vec![finite(256, 1.0), finite(512, 0.0), finite(1, 100.0), infinite]
+}

@@ -1,0 +1,308 @@
+//! What a kernel is: its parameters, arguments, shader entry points, cost, test cases and CPU twin, declared once.
+
+use bytemuck::Pod;
+
+/// How a kernel uses an argument. Gradients of parameters are added to (`InOut`), everything else is written (`Out`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    In,
+    Out,
+    InOut,
+    /// Working memory: written and read within the launch, its content means nothing afterwards.
+    Scratch,
+    /// An input that may be absent; the shader sees `HAS_<NAME>`, the twin an empty slice.
+    MaybeIn,
+    /// An output that may be absent.
+    MaybeOut,
+    /// An accumulated output that may be absent.
+    MaybeInOut,
+}
+
+impl Access {
+    pub fn optional(self) -> bool {
+        matches!(self, Access::MaybeIn | Access::MaybeOut | Access::MaybeInOut)
+    }
+
+    pub fn reads_only(self) -> bool {
+        matches!(self, Access::In | Access::MaybeIn)
+    }
+
+    /// Whether the argument's content before the launch matters.
+    pub fn reads(self) -> bool {
+        !matches!(self, Access::Out | Access::MaybeOut | Access::Scratch)
+    }
+}
+
+/// Element type of a tensor. Every element is one 32-bit word.
+#[allow(non_camel_case_types)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elem {
+    f32,
+    u32,
+}
+
+/// An argument of a kernel: binding `1 + its place` in the shader.
+pub struct Arg {
+    pub name: &'static str,
+    pub access: Access,
+    pub elem: Elem,
+    /// Elements the kernel touches, from the launch parameters.
+    pub len: fn(&[u32]) -> usize,
+}
+
+/// A field of a parameter struct: one 32-bit word at `offset` bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    pub name: &'static str,
+    pub elem: Elem,
+    pub offset: u32,
+}
+
+/// Launch parameters: a struct of `u32` and `f32` words, the uniform at binding 0.
+pub trait Params: Pod {
+    const FIELDS: &'static [Field];
+
+    fn words(&self) -> &[u32] {
+        bytemuck::cast_slice(std::slice::from_ref(self))
+    }
+
+    /// Panics if `words` is not as long as the struct: launches are only made from the struct itself.
+    fn from_words(words: &[u32]) -> &Self {
+        bytemuck::from_bytes(bytemuck::cast_slice(words))
+    }
+}
+
+/// A value compiled into a shader, as a `const` in front of its source: unlike a WGSL `override`, it may size any
+/// array.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Constant {
+    U32(u32),
+    Bool(bool),
+}
+
+impl From<u32> for Constant {
+    fn from(value: u32) -> Self {
+        Constant::U32(value)
+    }
+}
+
+impl From<bool> for Constant {
+    fn from(value: bool) -> Self {
+        Constant::Bool(value)
+    }
+}
+
+/// One dispatch of a launch. The passes of a variant run in order over the same bindings.
+pub struct Pass {
+    pub entry: &'static str,
+    /// Workgroups, from the launch parameters.
+    pub grid: fn(&[u32]) -> [u32; 3],
+}
+
+/// One way to compute a kernel on a GPU. The first variant of a kernel is its reference.
+pub struct Variant {
+    pub name: &'static str,
+    /// The WGSL, in pieces that are put one after another.
+    pub source: &'static [&'static str],
+    pub passes: &'static [Pass],
+}
+
+/// The declaration of a kernel; see `kernel!`.
+pub struct Kernel {
+    pub name: &'static str,
+    pub fields: &'static [Field],
+    pub args: &'static [Arg],
+    pub constants: fn(&[u32]) -> Vec<(&'static str, Constant)>,
+    pub variants: &'static [Variant],
+    /// Floating-point operations of a launch.
+    pub flops: fn(&[u32]) -> u64,
+    /// Largest error of a GPU against the twin, relative to the largest magnitude of the output.
+    pub tolerance: f32,
+    /// Whether small integers in give the exact answer out, in any order of summation.
+    pub exact: bool,
+    pub cases: fn() -> Vec<Case>,
+    pub twin: for<'a> fn(&[u32], Views<'a>),
+}
+
+impl Kernel {
+    /// The WGSL of a variant: constants of the launch, then the source. `present` has a bit for each argument given.
+    pub fn wgsl(&self, variant: &Variant, params: &[u32], present: u32) -> String {
+        let mut text = String::new();
+        for (name, value) in (self.constants)(params) {
+            match value {
+                Constant::U32(value) => text += &format!("const {name}: u32 = {value}u;\n"),
+                Constant::Bool(value) => text += &format!("const {name}: bool = {value};\n"),
+            }
+        }
+        for (place, arg) in self.args.iter().enumerate().filter(|(_, arg)| arg.access.optional()) {
+            text += &format!("const HAS_{}: bool = {};\n", arg.name.to_uppercase(), present >> place & 1 == 1);
+        }
+        text + &variant.source.concat()
+    }
+
+    /// Bytes that a launch must move: inputs and outputs once, in-place arguments twice.
+    pub fn bytes(&self, params: &[u32], present: u32) -> u64 {
+        let moved = |arg: &Arg| {
+            4 * (arg.len)(params) as u64 * if !arg.access.reads_only() && arg.access.reads() { 2 } else { 1 }
+        };
+        self.args.iter().enumerate().filter(|(place, _)| present >> place & 1 == 1).map(|(_, arg)| moved(arg)).sum()
+    }
+}
+
+/// An argument as a CPU twin sees it.
+#[derive(Default)]
+pub enum View<'a> {
+    #[default]
+    Absent,
+    Read(&'a [u32]),
+    Write(&'a mut [u32]),
+}
+
+impl<'a> View<'a> {
+    /// The elements of an input; empty when it is absent.
+    pub fn read<T: Pod>(self) -> &'a [T] {
+        match self {
+            View::Absent => &[],
+            View::Read(words) => bytemuck::cast_slice(words),
+            View::Write(words) => bytemuck::cast_slice(words),
+        }
+    }
+
+    /// The elements of an output; empty when it is absent.
+    pub fn write<T: Pod>(self) -> &'a mut [T] {
+        match self {
+            View::Absent => &mut [],
+            View::Read(_) => panic!("a twin writes an input"),
+            View::Write(words) => bytemuck::cast_slice_mut(words),
+        }
+    }
+}
+
+/// Most arguments a kernel may have: the storage bindings that every adapter offers.
+pub const MAX_ARGS: usize = 8;
+
+/// The arguments of a launch, in the order of the declaration.
+pub struct Views<'a>(pub [View<'a>; MAX_ARGS]);
+
+impl<'a> Views<'a> {
+    pub fn array<const N: usize>(self) -> [View<'a>; N] {
+        let mut views = self.0.into_iter();
+        std::array::from_fn(|_| views.next().expect("at most MAX_ARGS arguments"))
+    }
+}
+
+/// What a test or a benchmark puts into an argument.
+#[derive(Clone, Debug)]
+pub enum Fill {
+    /// Outputs and scratch: the harness poisons them.
+    Nothing,
+    Absent,
+    /// Uniform numbers of the range; small integers of it in an exact run.
+    Uniform(f32, f32),
+    Ids {
+        below: u32,
+    },
+    Words(Vec<u32>),
+}
+
+/// A launch for tests, benchmarks and `cloze doctor`: parameters and a fill for each argument.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub params: Vec<u32>,
+    pub fills: Vec<Fill>,
+}
+
+impl Case {
+    pub fn new<P: Params>(params: P, fills: impl Into<Vec<Fill>>) -> Self {
+        Case { params: params.words().to_vec(), fills: fills.into() }
+    }
+}
+
+/// Workgroups for `count` of them in a row, folded because a dimension holds at most 65 535. The shader's own number
+/// is `group.y * groups.x + group.x`.
+pub fn fold(count: usize) -> [u32; 3] {
+    const MOST: usize = 65_535;
+    let x = count.clamp(1, MOST);
+    [x as u32, count.div_ceil(x).max(1) as u32, 1]
+}
+
+/// Declares a parameter struct, laid out alike in Rust and WGSL.
+macro_rules! params {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$doc:meta])* $field:ident: $elem:ident,)* }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct $name { $($(#[$doc])* pub $field: $elem,)* }
+
+        impl $crate::kernels::kernel::Params for $name {
+            const FIELDS: &'static [$crate::kernels::kernel::Field] = &[$($crate::kernels::kernel::Field {
+                name: stringify!($field),
+                elem: $crate::kernels::kernel::Elem::$elem,
+                offset: std::mem::offset_of!($name, $field) as u32,
+            },)*];
+        }
+    };
+}
+
+/// Declares a kernel. `p` names the launch parameters in every expression.
+macro_rules! kernel {
+    (
+        $(#[$meta:meta])*
+        pub static $id:ident = $name:literal ($p:ident: &$params:ty);
+        args { $($access:ident $arg:ident: $elem:ident[$len:expr],)* }
+        constants { $($constant:ident = $value:expr,)* }
+        $(variant $variant:literal = [$($source:literal),*] { $($entry:literal: $grid:expr,)* })+
+        flops: $flops:expr,
+        tolerance: $tolerance:expr,
+        exact: $exact:expr,
+        cases: $cases:expr,
+        twin: $twin:path,
+    ) => {
+        $(#[$meta])*
+        pub static $id: $crate::kernels::kernel::Kernel = {
+            use $crate::kernels::kernel::*;
+            Kernel {
+                name: $name,
+                fields: <$params as Params>::FIELDS,
+                args: &[$(Arg {
+                    name: stringify!($arg),
+                    access: Access::$access,
+                    elem: Elem::$elem,
+                    len: |words| {
+                        let $p = <$params as Params>::from_words(words);
+                        let _ = $p;
+                        ($len) as usize
+                    },
+                },)*],
+                constants: |words| {
+                    let $p = <$params as Params>::from_words(words);
+                    let _ = $p;
+                    vec![$((stringify!($constant), Constant::from($value)),)*]
+                },
+                variants: &[$(Variant {
+                    name: $variant,
+                    source: &[$(include_str!(concat!("../../shaders/", $source)),)*],
+                    passes: &[$(Pass {
+                        entry: $entry,
+                        grid: |words| {
+                            let $p = <$params as Params>::from_words(words);
+                            let _ = $p;
+                            $grid
+                        },
+                    },)*],
+                },)+],
+                flops: |words| {
+                    let $p = <$params as Params>::from_words(words);
+                    let _ = $p;
+                    ($flops) as u64
+                },
+                tolerance: $tolerance,
+                exact: $exact,
+                cases: $cases,
+                twin: |words, views| $twin(<$params as Params>::from_words(words), views),
+            }
+        };
+    };
+}
+
+pub(crate) use {kernel, params};

@@ -1,0 +1,163 @@
+//! The matrix product in its three transpositions: `nt` for a linear layer's forward pass, `nn` for the gradient of its
+//! input, `tn` for the gradient of its weight. Weights are `[out, in]`, so y = x·Wᵀ is `nt`.
+
+use super::kernel::{Case, Fill, Views, kernel, params};
+use super::math::gelu;
+use super::native::{Cores, Matrix, blocks, product, row_blocks};
+
+params! {
+    /// An m×n result of sums over k terms.
+    pub struct Product {
+        m: u32,
+        n: u32,
+        k: u32,
+    }
+}
+
+impl Product {
+    fn flops(&self) -> u64 {
+        2 * u64::from(self.m) * u64::from(self.n) * u64::from(self.k)
+    }
+
+    pub(super) fn grid(&self, tile: u32) -> [u32; 3] {
+        [self.n.div_ceil(tile), self.m.div_ceil(tile), 1]
+    }
+}
+
+kernel! {
+    /// c = a·bᵀ (+ bias) (through GELU when `pre`, which keeps the value before it, is given) (+ residual).
+    pub static MATMUL_NT = "matmul_nt" (p: &Product);
+    args {
+        In a: f32[p.m * p.k],
+        In b: f32[p.n * p.k],
+        MaybeIn bias: f32[p.n],
+        MaybeIn residual: f32[p.m * p.n],
+        MaybeOut pre: f32[p.m * p.n],
+        Out c: f32[p.m * p.n],
+    }
+    constants {}
+    variant "tiled" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
+    variant "direct" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    flops: p.flops(),
+    tolerance: 1e-5,
+    exact: false,
+    cases: nt_cases,
+    twin: matmul_nt,
+}
+
+fn matmul_nt(p: &Product, views: Views) {
+    let [a, b, bias, residual, pre, c] = views.array();
+    let (bias, residual, c) = (bias.read::<f32>(), residual.read::<f32>(), c.write::<f32>());
+    let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
+    let (a, b) = (Matrix::new(a.read(), m, k), Matrix::new(b.read(), n, k).transposed());
+    product(Matrix::new(&mut *c, m, n), false, a, b, Cores::All);
+    if !bias.is_empty() {
+        row_blocks(c, n, |_, block| {
+            for c in block.chunks_exact_mut(n) {
+                for (c, bias) in c.iter_mut().zip(bias) {
+                    *c += bias;
+                }
+            }
+        });
+    }
+    let pre = pre.write::<f32>();
+    if !pre.is_empty() {
+        pre.copy_from_slice(c);
+        blocks(c, |_, block| {
+            for c in block {
+                *c = gelu(*c);
+            }
+        });
+    }
+    add_residual(c, residual);
+}
+
+fn add_residual(c: &mut [f32], residual: &[f32]) {
+    if !residual.is_empty() {
+        blocks(c, |first, block| {
+            for (c, residual) in block.iter_mut().zip(&residual[first..]) {
+                *c += residual;
+            }
+        });
+    }
+}
+
+kernel! {
+    /// c = a·b (+ residual).
+    pub static MATMUL_NN = "matmul_nn" (p: &Product);
+    args {
+        In a: f32[p.m * p.k],
+        In b: f32[p.k * p.n],
+        MaybeIn residual: f32[p.m * p.n],
+        Out c: f32[p.m * p.n],
+    }
+    constants {}
+    variant "tiled" = ["matmul_nn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
+    variant "direct" = ["matmul_nn.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    flops: p.flops(),
+    tolerance: 1e-5,
+    exact: true,
+    cases: nn_cases,
+    twin: matmul_nn,
+}
+
+fn matmul_nn(p: &Product, views: Views) {
+    let [a, b, residual, c] = views.array();
+    let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
+    let c = c.write::<f32>();
+    let (a, b) = (Matrix::new(a.read(), m, k), Matrix::new(b.read(), k, n));
+    product(Matrix::new(&mut *c, m, n), false, a, b, Cores::All);
+    add_residual(c, residual.read());
+}
+
+kernel! {
+    /// c += aᵀ·b.
+    pub static MATMUL_TN = "matmul_tn" (p: &Product);
+    args {
+        In a: f32[p.k * p.m],
+        In b: f32[p.k * p.n],
+        InOut c: f32[p.m * p.n],
+    }
+    constants {}
+    variant "tiled" = ["matmul_tn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
+    variant "direct" = ["matmul_tn.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    flops: p.flops(),
+    tolerance: 1e-5,
+    exact: true,
+    cases: tn_cases,
+    twin: matmul_tn,
+}
+
+fn matmul_tn(p: &Product, views: Views) {
+    let [a, b, c] = views.array();
+    let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
+    let (a, b) = (Matrix::new(a.read(), k, m).transposed(), Matrix::new(b.read(), k, n));
+    product(Matrix::new(c.write(), m, n), true, a, b, Cores::All);
+}
+
+const SHAPES: [[u32; 3]; 6] = [[1, 1, 1], [63, 65, 17], [64, 64, 64], [65, 63, 33], [5, 130, 100], [129, 66, 7]];
+const ANY: Fill = Fill::Uniform(-3.0, 3.0);
+
+fn cases_of(fills: impl Fn(usize) -> Vec<Fill>) -> Vec<Case> {
+    SHAPES.iter().enumerate().map(|(i, &[m, n, k])| Case::new(Product { m, n, k }, fills(i))).collect()
+}
+
+/// Present when the bit is set in the case's number, so that every combination has a shape.
+fn when(case: usize, bit: usize, fill: Fill) -> Fill {
+    if case >> bit & 1 == 1 { fill } else { Fill::Absent }
+}
+
+fn nt_cases() -> Vec<Case> {
+    cases_of(|i| {
+        let (bias, residual) = (when(i, 0, ANY), when(i, 1, ANY));
+        vec![ANY, ANY, bias, residual, when(i + 2, 2, Fill::Nothing), Fill::Nothing]
+    })
+}
+
+fn nn_cases() -> Vec<Case> {
+    cases_of(|i| vec![ANY, ANY, when(i, 0, ANY), Fill::Nothing])
+}
+
+fn tn_cases() -> Vec<Case> {
+    cases_of(|_| vec![ANY, ANY, ANY])
+}

@@ -1,0 +1,48 @@
+//! The kernels: one file a family holds its parameter structs, declarations, test cases and CPU twins; the WGSL lies in
+//! `shaders/` under the same name.
+
+pub mod adamw;
+pub mod attention;
+pub mod column_sum;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod embedding;
+pub mod gelu;
+pub mod gradient_norm;
+pub mod kernel;
+pub mod layer_norm;
+pub mod math;
+pub mod matmul;
+pub mod native;
+pub mod qkv;
+pub mod rows;
+pub mod step;
+
+pub use kernel::{Access, Case, Constant, Elem, Fill, Kernel, Params, Variant, View, Views};
+
+/// Every kernel. Executors, parity tests, gradient checks and benches all go by this table.
+pub static KERNELS: &[&Kernel] = &[
+    &embedding::EMBEDDING,
+    &embedding::EMBEDDING_BACKWARD,
+    &layer_norm::LAYER_NORM,
+    &layer_norm::LAYER_NORM_BACKWARD,
+    &layer_norm::LAYER_NORM_BACKWARD_WEIGHTS,
+    &matmul::MATMUL_NT,
+    &matmul::MATMUL_NN,
+    &matmul::MATMUL_TN,
+    &qkv::QKV,
+    &qkv::QKV_BACKWARD,
+    &attention::ATTENTION,
+    &attention::ATTENTION_BACKWARD,
+    &gelu::GELU_BACKWARD,
+    &gelu::GATED_GELU,
+    &gelu::GATED_GELU_BACKWARD,
+    &dropout::DROPOUT,
+    &rows::GATHER_ROWS,
+    &rows::SCATTER_ROWS,
+    &column_sum::COLUMN_SUM,
+    &cross_entropy::CROSS_ENTROPY,
+    &gradient_norm::SUM_SQUARES,
+    &gradient_norm::GRADIENT_NORM,
+    &adamw::ADAMW,
+];

@@ -1,0 +1,156 @@
+//! The fused query, key and value projection, with the rotary position embedding of Su et al. (RoFormer, 2021) and the
+//! attention scale in its epilogue, and the way back.
+
+use super::kernel::{Case, Fill, Views, kernel, params};
+use super::native::{Cores, Matrix, product, row_blocks, simd};
+use rayon::prelude::*;
+
+params! {
+    pub struct Qkv {
+        /// Sequences.
+        batch: u32,
+        /// Tokens a sequence.
+        sequence: u32,
+        heads: u32,
+        head_dim: u32,
+        /// What queries are multiplied by: 1/√head_dim.
+        scale: f32,
+    }
+}
+
+impl Qkv {
+    fn rows(&self) -> u32 {
+        self.batch * self.sequence
+    }
+
+    /// heads · head_dim.
+    fn width(&self) -> u32 {
+        self.heads * self.head_dim
+    }
+
+    fn grid(&self, tile: u32) -> [u32; 3] {
+        [(3 * self.width()).div_ceil(tile), self.rows().div_ceil(tile), 1]
+    }
+}
+
+kernel! {
+    /// qkv = rope(x·Wᵀ + bias), head-major [3, B, heads, T, head_dim]; q also times `scale`. `rope` holds the cosine and
+    /// sine of every position and pair, [T, head_dim/2, 2]; element i of a head turns with element i + head_dim/2.
+    pub static QKV = "qkv" (p: &Qkv);
+    args {
+        In x: f32[p.rows() * p.width()],
+        In weight: f32[3 * p.width() * p.width()],
+        MaybeIn bias: f32[3 * p.width()],
+        MaybeIn rope: f32[p.sequence * p.head_dim],
+        Out qkv: f32[3 * p.rows() * p.width()],
+    }
+    constants {}
+    variant "tiled" = ["qkv.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
+    variant "direct" = ["qkv.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    flops: 6 * u64::from(p.rows()) * u64::from(p.width()) * u64::from(p.width()),
+    tolerance: 1e-5,
+    exact: false,
+    cases: qkv_cases,
+    twin: qkv,
+}
+
+fn qkv(p: &Qkv, views: Views) {
+    let [x, weight, bias, rope, qkv] = views.array();
+    let (x, weight, bias, rope) = (x.read::<f32>(), weight.read::<f32>(), bias.read::<f32>(), rope.read::<f32>());
+    let (batch, heads) = (p.batch as usize, p.heads as usize);
+    let (sequence, head_dim, width) = (p.sequence as usize, p.head_dim as usize, p.width() as usize);
+    qkv.write::<f32>().par_chunks_exact_mut(sequence * head_dim).enumerate().for_each(|(chunk, out)| {
+        let (part, b, head) = (chunk / (batch * heads), chunk / heads % batch, chunk % heads);
+        let first = part * width + head * head_dim; // of this head's rows in the weight
+        let x = Matrix::new(&x[b * sequence * width..][..sequence * width], sequence, width);
+        let weight = Matrix::new(&weight[first * width..][..head_dim * width], head_dim, width);
+        product(Matrix::new(&mut *out, sequence, head_dim), false, x, weight.transposed(), Cores::One);
+        simd(|| {
+            for (t, out) in out.chunks_exact_mut(head_dim).enumerate() {
+                if !bias.is_empty() {
+                    for (out, bias) in out.iter_mut().zip(&bias[first..]) {
+                        *out += bias;
+                    }
+                }
+                if part < 2 && !rope.is_empty() {
+                    turn(out, &rope[t * head_dim..][..head_dim], 1.0);
+                }
+                if part == 0 {
+                    out.iter_mut().for_each(|q| *q *= p.scale);
+                }
+            }
+        });
+    });
+}
+
+/// Turns the pairs (i, i + half) of a head by the angles in `rope`: forwards for direction 1, back for −1.
+#[inline(always)]
+fn turn(head: &mut [f32], rope: &[f32], direction: f32) {
+    let (low, high) = head.split_at_mut(rope.len() / 2);
+    for ((low, high), angle) in low.iter_mut().zip(high).zip(rope.chunks_exact(2)) {
+        let (cos, sin) = (angle[0], direction * angle[1]);
+        (*low, *high) = (*low * cos - *high * sin, *high * cos + *low * sin);
+    }
+}
+
+kernel! {
+    /// dy [B·T, 3·width], the gradient of x·Wᵀ + bias, from that of qkv: scaled, turned back and put in rows.
+    pub static QKV_BACKWARD = "qkv_backward" (p: &Qkv);
+    args {
+        In d_qkv: f32[3 * p.rows() * p.width()],
+        MaybeIn rope: f32[p.sequence * p.head_dim],
+        Out dy: f32[3 * p.rows() * p.width()],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "qkv_backward.wgsl"] {
+        "main": fold((3 * p.rows() * p.width()).div_ceil(256) as usize),
+    }
+    flops: 9 * p.rows() * p.width(),
+    tolerance: 1e-5,
+    exact: false,
+    cases: qkv_backward_cases,
+    twin: qkv_backward,
+}
+
+fn qkv_backward(p: &Qkv, views: Views) {
+    let [d_qkv, rope, dy] = views.array();
+    let (d_qkv, rope) = (d_qkv.read::<f32>(), rope.read::<f32>());
+    let (batch, heads) = (p.batch as usize, p.heads as usize);
+    let (sequence, head_dim, width) = (p.sequence as usize, p.head_dim as usize, p.width() as usize);
+    row_blocks(dy.write::<f32>(), 3 * width, |first, block| {
+        for (row, dy) in (first..).zip(block.chunks_exact_mut(3 * width)) {
+            let (b, t) = (row / sequence, row % sequence);
+            for (place, dy) in dy.chunks_exact_mut(head_dim).enumerate() {
+                let (part, head) = (place / heads, place % heads);
+                let from = (((part * batch + b) * heads + head) * sequence + t) * head_dim;
+                dy.copy_from_slice(&d_qkv[from..][..head_dim]);
+                if part == 0 {
+                    dy.iter_mut().for_each(|dq| *dq *= p.scale);
+                }
+                if part < 2 && !rope.is_empty() {
+                    turn(dy, &rope[t * head_dim..][..head_dim], -1.0);
+                }
+            }
+        }
+    });
+}
+
+const SHAPES: [[u32; 4]; 5] = [[1, 1, 1, 1], [2, 7, 3, 4], [1, 65, 2, 12], [3, 17, 1, 64], [2, 5, 2, 7]];
+const ANY: Fill = Fill::Uniform(-2.0, 2.0);
+
+fn cases_of(fills: impl Fn(usize, Fill) -> Vec<Fill>) -> Vec<Case> {
+    let case = |(i, &[batch, sequence, heads, head_dim]): (usize, &[u32; 4])| {
+        let rope = if head_dim % 4 == 0 { Fill::Uniform(-1.0, 1.0) } else { Fill::Absent };
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        Case::new(Qkv { batch, sequence, heads, head_dim, scale }, fills(i, rope))
+    };
+    SHAPES.iter().enumerate().map(case).collect()
+}
+
+fn qkv_cases() -> Vec<Case> {
+    cases_of(|i, rope| vec![ANY, ANY, if i % 2 == 0 { ANY } else { Fill::Absent }, rope, Fill::Nothing])
+}
+
+fn qkv_backward_cases() -> Vec<Case> {
+    cases_of(|_, rope| vec![ANY, rope, Fill::Nothing])
+}

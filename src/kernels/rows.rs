@@ -1,0 +1,97 @@
+//! Gather of the masked rows for the head, and its gradient.
+
+use super::kernel::{Case, Fill, Views, kernel, params};
+use super::native::row_blocks;
+
+params! {
+    pub struct Rows {
+        /// Rows of the whole, B·T.
+        rows: u32,
+        /// Rows picked.
+        picked: u32,
+        width: u32,
+    }
+}
+
+kernel! {
+    /// y[i] = x[picks[i]].
+    pub static GATHER_ROWS = "gather_rows" (p: &Rows);
+    args {
+        In x: f32[p.rows * p.width],
+        In picks: u32[p.picked],
+        Out y: f32[p.picked * p.width],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "gather_rows.wgsl"] {
+        "main": fold((p.picked * p.width).div_ceil(256) as usize),
+    }
+    flops: 0,
+    tolerance: 0.0,
+    exact: true,
+    cases: gather_cases,
+    twin: gather_rows,
+}
+
+fn gather_rows(p: &Rows, views: Views) {
+    let [x, picks, y] = views.array();
+    let (x, picks, width) = (x.read::<f32>(), picks.read::<u32>(), p.width as usize);
+    row_blocks(y.write::<f32>(), width, |first, block| {
+        for (y, &pick) in block.chunks_exact_mut(width).zip(&picks[first..]) {
+            y.copy_from_slice(&x[pick as usize * width..][..width]);
+        }
+    });
+}
+
+kernel! {
+    /// dx[r] = dy[slots[r]], zero where the slot is u32::MAX. `slots` is the inverse of the picks: each row is written
+    /// once, so nothing has to be cleared or added.
+    pub static SCATTER_ROWS = "scatter_rows" (p: &Rows);
+    args {
+        In dy: f32[p.picked * p.width],
+        In slots: u32[p.rows],
+        Out dx: f32[p.rows * p.width],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "scatter_rows.wgsl"] {
+        "main": fold((p.rows * p.width).div_ceil(256) as usize),
+    }
+    flops: 0,
+    tolerance: 0.0,
+    exact: true,
+    cases: scatter_cases,
+    twin: scatter_rows,
+}
+
+fn scatter_rows(p: &Rows, views: Views) {
+    let [dy, slots, dx] = views.array();
+    let (dy, slots, width) = (dy.read::<f32>(), slots.read::<u32>(), p.width as usize);
+    row_blocks(dx.write::<f32>(), width, |first, block| {
+        for (dx, &slot) in block.chunks_exact_mut(width).zip(&slots[first..]) {
+            match slot {
+                u32::MAX => dx.fill(0.0),
+                slot => dx.copy_from_slice(&dy[slot as usize * width..][..width]),
+            }
+        }
+    });
+}
+
+const SHAPES: [[u32; 3]; 3] = [[1, 1, 1], [65, 9, 33], [128, 128, 64]];
+const ANY: Fill = Fill::Uniform(-4.0, 4.0);
+
+fn gather_cases() -> Vec<Case> {
+    SHAPES
+        .map(|[rows, picked, width]| {
+            Case::new(Rows { rows, picked, width }, [ANY, Fill::Ids { below: rows }, Fill::Nothing])
+        })
+        .into()
+}
+
+fn scatter_cases() -> Vec<Case> {
+    SHAPES
+        .map(|[rows, picked, width]| {
+            let mut slots = vec![u32::MAX; rows as usize];
+            (0..picked).for_each(|slot| slots[(slot * 7 % rows) as usize] = slot);
+            Case::new(Rows { rows, picked, width }, [ANY, Fill::Words(slots), Fill::Nothing])
+        })
+        .into()
+}

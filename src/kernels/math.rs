@@ -1,7 +1,7 @@
 //! exp, erf and GELU in f32, free of branches so that loops over them vectorise; `shaders/shared/gelu.wgsl` uses the
 //! same rational erf.
 
-use std::f32::consts::LOG2_E;
+use std::f32::consts::{FRAC_2_SQRT_PI, LOG2_E};
 
 /// e^x, within 2 units in the last place; arguments are clamped to where the result is a normal number.
 #[inline(always)]
@@ -36,7 +36,7 @@ pub fn gelu(x: f32) -> f32 {
 /// d gelu / dx = Φ(x) + x·φ(x).
 #[inline(always)]
 pub fn gelu_gradient(x: f32) -> f32 {
-    const DENSITY: f32 = 0.398_942_28; // 1/√(2π)
+    const DENSITY: f32 = 0.398_942_3; // 1/√(2π)
     0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)) + x * DENSITY * exp(-0.5 * x * x)
 }
 

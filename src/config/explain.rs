@@ -10,7 +10,7 @@ pub(super) fn explain(error: &serde_path_to_error::Error<toml::de::Error>) -> Er
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let name = names.first().copied().unwrap_or_default();
     if message.starts_with("unknown field") {
-        return Error::config(join(parent(&path, name), name), unknown("key", &names));
+        return Error::config(path, unknown("key", &names));
     }
     if message.starts_with("unknown variant") {
         return Error::config(path, unknown("value", &names));
@@ -19,15 +19,6 @@ pub(super) fn explain(error: &serde_path_to_error::Error<toml::de::Error>) -> Er
         return Error::config(join(&path, name), "is not given, and has no default");
     }
     Error::config(path, plain(message))
-}
-
-/// `path` without the trailing unknown name, which serde_path_to_error adds for some formats.
-fn parent<'a>(path: &'a str, name: &str) -> &'a str {
-    match path.strip_suffix(name) {
-        Some("") => "",
-        Some(rest) => rest.strip_suffix('.').unwrap_or(path),
-        None => path,
-    }
 }
 
 fn join(path: &str, name: &str) -> String {

@@ -72,6 +72,7 @@ fn bad_configs_are_refused_by_key() {
             "unknown key `shedule`; did you mean `schedule`? Allowed: `steps`, `batch_size`",
         ),
         ("trian.steps=5", "trian", "unknown key `trian`; did you mean `train`?"),
+        ("train.train=1", "train.train", "unknown key `train`"),
         ("data.colour=red", "data.colour", "unknown key `colour`; Allowed: `train`, `prepared`"),
         (
             "train.schedule=linaer",

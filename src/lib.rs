@@ -1,9 +1,11 @@
 //! Cloze trains masked language models (BERT, RoBERTa, ModernBERT and their like) with WGSL compute shaders on any GPU
 //! that wgpu reaches, and with native Rust code on a machine that has none.
 
+pub mod config;
 pub mod error;
 pub mod exec;
 pub mod kernels;
 pub mod random;
+pub mod train;
 
 pub use error::{Error, Result};

@@ -1,0 +1,124 @@
+//! `[tokenizer]`, `[data]` and `[masking]`: from text to masked sequences.
+
+use super::check::{fraction, masking_rate, require};
+use crate::Result;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Which tokenizer, or how to train one on the training text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenizerConfig {
+    /// An existing `tokenizer.json`, relative to the current directory. When it is given, the keys below, which tell
+    /// how to train one, do not matter. Default: none.
+    pub file: Option<PathBuf>,
+    /// "wordpiece" (default), "bpe" or "unigram".
+    pub kind: TokenizerKind,
+    /// Most entries of the vocabulary, special tokens included. Default 8192.
+    pub vocab_size: usize,
+    /// Whether text is lower-cased. Default: true for "wordpiece", false for the others.
+    pub lowercase: bool,
+}
+
+/// How a tokenizer splits words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenizerKind {
+    /// BERT's.
+    WordPiece,
+    /// Byte-level byte pair encoding, as RoBERTa's.
+    Bpe,
+    /// A unigram language model, as SentencePiece's.
+    Unigram,
+}
+
+/// Where the text comes from and how it is cut. Paths are relative to the current directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Raw text: files, folders, or patterns such as "my/*.txt". Needed unless `prepared` is given.
+    pub train: Vec<String>,
+    /// A folder made by `cloze prepare`. When it is given, its tokens and its tokenizer are used, and the keys that tell
+    /// how to read raw text do not matter. Default: none.
+    pub prepared: Option<PathBuf>,
+    /// Raw text to validate on. Default: none; a part of the training text is held out.
+    pub validation: Vec<String>,
+    /// Share of the training text held out when `validation` is empty. Default 0.02.
+    pub validation_fraction: f64,
+    /// What a document is: a "file" (default), a "line", or lines between blank ones ("blank-line").
+    pub documents: DocumentSplit,
+    /// The key of the text in `.jsonl` files. Default "text".
+    pub field: String,
+    /// Length of a training sequence in tokens, special ones included. Default 128.
+    pub sequence_length: usize,
+}
+
+/// What a document is in a text file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DocumentSplit {
+    /// The whole file.
+    File,
+    /// Each line.
+    Line,
+    /// Each run of lines between blank ones.
+    BlankLine,
+}
+
+/// Which tokens the model must guess, and what stands in their place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaskingConfig {
+    /// Share of tokens to guess in training, above 0 and at most 0.9. Default 0.25.
+    pub rate: f64,
+    /// Share of those replaced by the mask token. Default 0.8.
+    pub mask: f64,
+    /// Share of those replaced by a random token. Default 0.1.
+    pub random: f64,
+    /// Share of those left as they are. Default 0.1. The three shares sum to 1.
+    pub keep: f64,
+    /// Whether the pieces of a word are masked together. Default false.
+    pub whole_word: bool,
+}
+
+impl TokenizerConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        let size = self.vocab_size;
+        require((16..=1 << 22).contains(&size), "tokenizer.vocab_size", || {
+            format!("is {size}; it must be at least 16 and at most {}", 1 << 22)
+        })
+    }
+}
+
+impl DataConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        require(
+            self.prepared.is_some() || !self.train.is_empty(),
+            "data.train",
+            "names no text; give train = [\"my/*.txt\"], or prepared = \"folder\" made by `cloze prepare`",
+        )?;
+        let length = self.sequence_length;
+        require((16..=1 << 16).contains(&length), "data.sequence_length", || {
+            format!("is {length}; it must be at least 16 and at most {}", 1 << 16)
+        })?;
+        require(!self.field.is_empty(), "data.field", "is empty; name the key of the text in .jsonl files")?;
+        let held_out = self.validation_fraction;
+        require(held_out > 0.0 && held_out <= 0.5, "data.validation_fraction", || {
+            format!("is {held_out}; it must be above 0 and at most 0.5")
+        })
+    }
+}
+
+impl MaskingConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        masking_rate("masking.rate", self.rate)?;
+        for (key, share) in [("masking.mask", self.mask), ("masking.random", self.random), ("masking.keep", self.keep)]
+        {
+            require(share == 1.0 || fraction(key, share).is_ok(), key, || {
+                format!("is {share}; it must be at least 0 and at most 1")
+            })?;
+        }
+        let sum = self.mask + self.random + self.keep;
+        require((sum - 1.0).abs() < 1e-6, "masking", || format!("mask + random + keep is {sum}; it must be 1"))
+    }
+}

@@ -1,0 +1,118 @@
+//! The TOML schema of a training run.
+//!
+//! A config is read in layers: `--set key=value` over the file, over the defaults of the model's recipe, over the general
+//! defaults (`defaults.toml`). What comes out is complete and has been checked. Paths in it are relative to the current
+//! directory, not to the file.
+
+mod check;
+mod data;
+mod explain;
+mod layers;
+mod model;
+mod train;
+
+pub use data::{DataConfig, DocumentSplit, MaskingConfig, TokenizerConfig, TokenizerKind};
+pub use model::{Activation, ModelConfig, NormPlacement, Positions, Recipe};
+pub use train::{CheckpointConfig, Schedule, TrainConfig, ValidationConfig};
+
+use crate::{Error, Result};
+use check::require;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use toml::{Table, Value};
+
+/// A training run, complete: every default filled in, every value possible.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The run's name; it goes to `runs/<name>`. Default: the config file's name without `.toml`.
+    pub name: String,
+    /// Seed of everything random: initial weights, order of the data, masks, dropout. Default 1.
+    pub seed: u64,
+    pub tokenizer: TokenizerConfig,
+    pub data: DataConfig,
+    pub masking: MaskingConfig,
+    /// `vocab_size` is 0 here, until the tokenizer is known: see [`Config::model`].
+    pub model: ModelConfig,
+    pub train: TrainConfig,
+    pub validation: ValidationConfig,
+    pub checkpoint: CheckpointConfig,
+}
+
+impl Config {
+    /// Reads a config file and puts `sets`, each `key=value`, over it.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not TOML; a key that is unknown, missing, of the wrong type or impossible, by
+    /// its full path.
+    pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
+            Error::file(path, format!("is not TOML\n{}", error.to_string().trim_end()))
+        })?;
+        if let Some(stem) = path.file_stem() {
+            table.entry("name").or_insert_with(|| Value::String(stem.to_string_lossy().into_owned()));
+        }
+        Config::from_table(table, sets)
+    }
+
+    fn from_table(mut table: Table, sets: &[String]) -> Result<Config> {
+        for assignment in sets {
+            layers::set(&mut table, assignment)?;
+        }
+        layers::fill_defaults(&mut table);
+        let config: Config =
+            serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| explain::explain(&error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The whole config, defaults included, in the form that [`Config::load`] reads.
+    pub fn to_toml(&self) -> String {
+        let body = toml::to_string_pretty(self).expect("a config is made of what TOML can hold");
+        format!("# Every setting of this run, defaults included.\n\n{body}")
+    }
+
+    /// BLAKE3 of [`Config::to_toml`] in hexadecimal: tells whether two runs have the same settings.
+    pub fn digest(&self) -> String {
+        blake3::hash(self.to_toml().as_bytes()).to_hex().to_string()
+    }
+
+    /// The model's shape for a tokenizer of `vocab_size` entries.
+    pub fn model(&self, vocab_size: usize) -> ModelConfig {
+        ModelConfig { vocab_size, ..self.model.clone() }
+    }
+
+    fn check(&self) -> Result<()> {
+        require(is_file_name(&self.name), "name", || {
+            format!(
+                "`{}` must be usable as the name of a folder in runs/: letters, digits, `-`, `_` and `.`",
+                self.name
+            )
+        })?;
+        self.tokenizer.check()?;
+        self.data.check()?;
+        self.masking.check()?;
+        require(
+            self.model.vocab_size == 0,
+            "model.vocab_size",
+            "comes from the tokenizer; set tokenizer.vocab_size instead",
+        )?;
+        self.model.check()?;
+        self.train.check()?;
+        self.validation.check()?;
+        self.checkpoint.check()?;
+        let (length, most) = (self.data.sequence_length, self.model.max_positions);
+        require(length <= most, "data.sequence_length", || {
+            format!("is {length}, more than model.max_positions = {most}")
+        })
+    }
+}
+
+fn is_file_name(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
+}
+
+#[cfg(test)]
+mod tests;

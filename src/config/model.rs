@@ -1,0 +1,194 @@
+//! `[model]`: the shape of the network.
+
+use super::check::{at_least_one, fraction, positive, require};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The shape of the network, complete: every default filled in. A checkpoint keeps it as `config.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Where the defaults of the other keys come from: "modern" (default) or "bert". Nothing else depends on it.
+    pub recipe: Recipe,
+    /// Rows of the token embedding. The tokenizer says it, so a config file leaves it out (0 until it is known).
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub vocab_size: usize,
+    /// Transformer layers. No default.
+    pub layers: usize,
+    /// Width of the residual stream. No default.
+    pub hidden_size: usize,
+    /// Attention heads; they divide `hidden_size` into parts of at most 128. No default.
+    pub heads: usize,
+    /// Width inside the feed-forward layer. Default: 4 · `hidden_size` with "gelu"; two thirds of that, to the nearest
+    /// multiple of 16, with "gated-gelu".
+    pub intermediate_size: usize,
+    /// Where the layer norms stand: "pre" (modern) or "post" (bert).
+    pub norm: NormPlacement,
+    /// Whether linear layers and layer norms inside the network have a bias. Default: false (modern), true (bert).
+    pub bias: bool,
+    /// How a token knows its place: "rope" (modern) or "learned" (bert).
+    pub positions: Positions,
+    /// Base of the rotary frequencies; only with "rope". Default 10000.
+    pub rope_base: f64,
+    /// Longest sequence in tokens, and rows of the learned position embedding. Default: 512, or
+    /// `data.sequence_length` where that is more.
+    pub max_positions: usize,
+    /// The feed-forward layer: "gated-gelu" (modern) or "gelu" (bert).
+    pub activation: Activation,
+    /// Rows of the token type embedding; 0 leaves it out. Default: 0 (modern), 2 (bert).
+    pub token_types: usize,
+    /// A layer norm after the embeddings. Default true.
+    pub embedding_norm: bool,
+    /// A layer norm after the last layer. Default: true (modern), false (bert).
+    pub final_norm: bool,
+    /// Dense, GELU and layer norm before the decoder. Default: false (modern), true (bert).
+    pub head_transform: bool,
+    /// A bias a vocabulary entry in the decoder, which is otherwise the token embedding itself. Default true.
+    pub decoder_bias: bool,
+    /// Added to the variance in layer norms. Default: 1e-5 (modern), 1e-12 (bert).
+    pub norm_eps: f64,
+    /// Standard deviation of the initial weights. Default 0.02.
+    pub initializer_range: f64,
+    /// Initial weights that write to the residual stream get `initializer_range` / √(2 · `layers`).
+    /// Default: true (modern), false (bert).
+    pub scaled_output_init: bool,
+    /// Width in tokens of the sliding attention window of local layers; 0 (default) makes every layer global.
+    pub window: usize,
+    /// With a window, layers 0, n, 2n, … are global. Default 3.
+    pub global_every: usize,
+    /// Share of activations dropped in training. Default 0: in a single pass or few over the data it only costs.
+    pub dropout: f64,
+    /// Share of attention weights dropped in training. Default 0.
+    pub attention_dropout: f64,
+}
+
+/// A named set of defaults for `[model]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recipe {
+    /// After ModernBERT: pre-norm, rotary positions, gated GELU, no biases.
+    Modern,
+    /// After BERT and RoBERTa: post-norm, learned positions, GELU, biases.
+    Bert,
+}
+
+/// Where a layer's norms stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NormPlacement {
+    /// Before attention and before the feed-forward layer: x + f(norm(x)).
+    Pre,
+    /// After each residual sum: norm(x + f(x)).
+    Post,
+}
+
+/// How a token knows its place in the sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Positions {
+    /// A learned embedding a position.
+    Learned,
+    /// Queries and keys rotated by their position.
+    Rope,
+}
+
+/// The feed-forward layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// W₂ · gelu(W₁ · x)
+    Gelu,
+    /// W₂ · (gelu(W₁ · x) ⊙ W₃ · x)
+    GatedGelu,
+}
+
+/// Widest attention head that the kernels take.
+const MAX_HEAD_DIM: usize = 128;
+/// Far above any real model, and low enough that sizes multiply without overflow.
+const MAX_SIZE: usize = 1 << 20;
+
+impl ModelConfig {
+    /// Width of one attention head.
+    pub fn head_dim(&self) -> usize {
+        self.hidden_size / self.heads
+    }
+
+    /// Whether layer `layer` (from 0) attends to the whole document.
+    pub fn is_global(&self, layer: usize) -> bool {
+        self.window == 0 || layer.is_multiple_of(self.global_every)
+    }
+
+    /// Reads the `config.json` of a checkpoint. `path` is for messages.
+    ///
+    /// # Errors
+    /// Unknown, missing or impossible values.
+    pub fn from_json(path: &Path, json: &[u8]) -> Result<Self> {
+        let config: ModelConfig = serde_json::from_slice(json).map_err(|error| Error::file(path, error.to_string()))?;
+        config
+            .check()
+            .and_then(|()| require(config.vocab_size > 0, "model.vocab_size", "is not given"))
+            .map_err(|error| Error::file(path, error.to_string()))?;
+        Ok(config)
+    }
+
+    /// The `config.json` of a checkpoint.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("a struct of numbers and names is always JSON");
+        json.push(b'\n');
+        json
+    }
+
+    /// Refuses shapes that no network can have.
+    ///
+    /// # Errors
+    /// Names the key as it is in a config file.
+    pub fn check(&self) -> Result<()> {
+        for (key, size) in [
+            ("model.layers", self.layers),
+            ("model.hidden_size", self.hidden_size),
+            ("model.heads", self.heads),
+            ("model.intermediate_size", self.intermediate_size),
+            ("model.max_positions", self.max_positions),
+            ("model.global_every", self.global_every),
+        ] {
+            at_least_one(key, size as u64)?;
+        }
+        for (key, size) in [
+            ("model.layers", self.layers),
+            ("model.hidden_size", self.hidden_size),
+            ("model.intermediate_size", self.intermediate_size),
+            ("model.max_positions", self.max_positions),
+            ("model.token_types", self.token_types),
+        ] {
+            require(size <= MAX_SIZE, key, || format!("is {size}; the most is {MAX_SIZE}"))?;
+        }
+        self.check_heads()?;
+        require(self.window != 1, "model.window", "is 1: a token would see only itself; 0 means no window")?;
+        positive("model.rope_base", self.rope_base)?;
+        positive("model.norm_eps", self.norm_eps)?;
+        positive("model.initializer_range", self.initializer_range)?;
+        fraction("model.dropout", self.dropout)?;
+        fraction("model.attention_dropout", self.attention_dropout)
+    }
+
+    fn check_heads(&self) -> Result<()> {
+        let (hidden, heads) = (self.hidden_size, self.heads);
+        require(hidden.is_multiple_of(heads), "model.heads", || {
+            format!("is {heads}, which does not divide model.hidden_size = {hidden}")
+        })?;
+        let width = self.head_dim();
+        require(width <= MAX_HEAD_DIM, "model.heads", || {
+            format!(
+                "makes heads {width} wide (model.hidden_size = {hidden} / {heads}); the most is {MAX_HEAD_DIM}: use more heads"
+            )
+        })?;
+        require(self.positions != Positions::Rope || width.is_multiple_of(2), "model.heads", || {
+            format!("makes heads {width} wide, and model.positions = \"rope\" needs an even width")
+        })
+    }
+}
+
+fn is_unknown(vocab_size: &usize) -> bool {
+    *vocab_size == 0
+}

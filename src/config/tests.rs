@@ -1,0 +1,166 @@
+use super::*;
+
+const SMALL: &str = "
+name = 'test'
+data.train = ['a.txt']
+train = { steps = 100, learning_rate = 1e-3 }
+model = { layers = 2, hidden_size = 128, heads = 2 }
+";
+
+fn config(sets: &[&str]) -> Result<Config> {
+    let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+    Config::from_table(SMALL.parse().unwrap(), &sets)
+}
+
+#[test]
+fn defaults_follow_the_recipe_and_other_keys() {
+    let modern = config(&[]).unwrap();
+    assert_eq!(modern.model.recipe, Recipe::Modern);
+    assert_eq!((modern.model.norm, modern.model.positions), (NormPlacement::Pre, Positions::Rope));
+    assert_eq!((modern.model.intermediate_size, modern.model.max_positions), (336, 512));
+    assert_eq!((modern.model.bias, modern.model.token_types, modern.model.norm_eps), (false, 0, 1e-5));
+    assert_eq!((modern.train.micro_batch, modern.train.warmup(), modern.seed), (32, 5, 1));
+    assert!(modern.tokenizer.lowercase);
+
+    let bert = config(&["model.recipe=bert", "data.sequence_length=1024", "tokenizer.kind=bpe"]).unwrap();
+    assert_eq!((bert.model.norm, bert.model.positions), (NormPlacement::Post, Positions::Learned));
+    assert_eq!((bert.model.intermediate_size, bert.model.max_positions), (512, 1024));
+    assert_eq!((bert.model.bias, bert.model.token_types, bert.model.norm_eps), (true, 2, 1e-12));
+    assert!(!bert.tokenizer.lowercase);
+}
+
+#[test]
+fn what_is_written_wins_over_the_recipe() {
+    let config =
+        config(&["model.recipe=bert", "model.norm=pre", "model.intermediate_size=100", "train.warmup_steps=7"]);
+    let config = config.unwrap();
+    assert_eq!((config.model.norm, config.model.intermediate_size), (NormPlacement::Pre, 100));
+    assert_eq!((config.model.positions, config.train.warmup()), (Positions::Learned, 7));
+}
+
+#[test]
+fn layers_are_global_or_local_by_number() {
+    let local = config(&["model.window=64", "model.layers=5"]).unwrap().model;
+    assert_eq!((0..5).map(|layer| local.is_global(layer)).collect::<Vec<_>>(), [true, false, false, true, false]);
+    let global = config(&["model.layers=5"]).unwrap().model;
+    assert!((0..5).all(|layer| global.is_global(layer)));
+}
+
+#[test]
+fn the_resolved_config_reads_back_the_same() {
+    let config = config(&["model.recipe=bert", "train.warmup_steps=3", "data.prepared=some/dir"]).unwrap();
+    let read = Config::from_table(config.to_toml().parse().unwrap(), &[]).unwrap();
+    assert_eq!(read, config);
+    assert_eq!(read.digest(), config.digest());
+}
+
+#[test]
+fn a_model_config_survives_json() {
+    let model = config(&["model.window=64"]).unwrap().model(4096);
+    assert_eq!(ModelConfig::from_json(Path::new("config.json"), &model.to_json()).unwrap(), model);
+    let without = config(&[]).unwrap().model.to_json();
+    let message = ModelConfig::from_json(Path::new("config.json"), &without).unwrap_err().to_string();
+    assert_eq!(message, "config.json: model.vocab_size: is not given");
+}
+
+#[test]
+fn bad_configs_are_refused_by_key() {
+    for (set, key, problem) in [
+        (
+            "train.shedule=linear",
+            "train.shedule",
+            "unknown key `shedule`; did you mean `schedule`? Allowed: `steps`, `batch_size`",
+        ),
+        ("trian.steps=5", "trian", "unknown key `trian`; did you mean `train`?"),
+        ("train.train=1", "train.train", "unknown key `train`"),
+        ("data.colour=red", "data.colour", "unknown key `colour`; Allowed: `train`, `prepared`"),
+        (
+            "train.schedule=linaer",
+            "train.schedule",
+            "did you mean `linear`? Allowed: `linear`, `cosine`, `wsd`, `constant`",
+        ),
+        ("model.recipe=gpt", "model.recipe", "unknown value `gpt`; Allowed: `modern`, `bert`"),
+        ("train.steps=many", "train.steps", "found string \"many\", expected a whole number"),
+        ("train.steps=-3", "train.steps", "found integer `-3`, expected a whole number, 0 or more"),
+        ("train.batch_size=1.5", "train.batch_size", "expected a whole number"),
+        ("data.train=a.txt", "data.train", "expected a list in brackets"),
+        ("masking.whole_word=1", "masking.whole_word", "expected true or false"),
+        ("masking=1", "masking", "expected a section"),
+        ("seed=-1", "seed", "expected a whole number"),
+        ("train.steps=0", "train.steps", "is 0; it must be at least 1"),
+        ("train.learning_rate=0", "train.learning_rate", "is 0; it must be above 0"),
+        ("train.learning_rate=nan", "train.learning_rate", "is NaN; it must be above 0"),
+        ("train.learning_rate=inf", "train.learning_rate", "is inf; it must be above 0"),
+        ("train.micro_batch=5", "train.micro_batch", "is 5, which does not divide train.batch_size = 32"),
+        ("train.micro_batch=0", "train.micro_batch", "is 0; it must be at least 1"),
+        ("train.warmup_steps=101", "train.warmup_steps", "is 101, more than train.steps = 100"),
+        ("train.warmup_fraction=1.0", "train.warmup_fraction", "must be at least 0 and below 1"),
+        ("train.min_learning_rate=1", "train.min_learning_rate", "at most train.learning_rate = 0.001"),
+        ("train.beta2=1", "train.beta2", "must be at least 0 and below 1"),
+        ("train.clip=-1", "train.clip", "is -1; it must be 0 or more"),
+        ("masking.rate=0", "masking.rate", "is 0; it must be above 0 and at most 0.9"),
+        ("masking.rate=0.95", "masking.rate", "is 0.95; it must be above 0 and at most 0.9"),
+        ("masking.keep=0.3", "masking", "mask + random + keep is 1.2"),
+        ("model.heads=3", "model.heads", "is 3, which does not divide model.hidden_size = 128"),
+        ("model.heads=0", "model.heads", "is 0; it must be at least 1"),
+        ("model.heads=128", "model.heads", "needs an even width"),
+        ("model.hidden_size=512", "model.heads", "makes heads 256 wide"),
+        ("model.layers=100000000000", "model.layers", "the most is 1048576"),
+        ("model.window=1", "model.window", "a token would see only itself"),
+        ("model.dropout=1", "model.dropout", "below 1"),
+        ("model.vocab_size=100", "model.vocab_size", "set tokenizer.vocab_size instead"),
+        ("model.max_positions=64", "data.sequence_length", "is 128, more than model.max_positions = 64"),
+        ("tokenizer.vocab_size=3", "tokenizer.vocab_size", "is 3; it must be at least 16"),
+        ("data.train=[]", "data.train", "names no text"),
+        ("data.validation_fraction=0.9", "data.validation_fraction", "at most 0.5"),
+        ("validation.rate=-1", "validation.rate", "is -1; it must be above 0"),
+        ("checkpoint.keep=0", "checkpoint.keep", "is 0; it must be at least 1"),
+        ("name=../x", "name", "`../x` must be usable as the name of a folder"),
+    ] {
+        let Err(Error::Config { key: found, problem: message }) = config(&[set]) else {
+            panic!("{set} was taken, or refused with another kind of error");
+        };
+        assert_eq!(found, key, "{set}: {message}");
+        assert!(message.contains(problem), "{set}: {message}");
+    }
+    let wsd = config(&["train.schedule=wsd", "train.decay_fraction=0.98"]).unwrap_err().to_string();
+    assert_eq!(wsd, "train.decay_fraction: is 98 steps, which with 5 of warm-up is more than train.steps = 100");
+}
+
+#[test]
+fn what_has_no_default_is_asked_for() {
+    for (section, key) in
+        [("train", "steps"), ("train", "learning_rate"), ("model", "layers"), ("model", "hidden_size")]
+    {
+        let mut table: Table = SMALL.parse().unwrap();
+        table[section].as_table_mut().unwrap().remove(key);
+        let message = Config::from_table(table, &[]).unwrap_err().to_string();
+        assert_eq!(message, format!("{section}.{key}: is not given, and has no default"));
+    }
+}
+
+#[test]
+fn files_are_named_in_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("my-run.toml");
+    assert!(Config::load(&path, &[]).unwrap_err().to_string().contains("my-run.toml: "));
+    std::fs::write(&path, "[train\nsteps = 1").unwrap();
+    let message = Config::load(&path, &[]).unwrap_err().to_string();
+    assert!(message.contains("my-run.toml: is not TOML") && message.contains("line 1"), "{message}");
+    std::fs::write(&path, SMALL.replace("name = 'test'", "")).unwrap();
+    assert_eq!(Config::load(&path, &[]).unwrap().name, "my-run");
+}
+
+#[test]
+fn the_configs_that_ship_are_good() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            names.push(Config::load(&path, &[]).unwrap_or_else(|error| panic!("{}: {error}", path.display())).name);
+        }
+    }
+    names.sort();
+    assert_eq!(names, ["bert-base", "mini", "quickstart", "small", "tiny", "tiny-bert"]);
+}

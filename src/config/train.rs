@@ -1,0 +1,155 @@
+//! `[train]`, `[validation]` and `[checkpoint]`: the loop.
+
+use super::check::{at_least_one, fraction, masking_rate, not_negative, positive, require};
+use crate::Result;
+use serde::{Deserialize, Serialize};
+
+/// The optimiser and its schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Optimiser steps. No default.
+    pub steps: u64,
+    /// Sequences a step. Default 32.
+    pub batch_size: usize,
+    /// Sequences the device takes at once; it divides `batch_size`, and gradients are summed over the passes of a step.
+    /// Default: `batch_size`.
+    pub micro_batch: usize,
+    /// Highest learning rate. No default.
+    pub learning_rate: f64,
+    /// How the learning rate falls after the warm-up: "linear" (default), "cosine", "wsd" or "constant".
+    pub schedule: Schedule,
+    /// Warm-up in steps. When it is given, `warmup_fraction` does not matter. Default: none.
+    pub warmup_steps: Option<u64>,
+    /// Warm-up as a share of `steps`. Default 0.05.
+    pub warmup_fraction: f64,
+    /// Share of `steps` in which "wsd" decays. Default 0.2.
+    pub decay_fraction: f64,
+    /// Where the learning rate ends. Default 0.
+    pub min_learning_rate: f64,
+    /// AdamW's decay of the first moment. Default 0.9.
+    pub beta1: f64,
+    /// AdamW's decay of the second moment. Default 0.98.
+    pub beta2: f64,
+    /// Added to the root of the second moment. Default 1e-6.
+    pub epsilon: f64,
+    /// AdamW's decay of weights, not of biases and norms, as a share of the learning rate. Default 0.01.
+    pub weight_decay: f64,
+    /// Largest global norm of the gradient; 0 leaves it alone. Default 1.
+    pub clip: f64,
+    /// Training stops when as many steps in a row had a gradient that is not finite. Default 10.
+    pub max_skipped_steps: u64,
+    /// Steps between lines of the log. Default 10.
+    pub log_every: u64,
+}
+
+/// How the learning rate falls after the warm-up; `train::schedule` has the formulae.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// In a straight line.
+    Linear,
+    /// Along half a cosine.
+    Cosine,
+    /// Warm-up, stable, decay: not at all until the last `decay_fraction`.
+    Wsd,
+    /// Not at all.
+    Constant,
+}
+
+/// Measuring the loss on held-out text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidationConfig {
+    /// Steps between validations; 0 validates only at the end. Default 250.
+    pub every: u64,
+    /// Share of tokens to guess, whatever the training rate, so that runs compare. Default 0.15.
+    pub rate: f64,
+    /// Most sequences to validate on, spread evenly over the held-out text. Default 512.
+    pub max_sequences: usize,
+}
+
+/// Saving the state of training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Steps between checkpoints; 0 saves only at the end. Default 500.
+    pub every: u64,
+    /// How many of the latest checkpoints stay. Default 2.
+    pub keep: usize,
+    /// Whether the one with the lowest validation loss stays too. Default true.
+    pub keep_best: bool,
+}
+
+impl TrainConfig {
+    /// Length of the warm-up in steps.
+    pub fn warmup(&self) -> u64 {
+        self.warmup_steps.unwrap_or_else(|| (self.warmup_fraction * self.steps as f64).round() as u64)
+    }
+
+    /// Length of the final decay of "wsd" in steps.
+    pub fn decay(&self) -> u64 {
+        (self.decay_fraction * self.steps as f64).round() as u64
+    }
+
+    /// Device passes whose gradients make one step.
+    pub fn accumulation(&self) -> usize {
+        self.batch_size / self.micro_batch
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        at_least_one("train.steps", self.steps)?;
+        at_least_one("train.batch_size", self.batch_size as u64)?;
+        at_least_one("train.micro_batch", self.micro_batch as u64)?;
+        at_least_one("train.max_skipped_steps", self.max_skipped_steps)?;
+        at_least_one("train.log_every", self.log_every)?;
+        let (batch, micro) = (self.batch_size, self.micro_batch);
+        require(batch.is_multiple_of(micro), "train.micro_batch", || {
+            format!("is {micro}, which does not divide train.batch_size = {batch}")
+        })?;
+        self.check_optimiser()?;
+        self.check_schedule()
+    }
+
+    fn check_optimiser(&self) -> Result<()> {
+        positive("train.learning_rate", self.learning_rate)?;
+        fraction("train.beta1", self.beta1)?;
+        fraction("train.beta2", self.beta2)?;
+        positive("train.epsilon", self.epsilon)?;
+        not_negative("train.weight_decay", self.weight_decay)?;
+        not_negative("train.clip", self.clip)
+    }
+
+    fn check_schedule(&self) -> Result<()> {
+        let (low, high) = (self.min_learning_rate, self.learning_rate);
+        require((0.0..=high).contains(&low), "train.min_learning_rate", || {
+            format!("is {low}; it must be at least 0 and at most train.learning_rate = {high}")
+        })?;
+        fraction("train.warmup_fraction", self.warmup_fraction)?;
+        let (warmup, steps) = (self.warmup(), self.steps);
+        require(warmup <= steps, "train.warmup_steps", || {
+            format!("is {warmup}, more than train.steps = {steps}; lower it, or leave it out for train.warmup_fraction")
+        })?;
+        let share = self.decay_fraction;
+        require(share > 0.0 && share <= 1.0, "train.decay_fraction", || {
+            format!("is {share}; it must be above 0 and at most 1")
+        })?;
+        let decay = self.decay();
+        require(self.schedule != Schedule::Wsd || warmup + decay <= steps, "train.decay_fraction", || {
+            format!("is {decay} steps, which with {warmup} of warm-up is more than train.steps = {steps}")
+        })
+    }
+}
+
+impl ValidationConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        masking_rate("validation.rate", self.rate)?;
+        at_least_one("validation.max_sequences", self.max_sequences as u64)
+    }
+}
+
+impl CheckpointConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        at_least_one("checkpoint.keep", self.keep as u64)
+    }
+}

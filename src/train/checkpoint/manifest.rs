@@ -1,0 +1,166 @@
+//! One checkpoint: its manifest, and files that are read only when they are what the manifest says.
+
+use crate::train::durable;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub(super) const MANIFEST: &str = "manifest.json";
+const MANIFEST_HASH: &str = "manifest.json.blake3";
+const FORMAT: u32 = 1;
+
+/// Where training stands, apart from weights and moments: with the config, all that a resume needs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingState {
+    /// Optimiser steps done.
+    pub step: u64,
+    /// Tokens trained on, padding not included.
+    pub tokens: u64,
+    /// Microbatches taken from the training data: the loader's cursor.
+    pub batches: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// Cross-entropy of the validation at this step in nats, if there was one.
+    pub validation_loss: Option<f64>,
+    /// The lowest validation loss so far, in nats.
+    pub best_validation_loss: Option<f64>,
+    /// The step that had it.
+    pub best_step: Option<u64>,
+    /// Time spent training, resumes included.
+    pub elapsed_seconds: f64,
+    /// [`crate::config::Config::digest`] of the run.
+    pub config_digest: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    format: u32,
+    state: TrainingState,
+    files: BTreeMap<String, FileEntry>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileEntry {
+    bytes: u64,
+    blake3: String,
+}
+
+/// A checkpoint whose manifest has been read and checked; its files are checked as they are read.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    manifest: Manifest,
+}
+
+impl Checkpoint {
+    /// Opens a checkpoint folder.
+    ///
+    /// # Errors
+    /// There is no manifest, it is damaged, or another version of Cloze wrote it.
+    pub fn open(path: &Path) -> Result<Checkpoint> {
+        let file = path.join(MANIFEST);
+        let bytes = fs::read(&file).map_err(Error::io(&file))?;
+        let hash_file = path.join(MANIFEST_HASH);
+        let hash = fs::read(&hash_file).map_err(Error::io(&hash_file))?;
+        if hash != hash_line(&bytes).as_bytes() {
+            return Err(Error::file(&file, format!("is damaged: its hash is not the one in {MANIFEST_HASH}")));
+        }
+        Ok(Checkpoint { path: path.to_path_buf(), manifest: parse(&file, &bytes)? })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where training stood.
+    pub fn state(&self) -> &TrainingState {
+        &self.manifest.state
+    }
+
+    /// The names of its files, sorted.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.manifest.files.keys().map(String::as_str)
+    }
+
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// The checkpoint has no such file, or the file is missing or not what was saved.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.path.join(name);
+        let Some(entry) = self.manifest.files.get(name) else {
+            return Err(Error::file(&path, "is not part of this checkpoint"));
+        };
+        let length = fs::metadata(&path).map_err(Error::io(&path))?.len();
+        if length != entry.bytes {
+            return Err(Error::file(&path, format!("is damaged: {length} bytes, and {} were saved", entry.bytes)));
+        }
+        let bytes = fs::read(&path).map_err(Error::io(&path))?;
+        if blake3::hash(&bytes).to_hex().as_str() != entry.blake3 {
+            return Err(Error::file(&path, "is damaged: its content is not what was saved"));
+        }
+        Ok(bytes)
+    }
+
+    /// Reads every file.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn verify(&self) -> Result<()> {
+        self.files().try_for_each(|name| self.read(name).map(drop))
+    }
+}
+
+/// Writes files, and then their manifest, into the empty folder `path`.
+pub(super) fn write(path: &Path, state: &TrainingState, files: &[(&str, &[u8])]) -> Result<()> {
+    let mut entries = BTreeMap::new();
+    for (name, bytes) in files {
+        if !is_plain(name) || entries.contains_key(*name) {
+            return Err(Error::file(path.join(name), "is not a name that a checkpoint can give a file"));
+        }
+        durable::write(&path.join(name), bytes)?;
+        let entry = FileEntry { bytes: bytes.len() as u64, blake3: blake3::hash(bytes).to_hex().to_string() };
+        entries.insert(name.to_string(), entry);
+    }
+    let manifest = Manifest { format: FORMAT, state: state.clone(), files: entries };
+    let mut json = serde_json::to_vec_pretty(&manifest).expect("a manifest of numbers and names is always JSON");
+    json.push(b'\n');
+    durable::write(&path.join(MANIFEST_HASH), hash_line(&json).as_bytes())?;
+    durable::write(&path.join(MANIFEST), &json)?;
+    durable::sync_folder(path)
+}
+
+fn parse(file: &Path, bytes: &[u8]) -> Result<Manifest> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let invalid = |error: serde_json::Error| Error::file(file, format!("is not a checkpoint's manifest: {error}"));
+    let Format { format } = serde_json::from_slice(bytes).map_err(invalid)?;
+    if format != FORMAT {
+        let problem =
+            format!("has format {format}, and this version of Cloze reads {FORMAT}; use the one that wrote it");
+        return Err(Error::file(file, problem));
+    }
+    let manifest: Manifest = serde_json::from_slice(bytes).map_err(invalid)?;
+    match manifest.files.keys().find(|name| !is_plain(name)) {
+        Some(name) => Err(Error::file(file, format!("lists `{name}`, which is not a file of the checkpoint"))),
+        None => Ok(manifest),
+    }
+}
+
+/// Whether a name stays inside the folder and is none of the store's own.
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && !name.starts_with('.') && !name.starts_with(MANIFEST) && name.chars().all(plain)
+}
+
+fn hash_line(manifest: &[u8]) -> String {
+    format!("{}  {MANIFEST}\n", blake3::hash(manifest).to_hex())
+}

@@ -1,0 +1,13 @@
+//! Checkpoints: folders `step-000123` that are whole or not there.
+//!
+//! A checkpoint holds files (the store does not care which) and `manifest.json`, which lists their sizes and BLAKE3
+//! hashes beside the state of training. `manifest.json.blake3` guards the manifest itself, in the form that
+//! `b3sum --check` reads. A checkpoint is written under another name and renamed when the disk has all of it.
+
+mod manifest;
+mod store;
+
+pub use manifest::{Checkpoint, TrainingState};
+pub use store::{CheckpointStore, resolve_model_dir};
+
+pub(super) use store::has_checkpoints;

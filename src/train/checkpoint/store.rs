@@ -1,0 +1,223 @@
+//! The `checkpoints` folder of a run: saving, pruning, and finding the checkpoint to go on from.
+
+use super::manifest::{self, Checkpoint, MANIFEST, TrainingState};
+use crate::train::durable;
+use crate::{Error, Result};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// A folder being written or removed; worthless after a kill.
+const UNFINISHED: &str = ".tmp-";
+/// A checkpoint about to be replaced by another of the same step.
+const REPLACED: &str = ".old-";
+
+/// The checkpoints of a run that is training. Only one process at a time may hold it: see [`crate::train::RunDir`].
+pub struct CheckpointStore {
+    folder: PathBuf,
+    keep: usize,
+    keep_best: bool,
+}
+
+impl CheckpointStore {
+    /// Opens or makes the folder, and clears away what a killed run left unfinished. The last `keep` checkpoints will be
+    /// kept, and with `keep_best` also the one with the lowest validation loss.
+    ///
+    /// # Errors
+    /// The folder cannot be made, read or cleared.
+    pub fn new(folder: &Path, keep: usize, keep_best: bool) -> Result<CheckpointStore> {
+        fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        recover(folder)?;
+        Ok(CheckpointStore { folder: folder.to_path_buf(), keep, keep_best })
+    }
+
+    /// Saves the checkpoint of `state.step`, in place of one that is already there, and removes those that need not be
+    /// kept. Returns its folder.
+    ///
+    /// # Errors
+    /// The disk refuses or is full. Earlier checkpoints are then as they were.
+    pub fn save(&self, state: &TrainingState, files: &[(&str, &[u8])]) -> Result<PathBuf> {
+        let name = name_of(state.step);
+        let (path, unfinished) = (self.folder.join(&name), self.folder.join(format!("{UNFINISHED}{name}")));
+        remove(&unfinished)?;
+        fs::create_dir(&unfinished).map_err(Error::io(&unfinished))?;
+        if let Err(error) = manifest::write(&unfinished, state, files) {
+            // The first error says more than one met in clearing up.
+            let _ = remove(&unfinished);
+            return Err(error);
+        }
+        let replaced = self.folder.join(format!("{REPLACED}{name}"));
+        if path.exists() {
+            fs::rename(&path, &replaced).map_err(Error::io(&path))?;
+        }
+        fs::rename(&unfinished, &path).map_err(Error::io(&path))?;
+        durable::sync_folder(&self.folder)?;
+        if let Err(error) = remove(&replaced).and_then(|()| self.prune(state.step)) {
+            log::warn!("an old checkpoint could not be removed: {error}");
+        }
+        Ok(path)
+    }
+
+    /// The newest checkpoint that is whole. Damaged ones are named in the log and passed over.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn latest_valid(&self) -> Result<Option<Checkpoint>> {
+        latest_valid(&self.folder)
+    }
+
+    /// The whole checkpoint with the lowest validation loss, if any has one.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn best(&self) -> Result<Option<Checkpoint>> {
+        best(&self.folder)
+    }
+
+    /// Checkpoints without a readable manifest are left alone, and so are those of later steps, from which a resumed run
+    /// could not go on: they are damaged, so they must not displace good ones.
+    fn prune(&self, saved: u64) -> Result<()> {
+        let mut checkpoints = Vec::new();
+        for (step, path) in list(&self.folder)?.into_iter().filter(|(step, _)| *step <= saved) {
+            checkpoints.extend(open(step, &path).ok());
+        }
+        let mut kept: BTreeSet<u64> = checkpoints.iter().rev().take(self.keep).map(|c| c.state().step).collect();
+        if self.keep_best {
+            kept.extend(checkpoints.iter().min_by(|a, b| lower_loss(a, b)).map(|best| best.state().step));
+        }
+        for checkpoint in checkpoints.iter().filter(|checkpoint| !kept.contains(&checkpoint.state().step)) {
+            let gone = self.folder.join(format!("{UNFINISHED}{}", name_of(checkpoint.state().step)));
+            fs::rename(checkpoint.path(), &gone).map_err(Error::io(checkpoint.path()))?;
+            remove(&gone)?;
+        }
+        Ok(())
+    }
+}
+
+/// The model that a command line names: of a run folder the best checkpoint, or else the latest; or a checkpoint folder
+/// itself. Changes nothing, so that a running training can be looked at.
+///
+/// # Errors
+/// `path` is neither, or the run has no checkpoint that is whole.
+pub fn resolve_model_dir(path: &Path) -> Result<PathBuf> {
+    if path.join(MANIFEST).is_file() {
+        return Checkpoint::open(path).map(|checkpoint| checkpoint.path().to_path_buf());
+    }
+    let folder = path.join("checkpoints");
+    if !folder.is_dir() {
+        let is = if path.exists() { "is neither a run nor a checkpoint" } else { "does not exist" };
+        let problem =
+            format!("{is}; give the folder of a run, such as runs/tiny, or one of its checkpoints/step-000500");
+        return Err(Error::file(path, problem));
+    }
+    let checkpoint = best(&folder)?.map_or_else(|| latest_valid(&folder), |best| Ok(Some(best)))?;
+    checkpoint
+        .map(|checkpoint| checkpoint.path().to_path_buf())
+        .ok_or_else(|| Error::file(path, "has no whole checkpoint yet; let `cloze train` reach its first one"))
+}
+
+/// Whether a run has left checkpoints here, whole or not.
+pub(in crate::train) fn has_checkpoints(folder: &Path) -> Result<bool> {
+    let is_checkpoint = |name: &String| step_of(name.strip_prefix(REPLACED).unwrap_or(name)).is_some();
+    Ok(folder.is_dir() && names(folder)?.iter().any(is_checkpoint))
+}
+
+fn latest_valid(folder: &Path) -> Result<Option<Checkpoint>> {
+    for (step, path) in list(folder)?.into_iter().rev() {
+        match open(step, &path).and_then(|checkpoint| checkpoint.verify().map(|()| checkpoint)) {
+            Ok(checkpoint) => return Ok(Some(checkpoint)),
+            Err(error) => log::warn!("passing over a damaged checkpoint: {error}"),
+        }
+    }
+    Ok(None)
+}
+
+fn best(folder: &Path) -> Result<Option<Checkpoint>> {
+    let mut checkpoints = Vec::new();
+    for (step, path) in list(folder)? {
+        match open(step, &path) {
+            Ok(checkpoint) => checkpoints.push(checkpoint),
+            Err(error) => log::warn!("passing over a damaged checkpoint: {error}"),
+        }
+    }
+    checkpoints.retain(|checkpoint| checkpoint.state().validation_loss.is_some());
+    checkpoints.sort_by(lower_loss);
+    for checkpoint in checkpoints {
+        match checkpoint.verify() {
+            Ok(()) => return Ok(Some(checkpoint)),
+            Err(error) => log::warn!("passing over a damaged checkpoint: {error}"),
+        }
+    }
+    Ok(None)
+}
+
+/// Orders by validation loss, ascending; those without one come last.
+fn lower_loss(a: &Checkpoint, b: &Checkpoint) -> Ordering {
+    let loss = |checkpoint: &Checkpoint| checkpoint.state().validation_loss.unwrap_or(f64::INFINITY);
+    loss(a).total_cmp(&loss(b))
+}
+
+fn open(step: u64, path: &Path) -> Result<Checkpoint> {
+    let checkpoint = Checkpoint::open(path)?;
+    match checkpoint.state().step {
+        found if found == step => Ok(checkpoint),
+        found => Err(Error::file(path, format!("is damaged: its manifest is of step {found}"))),
+    }
+}
+
+/// Undoes or finishes what a kill interrupted.
+fn recover(folder: &Path) -> Result<()> {
+    for name in names(folder)? {
+        let path = folder.join(&name);
+        if name.starts_with(UNFINISHED) {
+            remove(&path)?;
+        } else if let Some(original) = name.strip_prefix(REPLACED) {
+            let original = folder.join(original);
+            if original.exists() {
+                remove(&path)?;
+            } else {
+                fs::rename(&path, &original).map_err(Error::io(&path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder with all in it, if it is there.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The checkpoints by step, ascending, whole or not.
+fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let mut found: Vec<(u64, PathBuf)> =
+        names(folder)?.into_iter().filter_map(|name| Some((step_of(&name)?, folder.join(name)))).collect();
+    found.sort();
+    Ok(found)
+}
+
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
+        let entry = entry.map_err(Error::io(folder))?;
+        names.extend(entry.file_name().into_string().ok());
+    }
+    Ok(names)
+}
+
+fn name_of(step: u64) -> String {
+    format!("step-{step:06}")
+}
+
+fn step_of(name: &str) -> Option<u64> {
+    let step = name.strip_prefix("step-")?.parse().ok()?;
+    (name_of(step) == name).then_some(step)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+//! Training: what surrounds the steps.
+
+pub mod checkpoint;
+mod durable;
+pub mod interrupt;
+pub mod metrics;
+mod progress;
+mod run_dir;
+mod schedule;
+mod throughput;
+
+pub use checkpoint::{Checkpoint, CheckpointStore, TrainingState, resolve_model_dir};
+pub use metrics::{Metrics, MetricsLog, Validation};
+pub use progress::Progress;
+pub use run_dir::RunDir;
+pub use schedule::learning_rate;
+pub use throughput::Throughput;

@@ -1,0 +1,136 @@
+//! What a person watching a run sees: a bar on a terminal, lines elsewhere. Both go to stderr at the level "info".
+
+use super::{Metrics, Validation};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// The display of a running training.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    steps: u64,
+    log_every: u64,
+}
+
+impl Progress {
+    /// For a run of `steps` steps of which `done` are behind it; without a terminal a line is written every `log_every`
+    /// steps.
+    pub fn new(steps: u64, done: u64, log_every: u64) -> Progress {
+        let watched = std::io::stderr().is_terminal() && log::log_enabled!(log::Level::Info);
+        Progress { bar: watched.then(|| bar(steps, done)), steps, log_every }
+    }
+
+    /// Shows the measurements of a step.
+    pub fn step(&self, metrics: &Metrics) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(metrics.step);
+                bar.set_message(self.describe(metrics));
+            }
+            None if metrics.step.is_multiple_of(self.log_every) || metrics.step == self.steps => {
+                log::info!("step {}/{}  {}", metrics.step, self.steps, self.describe(metrics));
+            }
+            None => {}
+        }
+    }
+
+    /// Shows the measurements of a validation.
+    pub fn validation(&self, step: u64, validation: &Validation) {
+        self.note(&format!(
+            "step {step}/{}  validation: cross-entropy {:.4}, perplexity {:.2}, accuracy {:.1} % (unigram cross-entropy {:.4})",
+            self.steps,
+            validation.cross_entropy,
+            validation.perplexity,
+            100.0 * validation.accuracy,
+            validation.unigram_cross_entropy,
+        ));
+    }
+
+    /// Writes a line that stays, above the bar where there is one.
+    pub fn note(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| log::info!("{line}")),
+            None => log::info!("{line}"),
+        }
+    }
+
+    fn describe(&self, metrics: &Metrics) -> String {
+        format!(
+            "loss {:.4}  {} tokens/s  lr {:.2e}  {} left",
+            metrics.loss,
+            count(metrics.tokens_per_second),
+            metrics.learning_rate,
+            time_left(metrics, self.steps).map_or("?".to_string(), clock),
+        )
+    }
+}
+
+impl Drop for Progress {
+    /// Leaves the bar's last state on the screen, also when training ends with an error.
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+}
+
+fn bar(steps: u64, done: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:20} step {pos}/{len}  {msg}").expect("the template is right");
+    let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr()).with_style(style);
+    bar.set_position(done);
+    bar
+}
+
+/// Time for the steps that are left, at the present speed; none while that is unknown.
+fn time_left(metrics: &Metrics, steps: u64) -> Option<Duration> {
+    let tokens_per_step = metrics.tokens as f64 / metrics.step as f64;
+    let seconds = steps.saturating_sub(metrics.step) as f64 * tokens_per_step / metrics.tokens_per_second;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Hours, minutes and seconds.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+/// A count with three digits or so: 950, 12.3k, 1.23M.
+fn count(value: f64) -> String {
+    match value {
+        v if v >= 1e6 => format!("{:.2}M", v / 1e6),
+        v if v >= 1e4 => format!("{:.1}k", v / 1e3),
+        v => format!("{v:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(step: u64, tokens: u64, tokens_per_second: f64) -> Metrics {
+        Metrics { step, tokens, loss: 2.34567, accuracy: 0.5, learning_rate: 1e-3, grad_norm: 1.0, tokens_per_second }
+    }
+
+    #[test]
+    fn a_line_says_what_matters() {
+        let progress = Progress { bar: None, steps: 1000, log_every: 10 };
+        let line = progress.describe(&metrics(100, 400_000, 12_345.0));
+        assert_eq!(line, "loss 2.3457  12.3k tokens/s  lr 1.00e-3  4:51 left");
+    }
+
+    #[test]
+    fn time_left_is_unknown_without_a_speed() {
+        assert_eq!(time_left(&metrics(1, 4000, 0.0), 10), None);
+        assert_eq!(time_left(&metrics(0, 0, 100.0), 10), None);
+        assert_eq!(time_left(&metrics(10, 4000, 100.0), 10), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn times_and_counts_are_short() {
+        assert_eq!(clock(Duration::from_secs(59)), "0:59");
+        assert_eq!(clock(Duration::from_secs(3_725)), "1:02:05");
+        assert_eq!(clock(Duration::from_secs(360_000)), "100:00:00");
+        assert_eq!((count(950.4), count(12_300.0), count(1_234_567.0)), ("950".into(), "12.3k".into(), "1.23M".into()));
+    }
+}

@@ -1,0 +1,139 @@
+//! The folder of a run: `config.toml`, `metrics.jsonl`, `checkpoints/`, and a lock, since two trainings must never share it.
+
+use super::checkpoint::has_checkpoints;
+use super::durable;
+use crate::config::Config;
+use crate::{Error, Result};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+const CONFIG: &str = "config.toml";
+
+/// A run's folder, locked as long as this lives.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunDir {
+    /// Makes the folder of a new run, or with `resume` opens that of an earlier one, and locks it.
+    ///
+    /// # Errors
+    /// A new run would overwrite checkpoints; there is no run to resume; another training holds the folder; the disk
+    /// refuses.
+    pub fn create(path: &Path, resume: bool) -> Result<RunDir> {
+        if resume && !path.join(CONFIG).is_file() {
+            return Err(Error::file(path, "holds no run to resume; leave out --resume to start one here"));
+        }
+        std::fs::create_dir_all(path).map_err(Error::io(path))?;
+        let run = RunDir { path: path.to_path_buf(), _lock: lock(path)? };
+        if !resume && has_checkpoints(&run.checkpoints())? {
+            let problem =
+                "holds the checkpoints of an earlier run; go on with it by --resume, or choose another folder by --out";
+            return Err(Error::file(path, problem));
+        }
+        Ok(run)
+    }
+
+    /// Writes `config.toml`.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn write_config(&self, config: &Config) -> Result<()> {
+        durable::replace(&self.path, CONFIG, config.to_toml().as_bytes())
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where [`super::CheckpointStore`] goes.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// Where [`super::MetricsLog`] goes.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+}
+
+/// The operating system gives the lock back when the process ends, however it ends.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let problem = "another training is writing here; wait for it to end, or choose another folder by --out";
+            return Err(Error::file(folder, problem));
+        }
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+            log::warn!("{}: this file system has no locks; start no second training here", folder.display());
+        }
+        Err(TryLockError::Error(error)) => return Err(Error::io(&path)(error)),
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{CheckpointStore, TrainingState};
+
+    fn config(folder: &Path) -> Config {
+        let path = folder.join("run.toml");
+        let text = "data.train = ['a.txt']
+            train = { steps = 10, learning_rate = 1e-3 }
+            model = { layers = 1, hidden_size = 64, heads = 1 }";
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path, &[]).unwrap()
+    }
+
+    #[test]
+    fn the_config_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        let run = RunDir::create(&dir.path().join("runs/a"), false).unwrap();
+        run.write_config(&config).unwrap();
+        assert_eq!(Config::load(&run.path().join("config.toml"), &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn two_trainings_never_share_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = RunDir::create(dir.path(), false).unwrap();
+        let message = RunDir::create(dir.path(), false).unwrap_err().to_string();
+        assert!(message.contains("another training is writing here"), "{message}");
+        drop(first);
+        RunDir::create(dir.path(), false).unwrap();
+    }
+
+    #[test]
+    fn checkpoints_are_never_overwritten_by_a_new_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::create(dir.path(), false).unwrap();
+        run.write_config(&config(dir.path())).unwrap();
+        let store = CheckpointStore::new(&run.checkpoints(), 1, false).unwrap();
+        drop(run);
+        // A run that was killed before its first checkpoint may simply be started again.
+        drop(RunDir::create(dir.path(), false).unwrap());
+
+        store.save(&TrainingState::default(), &[]).unwrap();
+        let message = RunDir::create(dir.path(), false).unwrap_err().to_string();
+        assert!(message.contains("--resume") && message.contains("--out"), "{message}");
+        RunDir::create(dir.path(), true).unwrap();
+    }
+
+    #[test]
+    fn a_resume_needs_a_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mistyped");
+        let message = RunDir::create(&path, true).unwrap_err().to_string();
+        assert!(message.contains("holds no run to resume"), "{message}");
+        assert!(!path.exists());
+    }
+}

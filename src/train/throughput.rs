@@ -1,0 +1,50 @@
+//! A speed that is steady enough to read.
+
+/// How much older measurements count, in seconds: after as long they weigh 1/e.
+const MEMORY: f64 = 10.0;
+
+/// Tokens a second, averaged over roughly the last ten seconds.
+#[derive(Default)]
+pub struct Throughput {
+    tokens: f64,
+    seconds: f64,
+}
+
+impl Throughput {
+    /// Takes in that `tokens` were trained on in `seconds`, and returns the smoothed tokens a second; 0 before any time
+    /// has passed.
+    pub fn update(&mut self, tokens: u64, seconds: f64) -> f64 {
+        let decay = (-seconds / MEMORY).exp();
+        self.tokens = self.tokens * decay + tokens as f64;
+        self.seconds = self.seconds * decay + seconds;
+        if self.seconds > 0.0 { self.tokens / self.seconds } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_speed_is_shown_as_it_is() {
+        let mut throughput = Throughput::default();
+        assert_eq!(throughput.update(0, 0.0), 0.0);
+        for _ in 0..50 {
+            assert!((throughput.update(300, 0.1) - 3000.0).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_hiccup_is_smoothed_and_forgotten() {
+        let mut throughput = Throughput::default();
+        for _ in 0..100 {
+            throughput.update(1000, 1.0);
+        }
+        let hiccup = throughput.update(1000, 2.0);
+        assert!(hiccup > 850.0 && hiccup < 950.0, "{hiccup}");
+        for _ in 0..100 {
+            throughput.update(1000, 1.0);
+        }
+        assert!((throughput.update(1000, 1.0) - 1000.0).abs() < 1.0);
+    }
+}

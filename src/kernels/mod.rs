@@ -18,7 +18,7 @@ pub mod qkv;
 pub mod rows;
 pub mod step;
 
-pub use kernel::{Access, Case, Constant, Elem, Fill, Kernel, Params, Variant, View, Views};
+pub use kernel::{Access, Arg, Case, Constant, Elem, Fill, Kernel, Params, Variant, View, Views};
 
 /// Every kernel. Executors, parity tests, gradient checks and benches all go by this table.
 pub static KERNELS: &[&Kernel] = &[

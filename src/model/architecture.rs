@@ -1,0 +1,73 @@
+//! Every parameter that a config asks for: name, shape, first values.
+
+use super::parameters::Init;
+use crate::config::{Activation, ModelConfig, Positions};
+
+/// The parameters of a model, in the order of its forward pass.
+pub fn declare(config: &ModelConfig) -> Vec<(String, Vec<usize>, Init)> {
+    let mut list = Declarations { config, list: Vec::new() };
+    let (width, inner) = (config.hidden_size, config.intermediate_size);
+    let init = Init::Normal(config.initializer_range as f32);
+    let output_init = if config.scaled_output_init {
+        Init::Normal((config.initializer_range / (2.0 * config.layers as f64).sqrt()) as f32)
+    } else {
+        init
+    };
+
+    list.add("embeddings.tokens.weight", &[config.vocab_size, width], init);
+    if config.positions == Positions::Learned {
+        list.add("embeddings.positions.weight", &[config.max_positions, width], init);
+    }
+    if config.token_types > 0 {
+        list.add("embeddings.types.weight", &[config.token_types, width], init);
+    }
+    if config.embedding_norm {
+        list.norm("embeddings.norm");
+    }
+    let up = if config.activation == Activation::GatedGelu { 2 * inner } else { inner };
+    for layer in 0..config.layers {
+        list.norm(&format!("layers.{layer}.attention.norm"));
+        list.linear(&format!("layers.{layer}.attention.qkv"), width, 3 * width, init);
+        list.linear(&format!("layers.{layer}.attention.output"), width, width, output_init);
+        list.norm(&format!("layers.{layer}.mlp.norm"));
+        list.linear(&format!("layers.{layer}.mlp.up"), width, up, init);
+        list.linear(&format!("layers.{layer}.mlp.down"), inner, width, output_init);
+    }
+    if config.final_norm {
+        list.norm("final_norm");
+    }
+    if config.head_transform {
+        list.linear("head.dense", width, width, init);
+        list.norm("head.norm");
+    }
+    if config.decoder_bias {
+        list.add("decoder.bias", &[config.vocab_size], Init::Zero);
+    }
+    list.list
+}
+
+struct Declarations<'a> {
+    config: &'a ModelConfig,
+    list: Vec<(String, Vec<usize>, Init)>,
+}
+
+impl Declarations<'_> {
+    fn add(&mut self, name: &str, shape: &[usize], init: Init) {
+        self.list.push((name.to_string(), shape.to_vec(), init));
+    }
+
+    fn norm(&mut self, name: &str) {
+        self.with_bias(name, &[self.config.hidden_size], self.config.hidden_size, Init::One);
+    }
+
+    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, init: Init) {
+        self.with_bias(name, &[outputs, inputs], outputs, init);
+    }
+
+    fn with_bias(&mut self, name: &str, shape: &[usize], outputs: usize, init: Init) {
+        self.add(&format!("{name}.weight"), shape, init);
+        if self.config.bias {
+            self.add(&format!("{name}.bias"), &[outputs], Init::Zero);
+        }
+    }
+}

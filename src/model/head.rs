@@ -1,0 +1,154 @@
+//! The masked-language-model head: only the masked rows go through it, K of them, H wide, over a vocabulary of V.
+
+use super::inputs::Inputs;
+use super::parameters::Parameters;
+use super::recorder::{Linear, Norm, NormSaved, Recorder};
+use crate::config::ModelConfig;
+use crate::exec::Tensor;
+use crate::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
+use crate::kernels::matmul::{MATMUL_NN, Product};
+use crate::kernels::rows::{GATHER_ROWS, Rows, SCATTER_ROWS};
+
+pub struct Head {
+    transform: Option<Transform>,
+    /// The token embedding again, with a bias of its own.
+    decoder: Linear,
+    /// Rows whose logits are computed at once, so that they fit a binding. A multiple of 64, because their places in
+    /// larger tensors have to be aligned.
+    chunk: usize,
+}
+
+struct Transform {
+    dense: Linear,
+    norm: Norm,
+}
+
+/// What the backward pass needs from the forward pass.
+struct Saved {
+    gathered: Tensor, // [K, H]
+    transform: Option<TransformSaved>,
+    y: Tensor, // [K, H], what the decoder sees
+}
+
+struct TransformSaved {
+    u: Tensor, // [K, H]
+    norm: NormSaved,
+}
+
+impl Head {
+    /// `binding` is the largest binding of the device in bytes.
+    pub fn new(config: &ModelConfig, parameters: &Parameters, binding: u64) -> Self {
+        let width = config.hidden_size;
+        let transform = config.head_transform.then(|| Transform {
+            dense: Recorder::linear_layer(parameters, "head.dense", width, width),
+            norm: Recorder::norm_layer(parameters, "head.norm", width, config.norm_eps).expect("declared with the dense"),
+        });
+        let decoder = Linear {
+            weight: parameters.weight("embeddings.tokens.weight"),
+            bias: parameters.weight("decoder.bias"),
+            inputs: width,
+            outputs: config.vocab_size,
+        };
+        // 128 MiB of logits keep any GPU busy; more would only cost memory.
+        let bytes = binding.min(128 << 20);
+        let chunk = (bytes as usize / (4 * config.vocab_size) / 64 * 64).max(64);
+        Head { transform, decoder, chunk }
+    }
+
+    /// The encoder's output x [N, H] → y [K, H], what the decoder sees of the masked rows.
+    fn forward(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> Saved {
+        r.scope = "head".into();
+        let shape = self.rows(inputs);
+        let gathered = r.activation("gathered", inputs.shape.masked * self.decoder.inputs);
+        r.program.launch(&GATHER_ROWS, shape, &[x, inputs.masked, gathered]);
+        match &self.transform {
+            None => Saved { gathered, transform: None, y: gathered },
+            Some(transform) => {
+                let (u, activated) = r.linear_gelu(&transform.dense, gathered);
+                let (y, norm) = r.norm(&transform.norm, activated);
+                Saved { gathered, transform: Some(TransformSaved { u, norm }), y }
+            }
+        }
+    }
+
+    /// Logits of the masked rows [K, V] into `logits`.
+    pub fn predict(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, logits: Tensor) {
+        let saved = self.forward(r, inputs, x);
+        for (start, rows) in self.chunks(inputs) {
+            let y = r.program.part(saved.y, start * self.decoder.inputs, rows * self.decoder.inputs, "head.chunk");
+            let out = r.program.part(logits, start * self.decoder.outputs, rows * self.decoder.outputs, "logits.chunk");
+            r.linear_into(&self.decoder, y, Tensor::NONE, out);
+        }
+    }
+
+    /// Adds the loss and the right answers of the masked rows to `metrics`.
+    pub fn evaluate(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor) {
+        let saved = self.forward(r, inputs, x);
+        for (start, rows) in self.chunks(inputs) {
+            let y = r.program.part(saved.y, start * self.decoder.inputs, rows * self.decoder.inputs, "head.chunk");
+            let logits = r.linear(&self.decoder, y, Tensor::NONE);
+            self.cross_entropy(r, inputs, (start, rows), logits, metrics, false);
+        }
+    }
+
+    /// Forward and backward in one: the logits of a chunk turn into their gradient and are gone before the next.
+    /// Adds to `metrics` and to the gradients, and gives dx [N, H].
+    pub fn train(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor) -> Tensor {
+        let (width, vocabulary) = (self.decoder.inputs, self.decoder.outputs);
+        let saved = self.forward(r, inputs, x);
+        let dy = r.activation("d_decoder", inputs.shape.masked * width); // [K, H]
+        for (start, rows) in self.chunks(inputs) {
+            let y = r.program.part(saved.y, start * width, rows * width, "head.chunk");
+            let dy = r.program.part(dy, start * width, rows * width, "head.d_chunk");
+            let logits = r.linear(&self.decoder, y, Tensor::NONE); // [rows, V]
+            self.cross_entropy(r, inputs, (start, rows), logits, metrics, true);
+            r.linear_backward_weights(&self.decoder, y, logits);
+            let shape = Product { m: rows as u32, n: width as u32, k: vocabulary as u32 };
+            r.program.launch(&MATMUL_NN, shape, &[logits, self.decoder.weight.value, Tensor::NONE, dy]);
+        }
+        let dy = match (&self.transform, saved.transform) {
+            (Some(transform), Some(transform_saved)) => {
+                let d_activated = r.norm_backward(&transform.norm, transform_saved.norm, dy, Tensor::NONE);
+                let du = r.gelu_backward(transform_saved.u, d_activated);
+                r.linear_backward(&transform.dense, saved.gathered, du, Tensor::NONE)
+            }
+            _ => dy,
+        };
+        let dx = r.activation("d_gathered", inputs.shape.rows() * width); // [N, H]
+        r.program.launch(&SCATTER_ROWS, self.rows(inputs), &[dy, inputs.slots, dx]);
+        dx
+    }
+
+    fn cross_entropy(
+        &self,
+        r: &mut Recorder,
+        inputs: &Inputs,
+        (start, rows): (usize, usize),
+        logits: Tensor,
+        metrics: Tensor,
+        gradient: bool,
+    ) {
+        let labels = r.program.part(inputs.labels, start, rows, "labels.chunk");
+        let shape = CrossEntropy {
+            rows: rows as u32,
+            vocabulary: self.decoder.outputs as u32,
+            gradient: u32::from(gradient),
+        };
+        let results = r.workspace(&CROSS_ENTROPY, &shape, "results");
+        r.program.launch(&CROSS_ENTROPY, shape, &[labels, r.step, logits, results, metrics]);
+    }
+
+    /// (first row, rows) of every chunk.
+    fn chunks(&self, inputs: &Inputs) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (masked, chunk) = (inputs.shape.masked, self.chunk);
+        (0..masked).step_by(chunk).map(move |start| (start, chunk.min(masked - start)))
+    }
+
+    fn rows(&self, inputs: &Inputs) -> Rows {
+        Rows {
+            rows: inputs.shape.rows() as u32,
+            picked: inputs.shape.masked as u32,
+            width: self.decoder.inputs as u32,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The tensors that the host writes: a batch, and what changes from step to step.
+
+use crate::config::{ModelConfig, Positions};
+use crate::data::Batch;
+use crate::exec::{Executor, Program, Role, Tensor};
+use crate::kernels::Params;
+use crate::kernels::step::{STEP_WORDS, StepState};
+
+/// The sizes of a batch, fixed for a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Sequences, B.
+    pub batch: usize,
+    /// Tokens a sequence, T.
+    pub sequence: usize,
+    /// Masked rows in all, K.
+    pub masked: usize,
+}
+
+impl Shape {
+    /// B·T.
+    pub fn rows(&self) -> usize {
+        self.batch * self.sequence
+    }
+}
+
+/// One batch on the device; see `Batch` for what each tensor holds.
+#[derive(Clone, Copy)]
+pub struct Inputs {
+    pub shape: Shape,
+    pub ids: Tensor,            // [N]
+    pub positions: Tensor,      // [N]
+    pub types: Tensor,          // [N]
+    pub spans: Tensor,          // [N, 2]
+    pub id_order: Tensor,       // [N]
+    pub position_order: Tensor, // [N]
+    pub type_order: Tensor,     // [N]
+    pub masked: Tensor,         // [K]
+    pub labels: Tensor,         // [K]
+    pub slots: Tensor,          // [N]
+    /// Cosines and sines, [T, head_dim/2, 2]; `NONE` without RoPE.
+    pub rope: Tensor,
+    pub step: Tensor,
+}
+
+impl Inputs {
+    pub fn new(program: &mut Program, config: &ModelConfig, shape: Shape, name: &str) -> Self {
+        let rows = shape.rows();
+        let mut input = |what: &str, len| program.tensor(Role::Input, format!("{name}.{what}"), &[len]);
+        Inputs {
+            shape,
+            ids: input("ids", rows),
+            positions: input("positions", rows),
+            types: input("types", rows),
+            spans: input("spans", 2 * rows),
+            id_order: input("id_order", rows),
+            position_order: input("position_order", rows),
+            type_order: input("type_order", rows),
+            masked: input("masked", shape.masked),
+            labels: input("labels", shape.masked),
+            slots: input("slots", rows),
+            rope: match config.positions {
+                Positions::Rope => input("rope", shape.sequence * config.head_dim()),
+                Positions::Learned => Tensor::NONE,
+            },
+            step: input("step", STEP_WORDS),
+        }
+    }
+
+    /// Writes what never changes.
+    pub fn prepare(&self, executor: &mut dyn Executor, config: &ModelConfig) {
+        if self.rope != Tensor::NONE {
+            let table = rope_table(self.shape.sequence, config.head_dim(), config.rope_base);
+            executor.write(self.rope, bytemuck::cast_slice(&table));
+        }
+    }
+
+    /// Writes a batch, which must have this shape.
+    pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, step: StepState) {
+        executor.write(self.ids, &batch.ids);
+        executor.write(self.positions, &batch.positions);
+        executor.write(self.types, &batch.types);
+        executor.write(self.spans, bytemuck::cast_slice(&batch.spans));
+        executor.write(self.id_order, &batch.id_order);
+        executor.write(self.position_order, &batch.position_order);
+        executor.write(self.type_order, &batch.type_order);
+        executor.write(self.masked, &batch.masked);
+        executor.write(self.labels, &batch.labels);
+        executor.write(self.slots, &batch.slots);
+        executor.write(self.step, step.words());
+    }
+}
+
+/// cos and sin of position · base^(−2i/head_dim) for every position and pair i, computed in f64.
+fn rope_table(sequence: usize, head_dim: usize, base: f64) -> Vec<[f32; 2]> {
+    let angle = |position: usize, pair: usize| position as f64 * base.powf(-2.0 * pair as f64 / head_dim as f64);
+    let angles = (0..sequence).flat_map(|position| (0..head_dim / 2).map(move |pair| angle(position, pair)));
+    angles.map(|angle| [angle.cos() as f32, angle.sin() as f32]).collect()
+}

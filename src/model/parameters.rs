@@ -1,0 +1,192 @@
+//! The parameters of a model: names, shapes, first values, and their places in a few flat tensors.
+//!
+//! Parameters lie one after another in flat tensors (and so do their gradients and the optimiser's moments), so that the
+//! optimiser and the gradient norm run over a handful of tensors however many layers there are. A flat tensor holds
+//! either decayed parameters (matrices) or the others, and is no larger than a binding.
+
+use crate::exec::{Executor, Program, Role, Tensor};
+use crate::random::{Site, Stream};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+
+/// Elements that every parameter starts at a multiple of: 256 bytes, the largest alignment that an adapter asks for.
+const ALIGNMENT: usize = 64;
+
+/// First values of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    Zero,
+    One,
+    /// Normal with this standard deviation.
+    Normal(f32),
+}
+
+/// A parameter and its gradient; `NONE` twice for a parameter the model does without.
+#[derive(Clone, Copy, Debug)]
+pub struct Weight {
+    pub value: Tensor,
+    /// `NONE` in a program that does not train.
+    pub gradient: Tensor,
+}
+
+impl Weight {
+    pub const NONE: Weight = Weight { value: Tensor::NONE, gradient: Tensor::NONE };
+}
+
+/// One flat tensor of parameters with what training keeps beside it.
+pub struct Flat {
+    pub len: usize,
+    /// Whether weight decay applies.
+    pub decayed: bool,
+    pub values: Tensor,
+    pub training: Option<FlatTraining>,
+}
+
+#[derive(Clone, Copy)]
+pub struct FlatTraining {
+    pub gradients: Tensor,
+    pub first_moments: Tensor,
+    pub second_moments: Tensor,
+}
+
+pub struct Parameter {
+    pub name: String,
+    pub shape: Vec<usize>,
+    init: Init,
+    flat: usize,
+    start: usize,
+}
+
+impl Parameter {
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Every parameter of a model, in the order it was declared.
+pub struct Parameters {
+    pub list: Vec<Parameter>,
+    pub flats: Vec<Flat>,
+    weights: BTreeMap<String, Weight>,
+}
+
+/// Which of the three values that the optimiser has for every parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Value,
+    Gradient,
+    FirstMoment,
+    SecondMoment,
+}
+
+impl Flat {
+    fn tensor(&self, kind: Kind) -> Option<Tensor> {
+        let training = self.training;
+        match kind {
+            Kind::Value => Some(self.values),
+            Kind::Gradient => training.map(|training| training.gradients),
+            Kind::FirstMoment => training.map(|training| training.first_moments),
+            Kind::SecondMoment => training.map(|training| training.second_moments),
+        }
+    }
+}
+
+impl Parameters {
+    /// Gives every declared parameter its place. `binding` is the largest binding of the device in bytes.
+    pub fn new(program: &mut Program, specs: Vec<(String, Vec<usize>, Init)>, train: bool, binding: u64) -> Self {
+        let most = (binding / 4) as usize;
+        let mut lens: Vec<(usize, bool)> = Vec::new();
+        let mut list = Vec::new();
+        for (name, shape, init) in specs {
+            let (len, decayed) = (shape.iter().product::<usize>(), shape.len() > 1);
+            let fits = |&(used, other): &(usize, bool)| other == decayed && used + len <= most;
+            let flat = lens.iter().position(fits).unwrap_or_else(|| {
+                lens.push((0, decayed));
+                lens.len() - 1
+            });
+            list.push(Parameter { name, shape, init, flat, start: lens[flat].0 });
+            lens[flat].0 += len.next_multiple_of(ALIGNMENT);
+        }
+        let flat = |(number, &(len, decayed)): (usize, &(usize, bool))| {
+            let mut tensor = |role, what| program.tensor(role, format!("{what} {number}"), &[len]);
+            let values = tensor(Role::Parameter, "parameters");
+            let training = train.then(|| FlatTraining {
+                gradients: tensor(Role::Gradient, "gradients"),
+                first_moments: tensor(Role::Optimizer, "first moments"),
+                second_moments: tensor(Role::Optimizer, "second moments"),
+            });
+            Flat { len, decayed, values, training }
+        };
+        let flats: Vec<Flat> = lens.iter().enumerate().map(flat).collect();
+        let mut weights = BTreeMap::new();
+        for parameter in &list {
+            let mut part = |whole: Option<Tensor>| match whole {
+                Some(whole) => program.part(whole, parameter.start, parameter.len(), &parameter.name),
+                None => Tensor::NONE,
+            };
+            let flat = &flats[parameter.flat];
+            let (value, gradient) = (part(flat.tensor(Kind::Value)), part(flat.tensor(Kind::Gradient)));
+            weights.insert(parameter.name.clone(), Weight { value, gradient });
+        }
+        Parameters { list, flats, weights }
+    }
+
+    /// The parameter of that name; `Weight::NONE` where the model has none.
+    pub fn weight(&self, name: &str) -> Weight {
+        self.weights.get(name).copied().unwrap_or(Weight::NONE)
+    }
+
+    /// Number of trained values.
+    pub fn count(&self) -> usize {
+        self.list.iter().map(Parameter::len).sum()
+    }
+
+    /// Writes the first values, a function of the seed alone.
+    pub fn initialize(&self, executor: &mut dyn Executor, seed: u64) {
+        let values = self.list.iter().enumerate().map(|(number, parameter)| {
+            let mut stream = Stream::new(seed, Site::Init, number as u64);
+            (0..parameter.len())
+                .map(|_| match parameter.init {
+                    Init::Zero => 0.0,
+                    Init::One => 1.0,
+                    Init::Normal(deviation) => deviation * stream.normal(),
+                })
+                .collect()
+        });
+        self.write(executor, Kind::Value, values.collect());
+    }
+
+    /// Writes a value for every parameter, in the order of `list`. Panics where a length is wrong.
+    pub fn write(&self, executor: &mut dyn Executor, kind: Kind, values: Vec<Vec<f32>>) {
+        let mut flats: Vec<Vec<f32>> = self.flats.iter().map(|flat| vec![0.0; flat.len]).collect();
+        for (parameter, values) in self.list.iter().zip(values) {
+            flats[parameter.flat][parameter.start..][..parameter.len()].copy_from_slice(&values);
+        }
+        for (flat, values) in self.flats.iter().zip(flats) {
+            if let Some(tensor) = flat.tensor(kind) {
+                executor.write(tensor, bytemuck::cast_slice(&values));
+            }
+        }
+    }
+
+    /// Reads every parameter, in the order of `list`.
+    ///
+    /// # Errors
+    /// When the device fails, or the program has no such values.
+    pub fn read(&self, executor: &mut dyn Executor, kind: Kind) -> Result<Vec<Vec<f32>>> {
+        let mut flats = Vec::new();
+        for flat in &self.flats {
+            let tensor = flat.tensor(kind).ok_or_else(|| Error::Device("the program does not train".into()))?;
+            flats.push(executor.read(tensor)?);
+        }
+        let values = |parameter: &Parameter| {
+            let words = &flats[parameter.flat][parameter.start..][..parameter.len()];
+            bytemuck::cast_slice(words).to_vec()
+        };
+        Ok(self.list.iter().map(values).collect())
+    }
+}

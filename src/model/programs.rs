@@ -1,0 +1,195 @@
+//! The programs of a model: training, evaluation, prediction.
+
+use super::architecture::declare;
+use super::encoder::Encoder;
+use super::head::Head;
+use super::inputs::{Inputs, Shape};
+use super::parameters::Parameters;
+use super::recorder::Recorder;
+use crate::Result;
+use crate::config::ModelConfig;
+use crate::exec::{Executor, Phase, Program, Role, Tensor};
+use crate::kernels::adamw::{ADAMW, AdamW};
+use crate::kernels::cross_entropy::METRICS;
+use crate::kernels::gradient_norm::{
+    GRADIENT_NORM, GradientNorm, OPTIMIZER_WORDS, PARTIALS, SUM_SQUARES, SumSquares,
+};
+
+/// The settings of AdamW that stay the same for a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OptimizerConfig {
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    /// On matrices; biases and norm weights are not decayed.
+    pub weight_decay: f64,
+    /// Largest global gradient norm; 0 for no limit.
+    pub clip: f64,
+}
+
+/// A model in training: microbatches add to the gradients, an update uses them up, and validation stands beside.
+pub struct Training {
+    pub program: Program,
+    pub parameters: Parameters,
+    pub inputs: Inputs,
+    pub validation_inputs: Inputs,
+    /// Sum of cross-entropies, right answers and labels of the microbatches since the host cleared it.
+    pub metrics: Tensor,
+    pub validation_metrics: Tensor,
+    /// An `OptimizerState`.
+    pub optimizer: Tensor,
+    /// Forward and backward over a microbatch.
+    pub accumulate: Phase,
+    /// Gradient norm and AdamW.
+    pub update: Phase,
+    /// Forward over a validation batch.
+    pub validate: Phase,
+}
+
+impl Training {
+    /// Records the program. `binding` is the device's largest binding in bytes.
+    ///
+    /// # Errors
+    /// A tensor is too large for any device.
+    pub fn new(
+        config: &ModelConfig,
+        shape: Shape,
+        validation_shape: Shape,
+        optimizer: OptimizerConfig,
+        binding: u64,
+    ) -> Result<Self> {
+        let mut program = Program::new();
+        let parameters = Parameters::new(&mut program, declare(config), true, binding);
+        let inputs = Inputs::new(&mut program, config, shape, "batch");
+        let validation_inputs = Inputs::new(&mut program, config, validation_shape, "validation");
+        let metrics = program.tensor(Role::Output, "metrics", &[METRICS]);
+        let validation_metrics = program.tensor(Role::Output, "validation metrics", &[METRICS]);
+        let state = program.tensor(Role::Optimizer, "optimizer state", &[OPTIMIZER_WORDS]);
+        let head = Head::new(config, &parameters, binding);
+        let mut r = Recorder { program, step: inputs.step, scope: String::new() };
+
+        let accumulate = r.program.phase("accumulate");
+        let encoder = Encoder::new(config, &parameters, shape, true);
+        let (x, saved) = encoder.forward(&mut r, &inputs);
+        let dx = head.train(&mut r, &inputs, x, metrics);
+        encoder.backward(&mut r, &inputs, &saved, dx);
+
+        let update = r.program.phase("update");
+        record_update(&mut r, &parameters, state, optimizer);
+
+        r.step = validation_inputs.step;
+        let validate = r.program.phase("validate");
+        let encoder = Encoder::new(config, &parameters, validation_shape, false);
+        let (x, _) = encoder.forward(&mut r, &validation_inputs);
+        head.evaluate(&mut r, &validation_inputs, x, validation_metrics);
+
+        let program = r.program.finish()?;
+        Ok(Training {
+            program,
+            parameters,
+            inputs,
+            validation_inputs,
+            metrics,
+            validation_metrics,
+            optimizer: state,
+            accumulate,
+            update,
+            validate,
+        })
+    }
+}
+
+/// The gradients' norm over all flat tensors, then AdamW on each.
+fn record_update(r: &mut Recorder, parameters: &Parameters, state: Tensor, config: OptimizerConfig) {
+    r.scope = "optimizer".into();
+    let count = parameters.flats.len() * PARTIALS;
+    let partials = r.activation("partials", count);
+    for (number, flat) in parameters.flats.iter().enumerate() {
+        let part = r.program.part(partials, number * PARTIALS, PARTIALS, "optimizer.partials");
+        let gradients = flat.training.expect("a training program has gradients").gradients;
+        r.program.launch(&SUM_SQUARES, SumSquares { count: flat.len as u32 }, &[gradients, part]);
+    }
+    let (beta1, beta2) = (config.beta1 as f32, config.beta2 as f32);
+    let (rest1, rest2) = ((1.0 - config.beta1) as f32, (1.0 - config.beta2) as f32);
+    let norm = GradientNorm { count: count as u32, clip: config.clip as f32, beta1, beta2, rest1, rest2 };
+    r.program.launch(&GRADIENT_NORM, norm, &[partials, state]);
+    for flat in &parameters.flats {
+        let training = flat.training.expect("a training program has gradients");
+        let adamw = AdamW {
+            count: flat.len as u32,
+            beta1,
+            beta2,
+            rest1,
+            rest2,
+            epsilon: config.epsilon as f32,
+            weight_decay: if flat.decayed { config.weight_decay as f32 } else { 0.0 },
+        };
+        let args =
+            [r.step, state, flat.values, training.gradients, training.first_moments, training.second_moments];
+        r.program.launch(&ADAMW, adamw, &args);
+    }
+}
+
+/// A model that is only measured.
+pub struct Evaluation {
+    pub program: Program,
+    pub parameters: Parameters,
+    pub inputs: Inputs,
+    pub metrics: Tensor,
+    pub evaluate: Phase,
+}
+
+impl Evaluation {
+    /// See [`Training::new`].
+    ///
+    /// # Errors
+    /// A tensor is too large for any device.
+    pub fn new(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
+        let (mut r, parameters, inputs) = forward_only(config, shape, binding);
+        let metrics = r.program.tensor(Role::Output, "metrics", &[METRICS]);
+        let evaluate = r.program.phase("evaluate");
+        let (x, _) = Encoder::new(config, &parameters, shape, false).forward(&mut r, &inputs);
+        Head::new(config, &parameters, binding).evaluate(&mut r, &inputs, x, metrics);
+        Ok(Evaluation { program: r.program.finish()?, parameters, inputs, metrics, evaluate })
+    }
+}
+
+/// A model that fills masks.
+pub struct Prediction {
+    pub program: Program,
+    pub parameters: Parameters,
+    pub inputs: Inputs,
+    /// Of the masked rows, [K, V].
+    pub logits: Tensor,
+    pub predict: Phase,
+}
+
+impl Prediction {
+    /// See [`Training::new`].
+    ///
+    /// # Errors
+    /// A tensor is too large for any device.
+    pub fn new(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
+        let (mut r, parameters, inputs) = forward_only(config, shape, binding);
+        let logits = r.program.tensor(Role::Output, "logits", &[shape.masked, config.vocab_size]);
+        let predict = r.program.phase("predict");
+        let (x, _) = Encoder::new(config, &parameters, shape, false).forward(&mut r, &inputs);
+        Head::new(config, &parameters, binding).predict(&mut r, &inputs, x, logits);
+        Ok(Prediction { program: r.program.finish()?, parameters, inputs, logits, predict })
+    }
+
+    /// The logits as `predict` left them.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn read(&self, executor: &mut dyn Executor) -> Result<Vec<f32>> {
+        Ok(bytemuck::cast_slice(&executor.read(self.logits)?).to_vec())
+    }
+}
+
+fn forward_only(config: &ModelConfig, shape: Shape, binding: u64) -> (Recorder, Parameters, Inputs) {
+    let mut program = Program::new();
+    let parameters = Parameters::new(&mut program, declare(config), false, binding);
+    let inputs = Inputs::new(&mut program, config, shape, "batch");
+    (Recorder { program, step: inputs.step, scope: String::new() }, parameters, inputs)
+}

@@ -1,0 +1,215 @@
+//! The layers of a network as kernel launches: what the pages `encoder.rs` and `head.rs` are written in.
+
+use super::parameters::{Parameters, Weight};
+use crate::exec::{Program, Role, Tensor};
+use crate::kernels::column_sum::{COLUMN_SUM, ColumnSum};
+use crate::kernels::dropout::{DROPOUT, Dropout};
+use crate::kernels::gelu::{
+    Elements, GATED_GELU, GATED_GELU_BACKWARD, GELU_BACKWARD, GatedGelu,
+};
+use crate::kernels::layer_norm::{LAYER_NORM, LAYER_NORM_BACKWARD, LAYER_NORM_BACKWARD_WEIGHTS, LayerNorm};
+use crate::kernels::matmul::{MATMUL_NN, MATMUL_NT, MATMUL_TN, Product};
+use crate::kernels::{Arg, Kernel, Params};
+use crate::random::Site;
+
+/// y = x·Wᵀ + b, with W [outputs, inputs] and b [outputs] or none.
+#[derive(Clone, Copy)]
+pub struct Linear {
+    pub weight: Weight,
+    pub bias: Weight,
+    pub inputs: usize,
+    pub outputs: usize,
+}
+
+/// A layer norm over rows of `width`.
+#[derive(Clone, Copy)]
+pub struct Norm {
+    pub weight: Weight,
+    pub bias: Weight,
+    pub width: usize,
+    pub epsilon: f32,
+}
+
+/// What a layer norm's backward pass needs from its forward pass.
+#[derive(Clone, Copy)]
+pub struct NormSaved {
+    pub x: Tensor,
+    pub stats: Tensor,
+}
+
+/// A dropout layer; a rate of 0 leaves it out.
+#[derive(Clone, Copy)]
+pub struct DropoutLayer {
+    pub rate: f32,
+    pub site: u32,
+}
+
+pub struct Recorder {
+    pub program: Program,
+    /// The `step` input of kernels that need it.
+    pub step: Tensor,
+    /// Names the activations recorded next, such as `layers.3.attention`.
+    pub scope: String,
+}
+
+impl Recorder {
+    pub fn linear_layer(parameters: &Parameters, name: &str, inputs: usize, outputs: usize) -> Linear {
+        let weight = parameters.weight(&format!("{name}.weight"));
+        Linear { weight, bias: parameters.weight(&format!("{name}.bias")), inputs, outputs }
+    }
+
+    /// A norm that the model does without has no weight.
+    pub fn norm_layer(parameters: &Parameters, name: &str, width: usize, epsilon: f64) -> Option<Norm> {
+        let weight = parameters.weight(&format!("{name}.weight"));
+        let bias = parameters.weight(&format!("{name}.bias"));
+        let norm = Norm { weight, bias, width, epsilon: epsilon as f32 };
+        (weight.value != Tensor::NONE).then_some(norm)
+    }
+
+    /// A dropout layer's own site among those of the model.
+    pub fn dropout_layer(rate: f64, number: usize) -> DropoutLayer {
+        DropoutLayer { rate: rate as f32, site: Site::Dropout as u32 + number as u32 }
+    }
+
+    /// A new activation [len], named after the scope.
+    pub fn activation(&mut self, name: &str, len: usize) -> Tensor {
+        let name = format!("{}.{name}", self.scope);
+        self.program.tensor(Role::Activation, name, &[len])
+    }
+
+    /// Working memory for the argument `arg` of a kernel.
+    pub fn workspace<P: Params>(&mut self, kernel: &Kernel, params: &P, arg: &str) -> Tensor {
+        let find = |found: &&Arg| found.name == arg;
+        let found = kernel.args.iter().find(find).expect("the kernel has that argument");
+        let name = format!("{}.{}.{arg}", self.scope, kernel.name);
+        self.program.tensor(Role::Workspace, name, &[(found.len)(params.words())])
+    }
+
+    /// x [rows, inputs] → x·Wᵀ + b (+ residual) [rows, outputs]
+    pub fn linear(&mut self, layer: &Linear, x: Tensor, residual: Tensor) -> Tensor {
+        let y = self.activation("linear", self.rows(x, layer.inputs) * layer.outputs);
+        self.linear_into(layer, x, residual, y);
+        y
+    }
+
+    /// `linear` into a tensor that is there already.
+    pub fn linear_into(&mut self, layer: &Linear, x: Tensor, residual: Tensor, y: Tensor) {
+        let args = [x, layer.weight.value, layer.bias.value, residual, Tensor::NONE, y];
+        self.program.launch(&MATMUL_NT, self.forward_shape(layer, x), &args);
+    }
+
+    /// x [rows, inputs] → (u, gelu(u)) with u = x·Wᵀ + b [rows, outputs]
+    pub fn linear_gelu(&mut self, layer: &Linear, x: Tensor) -> (Tensor, Tensor) {
+        let (shape, rows) = (self.forward_shape(layer, x), self.rows(x, layer.inputs));
+        let pre = self.activation("before_gelu", rows * layer.outputs);
+        let y = self.activation("gelu", rows * layer.outputs);
+        let args = [x, layer.weight.value, layer.bias.value, Tensor::NONE, pre, y];
+        self.program.launch(&MATMUL_NT, shape, &args);
+        (pre, y)
+    }
+
+    /// Adds to the gradients of W and b, and gives dx (+ residual) [rows, inputs] from dy [rows, outputs].
+    pub fn linear_backward(&mut self, layer: &Linear, x: Tensor, dy: Tensor, residual: Tensor) -> Tensor {
+        self.linear_backward_weights(layer, x, dy);
+        let rows = self.rows(dy, layer.outputs);
+        let dx = self.activation("d_linear", rows * layer.inputs);
+        let shape = Product { m: rows as u32, n: layer.inputs as u32, k: layer.outputs as u32 };
+        self.program.launch(&MATMUL_NN, shape, &[dy, layer.weight.value, residual, dx]);
+        dx
+    }
+
+    /// dW += dyᵀ·x and db += Σ dy.
+    pub fn linear_backward_weights(&mut self, layer: &Linear, x: Tensor, dy: Tensor) {
+        let rows = self.rows(dy, layer.outputs) as u32;
+        let shape = Product { m: layer.outputs as u32, n: layer.inputs as u32, k: rows };
+        self.program.launch(&MATMUL_TN, shape, &[dy, x, layer.weight.gradient]);
+        self.column_sum(dy, layer.outputs, layer.bias);
+    }
+
+    /// The gradient of a bias: its columns' sums over dy [rows, width].
+    fn column_sum(&mut self, dy: Tensor, width: usize, bias: Weight) {
+        if bias.gradient != Tensor::NONE {
+            let shape = ColumnSum { rows: self.rows(dy, width) as u32, width: width as u32 };
+            let partial = self.workspace(&COLUMN_SUM, &shape, "partial");
+            self.program.launch(&COLUMN_SUM, shape, &[dy, partial, bias.gradient]);
+        }
+    }
+
+    /// x [rows, width] → its layer norm, and what the way back needs.
+    pub fn norm(&mut self, layer: &Norm, x: Tensor) -> (Tensor, NormSaved) {
+        let shape = self.norm_shape(layer, x);
+        let y = self.activation("norm", self.program.len(x));
+        let stats = self.activation("norm_stats", 2 * shape.rows as usize);
+        self.program.launch(&LAYER_NORM, shape, &[x, layer.weight.value, layer.bias.value, y, stats]);
+        (y, NormSaved { x, stats })
+    }
+
+    /// Adds to the gradients of weight and bias, and gives dx (+ residual).
+    pub fn norm_backward(&mut self, layer: &Norm, saved: NormSaved, dy: Tensor, residual: Tensor) -> Tensor {
+        let shape = self.norm_shape(layer, dy);
+        let partial = self.workspace(&LAYER_NORM_BACKWARD_WEIGHTS, &shape, "partial");
+        let args = [saved.x, saved.stats, dy, partial, layer.weight.gradient, layer.bias.gradient];
+        self.program.launch(&LAYER_NORM_BACKWARD_WEIGHTS, shape, &args);
+        let dx = self.activation("d_norm", self.program.len(dy));
+        let args = [saved.x, layer.weight.value, saved.stats, dy, residual, dx];
+        self.program.launch(&LAYER_NORM_BACKWARD, shape, &args);
+        dx
+    }
+
+    /// x → x with some of it dropped (+ residual); without a rate, x itself. The way back is the same over dy.
+    pub fn dropout(&mut self, layer: DropoutLayer, x: Tensor, residual: Tensor) -> Tensor {
+        if layer.rate == 0.0 {
+            assert!(residual == Tensor::NONE, "a residual is added by the layer before");
+            return x;
+        }
+        let count = self.program.len(x);
+        let y = self.activation("dropout", count);
+        let shape = Dropout { count: count as u32, rate: layer.rate, site: layer.site };
+        self.program.launch(&DROPOUT, shape, &[x, residual, self.step, y]);
+        y
+    }
+
+    /// dropout(x·Wᵀ + b) + residual: a residual branch's last two layers.
+    pub fn linear_dropout(&mut self, layer: &Linear, dropout: DropoutLayer, x: Tensor, residual: Tensor) -> Tensor {
+        if dropout.rate == 0.0 {
+            return self.linear(layer, x, residual);
+        }
+        let y = self.linear(layer, x, Tensor::NONE);
+        self.dropout(dropout, y, residual)
+    }
+
+    pub fn gelu_backward(&mut self, pre: Tensor, dy: Tensor) -> Tensor {
+        let count = self.program.len(pre);
+        let d_pre = self.activation("d_before_gelu", count);
+        self.program.launch(&GELU_BACKWARD, Elements { count: count as u32 }, &[pre, dy, d_pre]);
+        d_pre
+    }
+
+    /// u [rows, 2·width] → gelu(u[:, ..width]) · u[:, width..] [rows, width]
+    pub fn gated_gelu(&mut self, u: Tensor, width: usize) -> Tensor {
+        let rows = self.rows(u, 2 * width);
+        let y = self.activation("gated_gelu", rows * width);
+        self.program.launch(&GATED_GELU, GatedGelu { rows: rows as u32, width: width as u32 }, &[u, y]);
+        y
+    }
+
+    pub fn gated_gelu_backward(&mut self, u: Tensor, dy: Tensor, width: usize) -> Tensor {
+        let rows = self.rows(u, 2 * width);
+        let du = self.activation("d_gated_gelu", 2 * rows * width);
+        self.program.launch(&GATED_GELU_BACKWARD, GatedGelu { rows: rows as u32, width: width as u32 }, &[u, dy, du]);
+        du
+    }
+
+    fn forward_shape(&self, layer: &Linear, x: Tensor) -> Product {
+        let rows = self.rows(x, layer.inputs);
+        Product { m: rows as u32, n: layer.outputs as u32, k: layer.inputs as u32 }
+    }
+
+    fn norm_shape(&self, layer: &Norm, x: Tensor) -> LayerNorm {
+        LayerNorm { rows: self.rows(x, layer.width) as u32, width: layer.width as u32, epsilon: layer.epsilon }
+    }
+
+    fn rows(&self, x: Tensor, width: usize) -> usize {
+        self.program.len(x) / width
+    }
+}

@@ -1,10 +1,13 @@
 //! Cloze trains masked language models (BERT, RoBERTa, ModernBERT and their like) with WGSL compute shaders on any GPU
 //! that wgpu reaches, and with native Rust code on a machine that has none.
 
+pub mod cli;
 pub mod config;
+pub mod data;
 pub mod error;
 pub mod exec;
 pub mod kernels;
+pub mod model;
 pub mod random;
 pub mod train;
 

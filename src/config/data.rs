@@ -2,6 +2,7 @@
 
 use super::check::{fraction, masking_rate, require};
 use crate::Result;
+use crate::data::{DocumentSplit, TokenizerKind};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -18,18 +19,6 @@ pub struct TokenizerConfig {
     pub vocab_size: usize,
     /// Whether text is lower-cased. Default: true for "wordpiece", false for the others.
     pub lowercase: bool,
-}
-
-/// How a tokenizer splits words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TokenizerKind {
-    /// BERT's.
-    WordPiece,
-    /// Byte-level byte pair encoding, as RoBERTa's.
-    Bpe,
-    /// A unigram language model, as SentencePiece's.
-    Unigram,
 }
 
 /// Where the text comes from and how it is cut. Paths are relative to the current directory.
@@ -51,18 +40,6 @@ pub struct DataConfig {
     pub field: String,
     /// Length of a training sequence in tokens, special ones included. Default 128.
     pub sequence_length: usize,
-}
-
-/// What a document is in a text file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DocumentSplit {
-    /// The whole file.
-    File,
-    /// Each line.
-    Line,
-    /// Each run of lines between blank ones.
-    BlankLine,
 }
 
 /// Which tokens the model must guess, and what stands in their place.

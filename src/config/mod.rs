@@ -11,7 +11,7 @@ mod layers;
 mod model;
 mod train;
 
-pub use data::{DataConfig, DocumentSplit, MaskingConfig, TokenizerConfig, TokenizerKind};
+pub use data::{DataConfig, MaskingConfig, TokenizerConfig};
 pub use model::{Activation, ModelConfig, NormPlacement, Positions, Recipe};
 pub use train::{CheckpointConfig, Schedule, TrainConfig, ValidationConfig};
 

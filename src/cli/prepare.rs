@@ -1,0 +1,94 @@
+//! `cloze prepare`: tokenises text for training.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context;
+
+use crate::data::{CorpusOptions, DocumentSplit, PrepareOptions, Report, SplitEntry, Tokenizer, Validation, prepare};
+
+/// Tokenize text into a folder for training
+///
+/// The folder appears when it is complete. It holds memory-mapped shards of token ids, a copy of the tokenizer, and
+/// checksums of everything.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cloze prepare --tokenizer tokenizer.json --out data books/
+  cloze prepare --tokenizer tokenizer.json --out data --split blank-line --validation valid.txt train.txt.gz
+  cloze prepare --tokenizer tokenizer.json --out data --field content --overwrite 'crawl/part-*.jsonl.zst'")]
+pub struct Args {
+    /// Text: .txt or .jsonl files, also .gz and .zst of them; folders; patterns with * and ?
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The tokenizer.json to use
+    #[arg(long, value_name = "FILE")]
+    tokenizer: PathBuf,
+    /// The folder to make
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// What one document is in a text file; in a .jsonl file each line is one
+    #[arg(long, value_enum, default_value_t = DocumentSplit::File)]
+    split: DocumentSplit,
+    /// The key that holds the text in .jsonl files
+    #[arg(long, default_value = "text")]
+    field: String,
+    /// The part of the documents to hold out for validation; with few documents, the end of each
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.01)]
+    validation_fraction: f64,
+    /// Text for validation, instead of holding some out; may be given several times
+    #[arg(long, value_name = "FILE", conflicts_with = "validation_fraction")]
+    validation: Vec<PathBuf>,
+    /// Replace prepared data in the folder
+    #[arg(long)]
+    overwrite: bool,
+}
+
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let tokenizer = Tokenizer::load(&args.tokenizer)?;
+    let validation = match args.validation.is_empty() {
+        true => Validation::Fraction(args.validation_fraction),
+        false => Validation::Files(args.validation),
+    };
+    let options = PrepareOptions {
+        corpus: CorpusOptions { split: args.split, field: args.field },
+        validation,
+        overwrite: args.overwrite,
+        stop: stop_on_interrupt()?,
+        ..PrepareOptions::default()
+    };
+    let manifest = prepare(&tokenizer, &args.files, &options, &args.out)?;
+    println!("{}: vocabulary of {}", args.out.display(), manifest.vocab_size);
+    print_split("training", &manifest.train);
+    print_split("validation", &manifest.validation);
+    print_report(&manifest.report);
+    Ok(())
+}
+
+/// A flag that the first Ctrl-C sets; the second ends the process at once.
+fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let signal = signal_hook::consts::SIGINT;
+    signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())
+        .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
+        .context("cannot listen for Ctrl-C")?;
+    Ok(stop)
+}
+
+fn print_split(name: &str, split: &SplitEntry) {
+    println!("  {name}: {} tokens, {} documents, {} shards", split.tokens, split.documents, split.shards.len());
+}
+
+/// What was read and, if anything had to be mended, what.
+pub(super) fn print_report(report: &Report) {
+    let Report { files, documents, bytes, replaced, empty, cut } = report;
+    println!("  read: {files} files, {documents} documents, {bytes} bytes of text");
+    let mended = [
+        (replaced, "byte sequences that are not UTF-8 were replaced by U+FFFD"),
+        (empty, "empty documents were left out"),
+        (cut, "cuts were made in documents longer than 16 MiB"),
+    ];
+    for (count, what) in mended.into_iter().filter(|(count, _)| **count > 0) {
+        println!("  {count} {what}");
+    }
+}

@@ -1,0 +1,45 @@
+//! `cloze tokenizer`: learns a vocabulary.
+
+use std::path::PathBuf;
+
+use crate::data::{Corpus, CorpusOptions, DocumentSplit, Tokenizer, TokenizerKind};
+
+/// Learn a tokenizer from text
+///
+/// The result is a tokenizer.json that Hugging Face libraries read too. Its special tokens are [PAD] [UNK] [CLS] [SEP]
+/// [MASK], with the ids 0 to 4.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cloze tokenizer --vocab-size 30522 --out tokenizer.json books/
+  cloze tokenizer --kind bpe --vocab-size 50368 --cased --out tokenizer.json 'crawl/part-*.jsonl.zst'")]
+pub struct Args {
+    /// Text: .txt or .jsonl files, also .gz and .zst of them; folders; patterns with * and ?
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How words are split into tokens
+    #[arg(long, value_enum, default_value_t = TokenizerKind::WordPiece)]
+    kind: TokenizerKind,
+    /// Tokens to learn, special ones included
+    #[arg(long, value_name = "N", default_value_t = 30_522)]
+    vocab_size: usize,
+    /// Keep upper case apart from lower case (and accents, with wordpiece)
+    #[arg(long)]
+    cased: bool,
+    /// The key that holds the text in .jsonl files
+    #[arg(long, default_value = "text")]
+    field: String,
+    /// The file to write
+    #[arg(long, value_name = "FILE", default_value = "tokenizer.json")]
+    out: PathBuf,
+}
+
+pub fn run(args: Args) -> anyhow::Result<()> {
+    // Lines are the smallest documents, so they share best among threads.
+    let options = CorpusOptions { split: DocumentSplit::Line, field: args.field };
+    let mut corpus = Corpus::open(&args.files, options)?.with_progress("reading");
+    let tokenizer = Tokenizer::train(args.kind, args.vocab_size, !args.cased, &mut corpus)?;
+    tokenizer.save(&args.out)?;
+    println!("{}: {} tokens", args.out.display(), tokenizer.vocab_size());
+    super::prepare::print_report(&corpus.report());
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! A prepared folder, opened: every file verified, the shards mapped into memory.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::documents::Documents;
+use super::manifest::{MANIFEST, Manifest, SplitEntry};
+use super::shard::{Document, Shard, damaged, map_verified};
+use super::special::SpecialTokens;
+use super::tokenizer::Tokenizer;
+use crate::Result;
+
+/// A part of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    Train,
+    Validation,
+}
+
+impl Split {
+    /// As it is called in file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Validation => "validation",
+        }
+    }
+}
+
+/// Data made by `prepare`.
+pub struct Prepared {
+    manifest: Manifest,
+    tokenizer: Tokenizer,
+    /// Train, validation.
+    splits: [Arc<Tokens>; 2],
+    unigram: Vec<u64>,
+}
+
+impl Prepared {
+    /// Opens a prepared folder. All of it is read once to check it, at a few GB a second.
+    ///
+    /// # Errors
+    /// A file is missing, or not as `prepare` left it.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let manifest = Manifest::read(folder)?;
+
+        let entry = &manifest.tokenizer;
+        let path = folder.join(&entry.file);
+        let json = map_verified(&path, entry.bytes, &entry.blake3)?.to_vec();
+        let tokenizer = Tokenizer::from_bytes(json, &path)?;
+        if (tokenizer.vocab_size(), tokenizer.specials()) != (manifest.vocab_size, manifest.specials) {
+            return Err(damaged(&folder.join(MANIFEST), "its vocabulary is not that of its tokenizer.json"));
+        }
+
+        let entry = &manifest.unigram;
+        let path = folder.join(&entry.file);
+        let counts = map_verified(&path, entry.bytes, &entry.blake3)?;
+        if counts.len() != 8 * manifest.vocab_size {
+            return Err(damaged(&path, "it does not hold one number for each token of the vocabulary"));
+        }
+        let unigram = bytemuck::cast_slice(&counts).to_vec();
+
+        let open = |entry| Tokens::open(folder, entry, manifest.vocab_size).map(Arc::new);
+        let splits = [open(&manifest.train)?, open(&manifest.validation)?];
+        Ok(Prepared { tokenizer, splits, unigram, manifest })
+    }
+
+    pub fn split(&self, split: Split) -> &Arc<Tokens> {
+        &self.splits[split as usize]
+    }
+
+    /// How often each token id occurs in the training split; as long as the vocabulary.
+    pub fn unigram(&self) -> &[u64] {
+        &self.unigram
+    }
+
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    pub fn vocab_size(&self) -> usize {
+        self.manifest.vocab_size
+    }
+
+    pub fn specials(&self) -> SpecialTokens {
+        self.manifest.specials
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+}
+
+/// The tokenised documents of one split, mapped from its shards.
+pub struct Tokens {
+    shards: Vec<Shard>,
+    /// Number of the first document of each shard.
+    firsts: Vec<usize>,
+    documents: usize,
+    tokens: u64,
+}
+
+impl Tokens {
+    fn open(folder: &Path, entry: &SplitEntry, vocab_size: usize) -> Result<Self> {
+        let open = |shard| Shard::open(folder, shard, vocab_size);
+        let shards: Vec<Shard> = entry.shards.par_iter().map(open).collect::<Result<_>>()?;
+        let mut documents = 0;
+        let mut firsts = Vec::with_capacity(shards.len());
+        for shard in &shards {
+            firsts.push(documents);
+            documents += shard.documents();
+        }
+        let tokens = entry.shards.iter().map(|shard| shard.tokens).sum();
+        if (documents as u64, tokens) != (entry.documents, entry.tokens) || tokens == 0 {
+            return Err(damaged(&folder.join(MANIFEST), "its totals are not those of its shards"));
+        }
+        Ok(Tokens { shards, firsts, documents, tokens })
+    }
+
+    /// The number of documents.
+    pub fn documents(&self) -> usize {
+        self.documents
+    }
+
+    /// The number of tokens, without special ones.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// # Panics
+    /// If there is no such document.
+    pub fn document(&self, index: usize) -> Document<'_> {
+        let shard = self.firsts.partition_point(|first| *first <= index) - 1;
+        self.shards[shard].document(index - self.firsts[shard])
+    }
+}
+
+impl Documents for Tokens {
+    fn documents(&self) -> usize {
+        self.documents
+    }
+
+    fn document_tokens(&self, document: usize) -> usize {
+        self.document(document).len()
+    }
+
+    fn read(&self, document: usize, range: Range<usize>, ids: &mut Vec<u32>, word_starts: &mut Vec<bool>) {
+        let part = self.document(document).slice(range);
+        ids.extend(part.ids());
+        word_starts.extend(part.word_starts());
+    }
+}

@@ -1,0 +1,121 @@
+//! Microbatches for training, prepared ahead by a thread, and for validation.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use super::batch::Batch;
+use super::masking::{MaskedSequence, Masker};
+use super::order::Permutation;
+use super::packing::{Packing, Sequence};
+use crate::{Error, Result};
+
+/// Microbatches ready before they're asked for.
+const AHEAD: usize = 4;
+
+/// An endless stream of microbatches. It runs through the sequences in a new order and with new masks each epoch, and
+/// is a pure function of the seed, so it can begin anywhere.
+pub struct Loader {
+    /// Taken on drop, which ends the thread.
+    batches: Option<Receiver<Batch>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Loader {
+    /// A stream of microbatches of `batch` sequences, which begins after the `first` microbatches.
+    ///
+    /// # Errors
+    /// There are no sequences, or `batch` is 0.
+    pub fn new(packing: Arc<Packing>, masker: Masker, batch: usize, seed: u64, first: u64) -> Result<Self> {
+        check(&packing, batch)?;
+        let (sender, batches) = sync_channel(AHEAD);
+        let work = move || {
+            let mut next = first;
+            while sender.send(training_batch(&packing, &masker, batch, seed, next)).is_ok() {
+                next += 1;
+            }
+        };
+        let thread = thread::Builder::new().name("loader".into()).spawn(work);
+        let thread = thread.map_err(|error| Error::config("loader", format!("no thread for it: {error}")))?;
+        Ok(Loader { batches: Some(batches), thread: Some(thread) })
+    }
+
+    /// The next microbatch.
+    ///
+    /// # Errors
+    /// The thread that prepares them died, which its own message explains.
+    #[expect(clippy::should_implement_trait, reason = "an endless stream with errors is no iterator")]
+    pub fn next(&mut self) -> Result<Batch> {
+        let batch = self.batches.as_ref().and_then(|batches| batches.recv().ok());
+        batch.ok_or_else(|| Error::config("loader", "the thread that prepares batches died: see its message above"))
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.batches = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panic, if any, has been reported by `next`.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Microbatch `number` of the training stream.
+fn training_batch(packing: &Packing, masker: &Masker, batch: usize, seed: u64, number: u64) -> Batch {
+    let epoch_length = packing.len() as u64;
+    let sequence = |place: u64| {
+        let epoch = place / epoch_length;
+        let index = Permutation::new(seed, epoch, epoch_length).at(place % epoch_length);
+        masked(packing, masker, index as usize, seed, epoch * epoch_length + index)
+    };
+    let first = number * batch as u64;
+    let sequences: Vec<MaskedSequence> = (first..first + batch as u64).map(sequence).collect();
+    Batch::new(&sequences, masker.masking().masked_per_sequence(packing.sequence_length()))
+}
+
+/// Microbatches for validation: the same sequences in the same order with the same masks for a given `seed`. `limit`
+/// takes that many sequences evenly spread over the data. The last microbatch is filled up with padding.
+///
+/// # Errors
+/// There are no sequences, or `batch` is 0.
+pub fn validation_batches<'a>(
+    packing: &'a Packing,
+    masker: &'a Masker,
+    batch: usize,
+    seed: u64,
+    limit: Option<usize>,
+) -> Result<impl ExactSizeIterator<Item = Batch> + use<'a>> {
+    check(packing, batch)?;
+    let sequences = limit.unwrap_or(usize::MAX).clamp(1, packing.len());
+    let spread = move |place: usize| (place as u64 * packing.len() as u64 / sequences as u64) as usize;
+    let k = masker.masking().masked_per_sequence(packing.sequence_length());
+    Ok((0..sequences.div_ceil(batch)).map(move |number| {
+        let sequence = |place: usize| match place < sequences {
+            true => masked(packing, masker, spread(place), seed, spread(place) as u64),
+            false => MaskedSequence {
+                sequence: Sequence::empty(packing.specials().pad, packing.sequence_length()),
+                ..Default::default()
+            },
+        };
+        let sequences: Vec<MaskedSequence> = (number * batch..(number + 1) * batch).map(sequence).collect();
+        Batch::new(&sequences, k)
+    }))
+}
+
+fn check(packing: &Packing, batch: usize) -> Result<()> {
+    if packing.is_empty() {
+        return Err(Error::config("data", "there are no tokens to make sequences of"));
+    }
+    // Rows are counted in 32 bits.
+    if batch == 0 || batch.saturating_mul(packing.sequence_length()) > 1 << 31 {
+        return Err(Error::config("micro_batch", format!("{batch} sequences are none, or too many")));
+    }
+    Ok(())
+}
+
+fn masked(packing: &Packing, masker: &Masker, index: usize, seed: u64, step: u64) -> MaskedSequence {
+    let mut sequence = Sequence::default();
+    packing.sequence(index, &mut sequence);
+    masker.mask(sequence, seed, step)
+}

@@ -1,0 +1,112 @@
+//! `manifest.json`, which describes a prepared folder.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::corpus::Report;
+use super::shard::damaged;
+use super::special::SpecialTokens;
+use crate::{Error, Result};
+
+pub(super) const MANIFEST: &str = "manifest.json";
+pub(super) const TOKENIZER: &str = "tokenizer.json";
+pub(super) const UNIGRAM: &str = "unigram.bin";
+const FORMAT: &str = "cloze-prepared";
+const VERSION: u32 = 1;
+
+/// The name of a shard; `split` is `train` or `validation`.
+pub(super) fn shard_name(split: &str, number: usize) -> String {
+    format!("{split}-{number:05}.bin")
+}
+
+/// Whether a file of this name belongs into a prepared folder.
+pub(super) fn is_prepared_file(name: &str) -> bool {
+    let is_shard = |split| name.strip_prefix(split).is_some_and(|rest| rest.starts_with('-') && rest.ends_with(".bin"));
+    [MANIFEST, TOKENIZER, UNIGRAM].contains(&name) || is_shard("train") || is_shard("validation")
+}
+
+/// What a prepared folder holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    format: String,
+    version: u32,
+    /// The copy of the tokenizer.
+    pub tokenizer: FileEntry,
+    pub vocab_size: usize,
+    pub specials: SpecialTokens,
+    pub train: SplitEntry,
+    pub validation: SplitEntry,
+    /// How often each token id occurs in the training split: u64, little-endian, by id.
+    pub unigram: FileEntry,
+    /// What was read to make it.
+    pub report: Report,
+}
+
+/// A file with its checksum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    pub file: String,
+    pub bytes: u64,
+    /// BLAKE3 in hex.
+    pub blake3: String,
+}
+
+/// The training or validation part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitEntry {
+    pub documents: u64,
+    pub tokens: u64,
+    pub shards: Vec<ShardEntry>,
+}
+
+/// A shard with its counts and checksum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardEntry {
+    pub file: String,
+    pub tokens: u64,
+    pub documents: u64,
+    pub bytes: u64,
+    /// BLAKE3 in hex.
+    pub blake3: String,
+}
+
+impl Manifest {
+    pub(super) fn new(
+        tokenizer: FileEntry,
+        (vocab_size, specials): (usize, SpecialTokens),
+        [train, validation]: [SplitEntry; 2],
+        unigram: FileEntry,
+        report: Report,
+    ) -> Self {
+        let format = FORMAT.into();
+        Manifest { format, version: VERSION, tokenizer, vocab_size, specials, train, validation, unigram, report }
+    }
+
+    /// Reads `folder/manifest.json`. The files it names lie in `folder` itself; nothing else is checked.
+    pub(super) fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(MANIFEST);
+        let json = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::file(folder, "not a prepared folder (no manifest.json): run `cloze prepare`"));
+            }
+            read => read.map_err(Error::io(&path))?,
+        };
+        let manifest: Manifest = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(&json))
+            .map_err(|error| damaged(&path, &error.to_string()))?;
+        if manifest.format != FORMAT || manifest.version != VERSION {
+            return Err(damaged(&path, "not of this version of Cloze"));
+        }
+        let shards = manifest.train.shards.iter().chain(&manifest.validation.shards).map(|shard| &shard.file);
+        for name in shards.chain([&manifest.tokenizer.file, &manifest.unigram.file]) {
+            if Path::new(name).file_name() != Some(name.as_ref()) {
+                return Err(damaged(&path, &format!("\"{name}\" is not the name of a file")));
+            }
+        }
+        Ok(manifest)
+    }
+}

@@ -1,0 +1,297 @@
+//! Which tokens are hidden from the model, and what stands in their place.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::packing::Sequence;
+use super::special::SpecialTokens;
+use crate::random::{Site, Stream};
+use crate::{Error, Result};
+
+/// How much is masked, and how. Fractions are of the chosen tokens; those left over stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Masking {
+    /// The part of a sequence that is chosen to be guessed.
+    pub rate: f32,
+    /// The part of the chosen tokens that `[MASK]` replaces.
+    pub mask_fraction: f32,
+    /// The part of the chosen tokens that a random token replaces.
+    pub random_fraction: f32,
+    /// Choose whole words.
+    pub whole_word: bool,
+}
+
+impl Default for Masking {
+    fn default() -> Self {
+        Masking { rate: 0.15, mask_fraction: 0.8, random_fraction: 0.1, whole_word: false }
+    }
+}
+
+impl Masking {
+    /// The most tokens that are chosen in a sequence of `length`: the `k` of a batch.
+    pub fn masked_per_sequence(&self, length: usize) -> usize {
+        ((f64::from(self.rate) * length as f64).round() as usize).max(1)
+    }
+}
+
+/// A sequence after masking. `ids` are what the model sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MaskedSequence {
+    pub sequence: Sequence,
+    /// Chosen positions, ascending.
+    pub picks: Vec<u32>,
+    /// The original ids at `picks`.
+    pub labels: Vec<u32>,
+}
+
+/// Applies a `Masking` for a vocabulary.
+#[derive(Clone, Copy, Debug)]
+pub struct Masker {
+    masking: Masking,
+    specials: SpecialTokens,
+    vocab_size: u32,
+}
+
+impl Masker {
+    /// # Errors
+    /// A rate or fraction out of bounds; a vocabulary of special tokens alone.
+    pub fn new(masking: Masking, specials: SpecialTokens, vocab_size: usize) -> Result<Self> {
+        let Masking { rate, mask_fraction, random_fraction, .. } = masking;
+        if !(rate > 0.0 && rate <= 1.0) {
+            return Err(Error::config("masking.rate", format!("{rate} is not above 0 and at most 1")));
+        }
+        let unit = 0.0..=1.0;
+        // A little over 1 is how 0.9 + 0.1 may come out.
+        if !unit.contains(&mask_fraction) || !unit.contains(&random_fraction) || mask_fraction + random_fraction > 1.001
+        {
+            let problem = format!(
+                "{mask_fraction} and random_fraction {random_fraction} must lie in 0 to 1, and so must their sum"
+            );
+            return Err(Error::config("masking.mask_fraction", problem));
+        }
+        let vocab_size = u32::try_from(vocab_size).ok().filter(|size| *size as usize > specials.ids().len());
+        let vocab_size = vocab_size
+            .ok_or_else(|| Error::config("vocab_size", "too small or too large to draw random tokens from"))?;
+        Ok(Masker { masking, specials, vocab_size })
+    }
+
+    pub fn masking(&self) -> &Masking {
+        &self.masking
+    }
+
+    pub fn specials(&self) -> SpecialTokens {
+        self.specials
+    }
+
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size as usize
+    }
+
+    /// Chooses exactly round(rate · real) tokens, at least one, or all that aren't special if those are fewer, and
+    /// replaces them. The result is a pure function of the sequence, `seed` and `step`.
+    pub fn mask(&self, mut sequence: Sequence, seed: u64, step: u64) -> MaskedSequence {
+        let mut stream = Stream::new(seed, Site::MaskPick, step);
+        let mut picks = match self.masking.whole_word {
+            true => {
+                let words = self.words(&sequence);
+                let count = self.count(&sequence, words.iter().map(Range::len).sum());
+                pick_words(words, count, &mut stream)
+            }
+            false => {
+                let positions: Vec<u32> = self.maskable(&sequence).collect();
+                let count = self.count(&sequence, positions.len());
+                pick_positions(positions, count, &mut stream)
+            }
+        };
+        picks.sort_unstable();
+        let labels = picks.iter().map(|pick| sequence.ids[*pick as usize]).collect();
+        let mut stream = Stream::new(seed, Site::MaskReplace, step);
+        for pick in &picks {
+            self.replace(&mut sequence.ids[*pick as usize], &mut stream);
+        }
+        MaskedSequence { sequence, picks, labels }
+    }
+
+    /// How many to choose of `maskable` tokens.
+    fn count(&self, sequence: &Sequence, maskable: usize) -> usize {
+        self.masking.masked_per_sequence(sequence.real).min(maskable)
+    }
+
+    fn maskable(&self, sequence: &Sequence) -> impl Iterator<Item = u32> {
+        let positions = sequence.ids[..sequence.real].iter().zip(0..);
+        positions.filter(|(id, _)| !self.specials.contains(**id)).map(|(_, position)| position)
+    }
+
+    /// The words of a sequence, without special tokens. What is left of a word cut by a piece's start is one too.
+    fn words(&self, sequence: &Sequence) -> Vec<Range<u32>> {
+        let mut words: Vec<Range<u32>> = Vec::new();
+        for position in self.maskable(sequence) {
+            match words.last_mut() {
+                Some(word) if word.end == position && !sequence.word_starts[position as usize] => word.end += 1,
+                _ => words.push(position..position + 1),
+            }
+        }
+        words
+    }
+
+    fn replace(&self, id: &mut u32, stream: &mut Stream) {
+        let draw = stream.uniform();
+        if draw < self.masking.mask_fraction {
+            *id = self.specials.mask;
+        } else if draw < self.masking.mask_fraction + self.masking.random_fraction {
+            *id = loop {
+                let random = stream.below(self.vocab_size);
+                if !self.specials.contains(random) {
+                    break random;
+                }
+            };
+        }
+    }
+}
+
+/// `count` of the positions, uniformly and without replacement.
+fn pick_positions(mut positions: Vec<u32>, count: usize, stream: &mut Stream) -> Vec<u32> {
+    for index in 0..count {
+        let other = index + stream.below((positions.len() - index) as u32) as usize;
+        positions.swap(index, other);
+    }
+    positions.truncate(count);
+    positions
+}
+
+/// `count` positions: words in random order as long as they fit whole, then the start of the first that didn't fit.
+fn pick_words(mut words: Vec<Range<u32>>, count: usize, stream: &mut Stream) -> Vec<u32> {
+    let mut picks = Vec::with_capacity(count);
+    let mut skipped = None;
+    for index in 0..words.len() {
+        let other = index + stream.below((words.len() - index) as u32) as usize;
+        words.swap(index, other);
+        let word = words[index].clone();
+        match word.len() <= count - picks.len() {
+            true => picks.extend(word),
+            false => skipped = skipped.or(Some(word)),
+        }
+        if picks.len() == count {
+            return picks;
+        }
+    }
+    let left = count - picks.len();
+    picks.extend(skipped.into_iter().flatten().take(left));
+    picks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPECIALS: SpecialTokens = SpecialTokens { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
+    const VOCABULARY: usize = 1000;
+
+    fn masker(whole_word: bool) -> Masker {
+        Masker::new(Masking { whole_word, ..Masking::default() }, SPECIALS, VOCABULARY).unwrap()
+    }
+
+    /// One piece of `real` tokens with a word start where `word` says so, padded to `length`.
+    fn sequence(real: usize, length: usize, word: impl Fn(usize) -> bool) -> Sequence {
+        let id = |at| match at {
+            0 => SPECIALS.cls,
+            at if at == real - 1 => SPECIALS.sep,
+            at if at < real => 10 + at as u32,
+            _ => SPECIALS.pad,
+        };
+        Sequence {
+            ids: (0..length).map(id).collect(),
+            word_starts: (0..length).map(word).collect(),
+            spans: (0..length as u32)
+                .map(|at| if at < real as u32 { [0, real as u32] } else { [at, at + 1] })
+                .collect(),
+            positions: (0..length as u32).collect(),
+            real,
+        }
+    }
+
+    #[test]
+    fn the_number_is_exact() {
+        for (real, length, expected) in [(128, 128, 19), (100, 128, 15), (3, 128, 1), (20, 20, 3)] {
+            for whole_word in [false, true] {
+                for step in 0..50 {
+                    let masked = masker(whole_word).mask(sequence(real, length, |at| at % 7 == 0), 1, step);
+                    assert_eq!((masked.picks.len(), masked.labels.len()), (expected, expected));
+                    assert!(masked.picks.windows(2).all(|pair| pair[0] < pair[1]));
+                }
+            }
+        }
+        let all = Masker::new(Masking { rate: 1.0, ..Masking::default() }, SPECIALS, VOCABULARY).unwrap();
+        assert_eq!(all.mask(sequence(12, 16, |_| true), 1, 0).picks, (1..11).collect::<Vec<_>>());
+        assert_eq!(all.mask(Sequence::empty(SPECIALS.pad, 16), 1, 0).picks, []);
+    }
+
+    #[test]
+    fn eight_one_one_and_every_place_alike() {
+        let [mut masks, mut same, mut random] = [0.0; 3];
+        let mut places = [0.0; 64];
+        for step in 0..10_000 {
+            let original = sequence(64, 64, |_| true);
+            let masked = masker(false).mask(original.clone(), 5, step);
+            for (at, (before, after)) in original.ids.iter().zip(&masked.sequence.ids).enumerate() {
+                let label = masked.picks.iter().position(|pick| *pick as usize == at).map(|index| masked.labels[index]);
+                match label {
+                    None => assert_eq!(before, after),
+                    Some(label) => {
+                        assert_eq!(label, *before);
+                        places[at] += 1.0;
+                        match *after {
+                            after if after == SPECIALS.mask => masks += 1.0,
+                            after if after == *before => same += 1.0,
+                            after => {
+                                assert!(!SPECIALS.contains(after) && (after as usize) < VOCABULARY);
+                                random += 1.0;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        // 100 000 draws: a standard deviation is about 0.0013 for the 80 % and 0.001 for the 10 %.
+        let total = masks + same + random;
+        assert_eq!(total, 100_000.0);
+        assert!((masks / total - 0.8_f64).abs() < 0.006, "{}", masks / total);
+        assert!((random / total - 0.1_f64).abs() < 0.005, "{}", random / total);
+        assert_eq!((places[0], places[63]), (0.0, 0.0));
+        // Each of 62 places expects 1613 with a standard deviation of 37.
+        assert!(places[1..63].iter().all(|count: &f64| (count - 1612.9).abs() < 190.0), "{places:?}");
+    }
+
+    #[test]
+    fn whole_words_but_for_one() {
+        let starts = |at: usize| at % 3 == 1 || at % 5 == 0;
+        for step in 0..200 {
+            let original = sequence(90, 96, starts);
+            let words = masker(true).words(&original);
+            let masked = masker(true).mask(original, 9, step);
+            let picked = |word: &&Range<u32>| masked.picks.iter().filter(|pick| word.contains(pick)).count();
+            let cut: Vec<_> = words.iter().filter(|word| (1..word.len()).contains(&picked(word))).collect();
+            assert!(cut.len() <= 1, "{cut:?} of {:?}", masked.picks);
+            assert!(cut.iter().all(|word| masked.picks.contains(&word.start)));
+        }
+    }
+
+    #[test]
+    fn pure_and_fresh() {
+        let mask = |seed, step| masker(false).mask(sequence(64, 64, |_| true), seed, step);
+        assert_eq!(mask(1, 2), mask(1, 2));
+        assert_ne!(mask(1, 2).picks, mask(1, 3).picks);
+        assert_ne!(mask(1, 2).picks, mask(2, 2).picks);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let refused = |masking: Masking| Masker::new(masking, SPECIALS, VOCABULARY).unwrap_err().to_string();
+        assert!(refused(Masking { rate: 0.0, ..Masking::default() }).starts_with("masking.rate"));
+        assert!(refused(Masking { rate: f32::NAN, ..Masking::default() }).starts_with("masking.rate"));
+        assert!(refused(Masking { mask_fraction: 0.95, ..Masking::default() }).starts_with("masking.mask_fraction"));
+        assert!(Masker::new(Masking::default(), SPECIALS, 5).is_err());
+    }
+}

@@ -1,0 +1,40 @@
+//! Text → tokenizer → shards → masked batches.
+//!
+//! [`Corpus`] streams documents from files; [`Tokenizer`] turns them into ids; [`prepare`] writes those to a folder that
+//! [`Prepared`] maps into memory. [`Packing`] cuts documents into sequences, [`Masker`] hides tokens, and [`Loader`]
+//! hands out [`Batch`]es.
+
+mod batch;
+mod corpus;
+mod cut;
+mod dataset;
+mod divide;
+mod documents;
+mod inputs;
+mod lines;
+mod loader;
+mod manifest;
+mod masking;
+mod order;
+mod packing;
+mod prepare;
+mod shard;
+mod special;
+mod staging;
+mod tokenizer;
+mod train_tokenizer;
+
+pub use batch::{Batch, NONE};
+pub use corpus::{Corpus, CorpusOptions, DocumentSplit, Report};
+pub use dataset::{Prepared, Split, Tokens};
+pub use documents::Documents;
+pub use loader::{Loader, validation_batches};
+pub use manifest::{FileEntry, Manifest, ShardEntry, SplitEntry};
+pub use masking::{MaskedSequence, Masker, Masking};
+pub use order::Permutation;
+pub use packing::{Packing, Sequence};
+pub use prepare::{PrepareOptions, Validation, prepare};
+pub use shard::Document;
+pub use special::SpecialTokens;
+pub use tokenizer::{Encoded, Tokenizer};
+pub use train_tokenizer::TokenizerKind;

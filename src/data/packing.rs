@@ -1,0 +1,222 @@
+//! Documents cut and packed into sequences of a fixed length.
+
+use std::sync::Arc;
+
+use super::documents::Documents;
+use super::special::SpecialTokens;
+use crate::{Error, Result};
+
+/// A sequence that has fewer places left is padded: a scrap of a document teaches little.
+const SHORTEST: usize = 16;
+
+/// A deterministic packing: the documents in order, each cut into pieces `[CLS] … [SEP]` that fill one sequence after
+/// another. A document goes on in the next sequence where it was cut; every token lands in exactly one sequence.
+pub struct Packing {
+    documents: Arc<dyn Documents>,
+    specials: SpecialTokens,
+    length: usize,
+    /// Where each sequence begins. The pieces are found again from there.
+    starts: Vec<Place>,
+}
+
+/// A place among the documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    document: usize,
+    token: usize,
+}
+
+/// `T` token ids with what masking and attention need to know of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sequence {
+    /// `[T]`
+    pub ids: Vec<u32>,
+    /// `[T]` whether a word begins here; true for special tokens.
+    pub word_starts: Vec<bool>,
+    /// `[T]` start and end of the piece that the position lies in; padding is alone: `[i, i + 1]`.
+    pub spans: Vec<[u32; 2]>,
+    /// `[T]` number within the piece; 0 in padding.
+    pub positions: Vec<u32>,
+    /// Positions that are not padding; they come first.
+    pub real: usize,
+}
+
+impl Packing {
+    /// Plans sequences of `length` tokens, special tokens included.
+    ///
+    /// # Errors
+    /// `length` is below 3, which leaves no place for a token between `[CLS]` and `[SEP]`, or above 2¹⁶.
+    pub fn new(documents: Arc<dyn Documents>, specials: SpecialTokens, length: usize) -> Result<Self> {
+        if !(3..=1 << 16).contains(&length) {
+            return Err(Error::config("sequence_length", format!("{length} is not within 3 to 65536")));
+        }
+        let mut packing = Packing { documents, specials, length, starts: Vec::new() };
+        let mut place = packing.skip_finished(Place { document: 0, token: 0 });
+        while place.document < packing.documents.documents() {
+            packing.starts.push(place);
+            place = packing.walk(place, |_, _| {});
+        }
+        Ok(packing)
+    }
+
+    /// The number of sequences.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Tokens a sequence.
+    pub fn sequence_length(&self) -> usize {
+        self.length
+    }
+
+    pub fn specials(&self) -> SpecialTokens {
+        self.specials
+    }
+
+    /// Writes sequence `index` to `sequence`, whose memory is used again.
+    ///
+    /// # Panics
+    /// If there is no such sequence.
+    pub fn sequence(&self, index: usize, sequence: &mut Sequence) {
+        sequence.clear();
+        self.walk(self.starts[index], |place, tokens| {
+            sequence.begin_piece(self.specials.cls, tokens + 2);
+            let range = place.token..place.token + tokens;
+            self.documents.read(place.document, range, &mut sequence.ids, &mut sequence.word_starts);
+            sequence.ids.push(self.specials.sep);
+            sequence.word_starts.push(true);
+        });
+        sequence.pad(self.specials.pad, self.length);
+    }
+
+    /// Visits the pieces of the sequence that begins at `place` (where each begins, and its tokens without specials)
+    /// and returns where the next sequence begins.
+    fn walk(&self, mut place: Place, mut visit: impl FnMut(Place, usize)) -> Place {
+        let mut room = self.length;
+        while place.document < self.documents.documents() && (room >= SHORTEST || room == self.length) {
+            let left = self.documents.document_tokens(place.document) - place.token;
+            let tokens = left.min(room - 2);
+            visit(place, tokens);
+            room -= tokens + 2;
+            place = self.skip_finished(Place { token: place.token + tokens, ..place });
+        }
+        place
+    }
+
+    /// `place`, or the start of the next document that has tokens if this one has no more.
+    fn skip_finished(&self, mut place: Place) -> Place {
+        let finished = |place: Place| place.token == self.documents.document_tokens(place.document);
+        while place.document < self.documents.documents() && finished(place) {
+            place = Place { document: place.document + 1, token: 0 };
+        }
+        place
+    }
+}
+
+impl Sequence {
+    /// A sequence of `length` pad tokens.
+    pub(super) fn empty(pad: u32, length: usize) -> Self {
+        let mut sequence = Sequence::default();
+        sequence.pad(pad, length);
+        sequence
+    }
+
+    fn clear(&mut self) {
+        self.ids.clear();
+        self.word_starts.clear();
+        self.spans.clear();
+        self.positions.clear();
+        self.real = 0;
+    }
+
+    /// Adds the first token of a piece, and the spans and positions of all of it.
+    fn begin_piece(&mut self, cls: u32, length: usize) {
+        let start = self.ids.len();
+        self.ids.push(cls);
+        self.word_starts.push(true);
+        self.spans.resize(start + length, [start as u32, (start + length) as u32]);
+        self.positions.extend(0..length as u32);
+        self.real = start + length;
+    }
+
+    fn pad(&mut self, pad: u32, length: usize) {
+        self.ids.resize(length, pad);
+        self.word_starts.resize(length, true);
+        self.spans.extend((self.real as u32..length as u32).map(|at| [at, at + 1]));
+        self.positions.resize(length, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::tokenizer::Encoded;
+
+    const SPECIALS: SpecialTokens = SpecialTokens { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
+
+    fn packing(lengths: &[usize], length: usize) -> Packing {
+        let mut next = 100;
+        let document = |&length: &usize| {
+            next += 1000;
+            Encoded { ids: (next..next + length as u32).collect(), word_starts: vec![true; length] }
+        };
+        let documents: Vec<Encoded> = lengths.iter().map(document).collect();
+        Packing::new(Arc::new(documents), SPECIALS, length).unwrap()
+    }
+
+    fn sequences(packing: &Packing) -> Vec<Sequence> {
+        let sequence = |index| {
+            let mut sequence = Sequence::default();
+            packing.sequence(index, &mut sequence);
+            sequence
+        };
+        (0..packing.len()).map(sequence).collect()
+    }
+
+    #[test]
+    fn a_small_case_in_full() {
+        let packed = sequences(&packing(&[2, 0, 20], 20));
+        assert_eq!(packed.len(), 2);
+        let expected = [2, 1100, 1101, 3, 2, 3100, 3101, 3102, 3103, 3104, 3105, 3106, 3107, 3108, 3109, 3110];
+        assert_eq!(packed[0].ids[..16], expected);
+        assert_eq!(packed[0].ids[16..], [3111, 3112, 3113, 3]);
+        assert_eq!(packed[0].spans[..5], [[0, 4], [0, 4], [0, 4], [0, 4], [4, 20]]);
+        assert_eq!(packed[0].positions[..6], [0, 1, 2, 3, 0, 1]);
+        assert_eq!(packed[0].real, 20);
+        assert_eq!(packed[1].ids[..9], [2, 3114, 3115, 3116, 3117, 3118, 3119, 3, 0]);
+        assert_eq!((packed[1].spans[7], packed[1].spans[8], packed[1].positions[8]), ([0, 8], [8, 9], 0));
+        assert_eq!(packed[1].real, 8);
+    }
+
+    #[test]
+    fn every_token_once_whatever_the_lengths() {
+        for length in [3, 4, 15, 16, 17, 33, 128] {
+            let lengths = [5, 1, 0, 126, 127, 14, 300, 0, 2];
+            let mut ids = Vec::new();
+            for sequence in sequences(&packing(&lengths, length)) {
+                let [n, m] = [sequence.ids.len(), sequence.word_starts.len()];
+                assert_eq!([n, m, sequence.spans.len(), sequence.positions.len()], [length; 4]);
+                assert!(sequence.ids[sequence.real..].iter().all(|id| *id == SPECIALS.pad));
+                for (at, id) in sequence.ids.iter().enumerate() {
+                    let [start, end] = sequence.spans[at].map(|bound| bound as usize);
+                    assert!(start <= at && at < end && sequence.positions[at] as usize == at - start);
+                    assert_eq!(*id == SPECIALS.cls, at == start && at < sequence.real);
+                    assert_eq!(*id == SPECIALS.sep, at == end - 1 && at < sequence.real);
+                }
+                ids.extend(sequence.ids.into_iter().filter(|id| !SPECIALS.contains(*id)));
+            }
+            assert!(ids.is_sorted() && ids.len() == lengths.iter().sum::<usize>(), "length {length}");
+            assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+        }
+    }
+
+    #[test]
+    fn nothing_and_nonsense() {
+        assert!(packing(&[], 16).is_empty() && packing(&[0, 0], 16).is_empty());
+        assert!(Packing::new(Arc::new(Vec::new()), SPECIALS, 2).is_err());
+    }
+}

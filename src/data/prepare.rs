@@ -1,0 +1,242 @@
+//! Text to a prepared folder: shards of token ids, token counts, a copy of the tokenizer and a manifest.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+
+use rayon::prelude::*;
+
+use super::corpus::{Corpus, CorpusOptions, Report};
+use super::cut::pieces;
+use super::dataset::Split;
+use super::divide::Division;
+use super::manifest::{FileEntry, MANIFEST, Manifest, SplitEntry, TOKENIZER, UNIGRAM, shard_name};
+use super::shard::{ShardBuilder, token_width, write_synced};
+use super::staging::Staging;
+use super::tokenizer::{Encoded, Tokenizer};
+use crate::{Error, Result};
+
+/// Text tokenised at once, in bytes: enough pieces for every core.
+const BATCH_BYTES: usize = 8 << 20;
+
+#[derive(Clone, Debug)]
+pub struct PrepareOptions {
+    pub corpus: CorpusOptions,
+    pub validation: Validation,
+    /// A shard ends with the document that brings it to this many tokens.
+    pub shard_tokens: u64,
+    /// Replace prepared data at the destination.
+    pub overwrite: bool,
+    /// When it becomes true, `prepare` gives up and leaves nothing behind.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Where validation documents come from.
+#[derive(Clone, Debug)]
+pub enum Validation {
+    /// This part of the documents, above 0 and at most 0.5; with few documents, of each document.
+    Fraction(f64),
+    /// These files.
+    Files(Vec<PathBuf>),
+}
+
+impl Default for PrepareOptions {
+    fn default() -> Self {
+        PrepareOptions {
+            corpus: CorpusOptions::default(),
+            validation: Validation::Fraction(0.01),
+            shard_tokens: 16 << 20,
+            overwrite: false,
+            stop: Arc::default(),
+        }
+    }
+}
+
+/// Tokenises `inputs` into the folder `destination`, which appears when everything is in it and on disk.
+///
+/// # Errors
+/// What `Corpus` refuses; a destination that may not be replaced; no text for training or validation; I/O.
+pub fn prepare(
+    tokenizer: &Tokenizer,
+    inputs: &[PathBuf],
+    options: &PrepareOptions,
+    destination: &Path,
+) -> Result<Manifest> {
+    let staging = Staging::new(destination, options.overwrite)?;
+    let mut parts = Parts::new(staging.path(), tokenizer, options.shard_tokens);
+    let report = match &options.validation {
+        Validation::Fraction(fraction) => divide(tokenizer, inputs, *fraction, options, &mut parts)?,
+        Validation::Files(files) => {
+            let train = Corpus::open(inputs, options.corpus.clone())?;
+            let validation = Corpus::open(files, options.corpus.clone())?;
+            let train = encode(tokenizer, train, &options.stop, |document| parts.push(Split::Train, document))?;
+            let push = |document| parts.push(Split::Validation, document);
+            train.plus(encode(tokenizer, validation, &options.stop, push)?)
+        }
+    };
+    let (splits, counts) = parts.finish()?;
+    let unigram = write_file(staging.path(), UNIGRAM, bytemuck::cast_slice(&counts))?;
+    let copy = write_file(staging.path(), TOKENIZER, tokenizer.json())?;
+    let manifest = Manifest::new(copy, (tokenizer.vocab_size(), tokenizer.specials()), splits, unigram, report);
+    let json = serde_json::to_vec_pretty(&manifest).expect("a manifest has only string keys");
+    write_file(staging.path(), MANIFEST, &json)?;
+    staging.commit()?;
+    Ok(manifest)
+}
+
+fn divide(
+    tokenizer: &Tokenizer,
+    inputs: &[PathBuf],
+    fraction: f64,
+    options: &PrepareOptions,
+    parts: &mut Parts,
+) -> Result<Report> {
+    if !(fraction > 0.0 && fraction <= 0.5) {
+        let problem = format!("{fraction} is not above 0 and at most 0.5; or name the files with --validation");
+        return Err(Error::config("--validation-fraction", problem));
+    }
+    let corpus = Corpus::open(inputs, options.corpus.clone())?;
+    let mut division = Division::new(fraction);
+    let push = |document| division.push(document, |split, document| parts.push(split, document));
+    let report = encode(tokenizer, corpus, &options.stop, push)?;
+    division.finish(|split, document| parts.push(split, document))?;
+    Ok(report)
+}
+
+/// Tokenises a corpus in parallel while another thread reads on; `sink` gets the documents in order.
+fn encode(
+    tokenizer: &Tokenizer,
+    corpus: Corpus,
+    stop: &AtomicBool,
+    mut sink: impl FnMut(Encoded) -> Result<()>,
+) -> Result<Report> {
+    let corpus = &mut corpus.with_progress("tokenising");
+    let (sender, batches) = sync_channel(1);
+    thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            read_batches(corpus, sender);
+            corpus.report()
+        });
+        let mut without_tokens = 0;
+        for batch in batches {
+            for document in encode_batch(tokenizer, &batch?)? {
+                // Text of control characters alone has no tokens.
+                match document.ids.is_empty() {
+                    true => without_tokens += 1,
+                    false => sink(document)?,
+                }
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::config("prepare", "stopped; nothing was written"));
+            }
+        }
+        let mut report = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        report.documents -= without_tokens;
+        report.empty += without_tokens;
+        Ok(report)
+    })
+}
+
+/// Sends batches of documents until the corpus ends, fails, or nobody listens any more.
+fn read_batches(corpus: &mut Corpus, sender: SyncSender<Result<Vec<String>>>) {
+    loop {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while bytes < BATCH_BYTES {
+            match corpus.next() {
+                Some(Ok(document)) => {
+                    bytes += document.len();
+                    batch.push(document);
+                }
+                Some(Err(error)) => {
+                    // A listener that left has its own error to report.
+                    let _ = sender.send(Err(error));
+                    return;
+                }
+                None => break,
+            }
+        }
+        if batch.is_empty() || sender.send(Ok(batch)).is_err() {
+            return;
+        }
+    }
+}
+
+fn encode_batch(tokenizer: &Tokenizer, documents: &[String]) -> Result<Vec<Encoded>> {
+    let units: Vec<(usize, &str)> = (documents.iter().enumerate())
+        .flat_map(|(document, text)| pieces(text).map(move |piece| (document, piece)))
+        .collect();
+    let encode = |&(document, piece): &(usize, &str)| {
+        let mut encoded = Encoded::default();
+        tokenizer.encode_piece(piece, &mut encoded)?;
+        Ok((document, encoded))
+    };
+    let encoded: Vec<(usize, Encoded)> = units.par_iter().map(encode).collect::<Result<_>>()?;
+
+    let mut whole = vec![Encoded::default(); documents.len()];
+    for (document, piece) in encoded {
+        whole[document].ids.extend(piece.ids);
+        whole[document].word_starts.extend(piece.word_starts);
+    }
+    Ok(whole)
+}
+
+/// The two parts in the making.
+struct Parts<'a> {
+    folder: &'a Path,
+    shard_tokens: u64,
+    builders: [ShardBuilder; 2],
+    entries: [SplitEntry; 2],
+    /// Occurrences of each token id in the training part.
+    counts: Vec<u64>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(folder: &'a Path, tokenizer: &Tokenizer, shard_tokens: u64) -> Self {
+        let builders = [(); 2].map(|()| ShardBuilder::new(token_width(tokenizer.vocab_size())));
+        let counts = vec![0; tokenizer.vocab_size()];
+        Parts { folder, shard_tokens, builders, entries: Default::default(), counts }
+    }
+
+    fn push(&mut self, split: Split, document: Encoded) -> Result<()> {
+        if split == Split::Train {
+            for id in &document.ids {
+                self.counts[*id as usize] += 1;
+            }
+        }
+        self.builders[split as usize].push(&document);
+        if self.builders[split as usize].tokens() >= self.shard_tokens {
+            self.write_shard(split)?;
+        }
+        Ok(())
+    }
+
+    fn write_shard(&mut self, split: Split) -> Result<()> {
+        let entry = &mut self.entries[split as usize];
+        let shard = self.builders[split as usize].write(self.folder, shard_name(split.name(), entry.shards.len()))?;
+        entry.documents += shard.documents;
+        entry.tokens += shard.tokens;
+        entry.shards.push(shard);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<([SplitEntry; 2], Vec<u64>)> {
+        for split in [Split::Train, Split::Validation] {
+            if self.builders[split as usize].documents() > 0 {
+                self.write_shard(split)?;
+            }
+            if self.entries[split as usize].tokens == 0 {
+                let problem = format!("there is no text for the {} part", split.name());
+                let remedy = "give more text, raise --validation-fraction, or name files with --validation";
+                return Err(Error::config("prepare", format!("{problem}: {remedy}")));
+            }
+        }
+        Ok((self.entries, self.counts))
+    }
+}
+
+fn write_file(folder: &Path, name: &str, content: &[u8]) -> Result<FileEntry> {
+    let blake3 = write_synced(&folder.join(name), &[content])?;
+    Ok(FileEntry { file: name.into(), bytes: content.len() as u64, blake3 })
+}

@@ -1,0 +1,190 @@
+//! Text to token ids and back, by a Hugging Face `tokenizer.json`.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizer};
+
+use super::cut::pieces;
+use super::special::SpecialTokens;
+use crate::{Error, Result};
+
+/// Token ids of a text, without special tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encoded {
+    pub ids: Vec<u32>,
+    /// Whether a word begins at the token; as long as `ids`.
+    pub word_starts: Vec<bool>,
+}
+
+/// A tokenizer for a masked language model: it has all five special tokens and neither truncates nor pads.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    /// Takes the names of special tokens in a text for plain text.
+    literal: tokenizers::Tokenizer,
+    specials: SpecialTokens,
+    /// For each id: is it a special token, and does it begin a word by its spelling (`Ġthe`, `▁the`)?
+    is_special: Vec<bool>,
+    begins_word: Vec<bool>,
+    json: Vec<u8>,
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// The file can't be read, is no tokenizer, or lacks a special token.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Self::from_bytes(std::fs::read(path).map_err(Error::io(path))?, path)
+    }
+
+    /// Takes the content of a `tokenizer.json`; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// `json` is no tokenizer, or lacks a special token.
+    pub fn from_bytes(json: Vec<u8>, origin: impl AsRef<Path>) -> Result<Self> {
+        let fail = |problem: String| Error::file(&origin, format!("not a usable tokenizer: {problem}"));
+        let inner = guarded(|| {
+            let mut inner = tokenizers::Tokenizer::from_bytes(&json)?;
+            inner.with_truncation(None)?.with_padding(None);
+            Ok(inner)
+        });
+        let inner = inner.map_err(fail)?;
+        let specials = SpecialTokens::resolve(|name| inner.token_to_id(name)).map_err(fail)?;
+
+        let vocabulary = inner.get_vocab(true);
+        let largest = vocabulary.values().copied().max().unwrap_or(0) as usize;
+        // Ids count rows of the embedding, so a stray large one would cost gigabytes.
+        if largest > 2 * vocabulary.len() + 65_536 {
+            return Err(fail(format!("it has {} tokens but the id {largest}", vocabulary.len())));
+        }
+        let (mut is_special, mut begins_word) = (vec![false; largest + 1], vec![false; largest + 1]);
+        for (token, id) in &vocabulary {
+            begins_word[*id as usize] = token.starts_with(['Ġ', '▁']);
+        }
+        let added = inner.get_added_tokens_decoder();
+        let added_specials = added.iter().filter(|(_, token)| token.special).map(|(id, _)| *id);
+        for id in specials.ids().into_iter().chain(added_specials) {
+            is_special[id as usize] = true;
+        }
+
+        let mut literal = inner.clone();
+        literal.set_encode_special_tokens(true);
+        Ok(Tokenizer { inner, literal, specials, is_special, begins_word, json })
+    }
+
+    /// Writes the `tokenizer.json`, whole or not at all.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let write = || {
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(&self.json)?;
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|error| error.error)
+        };
+        write().map(drop).map_err(Error::io(path))
+    }
+
+    /// The content of the `tokenizer.json`, as it was loaded.
+    pub fn json(&self) -> &[u8] {
+        &self.json
+    }
+
+    pub fn specials(&self) -> SpecialTokens {
+        self.specials
+    }
+
+    /// Whether `id` is one of the five special tokens or another token the tokenizer declares special.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.is_special.get(id as usize).copied().unwrap_or(false)
+    }
+
+    /// The largest id + 1, added tokens included: the rows an embedding needs.
+    pub fn vocab_size(&self) -> usize {
+        self.is_special.len()
+    }
+
+    /// The spelling of a token.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The id of a token by its spelling.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Ids of a text in which names such as `[MASK]` stand for the special tokens. `add_specials` puts the text between
+    /// the tokenizer's own `[CLS]` and `[SEP]`.
+    ///
+    /// # Errors
+    /// The tokenizer fails on this text.
+    pub fn encode(&self, text: &str, add_specials: bool) -> Result<Vec<u32>> {
+        let encoding = guarded(|| self.inner.encode_fast(text, add_specials)).map_err(failed)?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Ids and word starts of a text of any length, in which names such as `[MASK]` mean nothing. Special tokens are
+    /// not added.
+    ///
+    /// # Errors
+    /// The tokenizer fails on this text.
+    pub fn encode_with_word_starts(&self, text: &str) -> Result<Encoded> {
+        let mut encoded = Encoded::default();
+        for piece in pieces(text) {
+            self.encode_piece(piece, &mut encoded)?;
+        }
+        Ok(encoded)
+    }
+
+    /// Appends the tokens of one piece of a text (see `cut::pieces`).
+    pub(super) fn encode_piece(&self, piece: &str, encoded: &mut Encoded) -> Result<()> {
+        // The steps of `tokenizers::Tokenizer::encode_fast`, which forgets the words.
+        guarded(|| {
+            let tokenizer = &self.literal;
+            let mut words = tokenizer.get_added_vocabulary().extract_and_normalize(tokenizer.get_normalizer(), piece);
+            if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
+                pre_tokenizer.pre_tokenize(&mut words)?;
+            }
+            words.tokenize(|word| tokenizer.get_model().tokenize(word.get()))?;
+            for (_, _, tokens) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+                for (index, token) in tokens.iter().flatten().enumerate() {
+                    encoded.ids.push(token.id);
+                    let begins_word = self.begins_word.get(token.id as usize).copied().unwrap_or(false);
+                    encoded.word_starts.push(index == 0 || begins_word);
+                }
+            }
+            Ok(())
+        })
+        .map_err(failed)
+    }
+
+    /// The text of `ids`, with or without its special tokens.
+    ///
+    /// # Errors
+    /// The tokenizer fails on these ids.
+    pub fn decode(&self, ids: &[u32], skip_specials: bool) -> Result<String> {
+        guarded(|| self.inner.decode(ids, skip_specials)).map_err(failed)
+    }
+}
+
+fn failed(problem: String) -> Error {
+    Error::config("tokenizer", format!("it failed on this text: {problem}"))
+}
+
+/// Runs a call into the tokenizers library, where some malformed tokenizers panic; says what went wrong.
+pub(super) fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => {
+            let message = panic.downcast_ref::<String>().map(String::as_str);
+            Err(message.or(panic.downcast_ref::<&str>().copied()).unwrap_or("an inner error").to_string())
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The training loop.
+
+use super::checkpoint::{Checkpoint, CheckpointStore, TrainingState};
+use super::metrics::{Metrics, MetricsLog, Validation};
+use super::text::{prepared_data, unigram_cross_entropy};
+use super::{Progress, RunDir, Throughput, interrupt, learning_rate};
+use crate::config::{Config, MaskingConfig, ModelConfig};
+use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
+use crate::exec::{Device, Executor};
+use crate::kernels::Params;
+use crate::kernels::cross_entropy::METRICS;
+use crate::kernels::gradient_norm::OptimizerState;
+use crate::kernels::step::StepState;
+use crate::model::{Kind, OptimizerConfig, Shape, Training, weights};
+use crate::random;
+use crate::{Error, Result};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Seed of the validation masks: the same whatever the seed of a run, so that runs can be compared.
+pub const VALIDATION_SEED: u64 = 0x0C10_2E;
+
+const MODEL: &str = "model.safetensors";
+const MOMENTS: &str = "training.safetensors";
+const MODEL_CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
+const MOMENT_KINDS: [(Kind, &str); 2] = [(Kind::FirstMoment, "first."), (Kind::SecondMoment, "second.")];
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Finished,
+    /// Ctrl-C or SIGTERM: the state is saved.
+    Interrupted,
+}
+
+pub struct Trainer {
+    config: Config,
+    model: ModelConfig,
+    run: RunDir,
+    store: CheckpointStore,
+    metrics_log: MetricsLog,
+    prepared: Prepared,
+    training: Training,
+    executor: Box<dyn Executor>,
+    loader: Loader,
+    validation: Vec<Batch>,
+    state: TrainingState,
+    /// Steps whose metrics are still on the device.
+    pending: VecDeque<PendingStep>,
+    throughput: Throughput,
+    /// When the last metrics arrived.
+    last: Instant,
+    /// When this process began to train.
+    started: Instant,
+    /// Training time before that.
+    earlier_seconds: f64,
+    /// The last validation, for the closing words.
+    last_validation: Option<Validation>,
+}
+
+/// What the host knows of a step whose metrics it waits for.
+struct PendingStep {
+    step: u64,
+    tokens: u64,
+    learning_rate: f64,
+}
+
+impl Trainer {
+    /// Prepares everything up to the first step. With `resume`, goes on from the newest sound checkpoint.
+    ///
+    /// # Errors
+    /// What the data, the device or the checkpoint refuse.
+    pub fn new(config: Config, run: RunDir, device: &Device, resume: bool) -> Result<Self> {
+        let prepared = prepared_data(&config, run.path(), &interrupt::flag())?;
+        run.write_config(&config)?;
+        let model = config.model(prepared.vocab_size());
+        let length = config.data.sequence_length;
+        let masker = masker(&config.masking, config.masking.rate, &prepared)?;
+        let validation_masker = masker_at_default_shares(config.validation.rate, &prepared)?;
+        let shape = |masker: &Masker| Shape {
+            batch: config.train.micro_batch,
+            sequence: length,
+            masked: config.train.micro_batch * masker.masking().masked_per_sequence(length),
+        };
+        let optimizer = OptimizerConfig {
+            beta1: config.train.beta1,
+            beta2: config.train.beta2,
+            epsilon: config.train.epsilon,
+            weight_decay: config.train.weight_decay,
+            clip: config.train.clip,
+        };
+        let training = Training::new(&model, shape(&masker), shape(&validation_masker), optimizer, device.binding())?;
+        let mut executor = device.executor(&training.program)?;
+        training.inputs.prepare(&mut *executor, &model);
+        training.validation_inputs.prepare(&mut *executor, &model);
+
+        let packing = |split| Packing::new(prepared.split(split).clone(), prepared.specials(), length).map(Arc::new);
+        let validation = {
+            let packing = packing(Split::Validation)?;
+            let limit = Some(config.validation.max_sequences);
+            validation_batches(&packing, &validation_masker, config.train.micro_batch, VALIDATION_SEED, limit)?
+                .collect()
+        };
+        let store = CheckpointStore::new(&run.checkpoints(), config.checkpoint.keep, config.checkpoint.keep_best)?;
+        let checkpoint = if resume { store.latest_valid()? } else { None };
+        let state = match &checkpoint {
+            Some(checkpoint) => restore(checkpoint, &config, &training, &mut *executor)?,
+            None => {
+                training.parameters.initialize(&mut *executor, config.seed);
+                TrainingState { seed: config.seed, config_digest: config.digest(), ..Default::default() }
+            }
+        };
+        let loader =
+            Loader::new(packing(Split::Train)?, masker, config.train.micro_batch, config.seed, state.batches)?;
+        let metrics_log = MetricsLog::open(&run.metrics(), state.step)?;
+        let trainer = Trainer {
+            config,
+            model,
+            run,
+            store,
+            metrics_log,
+            prepared,
+            training,
+            executor,
+            loader,
+            validation,
+            earlier_seconds: state.elapsed_seconds,
+            state,
+            pending: VecDeque::new(),
+            throughput: Throughput::default(),
+            last: Instant::now(),
+            started: Instant::now(),
+            last_validation: None,
+        };
+        trainer.announce(device);
+        Ok(trainer)
+    }
+
+    /// Says what will be trained on what.
+    fn announce(&self, device: &Device) {
+        let (launches, flops) = self.training.program.cost(self.training.accumulate);
+        log::info!("device: {}", device.describe());
+        log::info!("memory: {}", self.executor.memory());
+        log::info!(
+            "model: {} parameters; a microbatch is {launches} launches and {:.1} GFLOP",
+            self.training.parameters.count(),
+            flops as f64 / 1e9
+        );
+        let tokens = |split| self.prepared.split(split).tokens();
+        log::info!("data: {} training and {} validation tokens", tokens(Split::Train), tokens(Split::Validation));
+        if self.state.step > 0 {
+            log::info!("resuming after step {}", self.state.step);
+        }
+    }
+
+    /// Trains to the last step, or until it is interrupted.
+    ///
+    /// # Errors
+    /// The device or the disk fails, or losses stay other than finite.
+    pub fn run(&mut self) -> Result<Outcome> {
+        let steps = self.config.train.steps;
+        let progress = Progress::new(steps, self.state.step, self.config.train.log_every);
+        (self.last, self.started) = (Instant::now(), Instant::now());
+        while self.state.step < steps {
+            self.step()?;
+            self.collect(&progress, false)?;
+            let step = self.state.step;
+            let due = |every: u64| every > 0 && step.is_multiple_of(every);
+            let (last, interrupted) = (step == steps, interrupt::interrupted());
+            let validated = if due(self.config.validation.every) || last { Some(self.validate(&progress)?) } else { None };
+            if due(self.config.checkpoint.every) || last || interrupted {
+                self.save(&progress, validated)?;
+            }
+            if interrupted && !last {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// Queues one optimiser step on the device.
+    fn step(&mut self) -> Result<()> {
+        let batches: Vec<Batch> =
+            (0..self.config.train.accumulation()).map(|_| self.loader.next()).collect::<Result<_>>()?;
+        let labels: u32 = batches.iter().map(|batch| batch.count).sum();
+        let rate = learning_rate(&self.config.train, self.state.step);
+        let [seed_low, seed_high] = random::key(self.config.seed);
+        let executor = &mut *self.executor;
+        executor.write(self.training.metrics, &[0; METRICS]);
+        for batch in &batches {
+            let step = StepState {
+                learning_rate: rate as f32,
+                loss_weight: 1.0 / labels.max(1) as f32,
+                seed_low,
+                seed_high,
+                microbatch: self.state.batches as u32,
+            };
+            self.training.inputs.write(executor, batch, step);
+            executor.run(self.training.accumulate)?;
+            self.state.batches += 1;
+            self.state.tokens += u64::from(batch.tokens);
+        }
+        executor.run(self.training.update)?;
+        executor.request(&[self.training.metrics, self.training.optimizer])?;
+        self.state.step += 1;
+        let (step, tokens) = (self.state.step, self.state.tokens);
+        self.pending.push_back(PendingStep { step, tokens, learning_rate: rate });
+        Ok(())
+    }
+
+    /// Takes in the metrics that have arrived; with `wait`, all that are outstanding.
+    fn collect(&mut self, progress: &Progress, wait: bool) -> Result<()> {
+        while let Some(values) = self.executor.collect(wait && !self.pending.is_empty())? {
+            let pending = self.pending.pop_front().expect("every request belongs to a step");
+            let (sums, optimizer) = (floats(&values[0]), OptimizerState::from_words(&values[1]));
+            let seconds = self.last.elapsed().as_secs_f64();
+            self.last = Instant::now();
+            let tokens_per_second = self.throughput.update(self.tokens_of(&pending), seconds);
+            let metrics = Metrics {
+                step: pending.step,
+                tokens: pending.tokens,
+                loss: f64::from(sums[0]) / f64::from(sums[2]).max(1.0),
+                accuracy: f64::from(sums[1]) / f64::from(sums[2]).max(1.0),
+                learning_rate: pending.learning_rate,
+                grad_norm: f64::from(optimizer.gradient_norm),
+                tokens_per_second,
+            };
+            self.metrics_log.step(&metrics)?;
+            progress.step(&metrics);
+            self.check_finite(&metrics, optimizer, progress)?;
+        }
+        Ok(())
+    }
+
+    fn tokens_of(&self, pending: &PendingStep) -> u64 {
+        let average = pending.tokens / pending.step.max(1);
+        average.max(1)
+    }
+
+    /// A step whose gradient is not finite was skipped on the device; many in a row end the training.
+    fn check_finite(&self, metrics: &Metrics, optimizer: &OptimizerState, progress: &Progress) -> Result<()> {
+        let in_a_row = optimizer.skipped_in_a_row as u64;
+        if in_a_row == 0 {
+            return Ok(());
+        }
+        progress.note(&format!(
+            "step {}: the gradient is not finite; skipped, {} in all",
+            metrics.step, optimizer.skipped as u64
+        ));
+        if in_a_row >= self.config.train.max_skipped_steps {
+            return Err(Error::Diverged(format!(
+                "{in_a_row} steps in a row up to step {} had a gradient that is not finite; lower train.learning_rate or \
+                 train.clip, and go on from the last checkpoint with --resume",
+                metrics.step
+            )));
+        }
+        Ok(())
+    }
+
+    /// Measures the validation part with its fixed masks.
+    fn validate(&mut self, progress: &Progress) -> Result<Validation> {
+        self.collect(progress, true)?;
+        let batches = self.validation.iter();
+        let sums = measure(
+            &mut *self.executor,
+            (&self.training.validation_inputs, self.training.validate, self.training.validation_metrics),
+            batches,
+        )?;
+        let labels = self.validation.iter().flat_map(|batch| batch.labels.iter().copied());
+        let validation = sums.validation(self.prepared.unigram(), labels);
+        self.metrics_log.validation(self.state.step, &validation)?;
+        progress.validation(self.state.step, &validation);
+        if self.state.best_validation_loss.is_none_or(|best| validation.cross_entropy < best) {
+            self.state.best_validation_loss = Some(validation.cross_entropy);
+            self.state.best_step = Some(self.state.step);
+        }
+        self.last_validation = Some(validation.clone());
+        self.last = Instant::now();
+        Ok(validation)
+    }
+
+    fn save(&mut self, progress: &Progress, validated: Option<Validation>) -> Result<()> {
+        self.collect(progress, true)?;
+        let (parameters, executor) = (&self.training.parameters, &mut *self.executor);
+        let model = weights::save(parameters, executor, &[(Kind::Value, "")])?;
+        let moments = weights::save(parameters, executor, &MOMENT_KINDS)?;
+        let optimizer: Vec<u8> = bytemuck::cast_slice(&executor.read(self.training.optimizer)?).to_vec();
+        self.state.validation_loss = validated.map(|validation| validation.cross_entropy);
+        self.state.elapsed_seconds = self.earlier_seconds + self.started.elapsed().as_secs_f64();
+        let files: [(&str, &[u8]); 5] = [
+            (MODEL, &model),
+            (MODEL_CONFIG, &self.model.to_json()),
+            (TOKENIZER, self.prepared.tokenizer().json()),
+            (MOMENTS, &moments),
+            (OPTIMIZER, &optimizer),
+        ];
+        let path = self.store.save(&self.state, &files)?;
+        log::debug!("saved {}", path.display());
+        self.last = Instant::now();
+        Ok(())
+    }
+
+    /// The folder of the run.
+    pub fn run_dir(&self) -> &RunDir {
+        &self.run
+    }
+
+    /// Optimiser steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.state.step
+    }
+
+    /// The validation after the last step, if there was one in this process.
+    pub fn last_validation(&self) -> Option<&Validation> {
+        self.last_validation.as_ref()
+    }
+}
+
+/// The optimiser's counters, as they lie on the device.
+const OPTIMIZER: &str = "optimizer.bin";
+
+/// Writes a checkpoint's weights and moments to the device, and gives the state that it was saved in.
+fn restore(
+    checkpoint: &Checkpoint,
+    config: &Config,
+    training: &Training,
+    executor: &mut dyn Executor,
+) -> Result<TrainingState> {
+    let state = checkpoint.state().clone();
+    if state.config_digest != config.digest() {
+        log::warn!("the config differs from the one that {} was trained with", checkpoint.path().display());
+    }
+    if state.seed != config.seed {
+        return Err(Error::config("seed", format!("is {}, and the run began with {}", config.seed, state.seed)));
+    }
+    let path = |name: &str| checkpoint.path().join(name);
+    let parameters = &training.parameters;
+    weights::load(parameters, executor, &[(Kind::Value, "")], &checkpoint.read(MODEL)?, &path(MODEL))?;
+    weights::load(parameters, executor, &MOMENT_KINDS, &checkpoint.read(MOMENTS)?, &path(MOMENTS))?;
+    let bytes = checkpoint.read(OPTIMIZER)?;
+    let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+    if words.len() * 4 != std::mem::size_of::<OptimizerState>() {
+        return Err(Error::file(path(OPTIMIZER), "is not as long as an optimiser's state"));
+    }
+    executor.write(training.optimizer, &words);
+    Ok(state)
+}
+
+fn masker(config: &MaskingConfig, rate: f64, prepared: &Prepared) -> Result<Masker> {
+    let masking = Masking {
+        rate: rate as f32,
+        mask_fraction: config.mask as f32,
+        random_fraction: config.random as f32,
+        whole_word: config.whole_word,
+    };
+    Masker::new(masking, prepared.specials(), prepared.vocab_size())
+}
+
+/// Validation masks as BERT was evaluated, whatever training does.
+fn masker_at_default_shares(rate: f64, prepared: &Prepared) -> Result<Masker> {
+    let masking = Masking { rate: rate as f32, ..Default::default() };
+    Masker::new(masking, prepared.specials(), prepared.vocab_size())
+}
+
+fn floats(words: &[u32]) -> &[f32] {
+    bytemuck::cast_slice(words)
+}

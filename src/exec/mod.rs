@@ -1,12 +1,14 @@
 //! Programs of kernel launches, their memory plan, and the two executors that replay them.
 
 pub mod cpu;
+pub mod device;
 pub mod executor;
 pub mod gpu;
 pub mod plan;
 pub mod program;
 
 pub use cpu::CpuExecutor;
+pub use device::{Device, DeviceChoice};
 pub use executor::Executor;
 pub use plan::{Memory, Place, Plan};
 pub use program::{Phase, Program, Role, Tensor};

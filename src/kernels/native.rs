@@ -14,6 +14,11 @@ pub fn simd<R>(body: impl FnOnce() -> R) -> R {
     ARCH.dispatch(body)
 }
 
+/// The vector instructions in use, by name.
+pub fn isa() -> String {
+    format!("{:?}", *ARCH).to_lowercase()
+}
+
 /// Elements that one task handles: enough to outweigh handing it over.
 const GRAIN: usize = 16 * 1024;
 

@@ -2,12 +2,15 @@
 
 pub mod checkpoint;
 mod durable;
+pub mod evaluate;
 pub mod interrupt;
 pub mod metrics;
 mod progress;
 mod run_dir;
 mod schedule;
+mod text;
 mod throughput;
+pub mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointStore, TrainingState, resolve_model_dir};
 pub use metrics::{Metrics, MetricsLog, Validation};
@@ -15,3 +18,4 @@ pub use progress::Progress;
 pub use run_dir::RunDir;
 pub use schedule::learning_rate;
 pub use throughput::Throughput;
+pub use trainer::{Outcome, Trainer};

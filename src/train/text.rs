@@ -3,7 +3,7 @@
 use super::durable;
 use crate::config::Config;
 use crate::data::{Corpus, CorpusOptions, PrepareOptions, Prepared, Tokenizer, Validation, prepare};
-use crate::{Error, Result};
+use crate::Result;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -69,29 +69,4 @@ fn settings(config: &Config) -> String {
     }
     let settings = Settings { tokenizer: &config.tokenizer, data: &config.data };
     toml::to_string(&settings).expect("a config is made of what TOML can hold")
-}
-
-/// Cross-entropy in nats of guessing `labels` by how often each token occurs in the training text, every count one
-/// higher so that none is zero; also how many labels were used (u32::MAX marks none).
-pub fn unigram_cross_entropy(counts: &[u64], labels: impl Iterator<Item = u32>) -> (f64, u64) {
-    let total = counts.iter().map(|&count| count as f64 + 1.0).sum::<f64>();
-    let (mut sum, mut used) = (0.0, 0);
-    for label in labels.filter(|&label| label != u32::MAX) {
-        let count = counts.get(label as usize).map_or(1.0, |&count| count as f64 + 1.0);
-        sum -= (count / total).ln();
-        used += 1;
-    }
-    (sum, used)
-}
-
-/// Errors when a model of `vocab_size` rows can't take every token of the tokenizer.
-pub fn check_vocabulary(model: usize, tokenizer: &Tokenizer, path: &Path) -> Result<()> {
-    if tokenizer.vocab_size() > model {
-        let problem = format!(
-            "its tokenizer has {} tokens and the model only {model}; take the tokenizer the model was trained with",
-            tokenizer.vocab_size()
-        );
-        return Err(Error::file(path, problem));
-    }
-    Ok(())
 }

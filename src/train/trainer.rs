@@ -2,7 +2,8 @@
 
 use super::checkpoint::{Checkpoint, CheckpointStore, TrainingState};
 use super::metrics::{Metrics, MetricsLog, Validation};
-use super::text::{prepared_data, unigram_cross_entropy};
+use super::evaluate::Gauge;
+use super::text::prepared_data;
 use super::{Progress, RunDir, Throughput, interrupt, learning_rate};
 use crate::config::{Config, MaskingConfig, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
@@ -262,14 +263,11 @@ impl Trainer {
     /// Measures the validation part with its fixed masks.
     fn validate(&mut self, progress: &Progress) -> Result<Validation> {
         self.collect(progress, true)?;
-        let batches = self.validation.iter();
-        let sums = measure(
-            &mut *self.executor,
-            (&self.training.validation_inputs, self.training.validate, self.training.validation_metrics),
-            batches,
-        )?;
-        let labels = self.validation.iter().flat_map(|batch| batch.labels.iter().copied());
-        let validation = sums.validation(self.prepared.unigram(), labels);
+        let training = &self.training;
+        let (inputs, metrics) = (training.validation_inputs, training.validation_metrics);
+        let gauge = Gauge { inputs, phase: training.validate, metrics };
+        let unigram = self.prepared.unigram();
+        let validation = gauge.measure(&mut *self.executor, self.validation.iter(), unigram)?.means();
         self.metrics_log.validation(self.state.step, &validation)?;
         progress.validation(self.state.step, &validation);
         if self.state.best_validation_loss.is_none_or(|best| validation.cross_entropy < best) {

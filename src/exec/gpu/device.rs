@@ -82,6 +82,12 @@ impl Gpu {
         Ok(Gpu { device, queue, problems, info })
     }
 
+    /// Bytes of the largest binding.
+    pub fn binding(&self) -> u64 {
+        let limits = self.device.limits();
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+    }
+
     /// Name, backend and driver on a line.
     pub fn describe(&self) -> String {
         describe(&self.info)

@@ -53,7 +53,7 @@ impl GpuExecutor {
         let plan = Plan::new(
             program,
             Limits {
-                binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+                binding: gpu.binding(),
                 alignment: u64::from(limits.min_storage_buffer_offset_alignment),
                 memory,
             },

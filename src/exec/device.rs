@@ -1,0 +1,127 @@
+//! Choosing what a program runs on.
+
+use super::gpu::{self, Gpu, GpuExecutor};
+use super::{CpuExecutor, Executor, Program};
+use crate::{Error, Result};
+use std::str::FromStr;
+
+/// What `--device` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The best real GPU (discrete before integrated), else the CPU; never a software adapter such as llvmpipe.
+    #[default]
+    Auto,
+    Cpu,
+    /// The best adapter there is, a software one where there is no other.
+    Gpu,
+    /// An adapter by its number in `cloze devices`.
+    Index(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(DeviceChoice::Auto),
+            "cpu" => Ok(DeviceChoice::Cpu),
+            "gpu" => Ok(DeviceChoice::Gpu),
+            _ => text.parse().map(DeviceChoice::Index).map_err(|_| {
+                format!("`{text}` is not a device; give auto, cpu, gpu, or a number from `cloze devices`")
+            }),
+        }
+    }
+}
+
+/// An opened device.
+pub enum Device {
+    Cpu,
+    Gpu(Box<Gpu>),
+}
+
+impl Device {
+    /// Opens the device that was asked for.
+    ///
+    /// # Errors
+    /// There is no such adapter, or it can't be opened.
+    pub fn open(choice: DeviceChoice) -> Result<Device> {
+        match choice {
+            DeviceChoice::Cpu => Ok(Device::Cpu),
+            DeviceChoice::Auto => Ok(Self::best_gpu().unwrap_or(Device::Cpu)),
+            DeviceChoice::Gpu => {
+                let adapters = ranked(gpu::adapters());
+                let best = adapters.first().ok_or_else(|| {
+                    Error::Device(
+                        "there is no GPU that wgpu reaches; install its Vulkan driver (on Debian without a GPU: \
+                         `apt-get install mesa-vulkan-drivers libvulkan1`), or take --device cpu"
+                            .into(),
+                    )
+                })?;
+                Gpu::open(best).map(|gpu| Device::Gpu(Box::new(gpu)))
+            }
+            DeviceChoice::Index(index) => {
+                let adapters = gpu::adapters();
+                let adapter = adapters.get(index).ok_or_else(|| {
+                    let problem = format!("there is no adapter {index}; `cloze devices` lists {}", adapters.len());
+                    Error::Device(problem)
+                })?;
+                Gpu::open(adapter).map(|gpu| Device::Gpu(Box::new(gpu)))
+            }
+        }
+    }
+
+    /// The first real GPU that opens.
+    fn best_gpu() -> Option<Device> {
+        let real = ranked(gpu::adapters()).into_iter().filter(|adapter| !gpu::is_software(&adapter.get_info()));
+        real.into_iter().find_map(|adapter| match Gpu::open(&adapter) {
+            Ok(gpu) => Some(Device::Gpu(Box::new(gpu))),
+            Err(error) => {
+                log::warn!("{error}; trying the next device");
+                None
+            }
+        })
+    }
+
+    /// Bytes of the largest binding.
+    pub fn binding(&self) -> u64 {
+        match self {
+            Device::Cpu => u64::MAX,
+            Device::Gpu(gpu) => gpu.binding(),
+        }
+    }
+
+    /// Gives a program its memory on the device.
+    ///
+    /// # Errors
+    /// The program needs more than the device has: the message names the tensor or the sum, the limit and the setting.
+    pub fn executor(&self, program: &Program) -> Result<Box<dyn Executor>> {
+        Ok(match self {
+            Device::Cpu => Box::new(CpuExecutor::new(program)?),
+            Device::Gpu(gpu) => Box::new(GpuExecutor::new(gpu, program, Default::default())?),
+        })
+    }
+
+    /// The device on a line: name, driver, features in use, kernel variants.
+    pub fn describe(&self) -> String {
+        match self {
+            Device::Cpu => format!("cpu ({} threads, {})", rayon::current_num_threads(), crate::kernels::native::isa()),
+            Device::Gpu(gpu) => {
+                let variants = GpuExecutor::variants(gpu);
+                let variants: Vec<String> = variants.iter().map(|(kernel, name)| format!("{kernel} {name}")).collect();
+                format!("{}; features: core; variants: {}", gpu.describe(), variants.join(", "))
+            }
+        }
+    }
+}
+
+/// Adapters from the best to the worst for training.
+fn ranked(mut adapters: Vec<wgpu::Adapter>) -> Vec<wgpu::Adapter> {
+    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    adapters
+}

@@ -1,8 +1,10 @@
 //! Cloze trains masked language models (BERT, RoBERTa, ModernBERT and their like) with WGSL compute shaders on any GPU
 //! that wgpu reaches, and with native Rust code on a machine that has none.
 
+pub mod cli;
 pub mod config;
 pub mod error;
+pub mod exec;
 pub mod random;
 pub mod train;
 

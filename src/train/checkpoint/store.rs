@@ -85,7 +85,8 @@ impl CheckpointStore {
         }
         let mut kept: BTreeSet<u64> = checkpoints.iter().rev().take(self.keep).map(|c| c.state().step).collect();
         if self.keep_best {
-            kept.extend(checkpoints.iter().min_by(|a, b| lower_loss(a, b)).map(|best| best.state().step));
+            let validated = checkpoints.iter().filter(|checkpoint| checkpoint.state().validation_loss.is_some());
+            kept.extend(validated.min_by(|a, b| lower_loss(a, b)).map(|best| best.state().step));
         }
         for checkpoint in checkpoints.iter().filter(|checkpoint| !kept.contains(&checkpoint.state().step)) {
             let gone = self.folder.join(format!("{UNFINISHED}{}", name_of(checkpoint.state().step)));

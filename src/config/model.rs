@@ -180,7 +180,7 @@ impl ModelConfig {
         let width = self.head_dim();
         require(width <= MAX_HEAD_DIM, "model.heads", || {
             format!(
-                "makes heads {width} wide (model.hidden_size = {hidden} / {heads}); use more, for {MAX_HEAD_DIM} at most"
+                "makes heads {width} wide (model.hidden_size / {heads}); take more heads, for {MAX_HEAD_DIM} at most"
             )
         })?;
         require(self.positions != Positions::Rope || width.is_multiple_of(2), "model.heads", || {

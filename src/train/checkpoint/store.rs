@@ -22,8 +22,8 @@ pub struct CheckpointStore {
 }
 
 impl CheckpointStore {
-    /// Opens or makes the folder, and clears away what a killed run left unfinished. The last `keep` checkpoints will be
-    /// kept, and with `keep_best` also the one with the lowest validation loss.
+    /// Opens or makes the folder, and clears away what a killed run left unfinished. The last `keep` checkpoints will
+    /// be kept, and with `keep_best` also the one with the lowest validation loss.
     ///
     /// # Errors
     /// The folder cannot be made, read or cleared.
@@ -76,8 +76,8 @@ impl CheckpointStore {
         best(&self.folder)
     }
 
-    /// Checkpoints without a readable manifest are left alone, and so are those of later steps, from which a resumed run
-    /// could not go on: they are damaged, so they must not displace good ones.
+    /// Checkpoints without a readable manifest are left alone, and so are those of later steps, from which a resumed
+    /// run could not go on: they are damaged, so they must not displace good ones.
     fn prune(&self, saved: u64) -> Result<()> {
         let mut checkpoints = Vec::new();
         for (step, path) in list(&self.folder)?.into_iter().filter(|(step, _)| *step <= saved) {

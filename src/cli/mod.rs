@@ -1,4 +1,96 @@
-//! One file a command.
+//! The command line: one file a command, each with its `Args` and its `run`.
 
-pub mod prepare;
-pub mod tokenizer;
+mod completions;
+mod devices;
+mod eval;
+mod fill_mask;
+mod logging;
+mod prepare;
+mod tokenizer;
+mod train;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+/// Trains masked language models on any GPU, or on the CPU, and fills masks with them.
+#[derive(Debug, Parser)]
+#[command(name = "cloze", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Say more: -v for details, -vv for everything. RUST_LOG says it finer
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+
+    /// Say less: -q for warnings and errors only, -qq for errors only
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    quiet: u8,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cloze train configs/quickstart.toml                     train a first model
+  cloze fill-mask runs/quickstart \"It was a [MASK] day.\"  let it fill a mask
+  cloze eval runs/quickstart my/test.txt                  measure it on other text
+  cloze devices                                           what there is to train on";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Devices(devices::Args),
+    Tokenizer(tokenizer::Args),
+    Prepare(prepare::Args),
+    Train(train::Args),
+    Eval(eval::Args),
+    FillMask(fill_mask::Args),
+    Completions(completions::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever kept it from its end, for `main` to print.
+    pub fn run(self) -> anyhow::Result<()> {
+        logging::start(self.verbose, self.quiet);
+        match self.command {
+            Command::Devices(args) => devices::run(args),
+            Command::Tokenizer(args) => tokenizer::run(args),
+            Command::Prepare(args) => prepare::run(args),
+            Command::Train(args) => train::run(args),
+            Command::Eval(args) => eval::run(args),
+            Command::FillMask(args) => fill_mask::run(args),
+            Command::Completions(args) => completions::run(args),
+        }
+    }
+}
+
+/// What `main` prints of an error: the error, then its causes, leaving out those that the line before already tells.
+pub fn describe(error: &anyhow::Error) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if lines.last().is_none_or(|last| !last.ends_with(&cause)) {
+            lines.push(cause);
+        }
+    }
+    format!("error: {}", lines.join("\n  because: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+    use anyhow::Context;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let missing = Error::io("a.toml")(std::io::Error::from(std::io::ErrorKind::NotFound));
+        let error = Err::<(), _>(missing).context("cannot start").unwrap_err();
+        assert_eq!(describe(&error), "error: cannot start\n  because: a.toml: entity not found");
+    }
+}

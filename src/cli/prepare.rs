@@ -1,12 +1,9 @@
 //! `cloze prepare`: tokenises text for training.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-use anyhow::Context;
 
 use crate::data::{CorpusOptions, DocumentSplit, PrepareOptions, Report, SplitEntry, Tokenizer, Validation, prepare};
+use crate::train::interrupt;
 
 /// Tokenize text into a folder for training
 ///
@@ -45,6 +42,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {
+    interrupt::install()?;
     let tokenizer = Tokenizer::load(&args.tokenizer)?;
     let validation = match args.validation.is_empty() {
         true => Validation::Fraction(args.validation_fraction),
@@ -54,7 +52,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         corpus: CorpusOptions { split: args.split, field: args.field },
         validation,
         overwrite: args.overwrite,
-        stop: stop_on_interrupt()?,
+        stop: interrupt::flag(),
         ..PrepareOptions::default()
     };
     let manifest = prepare(&tokenizer, &args.files, &options, &args.out)?;
@@ -63,16 +61,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     print_split("validation", &manifest.validation);
     print_report(&manifest.report);
     Ok(())
-}
-
-/// A flag that the first Ctrl-C sets; the second ends the process at once.
-fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let signal = signal_hook::consts::SIGINT;
-    signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())
-        .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
-        .context("cannot listen for Ctrl-C")?;
-    Ok(stop)
 }
 
 fn print_split(name: &str, split: &SplitEntry) {

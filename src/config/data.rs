@@ -27,8 +27,8 @@ pub struct TokenizerConfig {
 pub struct DataConfig {
     /// Raw text: files, folders, or patterns such as "my/*.txt". Needed unless `prepared` is given.
     pub train: Vec<String>,
-    /// A folder made by `cloze prepare`. When it is given, its tokens and its tokenizer are used, and the keys that tell
-    /// how to read raw text do not matter. Default: none.
+    /// A folder made by `cloze prepare`. When it is given, its tokens and its tokenizer are used, and the keys that
+    /// tell how to read raw text do not matter. Default: none.
     pub prepared: Option<PathBuf>,
     /// Raw text to validate on. Default: none; a part of the training text is held out.
     pub validation: Vec<String>,

@@ -29,11 +29,11 @@ fn unknown(what: &str, names: &[&str]) -> String {
     let (name, allowed) = (names.first().copied().unwrap_or_default(), names.get(1..).unwrap_or_default());
     let closest = allowed.iter().map(|known| (edit_distance(name, known), *known)).min();
     let hint = match closest {
-        Some((distance, known)) if distance <= 1 + known.len() / 4 => format!("did you mean `{known}`? "),
+        Some((distance, known)) if distance <= 1 + known.len() / 4 => format!(" (did you mean `{known}`?)"),
         _ => String::new(),
     };
     let list: Vec<String> = allowed.iter().map(|known| format!("`{known}`")).collect();
-    format!("unknown {what} `{name}`; {hint}Allowed: {}", list.join(", "))
+    format!("unknown {what} `{name}`{hint}; allowed: {}", list.join(", "))
 }
 
 /// serde's wording with Rust's type names replaced by what a config may hold.

@@ -1,8 +1,8 @@
 //! The TOML schema of a training run.
 //!
-//! A config is read in layers: `--set key=value` over the file, over the defaults of the model's recipe, over the general
-//! defaults (`defaults.toml`). What comes out is complete and has been checked. Paths in it are relative to the current
-//! directory, not to the file.
+//! A config is read in layers: `--set key=value` over the file, over the defaults of the model's recipe, over the
+//! general defaults (`defaults.toml`). What comes out is complete and has been checked. Paths in it are relative to the
+//! current directory, not to the file.
 
 mod check;
 mod data;

@@ -180,7 +180,7 @@ impl ModelConfig {
         let width = self.head_dim();
         require(width <= MAX_HEAD_DIM, "model.heads", || {
             format!(
-                "makes heads {width} wide (model.hidden_size = {hidden} / {heads}); the most is {MAX_HEAD_DIM}: use more heads"
+                "makes heads {width} wide (model.hidden_size / {heads}); take more heads, for {MAX_HEAD_DIM} at most"
             )
         })?;
         require(self.positions != Positions::Rope || width.is_multiple_of(2), "model.heads", || {

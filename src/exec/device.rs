@@ -1,37 +1,8 @@
 //! Choosing what a program runs on.
 
 use super::gpu::{self, Gpu, GpuExecutor};
-use super::{CpuExecutor, Executor, Program};
+use super::{CpuExecutor, DeviceChoice, Executor, Program};
 use crate::{Error, Result};
-use std::str::FromStr;
-
-/// What `--device` asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// The best real GPU (discrete before integrated), else the CPU; never a software adapter such as llvmpipe.
-    #[default]
-    Auto,
-    Cpu,
-    /// The best adapter there is, a software one where there is no other.
-    Gpu,
-    /// An adapter by its number in `cloze devices`.
-    Index(usize),
-}
-
-impl FromStr for DeviceChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(DeviceChoice::Auto),
-            "cpu" => Ok(DeviceChoice::Cpu),
-            "gpu" => Ok(DeviceChoice::Gpu),
-            _ => text.parse().map(DeviceChoice::Index).map_err(|_| {
-                format!("`{text}` is not a device; give auto, cpu, gpu, or a number from `cloze devices`")
-            }),
-        }
-    }
-}
 
 /// An opened device.
 pub enum Device {

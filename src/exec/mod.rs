@@ -1,5 +1,6 @@
 //! Programs of kernel launches, their memory plan, and the two executors that replay them.
 
+pub mod choice;
 pub mod cpu;
 pub mod device;
 pub mod executor;
@@ -7,8 +8,9 @@ pub mod gpu;
 pub mod plan;
 pub mod program;
 
+pub use choice::DeviceChoice;
 pub use cpu::CpuExecutor;
-pub use device::{Device, DeviceChoice};
+pub use device::Device;
 pub use executor::Executor;
 pub use plan::{Memory, Place, Plan};
 pub use program::{Phase, Program, Role, Tensor};

@@ -28,6 +28,11 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
+/// What the first signal sets; without [`install`], nothing does.
+pub fn flag() -> Arc<AtomicBool> {
+    INTERRUPTED.get().cloned().unwrap_or_default()
+}
+
 /// Whether a signal has come since [`install`].
 pub fn interrupted() -> bool {
     INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))

@@ -57,8 +57,8 @@ struct AnyLine {
 }
 
 impl MetricsLog {
-    /// Opens the log of a run that goes on after `step` steps (0 for a new run). Lines of later steps, which are about to
-    /// be taken again, are cut off, as is a line that a killed run left unfinished.
+    /// Opens the log of a run that goes on after `step` steps (0 for a new run). Lines of later steps, which are about
+    /// to be taken again, are cut off, as is a line that a killed run left unfinished.
     ///
     /// # Errors
     /// The file cannot be read or written.

@@ -37,12 +37,12 @@ impl Progress {
     /// Shows the measurements of a validation.
     pub fn validation(&self, step: u64, validation: &Validation) {
         self.note(&format!(
-            "step {step}/{}  validation: cross-entropy {:.4}, perplexity {:.2}, accuracy {:.1} % (unigram cross-entropy {:.4})",
+            "step {step}/{}  validation: cross-entropy {:.4} (unigram {:.4}), perplexity {:.2}, accuracy {:.1} %",
             self.steps,
             validation.cross_entropy,
+            validation.unigram_cross_entropy,
             validation.perplexity,
             100.0 * validation.accuracy,
-            validation.unigram_cross_entropy,
         ));
     }
 

@@ -1,4 +1,4 @@
-//! The folder of a run: `config.toml`, `metrics.jsonl`, `checkpoints/`, and a lock, since two trainings must never share it.
+//! The folder of a run: `config.toml`, `metrics.jsonl`, `checkpoints/`, and a lock that keeps a second training out.
 
 use super::checkpoint::has_checkpoints;
 use super::durable;
@@ -31,7 +31,7 @@ impl RunDir {
         let run = RunDir { path: path.to_path_buf(), _lock: lock(path)? };
         if !resume && has_checkpoints(&run.checkpoints())? {
             let problem =
-                "holds the checkpoints of an earlier run; go on with it by --resume, or choose another folder by --out";
+                "holds the checkpoints of an earlier run; go on by --resume, or choose another folder by --out";
             return Err(Error::file(path, problem));
         }
         Ok(run)

@@ -6,7 +6,8 @@ use crate::config::{Schedule, TrainConfig};
 ///
 /// With warm-up length W, highest rate `r` and lowest rate `m`:
 ///
-/// - warm-up, s < W: r · (s + 1) / W, so that no step is spent at zero (Goyal et al., "Accurate, large minibatch SGD", 2017);
+/// - warm-up, s < W: r · (s + 1) / W, so that no step is spent at zero (Goyal et al., "Accurate, large minibatch SGD",
+///   2017);
 /// - linear: m + (r − m) · (S − s) / (S − W), as BERT's;
 /// - cosine: m + (r − m) · ½ (1 + cos(π (s − W) / (S − W))) (Loshchilov and Hutter, "SGDR", 2017);
 /// - wsd: r until the last D steps, then m + (r − m) · (1 − √((s − (S − D)) / D)): the "warm-up, stable, decay" of

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Seed of the validation masks: the same whatever the seed of a run, so that runs can be compared.
-pub const VALIDATION_SEED: u64 = 0x0C10_2E;
+pub const VALIDATION_SEED: u64 = 0xC102E;
 
 const MODEL: &str = "model.safetensors";
 const MOMENTS: &str = "training.safetensors";

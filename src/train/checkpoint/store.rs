@@ -22,8 +22,8 @@ pub struct CheckpointStore {
 }
 
 impl CheckpointStore {
-    /// Opens or makes the folder, and clears away what a killed run left unfinished. The last `keep` checkpoints will be
-    /// kept, and with `keep_best` also the one with the lowest validation loss.
+    /// Opens or makes the folder, and clears away what a killed run left unfinished. The last `keep` checkpoints will
+    /// be kept, and with `keep_best` also the one with the lowest validation loss.
     ///
     /// # Errors
     /// The folder cannot be made, read or cleared.
@@ -76,8 +76,8 @@ impl CheckpointStore {
         best(&self.folder)
     }
 
-    /// Checkpoints without a readable manifest are left alone, and so are those of later steps, from which a resumed run
-    /// could not go on: they are damaged, so they must not displace good ones.
+    /// Checkpoints without a readable manifest are left alone, and so are those of later steps, from which a resumed
+    /// run could not go on: they are damaged, so they must not displace good ones.
     fn prune(&self, saved: u64) -> Result<()> {
         let mut checkpoints = Vec::new();
         for (step, path) in list(&self.folder)?.into_iter().filter(|(step, _)| *step <= saved) {
@@ -85,7 +85,8 @@ impl CheckpointStore {
         }
         let mut kept: BTreeSet<u64> = checkpoints.iter().rev().take(self.keep).map(|c| c.state().step).collect();
         if self.keep_best {
-            kept.extend(checkpoints.iter().min_by(|a, b| lower_loss(a, b)).map(|best| best.state().step));
+            let validated = checkpoints.iter().filter(|checkpoint| checkpoint.state().validation_loss.is_some());
+            kept.extend(validated.min_by(|a, b| lower_loss(a, b)).map(|best| best.state().step));
         }
         for checkpoint in checkpoints.iter().filter(|checkpoint| !kept.contains(&checkpoint.state().step)) {
             let gone = self.folder.join(format!("{UNFINISHED}{}", name_of(checkpoint.state().step)));

@@ -54,23 +54,29 @@ fn a_killed_save_leaves_the_one_before() {
 
 #[test]
 fn any_damage_leaves_the_one_before() {
-    let names = ["model.safetensors", "config.json", "manifest.json", "manifest.json.blake3"];
-    let flip = |path: &Path| {
-        let mut bytes = fs::read(path).unwrap();
-        bytes[1] ^= 1;
-        fs::write(path, bytes).unwrap();
-    };
-    let truncate = |path: &Path| fs::write(path, &fs::read(path).unwrap()[1..]).unwrap();
-    let remove = |path: &Path| fs::remove_file(path).unwrap();
-    let damages: [(&str, &dyn Fn(&Path)); 3] = [("flip", &flip), ("truncate", &truncate), ("remove", &remove)];
-    for name in names {
-        for (what, damage) in damages {
+    for name in ["model.safetensors", "config.json", "manifest.json", "manifest.json.blake3"] {
+        for (number, damage) in [flip_a_byte, truncate, remove_file].into_iter().enumerate() {
             let dir = with_steps(&[100, 200]);
             assert_eq!(latest(dir.path()), Some(200));
             damage(&dir.path().join("step-000200").join(name));
-            assert_eq!(latest(dir.path()), Some(100), "{what} {name}");
+            assert_eq!(latest(dir.path()), Some(100), "damage {number} of {name}");
         }
     }
+}
+
+fn flip_a_byte(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[1] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+fn truncate(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
+}
+
+fn remove_file(path: &Path) {
+    fs::remove_file(path).unwrap();
 }
 
 #[test]

@@ -1,9 +1,25 @@
 //! `cloze eval`
 
-use crate::exec::choice::DeviceChoice;
-use std::path::PathBuf;
+use crate::data::{
+    Batch, Corpus, CorpusOptions, DocumentSplit, Documents, Masker, Masking, Packing, Prepared, Split,
+    validation_batches,
+};
+use crate::exec::{Device, DeviceChoice};
+use crate::model::{Evaluation, Kind, Shape};
+use crate::train::SavedModel;
+use crate::train::evaluate::Gauge;
+use crate::train::metrics::Validation;
+use crate::train::trainer::VALIDATION_SEED;
+use anyhow::Context;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Measure how well a model guesses the masked tokens of a text
+///
+/// The masks are fixed: the same text gives the same figures every time. Beside the model's cross-entropy stands what
+/// guessing by the token frequencies of its training text would score.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -17,6 +33,26 @@ pub struct Args {
     #[arg(required = true)]
     pub data: Vec<PathBuf>,
 
+    /// Share of tokens that are masked
+    #[arg(long, default_value = "0.15")]
+    pub rate: f32,
+
+    /// Tokens a sequence [default: as in training]
+    #[arg(long, value_name = "T")]
+    pub sequence_length: Option<NonZeroUsize>,
+
+    /// Sequences at once
+    #[arg(long, default_value = "32", value_name = "B")]
+    pub batch_size: NonZeroUsize,
+
+    /// What a document is in a text file
+    #[arg(long, value_enum, default_value_t = DocumentSplit::File)]
+    pub split: DocumentSplit,
+
+    /// The key that holds the text in .jsonl files
+    #[arg(long, default_value = "text")]
+    pub field: String,
+
     /// Where to compute: auto, cpu, gpu, or a number that `cloze devices` lists
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
@@ -26,6 +62,66 @@ pub struct Args {
     pub json: bool,
 }
 
-pub fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("`cloze eval` is not part of this build")
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let model = SavedModel::open(&args.model)?;
+    let length = args.sequence_length.map_or(model.sequence_length, NonZeroUsize::get);
+    let most = model.config.max_positions;
+    anyhow::ensure!(length <= most, "--sequence-length: the model takes at most {most} tokens");
+    let specials = model.tokenizer.specials();
+    let masking = Masking { rate: args.rate, ..Default::default() };
+    let masker = Masker::new(masking, specials, model.config.vocab_size).context("--rate")?;
+    let packing = Packing::new(documents(&args, &model)?, specials, length)?;
+    let batch = args.batch_size.get().min(packing.len().max(1));
+    let batches: Vec<Batch> = validation_batches(&packing, &masker, batch, VALIDATION_SEED, None)?.collect();
+
+    let device = Device::open(args.device)?;
+    log::info!("device: {}", device.describe());
+    let shape = Shape { batch, sequence: length, masked: batch * masking.masked_per_sequence(length) };
+    let evaluation = Evaluation::new(&model.config, shape, device.binding())?;
+    let mut executor = device.executor(&evaluation.program)?;
+    evaluation.inputs.prepare(&mut *executor, &model.config);
+    evaluation.parameters.write(&mut *executor, Kind::Value, &model.values()?);
+    let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.evaluate, metrics: evaluation.metrics };
+    let result = gauge.measure(&mut *executor, batches.iter(), &model.unigram)?.means();
+    anyhow::ensure!(result.masked_tokens > 0, "the text has no token to mask");
+    print(&result, args.json)
+}
+
+/// The documents to measure on: a prepared folder's validation part, or raw text.
+fn documents(args: &Args, model: &SavedModel) -> anyhow::Result<Arc<dyn Documents>> {
+    if let [folder] = args.data.as_slice()
+        && folder.join("manifest.json").is_file()
+    {
+        return Ok(prepared(folder, model)?);
+    }
+    let options = CorpusOptions { split: args.split, field: args.field.clone() };
+    let corpus = Corpus::open(&args.data, options)?.with_progress("reading");
+    let encoded = corpus.map(|document| model.tokenizer.encode_with_word_starts(&document?));
+    Ok(Arc::new(encoded.collect::<crate::Result<Vec<_>>>()?))
+}
+
+fn prepared(folder: &Path, model: &SavedModel) -> crate::Result<Arc<dyn Documents>> {
+    let prepared = Prepared::open(folder)?;
+    if prepared.tokenizer().json() != model.tokenizer.json() {
+        let problem = format!(
+            "was prepared with another tokenizer than the model's; prepare it with {}",
+            model.path().join("tokenizer.json").display()
+        );
+        return Err(crate::Error::file(folder, problem));
+    }
+    Ok(prepared.split(Split::Validation).clone())
+}
+
+fn print(result: &Validation, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(result)?)?;
+    } else {
+        writeln!(out, "cross-entropy          {:.4}", result.cross_entropy)?;
+        writeln!(out, "perplexity             {:.2}", result.perplexity)?;
+        writeln!(out, "accuracy               {:.2} %", 100.0 * result.accuracy)?;
+        writeln!(out, "unigram cross-entropy  {:.4}", result.unigram_cross_entropy)?;
+        writeln!(out, "masked tokens          {}", result.masked_tokens)?;
+    }
+    Ok(())
 }

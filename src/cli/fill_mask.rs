@@ -1,6 +1,12 @@
 //! `cloze fill-mask`
 
-use crate::exec::choice::DeviceChoice;
+use crate::data::Tokenizer;
+use crate::exec::{Device, DeviceChoice};
+use crate::model::{Filler, Guess};
+use crate::train::SavedModel;
+use anyhow::Context;
+use serde::Serialize;
+use std::io::{BufRead, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -25,11 +31,103 @@ pub struct Args {
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
-    /// Print a line of JSON a text
+    /// Print a line of JSON a text, as transformers' fill-mask pipeline gives it
     #[arg(long)]
     pub json: bool,
 }
 
-pub fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("`cloze fill-mask` is not part of this build")
+/// A guess as transformers' fill-mask pipeline names its parts.
+#[derive(Serialize)]
+struct Candidate {
+    score: f32,
+    token: u32,
+    token_str: String,
+    sequence: String,
+}
+
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let model = SavedModel::open(&args.model)?;
+    let device = Device::open(args.device)?;
+    log::debug!("device: {}", device.describe());
+    let mut filler = Filler::new(&model.config, &device, model.values()?);
+    let mut fill = |text: &str| -> anyhow::Result<()> {
+        let filled = candidates(&model, &mut filler, text, args.top_k.get())?;
+        print(&filled, args.json)
+    };
+    match &args.text {
+        Some(text) => fill(text),
+        None => {
+            for (number, line) in std::io::stdin().lock().lines().enumerate() {
+                let line = line.context("standard input")?;
+                if !line.trim().is_empty() {
+                    fill(&line).with_context(|| format!("line {} of standard input", number + 1))?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The candidates for each mask of a text.
+fn candidates(model: &SavedModel, filler: &mut Filler, text: &str, k: usize) -> anyhow::Result<Vec<Vec<Candidate>>> {
+    let tokenizer = &model.tokenizer;
+    let (mask, pad) = (tokenizer.specials().mask, tokenizer.specials().pad);
+    let ids = tokenizer.encode(text, true)?;
+    let most = model.config.max_positions;
+    anyhow::ensure!(ids.len() <= most, "the text has {} tokens, and the model takes at most {most}", ids.len());
+    let masked: Vec<u32> = (0..ids.len() as u32).filter(|&position| ids[position as usize] == mask).collect();
+    anyhow::ensure!(
+        !masked.is_empty(),
+        "the text has no mask; write {} where a word is to be guessed",
+        tokenizer.token(mask).unwrap_or_default()
+    );
+    let guesses = filler.guess(&ids, &masked, pad, k)?;
+    // The pipeline leaves the special tokens out where there is one mask, so that the others stay to be seen.
+    let candidate = |position: u32, guess: Guess| candidate(tokenizer, &ids, position, guess, masked.len() == 1);
+    let of_mask = |(&position, guesses): (&u32, Vec<Guess>)| {
+        guesses.into_iter().map(|guess| candidate(position, guess)).collect::<crate::Result<Vec<_>>>()
+    };
+    Ok(masked.iter().zip(guesses).map(of_mask).collect::<crate::Result<_>>()?)
+}
+
+fn candidate(
+    tokenizer: &Tokenizer,
+    ids: &[u32],
+    position: u32,
+    guess: Guess,
+    skip_specials: bool,
+) -> crate::Result<Candidate> {
+    let mut filled = ids.to_vec();
+    filled[position as usize] = guess.token;
+    Ok(Candidate {
+        score: guess.score,
+        token: guess.token,
+        token_str: tokenizer.decode(&[guess.token], false)?,
+        sequence: tokenizer.decode(&filled, skip_specials)?,
+    })
+}
+
+fn print(masks: &[Vec<Candidate>], json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match (json, masks) {
+        (true, [only]) => writeln!(out, "{}", serde_json::to_string(only)?)?,
+        (true, masks) => writeln!(out, "{}", serde_json::to_string(masks)?)?,
+        (false, masks) => {
+            for (number, candidates) in masks.iter().enumerate() {
+                if masks.len() > 1 {
+                    writeln!(out, "mask {}", number + 1)?;
+                }
+                for candidate in candidates {
+                    writeln!(
+                        out,
+                        "{:6.2} %  {:<16}  {}",
+                        100.0 * candidate.score,
+                        candidate.token_str,
+                        candidate.sequence
+                    )?;
+                }
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,7 +1,10 @@
 //! `cloze train`
 
-use crate::exec::choice::DeviceChoice;
-use std::path::PathBuf;
+use crate::config::Config;
+use crate::exec::{Device, DeviceChoice};
+use crate::train::{Outcome, RunDir, Trainer, interrupt};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 /// Train a model, or go on with a training that was interrupted
 #[derive(Debug, clap::Args)]
@@ -33,6 +36,41 @@ pub struct Args {
     pub resume: bool,
 }
 
-pub fn run(_args: Args) -> anyhow::Result<()> {
-    anyhow::bail!("`cloze train` is not part of this build")
+pub fn run(args: Args) -> anyhow::Result<()> {
+    interrupt::install()?;
+    let config = Config::load(&args.config, &args.sets)?;
+    let path = args.out.unwrap_or_else(|| Path::new("runs").join(&config.name));
+    let run = RunDir::create(&path, args.resume)?;
+    let device = Device::open(args.device)?;
+    let mut trainer = Trainer::new(config, run, &device, args.resume)?;
+    match trainer.run()? {
+        Outcome::Finished => finished(&trainer, &path),
+        Outcome::Interrupted => {
+            log::warn!(
+                "stopped after step {}, and saved; go on with: cloze train {} --out {} --resume (and the same --set)",
+                trainer.steps_done(),
+                args.config.display(),
+                path.display()
+            );
+            Ok(())
+        }
+    }
+}
+
+/// The closing words: how good the model is, and what to do with it.
+fn finished(trainer: &Trainer, path: &Path) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match trainer.last_validation() {
+        None => writeln!(out, "{} had reached its last step already", path.display())?,
+        Some(validation) => writeln!(
+            out,
+            "held-out loss {:.4} (unigram frequencies alone: {:.4}), perplexity {:.2}, accuracy {:.1} %",
+            validation.cross_entropy,
+            validation.unigram_cross_entropy,
+            validation.perplexity,
+            100.0 * validation.accuracy
+        )?,
+    }
+    writeln!(out, "try it: cloze fill-mask {} \"The {} was dark.\"", path.display(), trainer.mask_token())?;
+    Ok(())
 }

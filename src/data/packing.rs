@@ -119,7 +119,7 @@ impl Packing {
 
 impl Sequence {
     /// A sequence of `length` pad tokens.
-    pub(super) fn empty(pad: u32, length: usize) -> Self {
+    pub fn empty(pad: u32, length: usize) -> Self {
         let mut sequence = Sequence::default();
         sequence.pad(pad, length);
         sequence

@@ -1,10 +1,10 @@
 //! Every parameter that a config asks for: name, shape, first values.
 
-use super::parameters::Init;
+use super::parameters::{Declaration, Init};
 use crate::config::{Activation, ModelConfig, Positions};
 
 /// The parameters of a model, in the order of its forward pass.
-pub fn declare(config: &ModelConfig) -> Vec<(String, Vec<usize>, Init)> {
+pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
     let mut list = Declarations { config, list: Vec::new() };
     let (width, inner) = (config.hidden_size, config.intermediate_size);
     let init = Init::Normal(config.initializer_range as f32);
@@ -48,12 +48,12 @@ pub fn declare(config: &ModelConfig) -> Vec<(String, Vec<usize>, Init)> {
 
 struct Declarations<'a> {
     config: &'a ModelConfig,
-    list: Vec<(String, Vec<usize>, Init)>,
+    list: Vec<Declaration>,
 }
 
 impl Declarations<'_> {
     fn add(&mut self, name: &str, shape: &[usize], init: Init) {
-        self.list.push((name.to_string(), shape.to_vec(), init));
+        self.list.push(Declaration { name: name.to_string(), shape: shape.to_vec(), init });
     }
 
     fn norm(&mut self, name: &str) {

@@ -124,11 +124,7 @@ impl Encoder {
         };
         let x = r.activation("sum", self.shape.rows() * self.width);
         let (tokens, positions, types) = (self.tokens.value, self.positions.value, self.types.value);
-        r.program.launch(
-            &EMBEDDING,
-            shape,
-            &[inputs.ids, inputs.positions, inputs.types, tokens, positions, types, x],
-        );
+        r.program.launch(&EMBEDDING, shape, &[inputs.ids, inputs.positions, inputs.types, tokens, positions, types, x]);
         x
     }
 
@@ -168,7 +164,14 @@ impl Encoder {
         self.embed_backward(r, inputs, dx);
     }
 
-    fn layer_pre_backward(&self, r: &mut Recorder, inputs: &Inputs, layer: &Layer, saved: &LayerSaved, dx: Tensor) -> Tensor {
+    fn layer_pre_backward(
+        &self,
+        r: &mut Recorder,
+        inputs: &Inputs,
+        layer: &Layer,
+        saved: &LayerSaved,
+        dx: Tensor,
+    ) -> Tensor {
         r.scope = format!("{}.mlp", layer.name);
         let d_normed = layer.mlp_backward(r, &saved.mlp, dx, Tensor::NONE);
         let dx = r.norm_backward(&layer.mlp_norm, saved.mlp_norm, d_normed, dx);
@@ -177,7 +180,14 @@ impl Encoder {
         r.norm_backward(&layer.attention_norm, saved.attention_norm, d_normed, dx)
     }
 
-    fn layer_post_backward(&self, r: &mut Recorder, inputs: &Inputs, layer: &Layer, saved: &LayerSaved, dx: Tensor) -> Tensor {
+    fn layer_post_backward(
+        &self,
+        r: &mut Recorder,
+        inputs: &Inputs,
+        layer: &Layer,
+        saved: &LayerSaved,
+        dx: Tensor,
+    ) -> Tensor {
         r.scope = format!("{}.mlp", layer.name);
         let d_sum = r.norm_backward(&layer.mlp_norm, saved.mlp_norm, dx, Tensor::NONE);
         let dx = layer.mlp_backward(r, &saved.mlp, d_sum, d_sum);

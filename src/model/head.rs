@@ -41,7 +41,8 @@ impl Head {
         let width = config.hidden_size;
         let transform = config.head_transform.then(|| Transform {
             dense: Recorder::linear_layer(parameters, "head.dense", width, width),
-            norm: Recorder::norm_layer(parameters, "head.norm", width, config.norm_eps).expect("declared with the dense"),
+            norm: Recorder::norm_layer(parameters, "head.norm", width, config.norm_eps)
+                .expect("declared with the dense"),
         });
         let decoder = Linear {
             weight: parameters.weight("embeddings.tokens.weight"),
@@ -129,11 +130,8 @@ impl Head {
         gradient: bool,
     ) {
         let labels = r.program.part(inputs.labels, start, rows, "labels.chunk");
-        let shape = CrossEntropy {
-            rows: rows as u32,
-            vocabulary: self.decoder.outputs as u32,
-            gradient: u32::from(gradient),
-        };
+        let shape =
+            CrossEntropy { rows: rows as u32, vocabulary: self.decoder.outputs as u32, gradient: u32::from(gradient) };
         let results = r.workspace(&CROSS_ENTROPY, &shape, "results");
         r.program.launch(&CROSS_ENTROPY, shape, &[labels, r.step, logits, results, metrics]);
     }
@@ -145,10 +143,6 @@ impl Head {
     }
 
     fn rows(&self, inputs: &Inputs) -> Rows {
-        Rows {
-            rows: inputs.shape.rows() as u32,
-            picked: inputs.shape.masked as u32,
-            width: self.decoder.inputs as u32,
-        }
+        Rows { rows: inputs.shape.rows() as u32, picked: inputs.shape.masked as u32, width: self.decoder.inputs as u32 }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod architecture;
 pub mod encoder;
+pub mod filler;
 pub mod head;
 pub mod inputs;
 pub mod parameters;
@@ -12,6 +13,7 @@ pub mod programs;
 pub mod recorder;
 pub mod weights;
 
+pub use filler::{Filler, Guess};
 pub use inputs::{Inputs, Shape};
 pub use parameters::{Kind, Parameters};
 pub use programs::{Evaluation, OptimizerConfig, Prediction, Training};

@@ -49,28 +49,33 @@ pub struct FlatTraining {
     pub second_moments: Tensor,
 }
 
-pub struct Parameter {
+/// A parameter as an architecture asks for it.
+#[derive(Clone, Debug)]
+pub struct Declaration {
     pub name: String,
     pub shape: Vec<usize>,
-    init: Init,
+    pub init: Init,
+}
+
+impl Declaration {
+    /// Number of values.
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Where a parameter lies: a flat tensor and its first element there.
+struct Place {
     flat: usize,
     start: usize,
 }
 
-impl Parameter {
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
 /// Every parameter of a model, in the order it was declared.
 pub struct Parameters {
-    pub list: Vec<Parameter>,
+    pub list: Vec<Declaration>,
     pub flats: Vec<Flat>,
+    /// One for each of `list`.
+    places: Vec<Place>,
     weights: BTreeMap<String, Weight>,
 }
 
@@ -97,20 +102,21 @@ impl Flat {
 
 impl Parameters {
     /// Gives every declared parameter its place. `binding` is the largest binding of the device in bytes.
-    pub fn new(program: &mut Program, specs: Vec<(String, Vec<usize>, Init)>, train: bool, binding: u64) -> Self {
+    pub fn new(program: &mut Program, list: Vec<Declaration>, train: bool, binding: u64) -> Self {
         let most = (binding / 4) as usize;
         let mut lens: Vec<(usize, bool)> = Vec::new();
-        let mut list = Vec::new();
-        for (name, shape, init) in specs {
-            let (len, decayed) = (shape.iter().product::<usize>(), shape.len() > 1);
+        let mut place = |parameter: &Declaration| {
+            let (len, decayed) = (parameter.count(), parameter.shape.len() > 1);
             let fits = |&(used, other): &(usize, bool)| other == decayed && used + len <= most;
             let flat = lens.iter().position(fits).unwrap_or_else(|| {
                 lens.push((0, decayed));
                 lens.len() - 1
             });
-            list.push(Parameter { name, shape, init, flat, start: lens[flat].0 });
+            let start = lens[flat].0;
             lens[flat].0 += len.next_multiple_of(ALIGNMENT);
-        }
+            Place { flat, start }
+        };
+        let places: Vec<Place> = list.iter().map(&mut place).collect();
         let flat = |(number, &(len, decayed)): (usize, &(usize, bool))| {
             let mut tensor = |role, what| program.tensor(role, format!("{what} {number}"), &[len]);
             let values = tensor(Role::Parameter, "parameters");
@@ -123,16 +129,16 @@ impl Parameters {
         };
         let flats: Vec<Flat> = lens.iter().enumerate().map(flat).collect();
         let mut weights = BTreeMap::new();
-        for parameter in &list {
+        for (parameter, place) in list.iter().zip(&places) {
             let mut part = |whole: Option<Tensor>| match whole {
-                Some(whole) => program.part(whole, parameter.start, parameter.len(), &parameter.name),
+                Some(whole) => program.part(whole, place.start, parameter.count(), &parameter.name),
                 None => Tensor::NONE,
             };
-            let flat = &flats[parameter.flat];
+            let flat = &flats[place.flat];
             let (value, gradient) = (part(flat.tensor(Kind::Value)), part(flat.tensor(Kind::Gradient)));
             weights.insert(parameter.name.clone(), Weight { value, gradient });
         }
-        Parameters { list, flats, weights }
+        Parameters { list, flats, places, weights }
     }
 
     /// The parameter of that name; `Weight::NONE` where the model has none.
@@ -142,14 +148,14 @@ impl Parameters {
 
     /// Number of trained values.
     pub fn count(&self) -> usize {
-        self.list.iter().map(Parameter::len).sum()
+        self.list.iter().map(Declaration::count).sum()
     }
 
     /// Writes the first values, a function of the seed alone.
     pub fn initialize(&self, executor: &mut dyn Executor, seed: u64) {
         let values = self.list.iter().enumerate().map(|(number, parameter)| {
             let mut stream = Stream::new(seed, Site::Init, number as u64);
-            (0..parameter.len())
+            (0..parameter.count())
                 .map(|_| match parameter.init {
                     Init::Zero => 0.0,
                     Init::One => 1.0,
@@ -157,14 +163,14 @@ impl Parameters {
                 })
                 .collect()
         });
-        self.write(executor, Kind::Value, values.collect());
+        self.write(executor, Kind::Value, &values.collect::<Vec<_>>());
     }
 
-    /// Writes a value for every parameter, in the order of `list`. Panics where a length is wrong.
-    pub fn write(&self, executor: &mut dyn Executor, kind: Kind, values: Vec<Vec<f32>>) {
+    /// Writes values for every parameter, in the order of `list`.
+    pub fn write(&self, executor: &mut dyn Executor, kind: Kind, values: &[Vec<f32>]) {
         let mut flats: Vec<Vec<f32>> = self.flats.iter().map(|flat| vec![0.0; flat.len]).collect();
-        for (parameter, values) in self.list.iter().zip(values) {
-            flats[parameter.flat][parameter.start..][..parameter.len()].copy_from_slice(&values);
+        for (place, values) in self.places.iter().zip(values) {
+            flats[place.flat][place.start..][..values.len()].copy_from_slice(values);
         }
         for (flat, values) in self.flats.iter().zip(flats) {
             if let Some(tensor) = flat.tensor(kind) {
@@ -183,10 +189,9 @@ impl Parameters {
             let tensor = flat.tensor(kind).ok_or_else(|| Error::Device("the program does not train".into()))?;
             flats.push(executor.read(tensor)?);
         }
-        let values = |parameter: &Parameter| {
-            let words = &flats[parameter.flat][parameter.start..][..parameter.len()];
-            bytemuck::cast_slice(words).to_vec()
+        let values = |(parameter, place): (&Declaration, &Place)| {
+            bytemuck::cast_slice(&flats[place.flat][place.start..][..parameter.count()]).to_vec()
         };
-        Ok(self.list.iter().map(values).collect())
+        Ok(self.list.iter().zip(&self.places).map(values).collect())
     }
 }

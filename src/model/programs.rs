@@ -11,9 +11,7 @@ use crate::config::ModelConfig;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};
 use crate::kernels::adamw::{ADAMW, AdamW};
 use crate::kernels::cross_entropy::METRICS;
-use crate::kernels::gradient_norm::{
-    GRADIENT_NORM, GradientNorm, OPTIMIZER_WORDS, PARTIALS, SUM_SQUARES, SumSquares,
-};
+use crate::kernels::gradient_norm::{GRADIENT_NORM, GradientNorm, OPTIMIZER_WORDS, PARTIALS, SUM_SQUARES, SumSquares};
 
 /// The settings of AdamW that stay the same for a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -124,8 +122,7 @@ fn record_update(r: &mut Recorder, parameters: &Parameters, state: Tensor, confi
             epsilon: config.epsilon as f32,
             weight_decay: if flat.decayed { config.weight_decay as f32 } else { 0.0 },
         };
-        let args =
-            [r.step, state, flat.values, training.gradients, training.first_moments, training.second_moments];
+        let args = [r.step, state, flat.values, training.gradients, training.first_moments, training.second_moments];
         r.program.launch(&ADAMW, adamw, &args);
     }
 }

@@ -4,9 +4,7 @@ use super::parameters::{Parameters, Weight};
 use crate::exec::{Program, Role, Tensor};
 use crate::kernels::column_sum::{COLUMN_SUM, ColumnSum};
 use crate::kernels::dropout::{DROPOUT, Dropout};
-use crate::kernels::gelu::{
-    Elements, GATED_GELU, GATED_GELU_BACKWARD, GELU_BACKWARD, GatedGelu,
-};
+use crate::kernels::gelu::{Elements, GATED_GELU, GATED_GELU_BACKWARD, GELU_BACKWARD, GatedGelu};
 use crate::kernels::layer_norm::{LAYER_NORM, LAYER_NORM_BACKWARD, LAYER_NORM_BACKWARD_WEIGHTS, LayerNorm};
 use crate::kernels::matmul::{MATMUL_NN, MATMUL_NT, MATMUL_TN, Product};
 use crate::kernels::{Arg, Kernel, Params};

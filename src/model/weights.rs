@@ -1,6 +1,6 @@
 //! Parameters and optimiser moments as safetensors.
 
-use super::parameters::{Kind, Parameter, Parameters};
+use super::parameters::{Declaration, Kind, Parameters};
 use crate::exec::Executor;
 use crate::{Error, Result};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -27,41 +27,28 @@ pub fn save(parameters: &Parameters, executor: &mut dyn Executor, kinds: &[(Kind
     Ok(safetensors::serialize(views, Some(metadata)).expect("a list of f32 tensors can be written"))
 }
 
-/// Writes the values of a safetensors file to the device.
+/// The values of a safetensors file for each of `list`, whose names have `prefix` before them in the file; `path` is for
+/// messages. Tensors under other prefixes are left alone.
 ///
 /// # Errors
-/// The file is damaged, or a tensor is missing, left over, of another shape or type; `path` is for the message.
-pub fn load(
-    parameters: &Parameters,
-    executor: &mut dyn Executor,
-    kinds: &[(Kind, &str)],
-    bytes: &[u8],
-    path: &Path,
-) -> Result<()> {
+/// The file is damaged, or a tensor is missing, left over, of another shape or type.
+pub fn parse(list: &[Declaration], prefix: &str, bytes: &[u8], path: &Path) -> Result<Vec<Vec<f32>>> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| Error::file(path, format!("is not a sound safetensors file: {error}")))?;
-    let expected = parameters.list.len() * kinds.len();
-    if file.len() != expected {
-        let known = |name: &str| {
-            kinds.iter().any(|(_, prefix)| parameters.list.iter().any(|p| name == format!("{prefix}{}", p.name)))
-        };
-        if let Some(extra) = file.names().into_iter().find(|name| !known(name)) {
-            return Err(Error::file(path, format!("has a tensor `{extra}` that config.json does not ask for")));
-        }
+    let known = |name: &str| list.iter().any(|parameter| parameter.name == name);
+    let names = file.names();
+    if let Some(extra) = names.iter().filter_map(|name| name.strip_prefix(prefix)).find(|name| !known(name)) {
+        return Err(Error::file(path, format!("has a tensor `{prefix}{extra}` that the config does not ask for")));
     }
-    for &(kind, prefix) in kinds {
-        let values = parameters.list.iter().map(|parameter| values(&file, prefix, parameter, path));
-        parameters.write(executor, kind, values.collect::<Result<_>>()?);
-    }
-    Ok(())
+    list.iter().map(|parameter| values(&file, prefix, parameter, path)).collect()
 }
 
-fn values(file: &SafeTensors, prefix: &str, parameter: &Parameter, path: &Path) -> Result<Vec<f32>> {
+fn values(file: &SafeTensors, prefix: &str, parameter: &Declaration, path: &Path) -> Result<Vec<f32>> {
     let name = format!("{prefix}{}", parameter.name);
     let tensor = file.tensor(&name).map_err(|_| Error::file(path, format!("has no tensor `{name}`")))?;
     if tensor.dtype() != Dtype::F32 || tensor.shape() != parameter.shape {
         let (dtype, shape) = (tensor.dtype(), tensor.shape());
-        let problem = format!("`{name}` is {dtype:?} {shape:?}, and config.json asks for F32 {:?}", parameter.shape);
+        let problem = format!("`{name}` is {dtype:?} {shape:?}, and the config asks for F32 {:?}", parameter.shape);
         return Err(Error::file(path, problem));
     }
     let (words, _) = tensor.data().as_chunks::<4>();

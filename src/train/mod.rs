@@ -7,6 +7,7 @@ pub mod interrupt;
 pub mod metrics;
 mod progress;
 mod run_dir;
+pub mod saved;
 mod schedule;
 mod text;
 mod throughput;
@@ -16,6 +17,7 @@ pub use checkpoint::{Checkpoint, CheckpointStore, TrainingState, resolve_model_d
 pub use metrics::{Metrics, MetricsLog, Validation};
 pub use progress::Progress;
 pub use run_dir::RunDir;
+pub use saved::SavedModel;
 pub use schedule::learning_rate;
 pub use throughput::Throughput;
 pub use trainer::{Outcome, Trainer};

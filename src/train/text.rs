@@ -1,9 +1,9 @@
 //! From the text that a config names to prepared data, made when it is missing.
 
 use super::durable;
+use crate::Result;
 use crate::config::Config;
 use crate::data::{Corpus, CorpusOptions, PrepareOptions, Prepared, Tokenizer, Validation, prepare};
-use crate::Result;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

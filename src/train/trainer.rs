@@ -1,8 +1,9 @@
 //! The training loop.
 
 use super::checkpoint::{Checkpoint, CheckpointStore, TrainingState};
-use super::metrics::{Metrics, MetricsLog, Validation};
 use super::evaluate::Gauge;
+use super::metrics::{Metrics, MetricsLog, Validation};
+use super::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM};
 use super::text::prepared_data;
 use super::{Progress, RunDir, Throughput, interrupt, learning_rate};
 use crate::config::{Config, MaskingConfig, ModelConfig};
@@ -22,10 +23,6 @@ use std::time::Instant;
 /// Seed of the validation masks: the same whatever the seed of a run, so that runs can be compared.
 pub const VALIDATION_SEED: u64 = 0xC102E;
 
-const MODEL: &str = "model.safetensors";
-const MOMENTS: &str = "training.safetensors";
-const MODEL_CONFIG: &str = "config.json";
-const TOKENIZER: &str = "tokenizer.json";
 const MOMENT_KINDS: [(Kind, &str); 2] = [(Kind::FirstMoment, "first."), (Kind::SecondMoment, "second.")];
 
 /// How a training ended.
@@ -39,7 +36,8 @@ pub enum Outcome {
 pub struct Trainer {
     config: Config,
     model: ModelConfig,
-    run: RunDir,
+    /// Holds the lock on the run's folder.
+    _run: RunDir,
     store: CheckpointStore,
     metrics_log: MetricsLog,
     prepared: Prepared,
@@ -78,8 +76,9 @@ impl Trainer {
         run.write_config(&config)?;
         let model = config.model(prepared.vocab_size());
         let length = config.data.sequence_length;
-        let masker = masker(&config.masking, config.masking.rate, &prepared)?;
-        let validation_masker = masker_at_default_shares(config.validation.rate, &prepared)?;
+        let masker = masker(&config.masking, &prepared)?;
+        let validation_masking = Masking { rate: config.validation.rate as f32, ..Default::default() };
+        let validation_masker = Masker::new(validation_masking, prepared.specials(), prepared.vocab_size())?;
         let shape = |masker: &Masker| Shape {
             batch: config.train.micro_batch,
             sequence: length,
@@ -110,16 +109,16 @@ impl Trainer {
             Some(checkpoint) => restore(checkpoint, &config, &training, &mut *executor)?,
             None => {
                 training.parameters.initialize(&mut *executor, config.seed);
-                TrainingState { seed: config.seed, config_digest: config.digest(), ..Default::default() }
+                TrainingState { seed: config.seed, ..Default::default() }
             }
         };
-        let loader =
-            Loader::new(packing(Split::Train)?, masker, config.train.micro_batch, config.seed, state.batches)?;
+        let state = TrainingState { config_digest: config.digest(), sequence_length: length, ..state };
+        let loader = Loader::new(packing(Split::Train)?, masker, config.train.micro_batch, config.seed, state.batches)?;
         let metrics_log = MetricsLog::open(&run.metrics(), state.step)?;
         let trainer = Trainer {
             config,
             model,
-            run,
+            _run: run,
             store,
             metrics_log,
             prepared,
@@ -170,7 +169,8 @@ impl Trainer {
             let step = self.state.step;
             let due = |every: u64| every > 0 && step.is_multiple_of(every);
             let (last, interrupted) = (step == steps, interrupt::interrupted());
-            let validated = if due(self.config.validation.every) || last { Some(self.validate(&progress)?) } else { None };
+            let validated =
+                if due(self.config.validation.every) || last { Some(self.validate(&progress)?) } else { None };
             if due(self.config.checkpoint.every) || last || interrupted {
                 self.save(&progress, validated)?;
             }
@@ -287,12 +287,13 @@ impl Trainer {
         let optimizer: Vec<u8> = bytemuck::cast_slice(&executor.read(self.training.optimizer)?).to_vec();
         self.state.validation_loss = validated.map(|validation| validation.cross_entropy);
         self.state.elapsed_seconds = self.earlier_seconds + self.started.elapsed().as_secs_f64();
-        let files: [(&str, &[u8]); 5] = [
+        let files: [(&str, &[u8]); 6] = [
             (MODEL, &model),
-            (MODEL_CONFIG, &self.model.to_json()),
+            (CONFIG, &self.model.to_json()),
             (TOKENIZER, self.prepared.tokenizer().json()),
             (MOMENTS, &moments),
             (OPTIMIZER, &optimizer),
+            (UNIGRAM, bytemuck::cast_slice(self.prepared.unigram())),
         ];
         let path = self.store.save(&self.state, &files)?;
         log::debug!("saved {}", path.display());
@@ -300,9 +301,9 @@ impl Trainer {
         Ok(())
     }
 
-    /// The folder of the run.
-    pub fn run_dir(&self) -> &RunDir {
-        &self.run
+    /// How the tokenizer writes a mask.
+    pub fn mask_token(&self) -> String {
+        self.prepared.tokenizer().token(self.prepared.specials().mask).unwrap_or_default()
     }
 
     /// Optimiser steps done.
@@ -315,9 +316,6 @@ impl Trainer {
         self.last_validation.as_ref()
     }
 }
-
-/// The optimiser's counters, as they lie on the device.
-const OPTIMIZER: &str = "optimizer.bin";
 
 /// Writes a checkpoint's weights and moments to the device, and gives the state that it was saved in.
 fn restore(
@@ -333,32 +331,33 @@ fn restore(
     if state.seed != config.seed {
         return Err(Error::config("seed", format!("is {}, and the run began with {}", config.seed, state.seed)));
     }
-    let path = |name: &str| checkpoint.path().join(name);
     let parameters = &training.parameters;
-    weights::load(parameters, executor, &[(Kind::Value, "")], &checkpoint.read(MODEL)?, &path(MODEL))?;
-    weights::load(parameters, executor, &MOMENT_KINDS, &checkpoint.read(MOMENTS)?, &path(MOMENTS))?;
+    let mut load = |kind, file: &str, prefix: &str, bytes: &[u8]| {
+        let values = weights::parse(&parameters.list, prefix, bytes, &checkpoint.path().join(file))?;
+        parameters.write(executor, kind, &values);
+        Ok(())
+    };
+    load(Kind::Value, MODEL, "", &checkpoint.read(MODEL)?)?;
+    let moments = checkpoint.read(MOMENTS)?;
+    for (kind, prefix) in MOMENT_KINDS {
+        load(kind, MOMENTS, prefix, &moments)?;
+    }
     let bytes = checkpoint.read(OPTIMIZER)?;
     let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
     if words.len() * 4 != std::mem::size_of::<OptimizerState>() {
-        return Err(Error::file(path(OPTIMIZER), "is not as long as an optimiser's state"));
+        return Err(Error::file(checkpoint.path().join(OPTIMIZER), "is not as long as an optimiser's state"));
     }
     executor.write(training.optimizer, &words);
     Ok(state)
 }
 
-fn masker(config: &MaskingConfig, rate: f64, prepared: &Prepared) -> Result<Masker> {
+fn masker(config: &MaskingConfig, prepared: &Prepared) -> Result<Masker> {
     let masking = Masking {
-        rate: rate as f32,
+        rate: config.rate as f32,
         mask_fraction: config.mask as f32,
         random_fraction: config.random as f32,
         whole_word: config.whole_word,
     };
-    Masker::new(masking, prepared.specials(), prepared.vocab_size())
-}
-
-/// Validation masks as BERT was evaluated, whatever training does.
-fn masker_at_default_shares(rate: f64, prepared: &Prepared) -> Result<Masker> {
-    let masking = Masking { rate: rate as f32, ..Default::default() };
     Masker::new(masking, prepared.specials(), prepared.vocab_size())
 }
 

@@ -52,11 +52,7 @@ impl GpuExecutor {
         let memory = super::cpu::available_memory().filter(|_| is_software(&gpu.info));
         let plan = Plan::new(
             program,
-            Limits {
-                binding: gpu.binding(),
-                alignment: u64::from(limits.min_storage_buffer_offset_alignment),
-                memory,
-            },
+            Limits { binding: gpu.binding(), alignment: u64::from(limits.min_storage_buffer_offset_alignment), memory },
         )?;
         let buffers: Vec<_> = plan.buffers.iter().map(|buffer| storage(gpu, &buffer.label, buffer.len)).collect();
         gpu.problems.check().map_err(|error| Error::Device(format!("{error} (the plan: {})", plan.memory())))?;

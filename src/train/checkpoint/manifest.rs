@@ -23,6 +23,8 @@ pub struct TrainingState {
     pub batches: u64,
     /// The run's seed.
     pub seed: u64,
+    /// Tokens of a training sequence.
+    pub sequence_length: usize,
     /// Cross-entropy of the validation at this step in nats, if there was one.
     pub validation_loss: Option<f64>,
     /// The lowest validation loss so far, in nats.

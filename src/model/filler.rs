@@ -1,0 +1,87 @@
+//! Guesses for masked tokens.
+
+use super::inputs::Shape;
+use super::parameters::Kind;
+use super::programs::Prediction;
+use crate::Result;
+use crate::config::ModelConfig;
+use crate::data::{Batch, MaskedSequence, Sequence};
+use crate::exec::{Device, Executor};
+use crate::kernels::step::StepState;
+
+/// A token and its probability.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guess {
+    pub token: u32,
+    pub score: f32,
+}
+
+/// A model on a device, ready to guess. Texts of like length use the same program.
+pub struct Filler<'a> {
+    config: &'a ModelConfig,
+    device: &'a Device,
+    /// Of every parameter, in the order of the architecture.
+    values: Vec<Vec<f32>>,
+    ready: Option<(Shape, Prediction, Box<dyn Executor>)>,
+}
+
+impl<'a> Filler<'a> {
+    /// `values` has those of every parameter, in the order that `architecture::declare` gives for the config.
+    pub fn new(config: &'a ModelConfig, device: &'a Device, values: Vec<Vec<f32>>) -> Self {
+        Filler { config, device, values, ready: None }
+    }
+
+    /// The `k` likeliest tokens, best first, for each of the positions `masked` of a text. `pad` fills the text up to the
+    /// program's length.
+    ///
+    /// # Errors
+    /// The device fails, or is too small.
+    pub fn guess(&mut self, ids: &[u32], masked: &[u32], pad: u32, k: usize) -> Result<Vec<Vec<Guess>>> {
+        let sequence = ids.len().next_multiple_of(32).min(self.config.max_positions).max(ids.len());
+        let shape = Shape { batch: 1, sequence, masked: masked.len().next_power_of_two() };
+        self.get_ready(shape)?;
+        let Some((_, prediction, executor)) = &mut self.ready else { unreachable!("made ready above") };
+        let step = StepState { learning_rate: 0.0, loss_weight: 0.0, seed_low: 0, seed_high: 0, microbatch: 0 };
+        prediction.inputs.write(&mut **executor, &batch(ids, masked, pad, shape), step);
+        executor.run(prediction.predict)?;
+        let logits = prediction.read(&mut **executor)?;
+        Ok(logits.chunks(self.config.vocab_size).take(masked.len()).map(|row| best(row, k)).collect())
+    }
+
+    fn get_ready(&mut self, shape: Shape) -> Result<()> {
+        if self.ready.as_ref().is_none_or(|(ready, _, _)| *ready != shape) {
+            let prediction = Prediction::new(self.config, shape, self.device.binding())?;
+            let mut executor = self.device.executor(&prediction.program)?;
+            prediction.inputs.prepare(&mut *executor, self.config);
+            prediction.parameters.write(&mut *executor, Kind::Value, &self.values);
+            self.ready = Some((shape, prediction, executor));
+        }
+        Ok(())
+    }
+}
+
+fn batch(ids: &[u32], masked: &[u32], pad: u32, shape: Shape) -> Batch {
+    let mut sequence = Sequence::empty(pad, shape.sequence);
+    sequence.ids[..ids.len()].copy_from_slice(ids);
+    sequence.spans[..ids.len()].fill([0, ids.len() as u32]);
+    sequence.positions.iter_mut().zip(0..ids.len() as u32).for_each(|(position, number)| *position = number);
+    sequence.real = ids.len();
+    let labels = masked.iter().map(|&position| ids[position as usize]).collect();
+    Batch::new(&[MaskedSequence { sequence, picks: masked.to_vec(), labels }], shape.masked)
+}
+
+/// The k largest of a row's softmax.
+fn best(logits: &[f32], k: usize) -> Vec<Guess> {
+    let most = logits.iter().fold(f32::MIN, |most, &logit| most.max(logit));
+    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - most).exp()).sum();
+    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+    let by_logit = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]);
+    let k = k.min(order.len());
+    if k < order.len() {
+        order.select_nth_unstable_by(k, by_logit);
+        order.truncate(k);
+    }
+    order.sort_by(by_logit);
+    let score = |token: u32| (f64::from(logits[token as usize] - most).exp() / sum) as f32;
+    order.into_iter().map(|token| Guess { token, score: score(token) }).collect()
+}

@@ -14,9 +14,10 @@ pub fn simd<R>(body: impl FnOnce() -> R) -> R {
     ARCH.dispatch(body)
 }
 
-/// The vector instructions in use, by name.
+/// The level of vector instructions in use, such as "v3" (AVX2 and FMA) on x86-64.
 pub fn isa() -> String {
-    format!("{:?}", *ARCH).to_lowercase()
+    let name = format!("{:?}", *ARCH).to_lowercase();
+    name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_string()
 }
 
 /// Elements that one task handles: enough to outweigh handing it over.

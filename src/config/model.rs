@@ -25,12 +25,19 @@ pub struct ModelConfig {
     pub intermediate_size: usize,
     /// Where the layer norms stand: "pre" (modern) or "post" (bert).
     pub norm: NormPlacement,
+    /// Whether the first layer has a norm before its attention, which after an embedding norm it can do without, as in
+    /// ModernBERT; only with norm = "pre". Default: false (modern), true (bert).
+    pub first_attention_norm: bool,
     /// Whether linear layers and layer norms inside the network have a bias. Default: false (modern), true (bert).
     pub bias: bool,
     /// How a token knows its place: "rope" (modern) or "learned" (bert).
     pub positions: Positions,
     /// Base of the rotary frequencies; only with "rope". Default 10000.
     pub rope_base: f64,
+    /// The same for the local layers of a model with a window. Default 10000.
+    pub rope_local_base: f64,
+    /// Row of the learned position embedding that a sequence's first token gets: RoBERTa's 2. Default 0.
+    pub position_offset: usize,
     /// Longest sequence in tokens, and rows of the learned position embedding. Default: 512, or
     /// `data.sequence_length` where that is more.
     pub max_positions: usize,
@@ -44,7 +51,9 @@ pub struct ModelConfig {
     pub final_norm: bool,
     /// Dense, GELU and layer norm before the decoder. Default: false (modern), true (bert).
     pub head_transform: bool,
-    /// A bias a vocabulary entry in the decoder, which is otherwise the token embedding itself. Default true.
+    /// Whether the decoder is the token embedding, not a matrix of its own. Default true.
+    pub tied_decoder: bool,
+    /// A bias a vocabulary entry in the decoder. Default true.
     pub decoder_bias: bool,
     /// Added to the variance in layer norms. Default: 1e-5 (modern), 1e-12 (bert).
     pub norm_eps: f64,
@@ -119,6 +128,11 @@ impl ModelConfig {
         self.window == 0 || layer.is_multiple_of(self.global_every)
     }
 
+    /// Whether layer `layer` (from 0) has a norm before its attention, or after it with norm = "post".
+    pub fn has_attention_norm(&self, layer: usize) -> bool {
+        self.norm == NormPlacement::Post || self.first_attention_norm || layer > 0
+    }
+
     /// Reads the `config.json` of a checkpoint. `path` is for messages.
     ///
     /// # Errors
@@ -160,12 +174,14 @@ impl ModelConfig {
             ("model.intermediate_size", self.intermediate_size),
             ("model.max_positions", self.max_positions),
             ("model.token_types", self.token_types),
+            ("model.position_offset", self.position_offset),
         ] {
             require(size <= MAX_SIZE, key, || format!("is {size}; the most is {MAX_SIZE}"))?;
         }
         self.check_heads()?;
         require(self.window != 1, "model.window", "is 1: a token would see only itself; 0 means no window")?;
         positive("model.rope_base", self.rope_base)?;
+        positive("model.rope_local_base", self.rope_local_base)?;
         positive("model.norm_eps", self.norm_eps)?;
         positive("model.initializer_range", self.initializer_range)?;
         fraction("model.dropout", self.dropout)?;

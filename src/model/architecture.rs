@@ -16,7 +16,7 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
 
     list.add("embeddings.tokens.weight", &[config.vocab_size, width], init);
     if config.positions == Positions::Learned {
-        list.add("embeddings.positions.weight", &[config.max_positions, width], init);
+        list.add("embeddings.positions.weight", &[config.max_positions + config.position_offset, width], init);
     }
     if config.token_types > 0 {
         list.add("embeddings.types.weight", &[config.token_types, width], init);
@@ -26,7 +26,9 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
     }
     let up = if config.activation == Activation::GatedGelu { 2 * inner } else { inner };
     for layer in 0..config.layers {
-        list.norm(&format!("layers.{layer}.attention.norm"));
+        if config.has_attention_norm(layer) {
+            list.norm(&format!("layers.{layer}.attention.norm"));
+        }
         list.linear(&format!("layers.{layer}.attention.qkv"), width, 3 * width, init);
         list.linear(&format!("layers.{layer}.attention.output"), width, width, output_init);
         list.norm(&format!("layers.{layer}.mlp.norm"));
@@ -39,6 +41,9 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
     if config.head_transform {
         list.linear("head.dense", width, width, init);
         list.norm("head.norm");
+    }
+    if !config.tied_decoder {
+        list.add("decoder.weight", &[config.vocab_size, width], init);
     }
     if config.decoder_bias {
         list.add("decoder.bias", &[config.vocab_size], Init::Zero);

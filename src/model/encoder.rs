@@ -27,7 +27,7 @@ pub struct Encoder {
 
 struct Layer {
     name: String,
-    attention_norm: Norm,
+    attention_norm: Option<Norm>,
     qkv: Linear,
     output: Linear,
     mlp_norm: Norm,
@@ -36,6 +36,8 @@ struct Layer {
     activation: Activation,
     /// How far attention sees to each side.
     reach: usize,
+    /// Whether that is the whole document.
+    global: bool,
     attention_dropout: DropoutLayer,
     output_dropout: DropoutLayer,
     mlp_dropout: DropoutLayer,
@@ -49,7 +51,7 @@ pub struct Saved {
 }
 
 struct LayerSaved {
-    attention_norm: NormSaved,
+    attention_norm: Option<NormSaved>,
     attention: AttentionSaved,
     mlp_norm: NormSaved,
     mlp: MlpSaved,
@@ -91,7 +93,7 @@ impl Encoder {
     /// x + attention(norm(x)), then x + mlp(norm(x))
     fn layer_pre(&self, r: &mut Recorder, inputs: &Inputs, layer: &Layer, x: Tensor) -> (Tensor, LayerSaved) {
         r.scope = format!("{}.attention", layer.name);
-        let (normed, attention_norm) = r.norm(&layer.attention_norm, x);
+        let (normed, attention_norm) = maybe_norm(r, layer.attention_norm.as_ref(), x);
         let (x, attention) = self.attention(r, inputs, layer, normed, x);
         r.scope = format!("{}.mlp", layer.name);
         let (normed, mlp_norm) = r.norm(&layer.mlp_norm, x);
@@ -103,7 +105,7 @@ impl Encoder {
     fn layer_post(&self, r: &mut Recorder, inputs: &Inputs, layer: &Layer, x: Tensor) -> (Tensor, LayerSaved) {
         r.scope = format!("{}.attention", layer.name);
         let (sum, attention) = self.attention(r, inputs, layer, x, x);
-        let (x, attention_norm) = r.norm(&layer.attention_norm, sum);
+        let (x, attention_norm) = maybe_norm(r, layer.attention_norm.as_ref(), sum);
         r.scope = format!("{}.mlp", layer.name);
         let (sum, mlp) = layer.mlp(r, x, x);
         let (x, mlp_norm) = r.norm(&layer.mlp_norm, sum);
@@ -140,7 +142,7 @@ impl Encoder {
         let rows = self.shape.rows();
         let qkv = r.activation("qkv", 3 * rows * self.width);
         let (weight, bias) = (layer.qkv.weight.value, layer.qkv.bias.value);
-        r.program.launch(&QKV, self.qkv_shape(), &[x, weight, bias, inputs.rope, qkv]);
+        r.program.launch(&QKV, self.qkv_shape(), &[x, weight, bias, inputs.rope(layer.global), qkv]);
         let y = r.activation("output", rows * self.width);
         let lse = r.activation("lse", rows * self.heads);
         r.program.launch(&ATTENTION, self.attention_shape(layer), &[qkv, inputs.spans, r.step, y, lse]);
@@ -176,8 +178,13 @@ impl Encoder {
         let d_normed = layer.mlp_backward(r, &saved.mlp, dx, Tensor::NONE);
         let dx = r.norm_backward(&layer.mlp_norm, saved.mlp_norm, d_normed, dx);
         r.scope = format!("{}.attention", layer.name);
-        let d_normed = self.attention_backward(r, inputs, layer, &saved.attention, dx, Tensor::NONE);
-        r.norm_backward(&layer.attention_norm, saved.attention_norm, d_normed, dx)
+        match (&layer.attention_norm, saved.attention_norm) {
+            (Some(norm), Some(norm_saved)) => {
+                let d_normed = self.attention_backward(r, inputs, layer, &saved.attention, dx, Tensor::NONE);
+                r.norm_backward(norm, norm_saved, d_normed, dx)
+            }
+            _ => self.attention_backward(r, inputs, layer, &saved.attention, dx, dx),
+        }
     }
 
     fn layer_post_backward(
@@ -192,7 +199,7 @@ impl Encoder {
         let d_sum = r.norm_backward(&layer.mlp_norm, saved.mlp_norm, dx, Tensor::NONE);
         let dx = layer.mlp_backward(r, &saved.mlp, d_sum, d_sum);
         r.scope = format!("{}.attention", layer.name);
-        let d_sum = r.norm_backward(&layer.attention_norm, saved.attention_norm, dx, Tensor::NONE);
+        let d_sum = maybe_norm_backward(r, layer.attention_norm.as_ref(), saved.attention_norm, dx);
         self.attention_backward(r, inputs, layer, &saved.attention, d_sum, d_sum)
     }
 
@@ -215,7 +222,7 @@ impl Encoder {
         let args = [saved.qkv, inputs.spans, r.step, saved.y, saved.lse, dy, delta, d_qkv];
         r.program.launch(&ATTENTION_BACKWARD, shape, &args);
         let d_rows = r.activation("d_qkv_rows", 3 * rows * self.width); // [N, 3H]
-        r.program.launch(&QKV_BACKWARD, self.qkv_shape(), &[d_qkv, inputs.rope, d_rows]);
+        r.program.launch(&QKV_BACKWARD, self.qkv_shape(), &[d_qkv, inputs.rope(layer.global), d_rows]);
         r.linear_backward(&layer.qkv, saved.x, d_rows, residual)
     }
 
@@ -314,13 +321,14 @@ impl Encoder {
             let (width, inner) = (config.hidden_size, config.intermediate_size);
             let up = if config.activation == Activation::GatedGelu { 2 * inner } else { inner };
             Layer {
-                attention_norm: norm(&format!("{name}.attention.norm")).expect("every layer has its norms"),
+                attention_norm: norm(&format!("{name}.attention.norm")),
                 qkv: linear("attention.qkv", width, 3 * width),
                 output: linear("attention.output", width, width),
-                mlp_norm: norm(&format!("{name}.mlp.norm")).expect("every layer has its norms"),
+                mlp_norm: norm(&format!("{name}.mlp.norm")).expect("every layer has this norm"),
                 up: linear("mlp.up", width, up),
                 down: linear("mlp.down", inner, width),
                 activation: config.activation,
+                global: config.is_global(number),
                 reach: if config.is_global(number) { shape.sequence } else { config.window / 2 },
                 attention_dropout: dropout(config.attention_dropout, 1 + 3 * number),
                 output_dropout: dropout(config.dropout, 2 + 3 * number),

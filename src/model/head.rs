@@ -11,7 +11,7 @@ use crate::kernels::rows::{GATHER_ROWS, Rows, SCATTER_ROWS};
 
 pub struct Head {
     transform: Option<Transform>,
-    /// The token embedding again, with a bias of its own.
+    /// The token embedding again where they are tied, with a bias of its own.
     decoder: Linear,
     /// Rows whose logits are computed at once, so that they fit a binding. A multiple of 64, because their places in
     /// larger tensors have to be aligned.
@@ -45,7 +45,7 @@ impl Head {
                 .expect("declared with the dense"),
         });
         let decoder = Linear {
-            weight: parameters.weight("embeddings.tokens.weight"),
+            weight: parameters.weight(if config.tied_decoder { "embeddings.tokens.weight" } else { "decoder.weight" }),
             bias: parameters.weight("decoder.bias"),
             inputs: width,
             outputs: config.vocab_size,

@@ -38,9 +38,12 @@ pub struct Inputs {
     pub masked: Tensor,         // [K]
     pub labels: Tensor,         // [K]
     pub slots: Tensor,          // [N]
-    /// Cosines and sines, [T, head_dim/2, 2]; `NONE` without RoPE.
-    pub rope: Tensor,
     pub step: Tensor,
+    /// Cosines and sines, [T, head_dim/2, 2], of global layers; `NONE` without RoPE.
+    rope: Tensor,
+    /// The same of local layers; `NONE` also without a window.
+    rope_local: Tensor,
+    position_offset: u32,
 }
 
 impl Inputs {
@@ -59,26 +62,39 @@ impl Inputs {
             masked: input("masked", shape.masked),
             labels: input("labels", shape.masked),
             slots: input("slots", rows),
+            step: input("step", STEP_WORDS),
             rope: match config.positions {
                 Positions::Rope => input("rope", shape.sequence * config.head_dim()),
                 Positions::Learned => Tensor::NONE,
             },
-            step: input("step", STEP_WORDS),
+            rope_local: match config.positions {
+                Positions::Rope if config.window > 0 => input("rope_local", shape.sequence * config.head_dim()),
+                _ => Tensor::NONE,
+            },
+            position_offset: config.position_offset as u32,
         }
     }
 
     /// Writes what never changes.
     pub fn prepare(&self, executor: &mut dyn Executor, config: &ModelConfig) {
-        if self.rope != Tensor::NONE {
-            let table = rope_table(self.shape.sequence, config.head_dim(), config.rope_base);
-            executor.write(self.rope, bytemuck::cast_slice(&table));
+        for (tensor, base) in [(self.rope, config.rope_base), (self.rope_local, config.rope_local_base)] {
+            if tensor != Tensor::NONE {
+                let table = rope_table(self.shape.sequence, config.head_dim(), base);
+                executor.write(tensor, bytemuck::cast_slice(&table));
+            }
         }
+    }
+
+    /// The rotary table of a layer that attends globally, or of a local one.
+    pub fn rope(&self, global: bool) -> Tensor {
+        if global { self.rope } else { self.rope_local }
     }
 
     /// Writes a batch, which must have this shape.
     pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, step: StepState) {
         executor.write(self.ids, &batch.ids);
-        executor.write(self.positions, &batch.positions);
+        let positions: Vec<u32> = batch.positions.iter().map(|position| position + self.position_offset).collect();
+        executor.write(self.positions, &positions);
         executor.write(self.types, &batch.types);
         executor.write(self.spans, bytemuck::cast_slice(&batch.spans));
         executor.write(self.id_order, &batch.id_order);

@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn whole_words_but_for_one() {
-        let starts = |at: usize| at % 3 == 1 || at % 5 == 0;
+        let starts = |at: usize| at % 3 == 1 || at % 5 == 2;
         for step in 0..200 {
             let original = sequence(90, 96, starts);
             let words = masker(true).words(&original);

@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -146,7 +147,8 @@ fn every_damage_is_found_and_its_file_named() {
     check("tokenizer.json", b"{}");
     check("manifest.json", b"{\"format\":");
     fs::remove_file(out.join("train-00001.bin")).unwrap();
-    assert!(Prepared::open(&out).err().unwrap().to_string().contains("train-00001.bin"));
+    let missing = Prepared::open(&out).err().expect("a missing shard went unnoticed").to_string();
+    assert!(missing.contains("train-00001.bin") && missing.contains("cloze prepare"), "{missing}");
 }
 
 /// Checksums can't tell a lie that was told before they were taken.
@@ -188,7 +190,7 @@ fn a_prepare_that_fails_leaves_nothing() {
     };
 
     let stopped = PrepareOptions { stop: Arc::new(AtomicBool::new(true)), ..options() };
-    assert!(fails(&[path.clone()], &stopped).contains("stopped"));
+    assert!(fails(slice::from_ref(&path), &stopped).contains("stopped"));
     let empty = folder.path().join("empty.txt");
     fs::write(&empty, "").unwrap();
     assert!(fails(&[path.clone(), empty.clone()], &options()).contains("empty.txt"));
@@ -197,12 +199,12 @@ fn a_prepare_that_fails_leaves_nothing() {
     let word = PrepareOptions { corpus: CorpusOptions::default(), ..options() };
     assert!(fails(&[one], &word).contains("--validation"));
     let all = PrepareOptions { validation: Validation::Fraction(1.0), ..options() };
-    assert!(fails(&[path.clone()], &all).contains("--validation-fraction"));
+    assert!(fails(slice::from_ref(&path), &all).contains("--validation-fraction"));
 
     // What was there before survives as well.
-    prepare(&tokenizer, &[path.clone()], &options(), &out).unwrap();
+    prepare(&tokenizer, slice::from_ref(&path), &options(), &out).unwrap();
     let replacing = PrepareOptions { overwrite: true, ..stopped };
-    fails(&[path.clone()], &replacing);
+    fails(slice::from_ref(&path), &replacing);
     Prepared::open(&out).unwrap();
 }
 
@@ -212,7 +214,7 @@ fn only_prepared_data_is_replaced_and_only_when_asked() {
     let tokenizer = tokenizer(TokenizerKind::WordPiece);
     let out = folder.path().join("data");
     fs::create_dir(&out).unwrap();
-    let run = |options: &PrepareOptions| prepare(&tokenizer, &[path.clone()], options, &out);
+    let run = |options: &PrepareOptions| prepare(&tokenizer, slice::from_ref(&path), options, &out);
     run(&options()).unwrap();
     assert!(run(&options()).unwrap_err().to_string().contains("--overwrite"));
 

@@ -25,6 +25,8 @@ fn word_starts_count_the_words() {
     for kind in KINDS {
         let tokenizer = tokenizer(kind);
         let encoded = tokenizer.encode_with_word_starts("taromingra duvenesk lipohuselka").unwrap();
+        let lines = tokenizer.encode_with_word_starts("taromingra duvenesk\nlipohuselka").unwrap();
+        assert!(!lines.ids.contains(&tokenizer.specials().unk), "{kind:?}: a line end is unknown");
         assert_eq!(encoded.ids.len(), encoded.word_starts.len());
         assert!(encoded.ids.len() > 3, "{kind:?} has a token for each of these words: nothing is tested");
         assert_eq!(encoded.word_starts.iter().filter(|starts| **starts).count(), 3, "{kind:?}");

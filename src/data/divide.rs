@@ -5,7 +5,7 @@ use super::tokenizer::Encoded;
 use crate::Result;
 use crate::random::{Site, Stream};
 
-/// With fewer documents than this, and with fewer than one held out, the end of each document is held out instead.
+/// Fewer documents than this are always few.
 const FEW_DOCUMENTS: usize = 20;
 /// At most this much is kept in memory until it's clear whether the documents are few.
 const HELD_DOCUMENTS: usize = 1000;

@@ -225,7 +225,7 @@ mod tests {
         }
         let all = Masker::new(Masking { rate: 1.0, ..Masking::default() }, SPECIALS, VOCABULARY).unwrap();
         assert_eq!(all.mask(sequence(12, 16, |_| true), 1, 0).picks, (1..11).collect::<Vec<_>>());
-        assert_eq!(all.mask(Sequence::empty(SPECIALS.pad, 16), 1, 0).picks, []);
+        assert!(all.mask(Sequence::empty(SPECIALS.pad, 16), 1, 0).picks.is_empty());
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn whole_words_but_for_one() {
-        let starts = |at: usize| at % 3 == 1 || at % 5 == 0;
+        let starts = |at: usize| at % 3 == 1 || at % 5 == 2;
         for step in 0..200 {
             let original = sequence(90, 96, starts);
             let words = masker(true).words(&original);

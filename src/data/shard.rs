@@ -132,9 +132,9 @@ impl Shard {
     pub fn open(folder: &Path, entry: &ShardEntry, vocab_size: usize) -> Result<Self> {
         let path = folder.join(&entry.file);
         let map = map_verified(&path, entry.bytes, &entry.blake3)?;
-        let damaged = |problem: &str| damaged(&path, problem);
+        let damaged = |problem| damaged(&path, problem);
 
-        let header: &[u8] = map.get(..size_of::<Header>()).ok_or_else(|| damaged("shorter than a header"))?;
+        let header = map.get(..size_of::<Header>()).ok_or_else(|| damaged("shorter than a header"))?;
         let header: Header = bytemuck::pod_read_unaligned(header);
         if header.magic != MAGIC || header.version != VERSION {
             return Err(damaged("not a shard of this version"));
@@ -252,7 +252,10 @@ impl<'a> Document<'a> {
 
 /// Maps a file of a prepared folder after checking its size and BLAKE3.
 pub(super) fn map_verified(path: &Path, bytes: u64, blake3: &str) -> Result<Mmap> {
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = match File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(damaged(path, "missing")),
+        opened => opened.map_err(Error::io(path))?,
+    };
     let length = file.metadata().map_err(Error::io(path))?.len();
     if length != bytes {
         return Err(damaged(path, &format!("{length} bytes long instead of {bytes}")));

@@ -188,3 +188,15 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> std::r
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        assert_eq!(guarded::<()>(|| panic!("bad {}", "merge")).unwrap_err(), "bad merge");
+        assert_eq!(guarded::<()>(|| panic!("bad")).unwrap_err(), "bad");
+        assert_eq!(guarded::<()>(|| Err("refused".into())).unwrap_err(), "refused");
+    }
+}

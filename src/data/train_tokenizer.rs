@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::unigram::{Unigram, UnigramTrainer};
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
+use tokenizers::normalizers::replace::{Replace, ReplacePattern};
 use tokenizers::normalizers::{BertNormalizer, Lowercase, NFKC, Sequence};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -91,7 +92,7 @@ fn train_wordpiece(
 
     let mut trainer = WordPieceTrainer::builder().vocab_size(vocab_size).show_progress(false).build();
     let alphabet = Mutex::new(Alphabet::default());
-    feed.into_trainer(&mut trainer, &tokenizer, |words| alphabet.lock().unwrap().add(words))?;
+    feed.count_words(&mut trainer, &tokenizer, |words| alphabet.lock().unwrap().add(words))?;
 
     // Left to itself the trainer numbers the `##x` tokens in the order of a hash table. Listing them first, as if they
     // were special, makes the vocabulary reproducible.
@@ -124,7 +125,7 @@ fn train_bpe(
         .special_tokens(specials())
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .build();
-    feed.into_trainer(&mut trainer, &tokenizer, |_| {})?;
+    feed.count_words(&mut trainer, &tokenizer, |_| {})?;
     let mut model = BPE::default();
     trainer.train(&mut model)?;
     tokenizer.with_model(model);
@@ -139,6 +140,8 @@ fn train_unigram(
     let mut tokenizer = tokenizers::Tokenizer::new(Unigram::default());
     let mut normalizers = vec![NFKC.into()];
     normalizers.extend(lowercase.then(|| Lowercase.into()));
+    // Metaspace splits at spaces alone: a line end would glue two words together.
+    normalizers.push(Replace::new(ReplacePattern::Regex(r"\s+".into()), " ")?.into());
     tokenizer.with_normalizer(Some(Sequence::new(normalizers)))?;
     let metaspace = Metaspace::new('▁', PrependScheme::Always, true);
     tokenizer.with_pre_tokenizer(Some(metaspace.clone()));
@@ -150,7 +153,7 @@ fn train_unigram(
         .special_tokens(specials())
         .unk_token(Some(UNKNOWN.into()))
         .build()?;
-    feed.into_trainer(&mut trainer, &tokenizer, |_| {})?;
+    feed.count_words(&mut trainer, &tokenizer, |_| {})?;
     let mut model = Unigram::default();
     trainer.train(&mut model)?;
     tokenizer.with_model(model);
@@ -186,7 +189,7 @@ impl<I: Iterator<Item = Result<String>> + Send> Feed<I> {
     }
 
     /// Counts the words of all documents in `trainer`, and shows those of each document to `seen`.
-    fn into_trainer(
+    fn count_words(
         &self,
         trainer: &mut impl Trainer,
         tokenizer: &tokenizers::Tokenizer,

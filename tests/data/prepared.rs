@@ -1,0 +1,234 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use cloze::data::{
+    CorpusOptions, DocumentSplit, Encoded, Packing, PrepareOptions, Prepared, Sequence, Split, TokenizerKind, Tokens,
+    Validation, prepare,
+};
+
+use crate::{prose, tokenizer};
+
+const DOCUMENTS: usize = 150;
+
+fn document(number: usize) -> String {
+    prose(number as u64, 1 + number % 7).trim_end().replace('\n', " ")
+}
+
+/// A folder with `text.txt`, a document a line.
+fn corpus() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let text: Vec<String> = (0..DOCUMENTS).map(document).collect();
+    let path = folder.path().join("text.txt");
+    fs::write(&path, text.join("\n")).unwrap();
+    (folder, path)
+}
+
+fn options() -> PrepareOptions {
+    PrepareOptions {
+        corpus: CorpusOptions { split: DocumentSplit::Line, ..CorpusOptions::default() },
+        validation: Validation::Fraction(0.1),
+        shard_tokens: 500,
+        ..PrepareOptions::default()
+    }
+}
+
+fn read(tokens: &Tokens) -> Vec<Encoded> {
+    let document = |index| {
+        let document = tokens.document(index);
+        Encoded { ids: document.ids().collect(), word_starts: document.word_starts().collect() }
+    };
+    (0..tokens.documents()).map(document).collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(name).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn text_to_shards_to_sequences_and_back() {
+    for kind in [TokenizerKind::WordPiece, TokenizerKind::Bpe, TokenizerKind::Unigram] {
+        let tokenizer = tokenizer(kind);
+        let (folder, path) = corpus();
+        let out = folder.path().join("data");
+        let manifest = prepare(&tokenizer, &[path], &options(), &out).unwrap();
+        assert!(manifest.train.shards.len() > 3);
+        assert_eq!(manifest.report.documents, DOCUMENTS as u64);
+
+        let prepared = Prepared::open(&out).unwrap();
+        assert_eq!(prepared.manifest(), &manifest);
+        assert_eq!(prepared.tokenizer().json(), tokenizer.json());
+        let [train, validation] = [Split::Train, Split::Validation].map(|split| prepared.split(split));
+        assert_eq!(validation.documents(), DOCUMENTS / 10);
+
+        // The two parts together are the documents, each in its place.
+        let (mut train_documents, mut held_out) =
+            (read(train).into_iter().peekable(), read(validation).into_iter().peekable());
+        for number in 0..DOCUMENTS {
+            let expected = tokenizer.encode_with_word_starts(&document(number)).unwrap();
+            let found = train_documents.next_if_eq(&expected).or_else(|| held_out.next_if_eq(&expected));
+            assert!(found.is_some(), "{kind:?}: document {number} is not where it belongs");
+        }
+        assert!(train_documents.next().is_none() && held_out.next().is_none());
+
+        let ids: Vec<u32> = read(train).into_iter().flat_map(|document| document.ids).collect();
+        let mut counts = vec![0; prepared.vocab_size()];
+        ids.iter().for_each(|id| counts[*id as usize] += 1);
+        assert_eq!(prepared.unigram(), counts);
+        assert_eq!(train.tokens(), ids.len() as u64);
+
+        let packing = Packing::new(train.clone(), prepared.specials(), 64).unwrap();
+        let mut sequence = Sequence::default();
+        let mut packed = Vec::new();
+        for index in 0..packing.len() {
+            packing.sequence(index, &mut sequence);
+            packed.extend(sequence.ids.iter().copied().filter(|id| !prepared.specials().ids()[..3].contains(id)));
+        }
+        assert_eq!(packed, ids);
+    }
+}
+
+#[test]
+fn few_documents_are_represented_in_both_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs: Vec<PathBuf> = (0..3).map(|number| folder.path().join(format!("{number}.txt"))).collect();
+    inputs.iter().enumerate().for_each(|(number, path)| fs::write(path, prose(number as u64, 100)).unwrap());
+    let out = folder.path().join("data");
+    let manifest = prepare(&tokenizer(TokenizerKind::WordPiece), &inputs, &PrepareOptions::default(), &out).unwrap();
+    assert_eq!((manifest.train.documents, manifest.validation.documents), (3, 3));
+    let share = manifest.validation.tokens as f64 / (manifest.train.tokens + manifest.validation.tokens) as f64;
+    assert!((0.01..0.02).contains(&share), "{share}");
+}
+
+#[test]
+fn validation_files_are_used_as_they_are() {
+    let (folder, path) = corpus();
+    let valid = folder.path().join("valid.txt");
+    fs::write(&valid, "taro min\nsel ka\n").unwrap();
+    let options = PrepareOptions { validation: Validation::Files(vec![valid]), ..options() };
+    let manifest = prepare(&tokenizer(TokenizerKind::Bpe), &[path], &options, &folder.path().join("data")).unwrap();
+    assert_eq!((manifest.train.documents, manifest.validation.documents), (DOCUMENTS as u64, 2));
+    assert_eq!(manifest.report.files, 2);
+}
+
+#[test]
+fn every_damage_is_found_and_its_file_named() {
+    let (folder, path) = corpus();
+    let out = folder.path().join("data");
+    let manifest = prepare(&tokenizer(TokenizerKind::WordPiece), &[path], &options(), &out).unwrap();
+    let shard = manifest.train.shards[0].clone();
+    let check = |name: &str, content: &[u8]| {
+        let path = out.join(name);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, content).unwrap();
+        let error = Prepared::open(&out).err().unwrap_or_else(|| panic!("a damaged {name} went unnoticed"));
+        assert!(error.to_string().contains(name), "{error}");
+        fs::write(&path, whole).unwrap();
+    };
+
+    let whole = fs::read(out.join(&shard.file)).unwrap();
+    let offsets = 64;
+    let starts = offsets + 8 * (shard.documents as usize + 1);
+    let tokens = starts + 8 * (shard.tokens as usize).div_ceil(64);
+    for at in [0, 8, 12, 16, 24, 40, offsets + 9, starts + 1, tokens, whole.len() - 1] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        check(&shard.file, &damaged);
+    }
+    for length in [0, 63, 64, starts, whole.len() - 1] {
+        check(&shard.file, &whole[..length]);
+    }
+    check("unigram.bin", &fs::read(out.join("unigram.bin")).unwrap()[8..]);
+    check("tokenizer.json", b"{}");
+    check("manifest.json", b"{\"format\":");
+    fs::remove_file(out.join("train-00001.bin")).unwrap();
+    let missing = Prepared::open(&out).err().expect("a missing shard went unnoticed").to_string();
+    assert!(missing.contains("train-00001.bin") && missing.contains("cloze prepare"), "{missing}");
+}
+
+/// Checksums can't tell a lie that was told before they were taken.
+#[test]
+fn numbers_that_contradict_each_other_are_found() {
+    let (folder, path) = corpus();
+    let out = folder.path().join("data");
+    let manifest = prepare(&tokenizer(TokenizerKind::WordPiece), &[path], &options(), &out).unwrap();
+    let shard = &manifest.train.shards[0];
+    let whole = fs::read(out.join(&shard.file)).unwrap();
+    let json = fs::read_to_string(out.join("manifest.json")).unwrap();
+    let huge = (u64::MAX / 2).to_le_bytes();
+    for (at, bytes) in [(16, huge), (24, huge), (64, huge), (72, huge), (whole.len() - 8, [0xFF; 8])] {
+        let mut forged = whole.clone();
+        forged[at..at + 8].copy_from_slice(&bytes);
+        fs::write(out.join(&shard.file), &forged).unwrap();
+        let json = json.replace(&shard.blake3, blake3::hash(&forged).to_hex().as_str());
+        fs::write(out.join("manifest.json"), json).unwrap();
+        let error = Prepared::open(&out).err().expect("a forged shard went unnoticed").to_string();
+        assert!(error.contains("train-00000.bin") && error.contains("cloze prepare"), "{error}");
+    }
+    for (from, to) in [("\"train-00000.bin\"", "\"../train.bin\""), ("\"vocab_size\": ", "\"vocab_size\": 9")] {
+        fs::write(out.join("manifest.json"), json.replacen(from, to, 1)).unwrap();
+        let error = Prepared::open(&out).err().expect("a forged manifest went unnoticed").to_string();
+        assert!(error.contains("manifest.json"), "{error}");
+    }
+}
+
+#[test]
+fn a_prepare_that_fails_leaves_nothing() {
+    let (folder, path) = corpus();
+    let tokenizer = tokenizer(TokenizerKind::WordPiece);
+    let out = folder.path().join("data");
+    let fails = |inputs: &[PathBuf], options: &PrepareOptions| {
+        let before = names(folder.path());
+        let error = prepare(&tokenizer, inputs, options, &out).expect_err("it should fail").to_string();
+        assert_eq!(names(folder.path()), before, "{error}");
+        error
+    };
+
+    let stopped = PrepareOptions { stop: Arc::new(AtomicBool::new(true)), ..options() };
+    assert!(fails(slice::from_ref(&path), &stopped).contains("stopped"));
+    let empty = folder.path().join("empty.txt");
+    fs::write(&empty, "").unwrap();
+    assert!(fails(&[path.clone(), empty.clone()], &options()).contains("empty.txt"));
+    let one = folder.path().join("one.txt");
+    fs::write(&one, "taro").unwrap();
+    let word = PrepareOptions { corpus: CorpusOptions::default(), ..options() };
+    assert!(fails(&[one], &word).contains("--validation"));
+    let all = PrepareOptions { validation: Validation::Fraction(1.0), ..options() };
+    assert!(fails(slice::from_ref(&path), &all).contains("--validation-fraction"));
+
+    // What was there before survives as well.
+    prepare(&tokenizer, slice::from_ref(&path), &options(), &out).unwrap();
+    let replacing = PrepareOptions { overwrite: true, ..stopped };
+    fails(slice::from_ref(&path), &replacing);
+    Prepared::open(&out).unwrap();
+}
+
+#[test]
+fn only_prepared_data_is_replaced_and_only_when_asked() {
+    let (folder, path) = corpus();
+    let tokenizer = tokenizer(TokenizerKind::WordPiece);
+    let out = folder.path().join("data");
+    fs::create_dir(&out).unwrap();
+    let run = |options: &PrepareOptions| prepare(&tokenizer, slice::from_ref(&path), options, &out);
+    run(&options()).unwrap();
+    assert!(run(&options()).unwrap_err().to_string().contains("--overwrite"));
+
+    let fewer = PrepareOptions { shard_tokens: 1 << 20, overwrite: true, ..options() };
+    run(&fewer).unwrap();
+    assert_eq!(
+        names(&out),
+        ["manifest.json", "tokenizer.json", "train-00000.bin", "unigram.bin", "validation-00000.bin"]
+    );
+    Prepared::open(&out).unwrap();
+    assert_eq!(names(folder.path()), ["data", "text.txt"]);
+
+    fs::write(out.join("thesis.doc"), "years of work").unwrap();
+    assert!(run(&fewer).unwrap_err().to_string().contains("thesis.doc"));
+    assert!(out.join("thesis.doc").exists());
+    assert!(Prepared::open(folder.path()).err().unwrap().to_string().contains("not a prepared folder"));
+}

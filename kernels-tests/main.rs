@@ -1,1 +1,2 @@
-fn main() {}
+mod adapter;
+mod golden;

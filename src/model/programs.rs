@@ -12,6 +12,7 @@ use crate::exec::{Executor, Phase, Program, Role, Tensor};
 use crate::kernels::adamw::{ADAMW, AdamW};
 use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::gradient_norm::{GRADIENT_NORM, GradientNorm, OPTIMIZER_WORDS, PARTIALS, SUM_SQUARES, SumSquares};
+use crate::kernels::rows::{GATHER_ROWS, Rows};
 
 /// The settings of AdamW that stay the same for a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -181,6 +182,32 @@ impl Prediction {
     /// The device fails.
     pub fn read(&self, executor: &mut dyn Executor) -> Result<Vec<f32>> {
         Ok(bytemuck::cast_slice(&executor.read(self.logits)?).to_vec())
+    }
+}
+
+/// A model's encoder alone.
+pub struct Encoding {
+    pub program: Program,
+    pub parameters: Parameters,
+    pub inputs: Inputs,
+    /// The encoder's output in the rows that the batch calls masked, [K, H].
+    pub hidden: Tensor,
+    pub encode: Phase,
+}
+
+impl Encoding {
+    /// See [`Training::new`].
+    ///
+    /// # Errors
+    /// A tensor is too large for any device.
+    pub fn new(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
+        let (mut r, parameters, inputs) = forward_only(config, shape, binding);
+        let hidden = r.program.tensor(Role::Output, "hidden", &[shape.masked, config.hidden_size]);
+        let encode = r.program.phase("encode");
+        let (x, _) = Encoder::new(config, &parameters, shape, false).forward(&mut r, &inputs);
+        let (rows, picked, width) = (shape.rows() as u32, shape.masked as u32, config.hidden_size as u32);
+        r.program.launch(&GATHER_ROWS, Rows { rows, picked, width }, &[x, inputs.masked, hidden]);
+        Ok(Encoding { program: r.program.finish()?, parameters, inputs, hidden, encode })
     }
 }
 

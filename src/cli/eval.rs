@@ -70,7 +70,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let specials = model.tokenizer.specials();
     let masking = Masking { rate: args.rate, ..Default::default() };
     let masker = Masker::new(masking, specials, model.config.vocab_size).context("--rate")?;
-    let packing = Packing::new(documents(&args, &model)?, specials, length)?;
+    let packing = Packing::new(documents(&args, &model)?, specials, length).context("--sequence-length")?;
     let batch = args.batch_size.get().min(packing.len().max(1));
     let batches: Vec<Batch> = validation_batches(&packing, &masker, batch, VALIDATION_SEED, None)?.collect();
 

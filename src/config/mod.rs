@@ -21,6 +21,9 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use toml::{Table, Value};
 
+/// Tokens of an optimiser step: far above any real one, and few enough to lie in memory and be counted in 32 bits.
+const MAX_STEP_TOKENS: usize = 1 << 25;
+
 /// A training run, complete: every default filled in, every value possible.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,7 +105,11 @@ impl Config {
         self.train.check()?;
         self.validation.check()?;
         self.checkpoint.check()?;
-        let (length, most) = (self.data.sequence_length, self.model.max_positions);
+        let (batch, length) = (self.train.batch_size, self.data.sequence_length);
+        require(batch <= MAX_STEP_TOKENS / length, "train.batch_size", || {
+            format!("is {batch} sequences of {length} tokens; the most is {MAX_STEP_TOKENS} tokens a step")
+        })?;
+        let most = self.model.max_positions;
         require(length <= most, "data.sequence_length", || {
             format!("is {length}, more than model.max_positions = {most}")
         })

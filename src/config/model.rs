@@ -116,6 +116,8 @@ pub enum Activation {
 const MAX_HEAD_DIM: usize = 128;
 /// Far above any real model, and low enough that sizes multiply without overflow.
 const MAX_SIZE: usize = 1 << 20;
+/// The same for layers, each of which is recorded launch by launch.
+const MAX_LAYERS: usize = 1 << 12;
 
 impl ModelConfig {
     /// Width of one attention head.
@@ -169,15 +171,17 @@ impl ModelConfig {
             at_least_one(key, size as u64)?;
         }
         for (key, size) in [
-            ("model.layers", self.layers),
             ("model.hidden_size", self.hidden_size),
             ("model.intermediate_size", self.intermediate_size),
             ("model.max_positions", self.max_positions),
             ("model.token_types", self.token_types),
             ("model.position_offset", self.position_offset),
+            ("model.window", self.window),
         ] {
             require(size <= MAX_SIZE, key, || format!("is {size}; the most is {MAX_SIZE}"))?;
         }
+        let layers = self.layers;
+        require(layers <= MAX_LAYERS, "model.layers", || format!("is {layers}; the most is {MAX_LAYERS}"))?;
         self.check_heads()?;
         require(self.window != 1, "model.window", "is 1: a token would see only itself; 0 means no window")?;
         positive("model.rope_base", self.rope_base)?;

@@ -191,14 +191,16 @@ impl Plan {
 /// First and last launch of every activation of a phase, by the number of its root.
 fn lives(program: &Program, phase: usize) -> BTreeMap<u32, (usize, usize)> {
     let mut lives = BTreeMap::new();
-    for (number, launch) in program.phases[phase].launches.iter().enumerate() {
+    let phase = &program.phases[phase];
+    for (number, launch) in phase.launches.iter().enumerate() {
         for (place, &arg) in launch.args.iter().enumerate().filter(|(_, arg)| **arg != Tensor::NONE) {
             let (root, _) = program.root(arg);
             if program.tensors[root.index()].role.persistent() {
                 continue;
             }
             let unwritten = !lives.contains_key(&root.0) && Program::reads(launch, place);
-            assert!(!unwritten, "{} reads `{}` before it is written", launch.kernel.name, program.name(arg));
+            let (phase, kernel, tensor) = (&phase.name, launch.kernel.name, program.name(arg));
+            assert!(!unwritten, "{phase}: {kernel} reads `{tensor}` before it is written");
             lives.entry(root.0).or_insert((number, number)).1 = number;
         }
     }

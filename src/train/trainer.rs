@@ -1,11 +1,12 @@
 //! The training loop.
 
-use super::checkpoint::{Checkpoint, CheckpointStore, TrainingState};
+use super::checkpoint::{CheckpointStore, TrainingState};
 use super::evaluate::Gauge;
 use super::metrics::{Metrics, MetricsLog, Validation};
+use super::resume::MOMENT_KINDS;
 use super::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM};
 use super::text::prepared_data;
-use super::{Progress, RunDir, Throughput, interrupt, learning_rate};
+use super::{Progress, RunDir, Throughput, interrupt, learning_rate, resume};
 use crate::config::{Config, MaskingConfig, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::exec::{Device, Executor};
@@ -22,8 +23,6 @@ use std::time::Instant;
 
 /// Seed of the validation masks: the same whatever the seed of a run, so that runs can be compared.
 pub const VALIDATION_SEED: u64 = 0xC102E;
-
-const MOMENT_KINDS: [(Kind, &str); 2] = [(Kind::FirstMoment, "first."), (Kind::SecondMoment, "second.")];
 
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +71,15 @@ impl Trainer {
     /// # Errors
     /// What the data, the device or the checkpoint refuse.
     pub fn new(config: Config, run: RunDir, device: &Device, resume: bool) -> Result<Self> {
-        let prepared = prepared_data(&config, run.path(), &interrupt::flag())?;
-        run.write_config(&config)?;
+        let store = CheckpointStore::new(&run.checkpoints(), config.checkpoint.keep, config.checkpoint.keep_best)?;
+        let checkpoint = if resume { store.latest_valid()? } else { None };
+        // A resume that is refused leaves the run as it was.
+        match &checkpoint {
+            Some(checkpoint) => resume::check(checkpoint, &config)?,
+            None => run.write_config(&config)?,
+        }
+        let tokenizer = checkpoint.as_ref().map(resume::tokenizer).transpose()?;
+        let prepared = prepared_data(&config, run.path(), tokenizer.as_ref(), &interrupt::flag())?;
         let model = config.model(prepared.vocab_size());
         let length = config.data.sequence_length;
         let masker = masker(&config.masking, &prepared)?;
@@ -103,10 +109,12 @@ impl Trainer {
             validation_batches(&packing, &validation_masker, config.train.micro_batch, VALIDATION_SEED, limit)?
                 .collect()
         };
-        let store = CheckpointStore::new(&run.checkpoints(), config.checkpoint.keep, config.checkpoint.keep_best)?;
-        let checkpoint = if resume { store.latest_valid()? } else { None };
         let state = match &checkpoint {
-            Some(checkpoint) => restore(checkpoint, &config, &training, &mut *executor)?,
+            Some(checkpoint) => {
+                let state = resume::restore(checkpoint, &training, &mut *executor)?;
+                run.write_config(&config)?;
+                state
+            }
             None => {
                 training.parameters.initialize(&mut *executor, config.seed);
                 TrainingState { seed: config.seed, ..Default::default() }
@@ -315,40 +323,6 @@ impl Trainer {
     pub fn last_validation(&self) -> Option<&Validation> {
         self.last_validation.as_ref()
     }
-}
-
-/// Writes a checkpoint's weights and moments to the device, and gives the state that it was saved in.
-fn restore(
-    checkpoint: &Checkpoint,
-    config: &Config,
-    training: &Training,
-    executor: &mut dyn Executor,
-) -> Result<TrainingState> {
-    let state = checkpoint.state().clone();
-    if state.config_digest != config.digest() {
-        log::warn!("the config differs from the one that {} was trained with", checkpoint.path().display());
-    }
-    if state.seed != config.seed {
-        return Err(Error::config("seed", format!("is {}, and the run began with {}", config.seed, state.seed)));
-    }
-    let parameters = &training.parameters;
-    let mut load = |kind, file: &str, prefix: &str, bytes: &[u8]| {
-        let values = weights::parse(&parameters.list, prefix, bytes, &checkpoint.path().join(file))?;
-        parameters.write(executor, kind, &values);
-        Ok(())
-    };
-    load(Kind::Value, MODEL, "", &checkpoint.read(MODEL)?)?;
-    let moments = checkpoint.read(MOMENTS)?;
-    for (kind, prefix) in MOMENT_KINDS {
-        load(kind, MOMENTS, prefix, &moments)?;
-    }
-    let bytes = checkpoint.read(OPTIMIZER)?;
-    let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
-    if words.len() * 4 != std::mem::size_of::<OptimizerState>() {
-        return Err(Error::file(checkpoint.path().join(OPTIMIZER), "is not as long as an optimiser's state"));
-    }
-    executor.write(training.optimizer, &words);
-    Ok(state)
 }
 
 fn masker(config: &MaskingConfig, prepared: &Prepared) -> Result<Masker> {

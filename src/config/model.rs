@@ -1,9 +1,12 @@
 //! `[model]`: the shape of the network.
 
 use super::check::{at_least_one, fraction, positive, require};
+use super::explain::explain;
+use super::layers;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use toml::{Table, Value};
 
 /// The shape of the network, complete: every default filled in. A checkpoint keeps it as `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,6 +123,24 @@ const MAX_SIZE: usize = 1 << 20;
 const MAX_LAYERS: usize = 1 << 12;
 
 impl ModelConfig {
+    /// A model of these sizes; everything else is as the recipe has it.
+    ///
+    /// # Errors
+    /// Sizes that no network can have.
+    pub fn new(recipe: Recipe, vocab_size: usize, layers: usize, hidden_size: usize, heads: usize) -> Result<Self> {
+        let recipe = Value::try_from(recipe).expect("a recipe is written as its name");
+        let text = format!("recipe = {recipe}\nlayers = {layers}\nhidden_size = {hidden_size}\nheads = {heads}");
+        let mut table: Table = format!("[model]\n{text}")
+            .parse()
+            .map_err(|error: toml::de::Error| Error::config("model", error.message()))?;
+        layers::fill_defaults(&mut table);
+        let model: ModelConfig =
+            serde_path_to_error::deserialize(table["model"].clone()).map_err(|error| explain(&error))?;
+        let config = ModelConfig { vocab_size, ..model };
+        config.check()?;
+        Ok(config)
+    }
+
     /// Width of one attention head.
     pub fn head_dim(&self) -> usize {
         self.hidden_size / self.heads

@@ -142,6 +142,16 @@ fn what_has_no_default_is_asked_for() {
 }
 
 #[test]
+fn a_model_by_its_sizes_is_that_of_a_config_file() {
+    let from_file = config(&["model.layers=3", "model.hidden_size=64", "model.heads=2"]).unwrap().model(1000);
+    assert_eq!(ModelConfig::new(Recipe::Modern, 1000, 3, 64, 2).unwrap(), from_file);
+    let message = ModelConfig::new(Recipe::Bert, 1000, 3, 64, 5).unwrap_err().to_string();
+    assert_eq!(message, "model.heads: is 5, which does not divide model.hidden_size = 64");
+    let message = ModelConfig::new(Recipe::Bert, 1000, usize::MAX, 64, 1).unwrap_err().to_string();
+    assert!(message.starts_with("model"), "{message}");
+}
+
+#[test]
 fn files_are_named_in_messages() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("my-run.toml");

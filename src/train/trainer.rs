@@ -11,11 +11,8 @@ use crate::config::{Config, MaskingConfig, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::exec::{Device, Executor};
 use crate::kernels::Params;
-use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::gradient_norm::OptimizerState;
-use crate::kernels::step::StepState;
-use crate::model::{Kind, OptimizerConfig, Shape, Training, weights};
-use crate::random;
+use crate::model::{Kind, Measured, OptimizerConfig, Shape, Training, weights};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -98,9 +95,7 @@ impl Trainer {
             clip: config.train.clip,
         };
         let training = Training::new(&model, shape(&masker), shape(&validation_masker), optimizer, device.binding())?;
-        let mut executor = device.executor(&training.program)?;
-        training.inputs.prepare(&mut *executor, &model);
-        training.validation_inputs.prepare(&mut *executor, &model);
+        let mut executor = training.start(device, &model)?;
 
         let packing = |split| Packing::new(prepared.split(split).clone(), prepared.specials(), length).map(Arc::new);
         let validation = {
@@ -193,27 +188,13 @@ impl Trainer {
     fn step(&mut self) -> Result<()> {
         let batches: Vec<Batch> =
             (0..self.config.train.accumulation()).map(|_| self.loader.next()).collect::<Result<_>>()?;
-        let labels: u32 = batches.iter().map(|batch| batch.count).sum();
         let rate = learning_rate(&self.config.train, self.state.step);
-        let [seed_low, seed_high] = random::key(self.config.seed);
         let executor = &mut *self.executor;
-        executor.write(self.training.metrics, &[0; METRICS]);
-        for batch in &batches {
-            let step = StepState {
-                learning_rate: rate as f32,
-                loss_weight: 1.0 / labels.max(1) as f32,
-                seed_low,
-                seed_high,
-                microbatch: self.state.batches as u32,
-            };
-            self.training.inputs.write(executor, batch, step);
-            executor.run(self.training.accumulate)?;
-            self.state.batches += 1;
-            self.state.tokens += u64::from(batch.tokens);
-        }
-        executor.run(self.training.update)?;
+        self.training.step(executor, &batches, rate, self.config.seed, self.state.batches)?;
         executor.request(&[self.training.metrics, self.training.optimizer])?;
         self.state.step += 1;
+        self.state.batches += batches.len() as u64;
+        self.state.tokens += batches.iter().map(|batch| u64::from(batch.tokens)).sum::<u64>();
         let (step, tokens) = (self.state.step, self.state.tokens);
         self.pending.push_back(PendingStep { step, tokens, learning_rate: rate });
         Ok(())
@@ -223,15 +204,15 @@ impl Trainer {
     fn collect(&mut self, progress: &Progress, wait: bool) -> Result<()> {
         while let Some(values) = self.executor.collect(wait && !self.pending.is_empty())? {
             let pending = self.pending.pop_front().expect("every request belongs to a step");
-            let (sums, optimizer) = (floats(&values[0]), OptimizerState::from_words(&values[1]));
+            let (measured, optimizer) = (Measured::from_words(&values[0]), OptimizerState::from_words(&values[1]));
             let seconds = self.last.elapsed().as_secs_f64();
             self.last = Instant::now();
             let tokens_per_second = self.throughput.update(self.tokens_of(&pending), seconds);
             let metrics = Metrics {
                 step: pending.step,
                 tokens: pending.tokens,
-                loss: f64::from(sums[0]) / f64::from(sums[2]).max(1.0),
-                accuracy: f64::from(sums[1]) / f64::from(sums[2]).max(1.0),
+                loss: measured.loss,
+                accuracy: measured.accuracy,
                 learning_rate: pending.learning_rate,
                 grad_norm: f64::from(optimizer.gradient_norm),
                 tokens_per_second,
@@ -333,8 +314,4 @@ fn masker(config: &MaskingConfig, prepared: &Prepared) -> Result<Masker> {
         whole_word: config.whole_word,
     };
     Masker::new(masking, prepared.specials(), prepared.vocab_size())
-}
-
-fn floats(words: &[u32]) -> &[f32] {
-    bytemuck::cast_slice(words)
 }

@@ -17,6 +17,7 @@ pub use train::{CheckpointConfig, Schedule, TrainConfig, ValidationConfig};
 
 use crate::{Error, Result};
 use check::require;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use toml::{Table, Value};
@@ -42,6 +43,22 @@ pub struct Config {
     pub checkpoint: CheckpointConfig,
 }
 
+/// The keys of [`Config`], whatever they hold.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only the names matter")]
+struct Names {
+    name: IgnoredAny,
+    seed: IgnoredAny,
+    tokenizer: IgnoredAny,
+    data: IgnoredAny,
+    masking: IgnoredAny,
+    model: IgnoredAny,
+    train: IgnoredAny,
+    validation: IgnoredAny,
+    checkpoint: IgnoredAny,
+}
+
 impl Config {
     /// Reads a config file and puts `sets`, each `key=value`, over it.
     ///
@@ -64,6 +81,8 @@ impl Config {
             layers::set(&mut table, assignment)?;
         }
         layers::fill_defaults(&mut table);
+        // A mistyped section is told of before what is missing in its place.
+        let _: Names = serde_path_to_error::deserialize(table.clone()).map_err(|error| explain::explain(&error))?;
         let config: Config =
             serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| explain::explain(&error))?;
         config.check()?;

@@ -119,8 +119,10 @@ pub enum Activation {
 const MAX_HEAD_DIM: usize = 128;
 /// Far above any real model, and low enough that sizes multiply without overflow.
 const MAX_SIZE: usize = 1 << 20;
+/// The same for the vocabulary.
+const MAX_VOCABULARY: usize = 1 << 24;
 /// The same for layers, each of which is recorded launch by launch.
-const MAX_LAYERS: usize = 1 << 12;
+const MAX_LAYERS: usize = 1 << 10;
 
 impl ModelConfig {
     /// A model of these sizes; everything else is as the recipe has it.
@@ -201,7 +203,8 @@ impl ModelConfig {
         ] {
             require(size <= MAX_SIZE, key, || format!("is {size}; the most is {MAX_SIZE}"))?;
         }
-        let layers = self.layers;
+        let (layers, tokens) = (self.layers, self.vocab_size);
+        require(tokens <= MAX_VOCABULARY, "model.vocab_size", || format!("is {tokens}; the most is {MAX_VOCABULARY}"))?;
         require(layers <= MAX_LAYERS, "model.layers", || format!("is {layers}; the most is {MAX_LAYERS}"))?;
         self.check_heads()?;
         require(self.window != 1, "model.window", "is 1: a token would see only itself; 0 means no window")?;

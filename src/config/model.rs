@@ -163,7 +163,8 @@ impl ModelConfig {
     /// # Errors
     /// Unknown, missing or impossible values.
     pub fn from_json(path: &Path, json: &[u8]) -> Result<Self> {
-        let config: ModelConfig = serde_json::from_slice(json).map_err(|error| Error::file(path, error.to_string()))?;
+        let config: ModelConfig = serde_json::from_slice(json)
+            .map_err(|error| Error::file(path, format!("is not a model's config: {error}")))?;
         config
             .check()
             .and_then(|()| require(config.vocab_size > 0, "model.vocab_size", "is not given"))

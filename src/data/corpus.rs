@@ -256,8 +256,10 @@ fn utf8(bytes: Vec<u8>, replaced: &mut u64) -> String {
 
 /// The string under `field` of a JSON object, or what is wrong with the line.
 fn json_text(line: &str, field: &str) -> Result<String, String> {
-    let value =
-        serde_json::from_str(line).map_err(|error| format!("not JSON: {error}; mend the line, or take it out"))?;
+    let value = serde_json::from_str(line).map_err(|error| {
+        let problem = error.to_string().replace("line 1 column", "column");
+        format!("not JSON: {problem}; mend the line, or take it out")
+    })?;
     let serde_json::Value::Object(mut object) = value else {
         return Err(format!("not a JSON object, so it has no \"{field}\"; mend the line, or take it out"));
     };

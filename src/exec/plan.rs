@@ -51,7 +51,12 @@ pub struct Memory {
 
 impl Memory {
     pub fn total(&self) -> u64 {
-        self.parameters + self.gradients + self.optimizer + self.activations + self.workspace
+        self.of_parameters() + self.activations + self.workspace
+    }
+
+    /// What the size of the model alone decides.
+    fn of_parameters(&self) -> u64 {
+        self.parameters + self.gradients + self.optimizer
     }
 }
 
@@ -176,7 +181,11 @@ impl Plan {
             Some(available) if memory.total() > available => Err(Error::Device(format!(
                 "training needs {} bytes ({memory}), and the device has {available} available; lower {}",
                 memory.total(),
-                setting_to_lower(Role::Activation)
+                setting_to_lower(if memory.of_parameters() > memory.total() / 2 {
+                    Role::Parameter
+                } else {
+                    Role::Activation
+                })
             ))),
             _ => Ok(()),
         }

@@ -45,9 +45,9 @@ fn own_data(config: &Config, run: &Path, tokenizer: Option<&Tokenizer>, stop: &A
     }
     match tokenizer {
         Some(_) if kept.is_some() && !same => {
-            let problem = "or [tokenizer] is not what the run began with; set it back, or prepare the other text with \
-                           the tokenizer.json of a checkpoint, and name its folder as data.prepared";
-            return Err(Error::config("[data]", problem));
+            let problem = "is not what the run began with; set it back, or prepare the other text with the \
+                           tokenizer.json of a checkpoint, and name its folder as data.prepared";
+            return Err(Error::config("[data] or [tokenizer]", problem));
         }
         Some(tokenizer) => make(config, tokenizer, stop, &folder)?,
         None => make(config, &new_tokenizer(config)?, stop, &folder)?,

@@ -80,7 +80,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let evaluation = Evaluation::new(&model.config, shape, device.binding())?;
     let mut executor = device.executor(&evaluation.program)?;
     evaluation.inputs.prepare(&mut *executor, &model.config);
-    evaluation.parameters.write(&mut *executor, Kind::Value, &model.values()?);
+    evaluation.parameters.write(&mut *executor, Kind::Value, model.values());
     let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.evaluate, metrics: evaluation.metrics };
     let result = gauge.measure(&mut *executor, batches.iter(), &model.unigram)?.means();
     anyhow::ensure!(result.masked_tokens > 0, "the text has no token to mask");

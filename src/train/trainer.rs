@@ -3,12 +3,13 @@
 use super::checkpoint::{Checkpoint, CheckpointStore, TrainingState};
 use super::evaluate::Gauge;
 use super::metrics::{Metrics, MetricsLog, Validation};
-use super::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM};
+use super::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM, read_values};
 use super::text::prepared_data;
 use super::{Progress, RunDir, Throughput, interrupt, learning_rate};
 use crate::config::{Config, MaskingConfig, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::exec::{Device, Executor};
+use crate::hf::{self, Family};
 use crate::kernels::Params;
 use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::gradient_norm::OptimizerState;
@@ -106,7 +107,7 @@ impl Trainer {
         let store = CheckpointStore::new(&run.checkpoints(), config.checkpoint.keep, config.checkpoint.keep_best)?;
         let checkpoint = if resume { store.latest_valid()? } else { None };
         let state = match &checkpoint {
-            Some(checkpoint) => restore(checkpoint, &config, &training, &mut *executor)?,
+            Some(checkpoint) => restore(checkpoint, &config, &model, &training, &mut *executor)?,
             None => {
                 training.parameters.initialize(&mut *executor, config.seed);
                 TrainingState { seed: config.seed, ..Default::default() }
@@ -282,19 +283,24 @@ impl Trainer {
     fn save(&mut self, progress: &Progress, validated: Option<Validation>) -> Result<()> {
         self.collect(progress, true)?;
         let (parameters, executor) = (&self.training.parameters, &mut *self.executor);
-        let model = weights::save(parameters, executor, &[(Kind::Value, "")])?;
+        let values = parameters.read(executor, Kind::Value)?;
+        let model = hf::write::weights(&self.model, &parameters.list, &values);
+        let tokenizer = self.prepared.tokenizer();
         let moments = weights::save(parameters, executor, &MOMENT_KINDS)?;
         let optimizer: Vec<u8> = bytemuck::cast_slice(&executor.read(self.training.optimizer)?).to_vec();
         self.state.validation_loss = validated.map(|validation| validation.cross_entropy);
         self.state.elapsed_seconds = self.earlier_seconds + self.started.elapsed().as_secs_f64();
-        let files: [(&str, &[u8]); 6] = [
+        let config = hf::write::config(&self.model, tokenizer);
+        let more = hf::write::tokenizer_files(&self.model, tokenizer);
+        let mut files: Vec<(&str, &[u8])> = vec![
             (MODEL, &model),
-            (CONFIG, &self.model.to_json()),
-            (TOKENIZER, self.prepared.tokenizer().json()),
+            (CONFIG, &config),
+            (TOKENIZER, tokenizer.json()),
             (MOMENTS, &moments),
             (OPTIMIZER, &optimizer),
             (UNIGRAM, bytemuck::cast_slice(self.prepared.unigram())),
         ];
+        files.extend(more.iter().map(|(name, bytes)| (*name, bytes.as_slice())));
         let path = self.store.save(&self.state, &files)?;
         log::debug!("saved {}", path.display());
         self.last = Instant::now();
@@ -321,6 +327,7 @@ impl Trainer {
 fn restore(
     checkpoint: &Checkpoint,
     config: &Config,
+    model: &ModelConfig,
     training: &Training,
     executor: &mut dyn Executor,
 ) -> Result<TrainingState> {
@@ -332,16 +339,12 @@ fn restore(
         return Err(Error::config("seed", format!("is {}, and the run began with {}", config.seed, state.seed)));
     }
     let parameters = &training.parameters;
-    let mut load = |kind, file: &str, prefix: &str, bytes: &[u8]| {
-        let values = weights::parse(&parameters.list, prefix, bytes, &checkpoint.path().join(file))?;
-        parameters.write(executor, kind, &values);
-        Ok(())
-    };
-    load(Kind::Value, MODEL, "", &checkpoint.read(MODEL)?)?;
     let moments = checkpoint.read(MOMENTS)?;
     for (kind, prefix) in MOMENT_KINDS {
-        load(kind, MOMENTS, prefix, &moments)?;
+        let values = weights::parse(&parameters.list, prefix, &moments, &checkpoint.path().join(MOMENTS))?;
+        parameters.write(executor, kind, &values);
     }
+    parameters.write(executor, Kind::Value, &read_values(checkpoint, Family::of(model), model)?);
     let bytes = checkpoint.read(OPTIMIZER)?;
     let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
     if words.len() * 4 != std::mem::size_of::<OptimizerState>() {

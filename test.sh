@@ -1,37 +1,38 @@
 #!/usr/bin/env bash
-# Everything that must hold, from a fresh clone. Needs Rust and a C toolchain; where no GPU is found it installs Mesa's
-# software Vulkan driver (llvmpipe), which is enough for the tests. CLOZE_SKIP_GPU=1 does without.
+# Formats, lints and tests everything, from a fresh clone: needs Rust, a C toolchain and a network for cargo.
+# Without a Vulkan adapter it installs llvmpipe, a software one. CLOZE_SKIP_GPU=1 leaves out the tests that need one.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# Runs a command and says how long it took.
 phase() {
     local start=$SECONDS
     echo "== $*"
     "$@"
-    echo "== $* took $((SECONDS - start)) s"
+    echo "== $((SECONDS - start)) s: $*"
 }
 
-has_adapter() { target/release/cloze devices | grep -qE '^ *[0-9]+ '; }
+has_adapter() {
+    ./target/release/cloze devices 2>/dev/null | grep -qE '^ +0  '
+}
 
-install_llvmpipe() {
-    if ! command -v apt-get > /dev/null; then
-        echo "There is no Vulkan adapter. Install a driver: on Fedora mesa-vulkan-drivers and vulkan-loader, on Arch" >&2
-        echo "vulkan-swrast, on Windows and macOS the system has one. Or set CLOZE_SKIP_GPU=1." >&2
-        return 1
+install_adapter() {
+    if ! command -v apt-get >/dev/null; then
+        echo "no Vulkan adapter: install a driver, or Mesa's llvmpipe (mesa-vulkan-drivers and the Vulkan loader)," \
+            "or set CLOZE_SKIP_GPU=1" >&2
+        exit 1
     fi
-    local sudo=
-    [ "$(id -u)" = 0 ] || sudo=sudo
-    $sudo apt-get update
-    $sudo apt-get install --yes mesa-vulkan-drivers libvulkan1
+    local sudo=""
+    [ "$(id -u)" -eq 0 ] || sudo=sudo
+    $sudo apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq mesa-vulkan-drivers libvulkan1
+    has_adapter || { echo "llvmpipe is installed, and still there is no Vulkan adapter" >&2; exit 1; }
 }
 
-export CARGO_TARGET_DIR=$PWD/target
 phase cargo fmt --check
-phase cargo build --release
-if [ "${CLOZE_SKIP_GPU:-0}" != 1 ] && ! has_adapter; then
-    phase install_llvmpipe
+phase cargo build --release --locked
+if [ "${CLOZE_SKIP_GPU:-}" != 1 ] && ! has_adapter; then
+    phase install_adapter
 fi
-phase cargo clippy --release --all-targets -- -D warnings
-phase cargo test --release
-echo "All of it holds; $SECONDS s."
+phase cargo test --release --locked
+phase cargo clippy --all-targets --locked -- -D warnings
+echo "all passed in $SECONDS s"

@@ -158,25 +158,18 @@ impl ModelConfig {
         self.norm == NormPlacement::Post || self.first_attention_norm || layer > 0
     }
 
-    /// Reads the `config.json` of a checkpoint. `path` is for messages.
+    /// Reads the section of a `config.json` that holds the exact config. `path` is for messages.
     ///
     /// # Errors
     /// Unknown, missing or impossible values.
-    pub fn from_json(path: &Path, json: &[u8]) -> Result<Self> {
-        let config: ModelConfig = serde_json::from_slice(json)
+    pub fn from_json(path: &Path, json: serde_json::Value) -> Result<Self> {
+        let config: ModelConfig = serde_json::from_value(json)
             .map_err(|error| Error::file(path, format!("is not a model's config: {error}")))?;
         config
             .check()
             .and_then(|()| require(config.vocab_size > 0, "model.vocab_size", "is not given"))
             .map_err(|error| Error::file(path, error.to_string()))?;
         Ok(config)
-    }
-
-    /// The `config.json` of a checkpoint.
-    pub fn to_json(&self) -> Vec<u8> {
-        let mut json = serde_json::to_vec_pretty(self).expect("a struct of numbers and names is always JSON");
-        json.push(b'\n');
-        json
     }
 
     /// Refuses shapes that no network can have.

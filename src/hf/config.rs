@@ -13,6 +13,37 @@ pub enum Family {
     ModernBert,
 }
 
+impl Family {
+    /// The family that computes what a config describes, if there is one.
+    pub fn of(config: &ModelConfig) -> Option<Family> {
+        let bert = config.norm == NormPlacement::Post
+            && config.bias
+            && config.positions == Positions::Learned
+            && config.activation == Activation::Gelu
+            && config.token_types > 0
+            && !config.final_norm
+            && config.head_transform
+            && config.decoder_bias
+            && config.window == 0;
+        let modern = config.norm == NormPlacement::Pre
+            && !config.first_attention_norm
+            && config.positions == Positions::Rope
+            && config.activation == Activation::GatedGelu
+            && config.token_types == 0
+            && config.final_norm
+            // Without a transform the head is written as one that changes nothing: see `names::constants`.
+            && (config.head_transform || !config.bias)
+            && config.window.is_multiple_of(2);
+        match (bert, modern, config.position_offset) {
+            _ if !config.embedding_norm => None,
+            (true, _, 0) => Some(Family::Bert),
+            (true, _, _) => Some(Family::Roberta),
+            (_, true, _) => Some(Family::ModernBert),
+            _ => None,
+        }
+    }
+}
+
 /// What the families have in common; the rest is read by family.
 #[derive(Deserialize)]
 struct Common {

@@ -1,6 +1,7 @@
 //! Which tensors of a transformers model hold which parameter of ours.
 
 use super::config::Family;
+use crate::config::ModelConfig;
 
 /// Where a parameter lies in a family's files: one tensor, or several stacked along their first dimension.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,12 +17,37 @@ impl Source {
 
 /// The tensors behind the parameter `name`, such as `layers.0.attention.qkv.weight`. `None` where the family has no such
 /// parameter.
-pub fn source(family: Family, name: &str) -> Option<Source> {
+pub fn source(family: Family, config: &ModelConfig, name: &str) -> Option<Source> {
     match family {
         Family::Bert => bert(name, "bert", BERT_HEAD),
         Family::Roberta => bert(name, "roberta", ROBERTA_HEAD),
+        Family::ModernBert if name == "final_norm.weight" && !config.head_transform => {
+            Some(Source::one("head.norm.weight"))
+        }
         Family::ModernBert => modernbert(name),
     }
+}
+
+/// A tensor that a family's files must have and our model does without.
+pub struct FixedTensor {
+    pub name: &'static str,
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+/// ModernBERT's head always has a transform. A model without one is written with a transform that changes nothing: the
+/// identity and no activation, between a final norm without weight and a head norm with the final norm's weight. A norm
+/// of what is normed already leaves it as it is.
+pub fn fixed(family: Family, config: &ModelConfig) -> Vec<FixedTensor> {
+    if family != Family::ModernBert || config.head_transform {
+        return Vec::new();
+    }
+    let width = config.hidden_size;
+    let identity = (0..width * width).map(|i| if i / width == i % width { 1.0 } else { 0.0 });
+    vec![
+        FixedTensor { name: "model.final_norm.weight", shape: vec![width], values: vec![1.0; width] },
+        FixedTensor { name: "head.dense.weight", shape: vec![width, width], values: identity.collect() },
+    ]
 }
 
 /// Ours and theirs, of what lies outside of the layers.

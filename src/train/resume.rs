@@ -1,10 +1,11 @@
 //! Going on from a checkpoint: whether a config can, and putting the saved state back on the device.
 
 use super::checkpoint::{Checkpoint, TrainingState};
-use super::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER};
+use super::saved::{CONFIG, MOMENTS, OPTIMIZER, TOKENIZER, read_values};
 use crate::config::{Config, ModelConfig};
 use crate::data::Tokenizer;
 use crate::exec::Executor;
+use crate::hf::{Family, folder};
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::model::{Kind, Training, weights};
 use crate::{Error, Result};
@@ -23,7 +24,7 @@ pub(super) fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
     if state.seed != config.seed {
         return Err(another("seed", config.seed, state.seed));
     }
-    let saved = ModelConfig::from_json(&checkpoint.path().join(CONFIG), &checkpoint.read(CONFIG)?)?;
+    let (_, saved) = folder::read_config(&checkpoint.path().join(CONFIG), &checkpoint.read(CONFIG)?)?;
     check_model(&saved, &config.model(saved.vocab_size))?;
     if state.config_digest != config.digest() {
         log::warn!("the config differs from the one that {} was trained with", checkpoint.path().display());
@@ -63,20 +64,17 @@ pub(super) fn tokenizer(checkpoint: &Checkpoint) -> Result<Tokenizer> {
 /// A file is damaged, or is not of this model.
 pub(super) fn restore(
     checkpoint: &Checkpoint,
+    model: &ModelConfig,
     training: &Training,
     executor: &mut dyn Executor,
 ) -> Result<TrainingState> {
     let parameters = &training.parameters;
-    let mut load = |kind, file: &str, prefix: &str, bytes: &[u8]| {
-        let values = weights::parse(&parameters.list, prefix, bytes, &checkpoint.path().join(file))?;
-        parameters.write(executor, kind, &values);
-        Ok(())
-    };
-    load(Kind::Value, MODEL, "", &checkpoint.read(MODEL)?)?;
     let moments = checkpoint.read(MOMENTS)?;
     for (kind, prefix) in MOMENT_KINDS {
-        load(kind, MOMENTS, prefix, &moments)?;
+        let values = weights::parse(&parameters.list, prefix, &moments, &checkpoint.path().join(MOMENTS))?;
+        parameters.write(executor, kind, &values);
     }
+    parameters.write(executor, Kind::Value, &read_values(checkpoint, Family::of(model), model)?);
     let bytes = checkpoint.read(OPTIMIZER)?;
     let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
     if words.len() * 4 != std::mem::size_of::<OptimizerState>() {

@@ -10,6 +10,7 @@ use super::{Progress, RunDir, Throughput, interrupt, learning_rate, resume};
 use crate::config::{Config, MaskingConfig, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::exec::{Device, Executor};
+use crate::hf;
 use crate::kernels::Params;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::model::{Kind, Measured, OptimizerConfig, Shape, Training, weights};
@@ -106,7 +107,7 @@ impl Trainer {
         };
         let state = match &checkpoint {
             Some(checkpoint) => {
-                let state = resume::restore(checkpoint, &training, &mut *executor)?;
+                let state = resume::restore(checkpoint, &model, &training, &mut *executor)?;
                 run.write_config(&config)?;
                 state
             }
@@ -271,19 +272,24 @@ impl Trainer {
     fn save(&mut self, progress: &Progress, validated: Option<Validation>) -> Result<()> {
         self.collect(progress, true)?;
         let (parameters, executor) = (&self.training.parameters, &mut *self.executor);
-        let model = weights::save(parameters, executor, &[(Kind::Value, "")])?;
+        let values = parameters.read(executor, Kind::Value)?;
+        let model = hf::write::weights(&self.model, &parameters.list, &values);
+        let tokenizer = self.prepared.tokenizer();
         let moments = weights::save(parameters, executor, &MOMENT_KINDS)?;
         let optimizer: Vec<u8> = bytemuck::cast_slice(&executor.read(self.training.optimizer)?).to_vec();
         self.state.validation_loss = validated.map(|validation| validation.cross_entropy);
         self.state.elapsed_seconds = self.earlier_seconds + self.started.elapsed().as_secs_f64();
-        let files: [(&str, &[u8]); 6] = [
+        let config = hf::write::config(&self.model, tokenizer);
+        let more = hf::write::tokenizer_files(&self.model, tokenizer);
+        let mut files: Vec<(&str, &[u8])> = vec![
             (MODEL, &model),
-            (CONFIG, &self.model.to_json()),
-            (TOKENIZER, self.prepared.tokenizer().json()),
+            (CONFIG, &config),
+            (TOKENIZER, tokenizer.json()),
             (MOMENTS, &moments),
             (OPTIMIZER, &optimizer),
             (UNIGRAM, bytemuck::cast_slice(self.prepared.unigram())),
         ];
+        files.extend(more.iter().map(|(name, bytes)| (*name, bytes.as_slice())));
         let path = self.store.save(&self.state, &files)?;
         log::debug!("saved {}", path.display());
         self.last = Instant::now();

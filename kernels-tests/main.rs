@@ -1,1 +1,3 @@
-fn main() {}
+mod adapter;
+mod harness;
+mod parity;

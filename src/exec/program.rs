@@ -122,8 +122,14 @@ impl Program {
     /// a mistake in the code that records, never in the user's input.
     pub fn launch<P: Params>(&mut self, kernel: &'static Kernel, params: P, args: &[Tensor]) {
         assert_eq!(P::FIELDS, kernel.fields, "{}: wrong parameter struct", kernel.name);
+        self.launch_words(kernel, params.words(), args);
+    }
+
+    /// `launch` with the parameters as words, which is how a `Case` of any kernel holds them.
+    pub fn launch_words(&mut self, kernel: &'static Kernel, params: &[u32], args: &[Tensor]) {
+        assert_eq!(params.len(), kernel.fields.len(), "{}: wrong number of parameters", kernel.name);
         assert_eq!(args.len(), kernel.args.len(), "{}: wrong number of arguments", kernel.name);
-        let launch = Launch { kernel, params: params.words().to_vec(), args: args.to_vec() };
+        let launch = Launch { kernel, params: params.to_vec(), args: args.to_vec() };
         if self.problem.is_none() {
             self.check(&launch);
         }

@@ -1,2 +1,27 @@
+//! Trust in the kernels, from the bottom up: PyTorch's figures check whole models (`golden`), an f64 reference and finite
+//! differences check the CPU twins (`forward`, `gradients`, `optimizer`), the twins check the shaders on every adapter
+//! (`parity`), shaders and declarations are held together (`reflection`) and every shader is translated for the drivers
+//! that are not at hand (`translate`). `broken` shows that all of it can fail.
+//!
+//! ```text
+//! cargo test --release --test kernels                              all
+//! CLOZE_KERNEL=qkv cargo test --release --test kernels parity      one kernel
+//! CLOZE_GOLDEN=folder cargo test --release --test kernels golden   other golden cases
+//! ```
+
 mod adapter;
+mod broken;
+mod check;
+mod finite;
+mod forward;
 mod golden;
+mod gradients;
+mod harness;
+mod module;
+mod optimizer;
+mod parity;
+mod plan;
+mod reference;
+mod reflection;
+mod translate;
+mod twin;

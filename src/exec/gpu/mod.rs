@@ -44,6 +44,9 @@ pub struct Options {
     pub checked: bool,
     /// Which variant of each kernel to run, in place of the one that suits the adapter.
     pub variant: Option<fn(&'static Kernel) -> &'static Variant>,
+    /// Elements behind each argument that its binding covers too. With 0 a device may drop a write past the end, as
+    /// llvmpipe does; a test that guards the ends of its tensors sees it when the guard is bound.
+    pub bound_past_end: usize,
 }
 
 impl GpuExecutor {
@@ -255,7 +258,7 @@ impl<'a> Binder<'a> {
                 Some(at) => wgpu::BufferBinding {
                     buffer: &self.buffers[at.buffer],
                     offset: 4 * at.start as u64,
-                    size: wgpu::BufferSize::new(4 * at.len as u64),
+                    size: wgpu::BufferSize::new(4 * (at.len + self.options.bound_past_end) as u64),
                 },
                 None => self.absent[usize::from(launch.writes(place))].as_entire_buffer_binding(),
             };

@@ -1,0 +1,122 @@
+//! Shaders and declarations say the same: names, order, access and types of bindings, every field of every struct.
+
+use crate::module::{Shader, shaders};
+use cloze::kernels::gradient_norm::OptimizerState;
+use cloze::kernels::step::StepState;
+use cloze::kernels::{Elem, KERNELS, Params, kernel};
+use naga::{AddressSpace, Handle, Module, ScalarKind, StorageAccess, Type, TypeInner};
+use std::collections::BTreeSet;
+
+#[test]
+fn bindings_are_what_the_declarations_say() {
+    for shader in KERNELS.iter().flat_map(|kernel| shaders(kernel)) {
+        let (module, _) = shader.module();
+        let kernel = shader.kernel;
+        let mut seen = BTreeSet::new();
+        for (_, variable) in module.global_variables.iter() {
+            let Some(binding) = variable.binding else { continue };
+            let name = variable.name.as_deref().unwrap_or_default();
+            assert_eq!(binding.group, 0, "{shader}: group of `{name}`");
+            assert!(seen.insert(binding.binding), "{shader}: binding {} twice", binding.binding);
+            match binding.binding.checked_sub(1) {
+                None => {
+                    assert_eq!(variable.space, AddressSpace::Uniform, "{shader}: binding 0");
+                    assert_eq!(name, "params", "{shader}: binding 0");
+                    check_struct(&shader, &module, variable.ty, kernel.fields);
+                }
+                Some(place) => {
+                    let arg = kernel.args.get(place as usize);
+                    let arg = arg.unwrap_or_else(|| panic!("{shader}: `{name}` is not declared"));
+                    assert_eq!(name, arg.name, "{shader}: binding {}", binding.binding);
+                    let access = match variable.space {
+                        AddressSpace::Storage { access } => access,
+                        space => panic!("{shader}: `{name}` lies in {space:?}"),
+                    };
+                    let writes = access.contains(StorageAccess::STORE);
+                    assert_eq!(writes, !arg.access.reads_only(), "{shader}: access of `{name}`");
+                    check_element(&shader, &module, variable.ty, arg.elem);
+                }
+            }
+        }
+        assert_eq!(seen.len(), kernel.args.len() + 1, "{shader}: bindings {seen:?}");
+    }
+}
+
+/// An array of the element (u32 also in pairs), or one of the structs that stand for an argument.
+fn check_element(shader: &Shader, module: &Module, ty: Handle<Type>, elem: Elem) {
+    match &module.types[ty].inner {
+        TypeInner::Array { base, .. } => {
+            let scalar = module.types[*base].inner.scalar().unwrap_or_else(|| panic!("{shader}: array of no numbers"));
+            assert_eq!((scalar.kind, scalar.width), (kind(elem), 4), "{shader}: element type");
+        }
+        TypeInner::Struct { .. } => match module.types[ty].name.as_deref() {
+            Some("StepState") => check_struct(shader, module, ty, StepState::FIELDS),
+            Some("OptimizerState") => check_struct(shader, module, ty, OptimizerState::FIELDS),
+            other => panic!("{shader}: struct {other:?} as an argument"),
+        },
+        other => panic!("{shader}: an argument of type {other:?}"),
+    }
+}
+
+fn check_struct(shader: &Shader, module: &Module, ty: Handle<Type>, fields: &[kernel::Field]) {
+    let TypeInner::Struct { members, .. } = &module.types[ty].inner else { panic!("{shader}: params is no struct") };
+    let found: Vec<_> = members
+        .iter()
+        .map(|member| {
+            let scalar = module.types[member.ty].inner.scalar().map(|scalar| (scalar.kind, scalar.width));
+            (member.name.clone().unwrap_or_default(), scalar, member.offset)
+        })
+        .collect();
+    let declared: Vec<_> =
+        fields.iter().map(|field| (field.name.to_string(), Some((kind(field.elem), 4)), field.offset)).collect();
+    assert_eq!(found, declared, "{shader}: fields of {:?}", module.types[ty].name);
+}
+
+fn kind(elem: Elem) -> ScalarKind {
+    match elem {
+        Elem::f32 => ScalarKind::Float,
+        Elem::u32 => ScalarKind::Uint,
+    }
+}
+
+/// WebGPU's default limits, which every adapter has.
+#[test]
+fn entry_points_are_there_and_within_limits() {
+    for shader in KERNELS.iter().flat_map(|kernel| shaders(kernel)) {
+        let (module, info) = shader.module();
+        for pass in shader.variant.passes {
+            let entry = module.entry_points.iter().position(|entry| entry.name == pass.entry);
+            let entry = entry.unwrap_or_else(|| panic!("{shader}: no entry point `{}`", pass.entry));
+            let [x, y, z] = module.entry_points[entry].workgroup_size;
+            assert!(x * y * z <= 256 && z <= 64, "{shader}: a workgroup of {x}×{y}×{z}");
+            let used = info.get_entry_point(entry);
+            let bytes: u32 = module
+                .global_variables
+                .iter()
+                .filter(|(handle, variable)| variable.space == AddressSpace::WorkGroup && !used[*handle].is_empty())
+                .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
+                .sum();
+            assert!(bytes <= 16 * 1024, "{shader}: {bytes} bytes of workgroup memory");
+        }
+        assert_eq!(module.entry_points.len(), shader.variant.passes.len(), "{shader}: an entry point without a pass");
+        assert!(shader.kernel.args.len() <= kernel::MAX_ARGS, "{shader}: too many arguments");
+    }
+}
+
+#[test]
+fn names_are_unique_and_every_shader_file_is_used() {
+    let names: BTreeSet<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
+    assert_eq!(names.len(), KERNELS.len());
+    let sources: Vec<&str> = KERNELS.iter().flat_map(|k| k.variants).flat_map(|v| v.source).copied().collect();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let mut files = 0;
+    for folder in [root.clone(), root.join("shared")] {
+        for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+        {
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(sources.contains(&text.as_str()), "{} is used by no kernel", file.display());
+            files += 1;
+        }
+    }
+    assert!(files > KERNELS.len() / 2);
+}

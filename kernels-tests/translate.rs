@@ -1,0 +1,34 @@
+//! Every shader as SPIR-V, Metal and HLSL: the drivers that read them are not at hand everywhere.
+
+use crate::module::shaders;
+use cloze::kernels::KERNELS;
+use naga::back::{hlsl, msl, spv};
+
+#[test]
+fn every_shader_becomes_spirv_msl_and_hlsl() {
+    let mut translated = 0;
+    for shader in KERNELS.iter().flat_map(|kernel| shaders(kernel)) {
+        let (module, info) = shader.module();
+        let words = spv::write_vec(&module, &info, &spv::Options::default(), None)
+            .unwrap_or_else(|error| panic!("{shader} as SPIR-V: {error}"));
+        assert!(words.len() > 100, "{shader}: SPIR-V of {} words", words.len());
+
+        let (text, entries) = msl::write_string(&module, &info, &msl::Options::default(), &Default::default())
+            .unwrap_or_else(|error| panic!("{shader} as MSL: {error}"));
+        assert!(
+            entries.entry_point_names.iter().all(Result::is_ok),
+            "{shader} as MSL: {:?}",
+            entries.entry_point_names
+        );
+        assert!(text.contains("kernel void"), "{shader}: no kernel in the MSL");
+
+        let mut text = String::new();
+        let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
+        hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(&module, &info, None)
+            .unwrap_or_else(|error| panic!("{shader} as HLSL: {error}"));
+        assert!(text.contains("numthreads"), "{shader}: no entry point in the HLSL");
+        translated += 1;
+    }
+    assert!(translated >= KERNELS.len());
+}

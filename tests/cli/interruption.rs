@@ -19,10 +19,15 @@ fn start(shop: &Workshop, more: &str) -> Child {
     command.env_remove("RUST_LOG").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits until the run has measured `count` steps or validations.
-fn await_lines(shop: &Workshop, run: &str, count: usize) {
-    let path = shop.path(&format!("{run}/metrics.jsonl"));
-    while std::fs::read_to_string(&path).unwrap_or_default().lines().count() < count {
+/// Waits until the run that `child` trains has measured `count` steps or validations.
+fn await_lines(shop: &Workshop, child: &mut Child, count: usize) {
+    let path = shop.path("run/metrics.jsonl");
+    await_that(child, || std::fs::read_to_string(&path).unwrap_or_default().lines().count() >= count);
+}
+
+fn await_that(child: &mut Child, happened: impl Fn() -> bool) {
+    while !happened() {
+        assert_eq!(child.try_wait().unwrap(), None, "the process has ended early");
         sleep(Duration::from_millis(1));
     }
 }
@@ -37,7 +42,7 @@ fn sigterm_saves_and_says_how_to_go_on() {
     let shop = Workshop::new();
     shop.done(&format!("{LINE} --out whole"), &[]);
     let mut child = start(&shop, "--out run");
-    await_lines(&shop, "run", 5);
+    await_lines(&shop, &mut child, 5);
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let mut stderr = String::new();
@@ -57,12 +62,11 @@ fn sigterm_while_the_text_is_read_leaves_nothing_half_done() {
     let text = shop.text("text.txt");
     shop.write("text.txt", vec![text; 400].join("\n"));
     let mut child = start(&shop, "--out run --set tokenizer.vocab_size=64");
-    while !shop.path("run").exists() || !names(shop.path("run")).iter().any(|name| name.starts_with(".data.partial")) {
-        sleep(Duration::from_millis(1));
-    }
+    let in_run = || if shop.path("run").exists() { names(shop.path("run")) } else { Vec::new() };
+    await_that(&mut child, || in_run().iter().any(|name| name.starts_with(".data.partial")));
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(!names(shop.path("run")).iter().any(|name| name.contains("data")), "{:?}", names(shop.path("run")));
+    assert!(!in_run().iter().any(|name| name.contains("data")), "{:?}", in_run());
 }
 
 /// Killed at several moments: while it starts, while it prepares its text, in the first steps, and near a checkpoint.
@@ -76,9 +80,9 @@ fn sigkill_at_any_moment_costs_only_time() {
         match kill {
             0 => sleep(Duration::from_millis(5)),
             1 => sleep(Duration::from_millis(60)),
-            2 => await_lines(&shop, "run", 2),
+            2 => await_lines(&shop, &mut child, 2),
             // The checkpoints of steps 25, 50 and 75 are then being written, or just written.
-            _ => await_lines(&shop, "run", 25 * (kill - 2)),
+            _ => await_lines(&shop, &mut child, 25 * (kill - 2)),
         }
         child.kill().unwrap();
         child.wait().unwrap();

@@ -12,7 +12,7 @@ phase() {
 }
 
 has_adapter() {
-    ./target/release/cloze devices 2>/dev/null | grep -qE '^ +0  '
+    "${CARGO_TARGET_DIR:-target}/release/cloze" devices 2>/dev/null | grep -qE '^ +0  '
 }
 
 install_adapter() {
@@ -24,7 +24,7 @@ install_adapter() {
     local sudo=""
     [ "$(id -u)" -eq 0 ] || sudo=sudo
     $sudo apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq mesa-vulkan-drivers libvulkan1
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mesa-vulkan-drivers libvulkan1
     has_adapter || { echo "llvmpipe is installed, and still there is no Vulkan adapter" >&2; exit 1; }
 }
 
@@ -34,5 +34,6 @@ if [ "${CLOZE_SKIP_GPU:-}" != 1 ] && ! has_adapter; then
     phase install_adapter
 fi
 phase cargo test --release --locked
-phase cargo clippy --all-targets --locked -- -D warnings
+# In the same profile, so that build scripts and macros are not built twice.
+phase cargo clippy --release --all-targets --locked -- -D warnings
 echo "all passed in $SECONDS s"

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 Examples:
   cloze train configs/quickstart.toml --set train.steps=500
   cloze train configs/tiny.toml --set data.train='[\"my/*.txt\"]' --out runs/mine
-  cloze train configs/tiny.toml --out runs/mine --resume
+  cloze train runs/mine/config.toml --out runs/mine --resume
 
 Ctrl-C stops after the step at hand and saves a checkpoint; a second one stops at once.")]
 pub struct Args {
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
-    /// Go on from the run's latest checkpoint
+    /// Go on from the run's latest checkpoint; the run's own config.toml has the settings it began with
     #[arg(long)]
     pub resume: bool,
 }
@@ -42,15 +42,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let path = args.out.unwrap_or_else(|| Path::new("runs").join(&config.name));
     let device = Device::open(args.device)?;
     let run = RunDir::create(&path, args.resume)?;
+    let run_config = run.config();
     let mut trainer = Trainer::new(config, run, &device, args.resume)?;
     match trainer.run()? {
         Outcome::Finished => finished(&trainer, &path),
         Outcome::Interrupted => {
             log::warn!(
-                "stopped after step {}, and saved; go on with: cloze train {} --out {} --resume (and the same --set)",
+                "stopped after step {}, and saved; go on with: cloze train {} --out {} --device {} --resume",
                 trainer.steps_done(),
-                args.config.display(),
-                path.display()
+                run_config.display(),
+                path.display(),
+                args.device
             );
             Ok(())
         }

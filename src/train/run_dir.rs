@@ -45,6 +45,11 @@ impl RunDir {
         durable::replace(&self.path, CONFIG, config.to_toml().as_bytes())
     }
 
+    /// The config with every setting of the run, which [`Config::load`] reads.
+    pub fn config(&self) -> PathBuf {
+        self.path.join(CONFIG)
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path

@@ -67,7 +67,8 @@ fn layer_norm_backward(kernel: &Kernel) -> Result<(), String> {
         let p = LayerNorm { rows, width, epsilon: 1e-2 };
         let epsilon = f64::from(p.epsilon);
         let [x, weight, _, dy] = norm_inputs(&p);
-        let mut want = gradient(&[&x], &dy, |inputs| reference::layer_norm(&inputs[0], &weight, None, epsilon)).remove(0);
+        let mut want =
+            gradient(&[&x], &dy, |inputs| reference::layer_norm(&inputs[0], &weight, None, epsilon)).remove(0);
         let residual = with_residual.then(|| numbers(5, x.len(), -1.0, 1.0));
         if let Some(residual) = &residual {
             want = sum(&want, residual);
@@ -85,9 +86,8 @@ fn layer_norm_backward_weights(kernel: &Kernel) -> Result<(), String> {
         let p = LayerNorm { rows, width, epsilon: 1e-2 };
         let epsilon = f64::from(p.epsilon);
         let [x, weight, bias, dy] = norm_inputs(&p);
-        let want = gradient(&[&weight, &bias], &dy, |inputs| {
-            reference::layer_norm(&x, &inputs[0], Some(&inputs[1]), epsilon)
-        });
+        let want =
+            gradient(&[&weight, &bias], &dy, |inputs| reference::layer_norm(&x, &inputs[0], Some(&inputs[1]), epsilon));
         let before = numbers(6, width as usize, -1.0, 1.0);
         let stats = reference::row_statistics(&x, width as usize, epsilon);
         let twin = call(kernel, &p).with("x", &x).with("stats", &stats).with("dy", &dy).with("d_weight", &before);
@@ -104,9 +104,8 @@ fn layer_norm_backward_weights(kernel: &Kernel) -> Result<(), String> {
 fn linear() -> ([Vec<f64>; 4], Vec<Vec<f64>>) {
     let (x, weight) = (numbers(1, 6 * 5, -2.0, 2.0), numbers(2, 4 * 5, -2.0, 2.0));
     let (bias, dy) = (numbers(3, 4, -2.0, 2.0), numbers(4, 6 * 4, -1.0, 1.0));
-    let gradients = gradient(&[&x, &weight, &bias], &dy, |inputs| {
-        reference::linear(&inputs[0], &inputs[1], Some(&inputs[2]), 5)
-    });
+    let gradients =
+        gradient(&[&x, &weight, &bias], &dy, |inputs| reference::linear(&inputs[0], &inputs[1], Some(&inputs[2]), 5));
     ([x, weight, bias, dy], gradients)
 }
 

@@ -112,8 +112,7 @@ impl Optimizer<'_> {
         let p = GradientNorm { count: squares.len() as u32, clip: CLIP as f32, beta1, beta2, rest1, rest2 };
         let results = call(self.gradient_norm, &p).with("partials", &squares).with("optimizer", &state).run();
         let state = results.numbers("optimizer");
-        let step =
-            StepState { learning_rate: rate as f32, loss_weight: 0.0, seed_low: 0, seed_high: 0, microbatch: 0 };
+        let step = StepState { learning_rate: rate as f32, loss_weight: 0.0, seed_low: 0, seed_high: 0, microbatch: 0 };
         for tensor in tensors {
             let count = tensor.parameters.len() as u32;
             let (epsilon, weight_decay) = (EPSILON as f32, WEIGHT_DECAY as f32);

@@ -133,7 +133,7 @@ impl Executor for GpuExecutor {
         let index = self.submit(encoder)?;
         own.push(pending, index.clone());
         self.wait(Some(index))?;
-        let words = own.pop()?.and_then(|mut tensors| tensors.pop());
+        let words = own.pop(true)?.and_then(|mut tensors| tensors.pop());
         words.ok_or_else(|| Error::Device("the device finished without giving back what was read".into()))
     }
 
@@ -157,7 +157,7 @@ impl Executor for GpuExecutor {
             polled.map_err(|error| Error::Device(format!("asking the device failed: {error}")))?;
         }
         self.gpu.problems.check()?;
-        self.readback.pop()
+        self.readback.pop(wait)
     }
 
     fn memory(&self) -> Memory {

@@ -57,13 +57,7 @@ pub fn record(kernel: &'static Kernel) -> (Program, Vec<Trial>) {
 }
 
 impl Trial {
-    fn record(
-        program: &mut Program,
-        kernel: &'static Kernel,
-        case: Case,
-        number: usize,
-        numbers: Numbers,
-    ) -> Trial {
+    fn record(program: &mut Program, kernel: &'static Kernel, case: Case, number: usize, numbers: Numbers) -> Trial {
         assert_eq!(case.fills.len(), kernel.args.len(), "{} case {number}: a fill for each argument", kernel.name);
         let phase = program.phase(&format!("{} case {number}", kernel.name));
         let (mut args, mut parts) = (Vec::new(), Vec::new());

@@ -11,7 +11,10 @@ pub fn embedding(picks: &[(&[u32], &[f64])], width: usize) -> Vec<f64> {
     let element = |row: usize, column: usize| -> f64 {
         picks.iter().map(|(ids, table)| table[ids[row] as usize * width + column]).sum()
     };
-    (0..picks[0].0.len()).flat_map(|row| (0..width).map(move |column| (row, column))).map(|(r, c)| element(r, c)).collect()
+    (0..picks[0].0.len())
+        .flat_map(|row| (0..width).map(move |column| (row, column)))
+        .map(|(r, c)| element(r, c))
+        .collect()
 }
 
 /// Mean and 1/√(variance + ε) of each row of x.
@@ -122,9 +125,7 @@ pub fn attention(p: &Attention, qkv: &[f64], spans: &[[u32; 2]], step: &StepStat
         for head in 0..heads {
             for t in 0..sequence {
                 let [start, end] = spans[b * sequence + t];
-                let sees = |j: usize| {
-                    (start as usize..end as usize).contains(&j) && j.abs_diff(t) <= p.reach as usize
-                };
+                let sees = |j: usize| (start as usize..end as usize).contains(&j) && j.abs_diff(t) <= p.reach as usize;
                 let keys: Vec<usize> = (0..sequence).filter(|&j| sees(j)).collect();
                 let score = |j: usize| -> f64 {
                     vector(0, b, head, t).iter().zip(vector(1, b, head, j)).map(|(q, k)| q * k).sum()

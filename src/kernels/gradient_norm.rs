@@ -138,7 +138,13 @@ fn gradient_norm(p: &GradientNorm, views: Views) {
 }
 
 fn sum_squares_cases() -> Vec<Case> {
-    [1, 255, 257, 5000].map(|count| Case::new(SumSquares { count }, [Fill::Uniform(-4.0, 4.0), Fill::Nothing])).into()
+    let finite = [1, 255, 257, 5000].map(|count| (count, Fill::Uniform(-4.0, 4.0)));
+    let broken = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN].map(|broken| {
+        let numbers = (0..1000).map(|i| if i % 300 == 299 { broken } else { 1.0 });
+        (1000, Fill::Words(numbers.map(f32::to_bits).collect()))
+    });
+    let cases = finite.into_iter().chain(broken);
+    cases.map(|(count, fill)| Case::new(SumSquares { count }, [fill, Fill::Nothing])).collect()
 }
 
 fn gradient_norm_cases() -> Vec<Case> {

@@ -1,31 +1,31 @@
-//! Tests of the kernels, from the mathematics up.
+//! Trust in the kernels, from the bottom up: PyTorch's figures check whole models (`golden`), an f64 reference and finite
+//! differences check the CPU twins (`forward`, `gradients`, `optimizer`), the twins check the shaders on every adapter
+//! (`parity`), shaders and declarations are held together (`reflection`) and every shader is translated for the drivers
+//! that are not at hand (`translate`). `plan` and `random_programs` hold the memory planner and both executors to what
+//! memory that is never reused would give. `broken` shows that all of it can fail.
 //!
-//! - `forward`, `gradients` and `optimizer` check each CPU twin against plain f64 mathematics: forward passes against
-//!   `reference`, backward passes against its central differences (`finite`), optimiser steps against PyTorch's
-//!   formulas. `check` sees to it that no kernel is left out.
-//! - `parity` checks each WGSL kernel, in every variant and case, against its twin on every adapter; `harness` puts the
-//!   arguments between guards and poisons the outputs.
-//! - `reflection` compares the shaders' declarations with the Rust ones, `translate` takes them to SPIR-V, MSL and HLSL.
-//! - `plan` and `random_programs` check the memory planner and the executors.
-//! - `broken` breaks kernels on purpose, and expects all of the above to see it.
-//!
-//! All of it: `cargo test --release --test kernels`. One kernel: `CLOZE_KERNEL=matmul_nt cargo test --release --test
-//! kernels parity`, and `cargo test --release --test kernels matmul` for the mathematics. Without an adapter the tests
-//! that need one fail, unless `CLOZE_SKIP_GPU=1` is set.
+//! ```text
+//! cargo test --release --test kernels                              all
+//! CLOZE_KERNEL=qkv cargo test --release --test kernels parity      one kernel
+//! cargo test --release --test kernels matmul                       the mathematics of some
+//! CLOZE_GOLDEN=folder cargo test --release --test kernels golden   other golden cases
+//! CLOZE_SKIP_GPU=1 cargo test --release --test kernels             on a machine without an adapter
+//! ```
 
 mod adapter;
 mod broken;
 mod check;
 mod finite;
 mod forward;
+mod golden;
 mod gradients;
 mod harness;
+mod module;
 mod optimizer;
 mod parity;
 mod plan;
 mod random_programs;
 mod reference;
 mod reflection;
-mod sources;
 mod translate;
 mod twin;

@@ -1,10 +1,10 @@
 //! Random programs: their plans keep living tensors apart, and their results are those of memory that is never reused.
 
 use crate::adapter::gpus;
-use crate::plan::add;
 use cloze::exec::gpu::GpuExecutor;
 use cloze::exec::plan::Limits;
 use cloze::exec::{CpuExecutor, Executor, Phase, Plan, Program, Role, Tensor};
+use cloze::kernels::dropout::{DROPOUT, Dropout};
 use cloze::kernels::rows::{GATHER_ROWS, Rows};
 use cloze::kernels::step::STEP_WORDS;
 use proptest::prelude::*;
@@ -60,9 +60,11 @@ impl Recorded {
                 Op::Gather(x, len) => recorded.gather(x, len),
             }
         }
-        for number in (0..recorded.values.len()).filter(|i| i % 3 == 0 || i + 1 == recorded.values.len()) {
+        let count = recorded.values.len();
+        for number in (0..count).filter(|i| i % 3 == 0 || i + 1 == count) {
             recorded.output(number);
         }
+        recorded.program = std::mem::take(&mut recorded.program).finish().unwrap();
         recorded
     }
 
@@ -79,7 +81,7 @@ impl Recorded {
         let alike: Vec<usize> = (0..self.values.len()).filter(|&i| self.values[i].content.len() == len).collect();
         let residual = alike[residual % alike.len()];
         let y = self.program.tensor(Role::Activation, format!("sum {}", self.launches), &[len]);
-        add(&mut self.program, self.step, self.values[x].tensor, self.values[residual].tensor, y);
+        self.launch_sum(self.values[x].tensor, self.values[residual].tensor, y);
         let content = self.values[x].content.iter().zip(&self.values[residual].content).map(|(x, r)| x + r).collect();
         self.launched(&[x, residual], y, content);
     }
@@ -95,6 +97,12 @@ impl Recorded {
         let p = Rows { rows: rows as u32, picked: len as u32, width: 1 };
         self.program.launch(&GATHER_ROWS, p, &[self.values[x].tensor, places, y]);
         self.launched(&[x], y, content);
+    }
+
+    /// Dropout that drops nothing.
+    fn launch_sum(&mut self, x: Tensor, residual: Tensor, y: Tensor) {
+        let p = Dropout { count: self.program.len(y) as u32, rate: 0.0, site: 0 };
+        self.program.launch(&DROPOUT, p, &[x, residual, self.step, y]);
     }
 
     fn launched(&mut self, used: &[usize], tensor: Tensor, content: Vec<f32>) {
@@ -114,8 +122,8 @@ impl Recorded {
     fn output(&mut self, number: usize) {
         let value = &self.values[number];
         let output = self.program.tensor(Role::Output, format!("output {number}"), &[value.content.len()]);
-        add(&mut self.program, self.step, value.tensor, Tensor::NONE, output);
         self.outputs.push((output, bytemuck::cast_slice(&value.content).to_vec()));
+        self.launch_sum(value.tensor, Tensor::NONE, output);
         self.use_now(&[number]);
         self.launches += 1;
     }

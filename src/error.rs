@@ -1,5 +1,6 @@
 //! The one error type of the library. Every message names what is wrong and what to do about it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -7,7 +8,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused something on `path`.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), advice(source))]
     Io { path: PathBuf, source: std::io::Error },
     /// The content of the file or folder `path` is not what it should be.
     #[error("{}: {problem}", path.display())]
@@ -21,6 +22,18 @@ pub enum Error {
     /// Training cannot go on: losses or gradients are not finite.
     #[error("{0}")]
     Diverged(String),
+}
+
+/// What to do about an error of the operating system, where that is clear.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => "; check the path",
+        ErrorKind::IsADirectory => "; name a file, not a folder",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "; name a folder, not a file",
+        ErrorKind::PermissionDenied => "; check its permissions, or choose another path",
+        ErrorKind::StorageFull => "; make room on the disk",
+        _ => "",
+    }
 }
 
 impl Error {

@@ -6,6 +6,7 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod exec;
+pub mod hf;
 pub mod kernels;
 pub mod model;
 pub mod random;

@@ -26,7 +26,7 @@ Examples:
   cloze eval runs/quickstart my/test.txt
   cloze eval runs/quickstart/checkpoints/step-000500 my/test.txt --json")]
 pub struct Args {
-    /// The folder of a run, of which the best checkpoint is taken, or of a checkpoint
+    /// The folder of a run, of which the best checkpoint is taken; of a checkpoint; or of a model as transformers saves it
     pub model: PathBuf,
 
     /// Text files, folders or patterns; or a folder made by `cloze prepare`, of which the validation part is taken
@@ -70,7 +70,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let specials = model.tokenizer.specials();
     let masking = Masking { rate: args.rate, ..Default::default() };
     let masker = Masker::new(masking, specials, model.config.vocab_size).context("--rate")?;
-    let packing = Packing::new(documents(&args, &model)?, specials, length)?;
+    let packing = Packing::new(documents(&args, &model)?, specials, length).context("--sequence-length")?;
     let batch = args.batch_size.get().min(packing.len().max(1));
     let batches: Vec<Batch> = validation_batches(&packing, &masker, batch, VALIDATION_SEED, None)?.collect();
 
@@ -80,7 +80,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let evaluation = Evaluation::new(&model.config, shape, device.binding())?;
     let mut executor = device.executor(&evaluation.program)?;
     evaluation.inputs.prepare(&mut *executor, &model.config);
-    evaluation.parameters.write(&mut *executor, Kind::Value, &model.values()?);
+    evaluation.parameters.write(&mut *executor, Kind::Value, model.values());
     let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.evaluate, metrics: evaluation.metrics };
     let result = gauge.measure(&mut *executor, batches.iter(), &model.unigram)?.means();
     anyhow::ensure!(result.masked_tokens > 0, "the text has no token to mask");
@@ -120,7 +120,11 @@ fn print(result: &Validation, json: bool) -> anyhow::Result<()> {
         writeln!(out, "cross-entropy          {:.4}", result.cross_entropy)?;
         writeln!(out, "perplexity             {:.2}", result.perplexity)?;
         writeln!(out, "accuracy               {:.2} %", 100.0 * result.accuracy)?;
-        writeln!(out, "unigram cross-entropy  {:.4}", result.unigram_cross_entropy)?;
+        if result.unigram_cross_entropy.is_nan() {
+            writeln!(out, "unigram cross-entropy  not known")?;
+        } else {
+            writeln!(out, "unigram cross-entropy  {:.4}", result.unigram_cross_entropy)?;
+        }
         writeln!(out, "masked tokens          {}", result.masked_tokens)?;
     }
     Ok(())

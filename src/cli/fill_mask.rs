@@ -17,7 +17,7 @@ Examples:
   cloze fill-mask runs/quickstart \"It is a [MASK] universally acknowledged.\"
   cloze fill-mask runs/quickstart --top-k 10 --json < sentences.txt")]
 pub struct Args {
-    /// The folder of a run, of which the best checkpoint is taken, or of a checkpoint
+    /// The folder of a run, of which the best checkpoint is taken; of a checkpoint; or of a model as transformers saves it
     pub model: PathBuf,
 
     /// The text, with the tokenizer's mask token where a word is to be guessed; without it, lines are read from stdin
@@ -49,7 +49,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let model = SavedModel::open(&args.model)?;
     let device = Device::open(args.device)?;
     log::debug!("device: {}", device.describe());
-    let mut filler = Filler::new(&model.config, &device, model.values()?);
+    let mut filler = Filler::new(&model.config, &device, model.values().to_vec());
     let mut fill = |text: &str| -> anyhow::Result<()> {
         let filled = candidates(&model, &mut filler, text, args.top_k.get())?;
         print(&filled, args.json)

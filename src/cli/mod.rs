@@ -68,7 +68,7 @@ impl Cli {
 pub fn describe(error: &anyhow::Error) -> String {
     let mut lines: Vec<String> = Vec::new();
     for cause in error.chain().map(ToString::to_string) {
-        if lines.last().is_none_or(|last| !last.ends_with(&cause)) {
+        if lines.last().is_none_or(|last| !last.contains(&cause)) {
             lines.push(cause);
         }
     }
@@ -91,6 +91,6 @@ mod tests {
     fn a_cause_is_told_once() {
         let missing = Error::io("a.toml")(std::io::Error::from(std::io::ErrorKind::NotFound));
         let error = Err::<(), _>(missing).context("cannot start").unwrap_err();
-        assert_eq!(describe(&error), "error: cannot start\n  because: a.toml: entity not found");
+        assert_eq!(describe(&error), "error: cannot start\n  because: a.toml: entity not found; check the path");
     }
 }

@@ -40,8 +40,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     interrupt::install()?;
     let config = Config::load(&args.config, &args.sets)?;
     let path = args.out.unwrap_or_else(|| Path::new("runs").join(&config.name));
-    let run = RunDir::create(&path, args.resume)?;
     let device = Device::open(args.device)?;
+    let run = RunDir::create(&path, args.resume)?;
     let mut trainer = Trainer::new(config, run, &device, args.resume)?;
     match trainer.run()? {
         Outcome::Finished => finished(&trainer, &path),

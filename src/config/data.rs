@@ -60,9 +60,9 @@ pub struct MaskingConfig {
 
 impl TokenizerConfig {
     pub(super) fn check(&self) -> Result<()> {
-        let size = self.vocab_size;
-        require((16..=1 << 22).contains(&size), "tokenizer.vocab_size", || {
-            format!("is {size}; it must be at least 16 and at most {}", 1 << 22)
+        let (size, fewest) = (self.vocab_size, self.kind.smallest_vocabulary());
+        require((fewest..=1 << 22).contains(&size), "tokenizer.vocab_size", || {
+            format!("is {size}; it must be at least {fewest} and at most {}", 1 << 22)
         })
     }
 }

@@ -17,9 +17,13 @@ pub use train::{CheckpointConfig, Schedule, TrainConfig, ValidationConfig};
 
 use crate::{Error, Result};
 use check::require;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use toml::{Table, Value};
+
+/// Tokens of an optimiser step: far above any real one, and few enough to lie in memory and be counted in 32 bits.
+const MAX_STEP_TOKENS: usize = 1 << 25;
 
 /// A training run, complete: every default filled in, every value possible.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +41,22 @@ pub struct Config {
     pub train: TrainConfig,
     pub validation: ValidationConfig,
     pub checkpoint: CheckpointConfig,
+}
+
+/// The keys of [`Config`], whatever they hold.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only the names matter")]
+struct Names {
+    name: IgnoredAny,
+    seed: IgnoredAny,
+    tokenizer: IgnoredAny,
+    data: IgnoredAny,
+    masking: IgnoredAny,
+    model: IgnoredAny,
+    train: IgnoredAny,
+    validation: IgnoredAny,
+    checkpoint: IgnoredAny,
 }
 
 impl Config {
@@ -61,6 +81,8 @@ impl Config {
             layers::set(&mut table, assignment)?;
         }
         layers::fill_defaults(&mut table);
+        // A mistyped section is told of before what is missing in its place.
+        let _: Names = serde_path_to_error::deserialize(table.clone()).map_err(|error| explain::explain(&error))?;
         let config: Config =
             serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| explain::explain(&error))?;
         config.check()?;
@@ -102,7 +124,11 @@ impl Config {
         self.train.check()?;
         self.validation.check()?;
         self.checkpoint.check()?;
-        let (length, most) = (self.data.sequence_length, self.model.max_positions);
+        let (batch, length) = (self.train.batch_size, self.data.sequence_length);
+        require(batch <= MAX_STEP_TOKENS / length, "train.batch_size", || {
+            format!("is {batch} sequences of {length} tokens; the most is {MAX_STEP_TOKENS} tokens a step")
+        })?;
+        let most = self.model.max_positions;
         require(length <= most, "data.sequence_length", || {
             format!("is {length}, more than model.max_positions = {most}")
         })

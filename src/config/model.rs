@@ -1,9 +1,12 @@
 //! `[model]`: the shape of the network.
 
 use super::check::{at_least_one, fraction, positive, require};
+use super::explain::explain;
+use super::layers;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use toml::{Table, Value};
 
 /// The shape of the network, complete: every default filled in. A checkpoint keeps it as `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,8 +119,30 @@ pub enum Activation {
 const MAX_HEAD_DIM: usize = 128;
 /// Far above any real model, and low enough that sizes multiply without overflow.
 const MAX_SIZE: usize = 1 << 20;
+/// The same for the vocabulary.
+const MAX_VOCABULARY: usize = 1 << 24;
+/// The same for layers, each of which is recorded launch by launch.
+const MAX_LAYERS: usize = 1 << 10;
 
 impl ModelConfig {
+    /// A model of these sizes; everything else is as the recipe has it.
+    ///
+    /// # Errors
+    /// Sizes that no network can have.
+    pub fn new(recipe: Recipe, vocab_size: usize, layers: usize, hidden_size: usize, heads: usize) -> Result<Self> {
+        let recipe = Value::try_from(recipe).expect("a recipe is written as its name");
+        let text = format!("recipe = {recipe}\nlayers = {layers}\nhidden_size = {hidden_size}\nheads = {heads}");
+        let mut table: Table = format!("[model]\n{text}")
+            .parse()
+            .map_err(|error: toml::de::Error| Error::config("model", error.message()))?;
+        layers::fill_defaults(&mut table);
+        let model: ModelConfig =
+            serde_path_to_error::deserialize(table["model"].clone()).map_err(|error| explain(&error))?;
+        let config = ModelConfig { vocab_size, ..model };
+        config.check()?;
+        Ok(config)
+    }
+
     /// Width of one attention head.
     pub fn head_dim(&self) -> usize {
         self.hidden_size / self.heads
@@ -133,24 +158,18 @@ impl ModelConfig {
         self.norm == NormPlacement::Post || self.first_attention_norm || layer > 0
     }
 
-    /// Reads the `config.json` of a checkpoint. `path` is for messages.
+    /// Reads the section of a `config.json` that holds the exact config. `path` is for messages.
     ///
     /// # Errors
     /// Unknown, missing or impossible values.
-    pub fn from_json(path: &Path, json: &[u8]) -> Result<Self> {
-        let config: ModelConfig = serde_json::from_slice(json).map_err(|error| Error::file(path, error.to_string()))?;
+    pub fn from_json(path: &Path, json: serde_json::Value) -> Result<Self> {
+        let config: ModelConfig = serde_json::from_value(json)
+            .map_err(|error| Error::file(path, format!("is not a model's config: {error}")))?;
         config
             .check()
             .and_then(|()| require(config.vocab_size > 0, "model.vocab_size", "is not given"))
             .map_err(|error| Error::file(path, error.to_string()))?;
         Ok(config)
-    }
-
-    /// The `config.json` of a checkpoint.
-    pub fn to_json(&self) -> Vec<u8> {
-        let mut json = serde_json::to_vec_pretty(self).expect("a struct of numbers and names is always JSON");
-        json.push(b'\n');
-        json
     }
 
     /// Refuses shapes that no network can have.
@@ -169,15 +188,18 @@ impl ModelConfig {
             at_least_one(key, size as u64)?;
         }
         for (key, size) in [
-            ("model.layers", self.layers),
             ("model.hidden_size", self.hidden_size),
             ("model.intermediate_size", self.intermediate_size),
             ("model.max_positions", self.max_positions),
             ("model.token_types", self.token_types),
             ("model.position_offset", self.position_offset),
+            ("model.window", self.window),
         ] {
             require(size <= MAX_SIZE, key, || format!("is {size}; the most is {MAX_SIZE}"))?;
         }
+        let (layers, tokens) = (self.layers, self.vocab_size);
+        require(tokens <= MAX_VOCABULARY, "model.vocab_size", || format!("is {tokens}; the most is {MAX_VOCABULARY}"))?;
+        require(layers <= MAX_LAYERS, "model.layers", || format!("is {layers}; the most is {MAX_LAYERS}"))?;
         self.check_heads()?;
         require(self.window != 1, "model.window", "is 1: a token would see only itself; 0 means no window")?;
         positive("model.rope_base", self.rope_base)?;

@@ -56,10 +56,11 @@ fn the_resolved_config_reads_back_the_same() {
 
 #[test]
 fn a_model_config_survives_json() {
+    let json = |model: &ModelConfig| serde_json::to_value(model).unwrap();
     let model = config(&["model.window=64"]).unwrap().model(4096);
-    assert_eq!(ModelConfig::from_json(Path::new("config.json"), &model.to_json()).unwrap(), model);
-    let without = config(&[]).unwrap().model.to_json();
-    let message = ModelConfig::from_json(Path::new("config.json"), &without).unwrap_err().to_string();
+    assert_eq!(ModelConfig::from_json(Path::new("config.json"), json(&model)).unwrap(), model);
+    let without = json(&config(&[]).unwrap().model);
+    let message = ModelConfig::from_json(Path::new("config.json"), without).unwrap_err().to_string();
     assert_eq!(message, "config.json: model.vocab_size: is not given");
 }
 
@@ -105,12 +106,14 @@ fn bad_configs_are_refused_by_key() {
         ("model.heads=0", "model.heads", "is 0; it must be at least 1"),
         ("model.heads=128", "model.heads", "needs an even width"),
         ("model.hidden_size=512", "model.heads", "makes heads 256 wide"),
-        ("model.layers=100000000000", "model.layers", "the most is 1048576"),
+        ("model.layers=100000000000", "model.layers", "the most is 1024"),
+        ("model.window=100000000000", "model.window", "the most is 1048576"),
+        ("train.batch_size=100000000000", "train.batch_size", "the most is 33554432 tokens a step"),
         ("model.window=1", "model.window", "a token would see only itself"),
         ("model.dropout=1", "model.dropout", "below 1"),
         ("model.vocab_size=100", "model.vocab_size", "set tokenizer.vocab_size instead"),
         ("model.max_positions=64", "data.sequence_length", "is 128, more than model.max_positions = 64"),
-        ("tokenizer.vocab_size=3", "tokenizer.vocab_size", "is 3; it must be at least 16"),
+        ("tokenizer.vocab_size=3", "tokenizer.vocab_size", "is 3; it must be at least 64"),
         ("data.train=[]", "data.train", "names no text"),
         ("data.validation_fraction=0.9", "data.validation_fraction", "at most 0.5"),
         ("validation.rate=-1", "validation.rate", "is -1; it must be above 0"),
@@ -137,6 +140,23 @@ fn what_has_no_default_is_asked_for() {
         let message = Config::from_table(table, &[]).unwrap_err().to_string();
         assert_eq!(message, format!("{section}.{key}: is not given, and has no default"));
     }
+}
+
+#[test]
+fn a_model_by_its_sizes_is_that_of_a_config_file() {
+    let from_file = config(&["model.layers=3", "model.hidden_size=64", "model.heads=2"]).unwrap().model(1000);
+    assert_eq!(ModelConfig::new(Recipe::Modern, 1000, 3, 64, 2).unwrap(), from_file);
+    let message = ModelConfig::new(Recipe::Bert, 1000, 3, 64, 5).unwrap_err().to_string();
+    assert_eq!(message, "model.heads: is 5, which does not divide model.hidden_size = 64");
+    let message = ModelConfig::new(Recipe::Bert, 1000, usize::MAX, 64, 1).unwrap_err().to_string();
+    assert!(message.starts_with("model"), "{message}");
+}
+
+#[test]
+fn a_mistyped_section_is_told_of_before_what_it_holds() {
+    let table: Table = SMALL.replace("model = {", "modle = {").parse().unwrap();
+    let message = Config::from_table(table, &[]).unwrap_err().to_string();
+    assert!(message.starts_with("modle: unknown key `modle` (did you mean `model`?)"), "{message}");
 }
 
 #[test]

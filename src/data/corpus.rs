@@ -256,16 +256,22 @@ fn utf8(bytes: Vec<u8>, replaced: &mut u64) -> String {
 
 /// The string under `field` of a JSON object, or what is wrong with the line.
 fn json_text(line: &str, field: &str) -> Result<String, String> {
-    let value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
+    let value = serde_json::from_str(line).map_err(|error| {
+        let problem = error.to_string().replace("line 1 column", "column");
+        format!("not JSON: {problem}; mend the line, or take it out")
+    })?;
     let serde_json::Value::Object(mut object) = value else {
-        return Err(format!("not a JSON object, so it has no \"{field}\""));
+        return Err(format!("not a JSON object, so it has no \"{field}\"; mend the line, or take it out"));
     };
     match object.remove(field) {
         Some(serde_json::Value::String(text)) => Ok(text),
-        Some(_) => Err(format!("\"{field}\" is not a string")),
+        Some(_) => Err(format!("\"{field}\" is not a string; mend the line, or take it out")),
         None => {
             let keys: Vec<String> = object.keys().map(|key| format!("\"{key}\"")).collect();
-            Err(format!("no key \"{field}\"; it has {}: name the key of the text with --field", keys.join(", ")))
+            Err(format!(
+                "no key \"{field}\"; it has {}: name the key of the text with --field, or data.field in a config",
+                keys.join(", ")
+            ))
         }
     }
 }

@@ -46,6 +46,13 @@ pub struct MaskedSequence {
     pub labels: Vec<u32>,
 }
 
+impl MaskedSequence {
+    /// One document of `ids` as the model sees them, where `picks`, ascending, are to be guessed as `labels`.
+    pub fn new(ids: Vec<u32>, picks: Vec<u32>, labels: Vec<u32>) -> Self {
+        MaskedSequence { sequence: Sequence::document(ids), picks, labels }
+    }
+}
+
 /// Applies a `Masking` for a vocabulary.
 #[derive(Clone, Copy, Debug)]
 pub struct Masker {

@@ -118,6 +118,18 @@ impl Packing {
 }
 
 impl Sequence {
+    /// A sequence that one document fills; every token begins a word.
+    pub fn document(ids: Vec<u32>) -> Self {
+        let length = ids.len();
+        Sequence {
+            word_starts: vec![true; length],
+            spans: vec![[0, length as u32]; length],
+            positions: (0..length as u32).collect(),
+            real: length,
+            ids,
+        }
+    }
+
     /// A sequence of `length` pad tokens.
     pub fn empty(pad: u32, length: usize) -> Self {
         let mut sequence = Sequence::default();
@@ -143,7 +155,8 @@ impl Sequence {
         self.real = start + length;
     }
 
-    fn pad(&mut self, pad: u32, length: usize) {
+    /// Fills the sequence up to `length` tokens.
+    pub fn pad(&mut self, pad: u32, length: usize) {
         self.ids.resize(length, pad);
         self.word_starts.resize(length, true);
         self.spans.extend((self.real as u32..length as u32).map(|at| [at, at + 1]));

@@ -228,7 +228,8 @@ impl<'a> Parts<'a> {
             }
             if self.entries[split as usize].tokens == 0 {
                 let problem = format!("there is no text for the {} part", split.name());
-                let remedy = "give more text, raise --validation-fraction, or name files with --validation";
+                let remedy = "give more text, hold out more of it (--validation-fraction, data.validation_fraction), or \
+                              name files (--validation, data.validation)";
                 return Err(Error::config("prepare", format!("{problem}: {remedy}")));
             }
         }

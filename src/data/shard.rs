@@ -269,7 +269,9 @@ pub(super) fn map_verified(path: &Path, bytes: u64, blake3: &str) -> Result<Mmap
     Ok(map)
 }
 
-/// The error for a file of a prepared folder that isn't as `cloze prepare` left it.
+/// The error for a file of a prepared folder that isn't as it was made.
 pub(super) fn damaged(path: &Path, problem: &str) -> Error {
-    Error::file(path, format!("damaged: {problem}; run `cloze prepare` again with --overwrite"))
+    let remedy =
+        "run `cloze prepare` again with --overwrite; a run's own data is made again once its folder is removed";
+    Error::file(path, format!("damaged: {problem}; {remedy}"))
 }

@@ -38,6 +38,13 @@ const UNKNOWN: &str = "[UNK]";
 /// At most this many characters get a token of their own in a WordPiece vocabulary.
 const ALPHABET: usize = 1000;
 
+impl TokenizerKind {
+    /// The fewest tokens that a vocabulary may have. Bytes alone are 256.
+    pub fn smallest_vocabulary(self) -> usize {
+        if self == TokenizerKind::Bpe { 256 + SPECIALS.len() } else { 64 }
+    }
+}
+
 impl Tokenizer {
     /// Learns a tokenizer of up to `vocab_size` tokens, specials included. `lowercase` folds case (and, for WordPiece,
     /// strips accents, as BERT's uncased models do). WordPiece and Bpe vocabularies are a pure function of the
@@ -53,7 +60,7 @@ impl Tokenizer {
         lowercase: bool,
         documents: impl Iterator<Item = Result<String>> + Send,
     ) -> Result<Self> {
-        let fewest = if kind == TokenizerKind::Bpe { 256 + SPECIALS.len() } else { 64 };
+        let fewest = kind.smallest_vocabulary();
         if !(fewest..=1 << 24).contains(&vocab_size) {
             return Err(Error::config("vocab_size", format!("{vocab_size} is not within {fewest} to {}", 1 << 24)));
         }

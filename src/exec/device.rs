@@ -33,8 +33,10 @@ impl Device {
             DeviceChoice::Index(index) => {
                 let adapters = gpu::adapters();
                 let adapter = adapters.get(index).ok_or_else(|| {
-                    let problem = format!("there is no adapter {index}; `cloze devices` lists {}", adapters.len());
-                    Error::Device(problem)
+                    let count = adapters.len();
+                    Error::Device(format!(
+                        "--device {index}: there is no such GPU; `cloze devices` lists the {count} there are"
+                    ))
                 })?;
                 Gpu::open(adapter).map(|gpu| Device::Gpu(Box::new(gpu)))
             }

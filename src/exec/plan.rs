@@ -51,7 +51,12 @@ pub struct Memory {
 
 impl Memory {
     pub fn total(&self) -> u64 {
-        self.parameters + self.gradients + self.optimizer + self.activations + self.workspace
+        self.of_parameters() + self.activations + self.workspace
+    }
+
+    /// What the size of the model alone decides.
+    fn of_parameters(&self) -> u64 {
+        self.parameters + self.gradients + self.optimizer
     }
 }
 
@@ -176,7 +181,11 @@ impl Plan {
             Some(available) if memory.total() > available => Err(Error::Device(format!(
                 "training needs {} bytes ({memory}), and the device has {available} available; lower {}",
                 memory.total(),
-                setting_to_lower(Role::Activation)
+                setting_to_lower(if memory.of_parameters() > memory.total() / 2 {
+                    Role::Parameter
+                } else {
+                    Role::Activation
+                })
             ))),
             _ => Ok(()),
         }
@@ -191,14 +200,16 @@ impl Plan {
 /// First and last launch of every activation of a phase, by the number of its root.
 fn lives(program: &Program, phase: usize) -> BTreeMap<u32, (usize, usize)> {
     let mut lives = BTreeMap::new();
-    for (number, launch) in program.phases[phase].launches.iter().enumerate() {
+    let phase = &program.phases[phase];
+    for (number, launch) in phase.launches.iter().enumerate() {
         for (place, &arg) in launch.args.iter().enumerate().filter(|(_, arg)| **arg != Tensor::NONE) {
             let (root, _) = program.root(arg);
             if program.tensors[root.index()].role.persistent() {
                 continue;
             }
             let unwritten = !lives.contains_key(&root.0) && Program::reads(launch, place);
-            assert!(!unwritten, "{} reads `{}` before it is written", launch.kernel.name, program.name(arg));
+            let (phase, kernel, tensor) = (&phase.name, launch.kernel.name, program.name(arg));
+            assert!(!unwritten, "{phase}: {kernel} reads `{tensor}` before it is written");
             lives.entry(root.0).or_insert((number, number)).1 = number;
         }
     }

@@ -1,5 +1,6 @@
 //! AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019), as PyTorch computes it.
 
+use super::case::Sizes;
 use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::native::simd;
@@ -40,6 +41,7 @@ kernel! {
     tolerance: 1e-5,
     exact: false,
     cases: cases,
+    bench: bench,
     twin: adamw,
 }
 
@@ -71,23 +73,33 @@ fn adamw(p: &AdamW, views: Views) {
 }
 
 fn cases() -> Vec<Case> {
-    let any = Fill::Uniform(-1.0, 1.0);
     [(1, 1.0), (255, 0.5), (1025, 0.0)]
         .map(|(count, coefficient)| {
             let p =
                 AdamW { count, beta1: 0.9, beta2: 0.98, rest1: 0.1, rest2: 0.02, epsilon: 1e-6, weight_decay: 0.01 };
-            let step = StepState { learning_rate: 0.01, loss_weight: 0.0, seed_low: 0, seed_high: 0, microbatch: 0 };
-            let state = OptimizerState {
-                applied: 1.0,
-                correction1: 0.1,
-                correction2: 0.02,
-                skipped: 0.0,
-                skipped_in_a_row: 0.0,
-                gradient_norm: 2.0,
-                coefficient,
-            };
-            let (step, state) = (Fill::Words(step.words().to_vec()), Fill::Words(state.words().to_vec()));
-            Case::new(p, [step, state, any.clone(), any.clone(), any.clone(), Fill::Uniform(0.0, 1.0)])
+            case(p, coefficient)
         })
         .into()
+}
+
+/// Moments that never decay: gradients are gone after the first run, and later ones would time denormal numbers.
+fn bench(sizes: &Sizes) -> Case {
+    let count = sizes.weights();
+    case(AdamW { count, beta1: 1.0, beta2: 1.0, rest1: 0.1, rest2: 0.02, epsilon: 1e-6, weight_decay: 0.01 }, 1.0)
+}
+
+fn case(p: AdamW, coefficient: f32) -> Case {
+    let any = Fill::Uniform(-1.0, 1.0);
+    let step = StepState { learning_rate: 0.01, loss_weight: 0.0, seed_low: 0, seed_high: 0, microbatch: 0 };
+    let state = OptimizerState {
+        applied: 1.0,
+        correction1: 0.1,
+        correction2: 0.02,
+        skipped: 0.0,
+        skipped_in_a_row: 0.0,
+        gradient_norm: 2.0,
+        coefficient,
+    };
+    let (step, state) = (Fill::Words(step.words().to_vec()), Fill::Words(state.words().to_vec()));
+    Case::new(p, [step, state, any.clone(), any.clone(), any, Fill::Uniform(0.0, 1.0)])
 }

@@ -4,6 +4,7 @@
 //! Position i attends to j when both lie in the same document and |i − j| ≤ reach: padding, packed documents and
 //! sliding windows are one mechanism. Every row has at least itself to attend to.
 
+use super::case::Sizes;
 use super::dropout::masks;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::math::exp;
@@ -74,7 +75,8 @@ kernel! {
     flops: p.flops(2),
     tolerance: 1e-5,
     exact: false,
-    cases: forward_cases,
+    cases: || cases_of(forward_fills),
+    bench: |s| bench(s, forward_fills),
     twin: attention,
 }
 
@@ -207,7 +209,8 @@ kernel! {
     flops: p.flops(7),
     tolerance: 2e-5,
     exact: false,
-    cases: backward_cases,
+    cases: || cases_of(backward_fills),
+    bench: |s| bench(s, backward_fills),
     twin: attention_backward,
 }
 
@@ -279,28 +282,38 @@ fn score_gradient(weights: &mut [f32], d_scores: &mut [f32], range: Range<usize>
 
 const ANY: Fill = Fill::Uniform(-1.5, 1.5);
 
+/// The fills of a pass, given those of spans and step.
+type Fills = fn(&Attention, Fill, Fill) -> Vec<Fill>;
+
+fn forward_fills(_: &Attention, spans: Fill, step: Fill) -> Vec<Fill> {
+    vec![ANY, spans, step, Fill::Nothing, Fill::Nothing]
+}
+
+/// The log-sum-exp of a row is about ln T for scores about zero: enough for a parity test, which needs no softmax.
+fn backward_fills(p: &Attention, spans: Fill, step: Fill) -> Vec<Fill> {
+    let lse = (p.sequence as f32).ln();
+    vec![ANY, spans, step, ANY, Fill::Uniform(lse, lse + 0.5), ANY, Fill::Nothing, Fill::Nothing]
+}
+
+/// Documents of `length` tokens.
+fn case(p: Attention, length: u32, fills: Fills) -> Case {
+    let span = |t: u32| [t / length * length, (t / length * length + length).min(p.sequence)];
+    let spans = (0..p.batch).flat_map(|_| 0..p.sequence).flat_map(span).collect();
+    Case::new(p, fills(&p, Fill::Words(spans), Fill::Words(vec![0, 0, 5, 6, 7])))
+}
+
 /// Shapes with documents, windows and dropout: [batch, heads, T, head_dim, reach, documents a sequence].
-fn cases_of(fills: impl Fn(&Attention, Fill, Fill) -> Vec<Fill>) -> Vec<Case> {
+fn cases_of(fills: Fills) -> Vec<Case> {
     [[1, 1, 1, 1, 1, 1], [2, 2, 7, 12, 7, 1], [1, 3, 65, 16, 65, 3], [2, 1, 70, 64, 4, 2], [1, 2, 33, 128, 33, 1]]
         .map(|[batch, heads, sequence, head_dim, reach, documents]| {
             let dropout = if head_dim == 12 { 0.25 } else { 0.0 };
             let p = Attention { batch, heads, sequence, head_dim, reach, dropout, site: (1 << 16) + 3 };
-            let length = sequence.div_ceil(documents);
-            let span = |t: u32| [t / length * length, (t / length * length + length).min(sequence)];
-            let spans = (0..batch).flat_map(|_| 0..sequence).flat_map(span).collect();
-            Case::new(p, fills(&p, Fill::Words(spans), Fill::Words(vec![0, 0, 5, 6, 7])))
+            case(p, sequence.div_ceil(documents), fills)
         })
         .into()
 }
 
-fn forward_cases() -> Vec<Case> {
-    cases_of(|_, spans, step| vec![ANY, spans, step, Fill::Nothing, Fill::Nothing])
-}
-
-/// The log-sum-exp of a row is about ln T for scores about zero: enough for a parity test, which needs no softmax.
-fn backward_cases() -> Vec<Case> {
-    cases_of(|p, spans, step| {
-        let lse = (p.sequence as f32).ln();
-        vec![ANY, spans, step, ANY, Fill::Uniform(lse, lse + 0.5), ANY, Fill::Nothing, Fill::Nothing]
-    })
+fn bench(s: &Sizes, fills: Fills) -> Case {
+    let (batch, heads, sequence, head_dim) = (s.batch, s.heads, s.sequence, s.head_dim());
+    case(Attention { batch, heads, sequence, head_dim, reach: sequence, dropout: 0.0, site: 0 }, sequence, fills)
 }

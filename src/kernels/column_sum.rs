@@ -32,7 +32,8 @@ kernel! {
     flops: p.rows * p.width,
     tolerance: 1e-5,
     exact: true,
-    cases: cases,
+    cases: || [(1, 1), (63, 65), (64, 64), (257, 130)].map(case).into(),
+    bench: |s| case((s.rows(), s.inner)),
     twin: column_sum,
 }
 
@@ -51,11 +52,7 @@ fn column_sum(p: &ColumnSum, views: Views) {
     });
 }
 
-fn cases() -> Vec<Case> {
-    [(1, 1), (63, 65), (64, 64), (257, 130)]
-        .map(|(rows, width)| {
-            let fills = [Fill::Uniform(-4.0, 4.0), Fill::Nothing, Fill::Uniform(-4.0, 4.0)];
-            Case::new(ColumnSum { rows, width }, fills)
-        })
-        .into()
+fn case((rows, width): (u32, u32)) -> Case {
+    let fills = [Fill::Uniform(-4.0, 4.0), Fill::Nothing, Fill::Uniform(-4.0, 4.0)];
+    Case::new(ColumnSum { rows, width }, fills)
 }

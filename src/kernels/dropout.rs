@@ -32,7 +32,8 @@ kernel! {
     flops: 2 * u64::from(p.count),
     tolerance: 1e-6,
     exact: false,
-    cases: cases,
+    cases: || vec![case(1, 0.5, Fill::Absent), case(67, 0.1, ANY), case(4099, 0.25, Fill::Absent)],
+    bench: |s| case(s.rows() * s.width, 0.1, ANY),
     twin: dropout,
 }
 
@@ -61,13 +62,9 @@ fn dropout(p: &Dropout, views: Views) {
     });
 }
 
-fn cases() -> Vec<Case> {
-    let any = Fill::Uniform(-2.0, 2.0);
-    [(1, 0.5), (67, 0.1), (4099, 0.25)]
-        .map(|(count, rate)| {
-            let step = Fill::Words(vec![0, 0, 17, count, 3]);
-            let residual = if count == 67 { any.clone() } else { Fill::Absent };
-            Case::new(Dropout { count, rate, site: (1 << 16) + 5 }, [any.clone(), residual, step, Fill::Nothing])
-        })
-        .into()
+const ANY: Fill = Fill::Uniform(-2.0, 2.0);
+
+fn case(count: u32, rate: f32, residual: Fill) -> Case {
+    let step = Fill::Words(vec![0, 0, 17, count, 3]);
+    Case::new(Dropout { count, rate, site: (1 << 16) + 5 }, [ANY, residual, step, Fill::Nothing])
 }

@@ -1,5 +1,6 @@
 //! Token + position + type embedding, and the gradient of one such table.
 
+use super::case::Sizes;
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::native::{row_blocks, simd};
 
@@ -36,6 +37,7 @@ kernel! {
     tolerance: 1e-6,
     exact: true,
     cases: embedding_cases,
+    bench: embedding_bench,
     twin: embedding,
 }
 
@@ -96,6 +98,7 @@ kernel! {
     tolerance: 1e-5,
     exact: true,
     cases: embedding_backward_cases,
+    bench: |s| embedding_backward_case(s.ids(), s.width, s.vocabulary),
     twin: embedding_backward,
 }
 
@@ -111,32 +114,44 @@ fn embedding_backward(p: &EmbeddingBackward, views: Views) {
     });
 }
 
+const ANY: Fill = Fill::Uniform(-4.0, 4.0);
+
+fn embedding_case(p: Embedding, ids: Fill) -> Case {
+    let numbers = |entries| Fill::Ids { below: u32::max(entries, 1) };
+    let table = |entries| if entries == 0 { Fill::Absent } else { ANY };
+    let (positions, types) = (numbers(p.positions), numbers(p.types));
+    let fills = [ids, positions, types, ANY, table(p.positions), table(p.types), Fill::Nothing];
+    Case::new(p, fills)
+}
+
 fn embedding_cases() -> Vec<Case> {
     [(1, 1, 3, 2, 0), (63, 65, 7, 5, 2), (130, 32, 50, 0, 0), (33, 128, 200, 64, 3)]
         .map(|(rows, width, vocabulary, positions, types)| {
-            let table = |entries| if entries == 0 { Fill::Absent } else { Fill::Uniform(-4.0, 4.0) };
-            let fills = [
-                Fill::Ids { below: vocabulary },
-                Fill::Ids { below: u32::max(positions, 1) },
-                Fill::Ids { below: u32::max(types, 1) },
-                table(vocabulary),
-                table(positions),
-                table(types),
-                Fill::Nothing,
-            ];
-            Case::new(Embedding { rows, width, vocabulary, positions, types }, fills)
+            let p = Embedding { rows, width, vocabulary, positions, types };
+            embedding_case(p, Fill::Ids { below: vocabulary })
         })
         .into()
+}
+
+fn embedding_bench(s: &Sizes) -> Case {
+    let (rows, width, vocabulary) = (s.rows(), s.width, s.vocabulary);
+    let p = Embedding { rows, width, vocabulary, positions: s.sequence, types: 0 };
+    embedding_case(p, Fill::Words(s.ids()))
+}
+
+fn embedding_backward_case(ids: Vec<u32>, width: u32, entries: u32) -> Case {
+    let rows = ids.len() as u32;
+    let mut order: Vec<u32> = (0..rows).collect();
+    order.sort_by_key(|&row| ids[row as usize]);
+    let fills = [Fill::Words(ids), Fill::Words(order), ANY, ANY];
+    Case::new(EmbeddingBackward { rows, width, entries }, fills)
 }
 
 fn embedding_backward_cases() -> Vec<Case> {
     [(1, 1, 1), (65, 33, 7), (300, 64, 2), (129, 128, 1000)]
         .map(|(rows, width, entries)| {
-            let ids: Vec<u32> = (0..rows).map(|row| (row * 7 + row / 3) % entries).collect();
-            let mut order: Vec<u32> = (0..rows).collect();
-            order.sort_by_key(|&row| ids[row as usize]);
-            let fills = [Fill::Words(ids), Fill::Words(order), Fill::Uniform(-4.0, 4.0), Fill::Uniform(-4.0, 4.0)];
-            Case::new(EmbeddingBackward { rows, width, entries }, fills)
+            let id = |row: u32| (row * 7 + row / 3) % entries;
+            embedding_backward_case((0..rows).map(id).collect(), width, entries)
         })
         .into()
 }

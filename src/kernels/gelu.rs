@@ -26,7 +26,8 @@ kernel! {
     flops: 40 * u64::from(p.count),
     tolerance: 2e-6,
     exact: false,
-    cases: gelu_backward_cases,
+    cases: || [1, 63, 256, 1025].map(gelu_backward_case).into(),
+    bench: |s| gelu_backward_case(s.rows() * s.inner),
     twin: gelu_backward,
 }
 
@@ -62,7 +63,8 @@ kernel! {
     flops: 30 * u64::from(p.rows * p.width),
     tolerance: 2e-6,
     exact: false,
-    cases: || cases_of(|| vec![ANY, Fill::Nothing]),
+    cases: || SHAPES.map(gated_gelu_case).into(),
+    bench: |s| gated_gelu_case((s.rows(), s.inner)),
     twin: gated_gelu,
 }
 
@@ -94,7 +96,8 @@ kernel! {
     flops: 70 * u64::from(p.rows * p.width),
     tolerance: 2e-6,
     exact: false,
-    cases: || cases_of(|| vec![ANY, ANY, Fill::Nothing]),
+    cases: || SHAPES.map(gated_gelu_backward_case).into(),
+    bench: |s| gated_gelu_backward_case((s.rows(), s.inner)),
     twin: gated_gelu_backward,
 }
 
@@ -118,10 +121,16 @@ fn gated_gelu_backward(p: &GatedGelu, views: Views) {
 
 const ANY: Fill = Fill::Uniform(-6.0, 6.0);
 
-fn gelu_backward_cases() -> Vec<Case> {
-    [1, 63, 256, 1025].map(|count| Case::new(Elements { count }, [ANY, ANY, Fill::Nothing])).into()
+fn gelu_backward_case(count: u32) -> Case {
+    Case::new(Elements { count }, [ANY, ANY, Fill::Nothing])
 }
 
-fn cases_of(fills: impl Fn() -> Vec<Fill>) -> Vec<Case> {
-    [(1, 1), (7, 65), (64, 48)].map(|(rows, width)| Case::new(GatedGelu { rows, width }, fills())).into()
+const SHAPES: [(u32, u32); 3] = [(1, 1), (7, 65), (64, 48)];
+
+fn gated_gelu_case((rows, width): (u32, u32)) -> Case {
+    Case::new(GatedGelu { rows, width }, [ANY, Fill::Nothing])
+}
+
+fn gated_gelu_backward_case((rows, width): (u32, u32)) -> Case {
+    Case::new(GatedGelu { rows, width }, [ANY, ANY, Fill::Nothing])
 }

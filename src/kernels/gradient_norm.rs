@@ -36,6 +36,7 @@ kernel! {
     tolerance: 1e-5,
     exact: true,
     cases: sum_squares_cases,
+    bench: |s| sum_squares_case(s.weights()),
     twin: sum_squares,
 }
 
@@ -116,6 +117,7 @@ kernel! {
     tolerance: 1e-5,
     exact: false,
     cases: gradient_norm_cases,
+    bench: |_| gradient_norm_case(2 * PARTIALS as u32, 1.0),
     twin: gradient_norm,
 }
 
@@ -137,26 +139,33 @@ fn gradient_norm(p: &GradientNorm, views: Views) {
     state.correction2 = state.correction2 * p.beta2 + p.rest2;
 }
 
+fn sum_squares_case(count: u32) -> Case {
+    Case::new(SumSquares { count }, [Fill::Uniform(-4.0, 4.0), Fill::Nothing])
+}
+
+/// Some with numbers that are not finite.
 fn sum_squares_cases() -> Vec<Case> {
-    let finite = [1, 255, 257, 5000].map(|count| (count, Fill::Uniform(-4.0, 4.0)));
-    let broken = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN].map(|broken| {
+    let mut cases: Vec<Case> = [1, 255, 257, 5000].map(sum_squares_case).into();
+    for broken in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+        let mut case = sum_squares_case(1000);
         let numbers = (0..1000).map(|i| if i % 300 == 299 { broken } else { 1.0 });
-        (1000, Fill::Words(numbers.map(f32::to_bits).collect()))
-    });
-    let cases = finite.into_iter().chain(broken);
-    cases.map(|(count, fill)| Case::new(SumSquares { count }, [fill, Fill::Nothing])).collect()
+        case.fills[0] = Fill::Words(numbers.map(f32::to_bits).collect());
+        cases.push(case);
+    }
+    cases
+}
+
+fn gradient_norm_case(count: u32, clip: f32) -> Case {
+    let p = GradientNorm { count, clip, beta1: 0.9, beta2: 0.98, rest1: 0.1, rest2: 0.02 };
+    Case::new(p, [Fill::Uniform(0.0, 1.0), Fill::Uniform(0.0, 0.9)])
 }
 
 fn gradient_norm_cases() -> Vec<Case> {
-    let finite = |count, clip| {
-        let p = GradientNorm { count, clip, beta1: 0.9, beta2: 0.98, rest1: 0.1, rest2: 0.02 };
-        Case::new(p, [Fill::Uniform(0.0, 1.0), Fill::Uniform(0.0, 0.9)])
-    };
     let infinite = {
-        let mut case = finite(256, 1.0);
+        let mut case = gradient_norm_case(256, 1.0);
         case.fills[0] =
             Fill::Words((0..256).map(|i| f32::to_bits(if i == 200 { f32::INFINITY } else { 1.0 })).collect());
         case
     };
-    vec![finite(256, 1.0), finite(512, 0.0), finite(1, 100.0), infinite]
+    vec![gradient_norm_case(256, 1.0), gradient_norm_case(512, 0.0), gradient_norm_case(1, 100.0), infinite]
 }

@@ -1,5 +1,6 @@
 //! What a kernel is: its parameters, arguments, shader entry points, cost, test cases and CPU twin, declared once.
 
+use super::case::Sizes;
 use bytemuck::Pod;
 
 /// How a kernel uses an argument. Gradients of parameters are added to (`InOut`), everything else is written (`Out`).
@@ -121,6 +122,8 @@ pub struct Kernel {
     /// Whether small integers in give the exact answer out, in any order of summation.
     pub exact: bool,
     pub cases: fn() -> Vec<Case>,
+    /// A launch as a model of these sizes makes it, for benchmarks. It may be repeated.
+    pub bench: fn(&Sizes) -> Case,
     pub twin: for<'a> fn(&[u32], Views<'a>),
 }
 
@@ -256,6 +259,7 @@ macro_rules! kernel {
         tolerance: $tolerance:expr,
         exact: $exact:expr,
         cases: $cases:expr,
+        bench: $bench:expr,
         twin: $twin:path,
     ) => {
         $(#[$meta])*
@@ -299,6 +303,7 @@ macro_rules! kernel {
                 tolerance: $tolerance,
                 exact: $exact,
                 cases: $cases,
+                bench: $bench,
                 twin: |words, views| $twin(<$params as Params>::from_words(words), views),
             }
         };

@@ -31,7 +31,8 @@ kernel! {
     flops: 8 * p.rows * p.width,
     tolerance: 1e-5,
     exact: false,
-    cases: layer_norm_cases,
+    cases: || cases_of(layer_norm_case),
+    bench: |s| layer_norm_case(norm(s.rows(), s.width), ANY),
     twin: layer_norm,
 }
 
@@ -94,7 +95,8 @@ kernel! {
     flops: 12 * p.rows * p.width,
     tolerance: 1e-5,
     exact: false,
-    cases: layer_norm_backward_cases,
+    cases: || cases_of(layer_norm_backward_case),
+    bench: |s| layer_norm_backward_case(norm(s.rows(), s.width), ANY),
     twin: layer_norm_backward,
 }
 
@@ -151,7 +153,8 @@ kernel! {
     flops: 5 * p.rows * p.width,
     tolerance: 1e-5,
     exact: false,
-    cases: layer_norm_backward_weights_cases,
+    cases: || cases_of(layer_norm_backward_weights_case),
+    bench: |s| layer_norm_backward_weights_case(norm(s.rows(), s.width), ANY),
     twin: layer_norm_backward_weights,
 }
 
@@ -182,28 +185,28 @@ fn layer_norm_backward_weights(p: &LayerNorm, views: Views) {
     });
 }
 
-const SHAPES: [(u32, u32); 5] = [(1, 1), (3, 63), (64, 65), (65, 128), (130, 257)];
 const ANY: Fill = Fill::Uniform(-2.0, 2.0);
+const STATS: Fill = Fill::Uniform(0.5, 1.5);
 
 fn norm(rows: u32, width: u32) -> LayerNorm {
     LayerNorm { rows, width, epsilon: 1e-5 }
 }
 
-/// Present in every second case.
-fn maybe(rows: u32) -> Fill {
-    if rows % 2 == 1 { ANY } else { Fill::Absent }
+/// A case for each shape, in every second one with the optional argument.
+fn cases_of(case: fn(LayerNorm, Fill) -> Case) -> Vec<Case> {
+    [(1, 1), (3, 63), (64, 65), (65, 128), (130, 257)]
+        .map(|(rows, width)| case(norm(rows, width), if rows % 2 == 1 { ANY } else { Fill::Absent }))
+        .into()
 }
 
-fn layer_norm_cases() -> Vec<Case> {
-    SHAPES.map(|(r, w)| Case::new(norm(r, w), [ANY, ANY, maybe(r), Fill::Nothing, Fill::Nothing])).into()
+fn layer_norm_case(p: LayerNorm, bias: Fill) -> Case {
+    Case::new(p, [ANY, ANY, bias, Fill::Nothing, Fill::Nothing])
 }
 
-fn layer_norm_backward_cases() -> Vec<Case> {
-    let stats = Fill::Uniform(0.5, 1.5);
-    SHAPES.map(|(r, w)| Case::new(norm(r, w), [ANY, ANY, stats.clone(), ANY, maybe(r), Fill::Nothing])).into()
+fn layer_norm_backward_case(p: LayerNorm, residual: Fill) -> Case {
+    Case::new(p, [ANY, ANY, STATS, ANY, residual, Fill::Nothing])
 }
 
-fn layer_norm_backward_weights_cases() -> Vec<Case> {
-    let stats = Fill::Uniform(0.5, 1.5);
-    SHAPES.map(|(r, w)| Case::new(norm(r, w), [ANY, stats.clone(), ANY, Fill::Nothing, ANY, maybe(r)])).into()
+fn layer_norm_backward_weights_case(p: LayerNorm, d_bias: Fill) -> Case {
+    Case::new(p, [ANY, STATS, ANY, Fill::Nothing, ANY, d_bias])
 }

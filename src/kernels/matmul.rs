@@ -1,6 +1,7 @@
 //! The matrix product in its three transpositions: `nt` for a linear layer's forward pass, `nn` for the gradient of its
 //! input, `tn` for the gradient of its weight. Weights are `[out, in]`, so y = x·Wᵀ is `nt`.
 
+use super::case::Sizes;
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::math::gelu;
 use super::native::{Cores, Matrix, blocks, product, row_blocks};
@@ -42,6 +43,7 @@ kernel! {
     tolerance: 1e-5,
     exact: false,
     cases: nt_cases,
+    bench: nt_bench,
     twin: matmul_nt,
 }
 
@@ -98,6 +100,7 @@ kernel! {
     tolerance: 1e-5,
     exact: true,
     cases: nn_cases,
+    bench: nn_bench,
     twin: matmul_nn,
 }
 
@@ -125,6 +128,7 @@ kernel! {
     tolerance: 1e-5,
     exact: true,
     cases: tn_cases,
+    bench: tn_bench,
     twin: matmul_tn,
 }
 
@@ -160,4 +164,21 @@ fn nn_cases() -> Vec<Case> {
 
 fn tn_cases() -> Vec<Case> {
     cases_of(|_| vec![ANY, ANY, ANY])
+}
+
+/// The first linear layer of a feed-forward block, with the forward pass of GELU.
+fn nt_bench(s: &Sizes) -> Case {
+    let p = Product { m: s.rows(), n: s.inner, k: s.width };
+    Case::new(p, [ANY, ANY, ANY, Fill::Absent, Fill::Nothing, Fill::Nothing])
+}
+
+/// The gradient of that layer's input.
+fn nn_bench(s: &Sizes) -> Case {
+    let p = Product { m: s.rows(), n: s.width, k: s.inner };
+    Case::new(p, [ANY, ANY, Fill::Absent, Fill::Nothing])
+}
+
+/// The gradient of that layer's weight.
+fn tn_bench(s: &Sizes) -> Case {
+    Case::new(Product { m: s.inner, n: s.width, k: s.rows() }, [ANY, ANY, ANY])
 }

@@ -3,6 +3,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod case;
 pub mod column_sum;
 pub mod cross_entropy;
 pub mod dropout;
@@ -18,6 +19,7 @@ pub mod qkv;
 pub mod rows;
 pub mod step;
 
+pub use case::{SIZES, Sizes};
 pub use kernel::{Access, Arg, Case, Constant, Elem, Fill, Kernel, Params, Variant, View, Views};
 
 /// Every kernel. Executors, parity tests, gradient checks and benches all go by this table.

@@ -1,6 +1,7 @@
 //! The fused query, key and value projection, with the rotary position embedding of Su et al. (RoFormer, 2021) and the
 //! attention scale in its epilogue, and the way back.
 
+use super::case::Sizes;
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::native::{Cores, Matrix, product, row_blocks, simd};
 use rayon::prelude::*;
@@ -51,6 +52,7 @@ kernel! {
     tolerance: 1e-5,
     exact: false,
     cases: qkv_cases,
+    bench: |s| Case::new(bench_shape(s), [ANY, ANY, ANY, ROPE, Fill::Nothing]),
     twin: qkv,
 }
 
@@ -109,6 +111,7 @@ kernel! {
     tolerance: 1e-5,
     exact: false,
     cases: qkv_backward_cases,
+    bench: |s| Case::new(bench_shape(s), [ANY, ROPE, Fill::Nothing]),
     twin: qkv_backward,
 }
 
@@ -135,16 +138,17 @@ fn qkv_backward(p: &Qkv, views: Views) {
     });
 }
 
-const SHAPES: [[u32; 4]; 5] = [[1, 1, 1, 1], [2, 7, 3, 4], [1, 65, 2, 12], [3, 17, 1, 64], [2, 5, 2, 7]];
 const ANY: Fill = Fill::Uniform(-2.0, 2.0);
+const ROPE: Fill = Fill::Uniform(-1.0, 1.0);
+
+fn shape([batch, sequence, heads, head_dim]: [u32; 4]) -> Qkv {
+    Qkv { batch, sequence, heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt() }
+}
 
 fn cases_of(fills: impl Fn(usize, Fill) -> Vec<Fill>) -> Vec<Case> {
-    let case = |(i, &[batch, sequence, heads, head_dim]): (usize, &[u32; 4])| {
-        let rope = if head_dim % 4 == 0 { Fill::Uniform(-1.0, 1.0) } else { Fill::Absent };
-        let scale = 1.0 / (head_dim as f32).sqrt();
-        Case::new(Qkv { batch, sequence, heads, head_dim, scale }, fills(i, rope))
-    };
-    SHAPES.iter().enumerate().map(case).collect()
+    let shapes = [[1, 1, 1, 1], [2, 7, 3, 4], [1, 65, 2, 12], [3, 17, 1, 64], [2, 5, 2, 7]].map(shape);
+    let rope = |p: &Qkv| if p.head_dim.is_multiple_of(4) { ROPE } else { Fill::Absent };
+    shapes.iter().enumerate().map(|(i, p)| Case::new(*p, fills(i, rope(p)))).collect()
 }
 
 fn qkv_cases() -> Vec<Case> {
@@ -153,4 +157,8 @@ fn qkv_cases() -> Vec<Case> {
 
 fn qkv_backward_cases() -> Vec<Case> {
     cases_of(|_, rope| vec![ANY, rope, Fill::Nothing])
+}
+
+fn bench_shape(s: &Sizes) -> Qkv {
+    shape([s.batch, s.sequence, s.heads, s.head_dim()])
 }

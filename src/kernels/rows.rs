@@ -28,7 +28,8 @@ kernel! {
     flops: 0,
     tolerance: 0.0,
     exact: true,
-    cases: gather_cases,
+    cases: || SHAPES.map(gather_case).into(),
+    bench: |s| gather_case([s.rows(), s.masked, s.width]),
     twin: gather_rows,
 }
 
@@ -58,7 +59,8 @@ kernel! {
     flops: 0,
     tolerance: 0.0,
     exact: true,
-    cases: scatter_cases,
+    cases: || SHAPES.map(scatter_case).into(),
+    bench: |s| scatter_case([s.rows(), s.masked, s.width]),
     twin: scatter_rows,
 }
 
@@ -78,20 +80,12 @@ fn scatter_rows(p: &Rows, views: Views) {
 const SHAPES: [[u32; 3]; 3] = [[1, 1, 1], [65, 9, 33], [128, 128, 64]];
 const ANY: Fill = Fill::Uniform(-4.0, 4.0);
 
-fn gather_cases() -> Vec<Case> {
-    SHAPES
-        .map(|[rows, picked, width]| {
-            Case::new(Rows { rows, picked, width }, [ANY, Fill::Ids { below: rows }, Fill::Nothing])
-        })
-        .into()
+fn gather_case([rows, picked, width]: [u32; 3]) -> Case {
+    Case::new(Rows { rows, picked, width }, [ANY, Fill::Ids { below: rows }, Fill::Nothing])
 }
 
-fn scatter_cases() -> Vec<Case> {
-    SHAPES
-        .map(|[rows, picked, width]| {
-            let mut slots = vec![u32::MAX; rows as usize];
-            (0..picked).for_each(|slot| slots[(slot * 7 % rows) as usize] = slot);
-            Case::new(Rows { rows, picked, width }, [ANY, Fill::Words(slots), Fill::Nothing])
-        })
-        .into()
+fn scatter_case([rows, picked, width]: [u32; 3]) -> Case {
+    let mut slots = vec![u32::MAX; rows as usize];
+    (0..picked).for_each(|slot| slots[(slot * 7 % rows) as usize] = slot);
+    Case::new(Rows { rows, picked, width }, [ANY, Fill::Words(slots), Fill::Nothing])
 }

@@ -5,7 +5,7 @@ use super::parameters::Kind;
 use super::programs::Prediction;
 use crate::Result;
 use crate::config::ModelConfig;
-use crate::data::{Batch, MaskedSequence, Sequence};
+use crate::data::{Batch, MaskedSequence};
 use crate::exec::{Device, Executor};
 use crate::kernels::step::StepState;
 
@@ -61,13 +61,10 @@ impl<'a> Filler<'a> {
 }
 
 fn batch(ids: &[u32], masked: &[u32], pad: u32, shape: Shape) -> Batch {
-    let mut sequence = Sequence::empty(pad, shape.sequence);
-    sequence.ids[..ids.len()].copy_from_slice(ids);
-    sequence.spans[..ids.len()].fill([0, ids.len() as u32]);
-    sequence.positions.iter_mut().zip(0..ids.len() as u32).for_each(|(position, number)| *position = number);
-    sequence.real = ids.len();
     let labels = masked.iter().map(|&position| ids[position as usize]).collect();
-    Batch::new(&[MaskedSequence { sequence, picks: masked.to_vec(), labels }], shape.masked)
+    let mut text = MaskedSequence::new(ids.to_vec(), masked.to_vec(), labels);
+    text.sequence.pad(pad, shape.sequence);
+    Batch::new(&[text], shape.masked)
 }
 
 /// The k largest of a row's softmax.

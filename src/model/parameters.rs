@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 /// Elements that every parameter starts at a multiple of: 256 bytes, the largest alignment that an adapter asks for.
 const ALIGNMENT: usize = 64;
 
+/// Most elements of a flat tensor: with them aligned, still below what a tensor may have.
+const MAX_LEN: usize = (1 << 30) - 2 * ALIGNMENT;
+
 /// First values of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
@@ -103,7 +106,7 @@ impl Flat {
 impl Parameters {
     /// Gives every declared parameter its place. `binding` is the largest binding of the device in bytes.
     pub fn new(program: &mut Program, list: Vec<Declaration>, train: bool, binding: u64) -> Self {
-        let most = (binding / 4) as usize;
+        let most = ((binding / 4) as usize).min(MAX_LEN);
         let mut lens: Vec<(usize, bool)> = Vec::new();
         let mut place = |parameter: &Declaration| {
             let (len, decayed) = (parameter.count(), parameter.shape.len() > 1);

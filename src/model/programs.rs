@@ -8,10 +8,14 @@ use super::parameters::Parameters;
 use super::recorder::Recorder;
 use crate::Result;
 use crate::config::ModelConfig;
-use crate::exec::{Executor, Phase, Program, Role, Tensor};
+use crate::data::Batch;
+use crate::exec::{Device, Executor, Phase, Program, Role, Tensor};
 use crate::kernels::adamw::{ADAMW, AdamW};
 use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::gradient_norm::{GRADIENT_NORM, GradientNorm, OPTIMIZER_WORDS, PARTIALS, SUM_SQUARES, SumSquares};
+use crate::kernels::rows::{GATHER_ROWS, Rows};
+use crate::kernels::step::StepState;
+use crate::random;
 
 /// The settings of AdamW that stay the same for a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +27,13 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// Largest global gradient norm; 0 for no limit.
     pub clip: f64,
+}
+
+impl Default for OptimizerConfig {
+    /// As a config file that says nothing else.
+    fn default() -> Self {
+        OptimizerConfig { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.01, clip: 1.0 }
+    }
 }
 
 /// A model in training: microbatches add to the gradients, an update uses them up, and validation stands beside.
@@ -94,6 +105,76 @@ impl Training {
             update,
             validate,
         })
+    }
+}
+
+impl Training {
+    /// Gives the program its memory on a device, and writes what never changes. Parameters are still to be written:
+    /// see [`Parameters::initialize`].
+    ///
+    /// # Errors
+    /// The device is too small.
+    pub fn start(&self, device: &Device, config: &ModelConfig) -> Result<Box<dyn Executor>> {
+        let mut executor = device.executor(&self.program)?;
+        self.inputs.prepare(&mut *executor, config);
+        self.validation_inputs.prepare(&mut *executor, config);
+        Ok(executor)
+    }
+
+    /// Queues one optimiser step over `batches`. `seed` is the run's, and `first` the microbatches it has behind it:
+    /// together they tell dropout masks apart.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn step(
+        &self,
+        executor: &mut dyn Executor,
+        batches: &[Batch],
+        learning_rate: f64,
+        seed: u64,
+        first: u64,
+    ) -> Result<()> {
+        let labels: u32 = batches.iter().map(|batch| batch.count).sum();
+        let [seed_low, seed_high] = random::key(seed);
+        executor.write(self.metrics, &[0; METRICS]);
+        for (batch, number) in batches.iter().zip(first..) {
+            let step = StepState {
+                learning_rate: learning_rate as f32,
+                loss_weight: 1.0 / labels.max(1) as f32,
+                seed_low,
+                seed_high,
+                microbatch: number as u32,
+            };
+            self.inputs.write(executor, batch, step);
+            executor.run(self.accumulate)?;
+        }
+        executor.run(self.update)
+    }
+
+    /// What the last step measured; waits for the device.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn measured(&self, executor: &mut dyn Executor) -> Result<Measured> {
+        Ok(Measured::from_words(&executor.read(self.metrics)?))
+    }
+}
+
+/// Means over the masked tokens of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Cross-entropy in nats.
+    pub loss: f64,
+    /// Share of the tokens guessed right.
+    pub accuracy: f64,
+}
+
+impl Measured {
+    /// From the content of [`Training::metrics`].
+    pub fn from_words(words: &[u32]) -> Self {
+        let sums: &[f32] = bytemuck::cast_slice(words);
+        let labels = f64::from(sums[2]).max(1.0);
+        Measured { loss: f64::from(sums[0]) / labels, accuracy: f64::from(sums[1]) / labels }
     }
 }
 
@@ -181,6 +262,32 @@ impl Prediction {
     /// The device fails.
     pub fn read(&self, executor: &mut dyn Executor) -> Result<Vec<f32>> {
         Ok(bytemuck::cast_slice(&executor.read(self.logits)?).to_vec())
+    }
+}
+
+/// A model's encoder alone.
+pub struct Encoding {
+    pub program: Program,
+    pub parameters: Parameters,
+    pub inputs: Inputs,
+    /// The encoder's output in the rows that the batch calls masked, [K, H].
+    pub hidden: Tensor,
+    pub encode: Phase,
+}
+
+impl Encoding {
+    /// See [`Training::new`].
+    ///
+    /// # Errors
+    /// A tensor is too large for any device.
+    pub fn new(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
+        let (mut r, parameters, inputs) = forward_only(config, shape, binding);
+        let hidden = r.program.tensor(Role::Output, "hidden", &[shape.masked, config.hidden_size]);
+        let encode = r.program.phase("encode");
+        let (x, _) = Encoder::new(config, &parameters, shape, false).forward(&mut r, &inputs);
+        let (rows, picked, width) = (shape.rows() as u32, shape.masked as u32, config.hidden_size as u32);
+        r.program.launch(&GATHER_ROWS, Rows { rows, picked, width }, &[x, inputs.masked, hidden]);
+        Ok(Encoding { program: r.program.finish()?, parameters, inputs, hidden, encode })
     }
 }
 

@@ -82,7 +82,11 @@ impl Sums {
     }
 }
 
-/// How often a token occurs in the training text, every count one higher so that none is zero.
+/// How often a token occurs in the training text, every count one higher so that none is zero; NaN where the counts are
+/// not known.
 fn unigram_probability(counts: &[u64], total: f64, label: u32) -> f64 {
+    if counts.is_empty() {
+        return f64::NAN;
+    }
     counts.get(label as usize).map_or(1.0, |&count| count as f64 + 1.0) / total
 }

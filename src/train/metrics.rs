@@ -33,7 +33,8 @@ pub struct Validation {
     pub perplexity: f64,
     /// Share of the masked tokens guessed right.
     pub accuracy: f64,
-    /// Cross-entropy in nats of guessing by the training text's token counts: what a model must beat.
+    /// Cross-entropy in nats of guessing by the training text's token counts: what a model must beat. NaN, written as
+    /// `null`, where the counts are not known.
     pub unigram_cross_entropy: f64,
     /// How many tokens were guessed.
     pub masked_tokens: u64,

@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod interrupt;
 pub mod metrics;
 mod progress;
+mod resume;
 mod run_dir;
 pub mod saved;
 mod schedule;

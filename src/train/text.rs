@@ -1,9 +1,9 @@
 //! From the text that a config names to prepared data, made when it is missing.
 
 use super::durable;
-use crate::Result;
-use crate::config::Config;
-use crate::data::{Corpus, CorpusOptions, PrepareOptions, Prepared, Tokenizer, Validation, prepare};
+use crate::config::{Config, TokenizerConfig};
+use crate::data::{Corpus, CorpusOptions, DocumentSplit, PrepareOptions, Prepared, Tokenizer, Validation, prepare};
+use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,37 +12,66 @@ use std::sync::atomic::AtomicBool;
 const SETTINGS: &str = "data.settings";
 
 /// The prepared data of a run: the folder that the config names, or `data` in the run's own, which is made from raw text
-/// unless it is there already. `stop` becoming true interrupts the making, which leaves nothing behind.
+/// unless it is there already. `tokenizer` is that of the run's checkpoint, if it goes on from one: the data must have
+/// it. `stop` becoming true interrupts the making, which leaves nothing behind.
 ///
 /// # Errors
-/// What the tokenizer, the corpus or the prepared folder refuse.
-pub fn prepared_data(config: &Config, run: &Path, stop: &Arc<AtomicBool>) -> Result<Prepared> {
-    if let Some(folder) = &config.data.prepared {
-        return Prepared::open(folder);
+/// What the tokenizer, the corpus or the prepared folder refuse; data that does not belong to the checkpoint.
+pub fn prepared_data(
+    config: &Config,
+    run: &Path,
+    tokenizer: Option<&Tokenizer>,
+    stop: &Arc<AtomicBool>,
+) -> Result<Prepared> {
+    let prepared = match &config.data.prepared {
+        Some(folder) => Prepared::open(folder)?,
+        None => own_data(config, run, tokenizer, stop)?,
+    };
+    match tokenizer {
+        Some(tokenizer) if tokenizer.json() != prepared.tokenizer().json() => {
+            let problem = "has another tokenizer than the run; prepare it with the tokenizer.json of a checkpoint";
+            Err(Error::config("data", problem))
+        }
+        _ => Ok(prepared),
     }
+}
+
+fn own_data(config: &Config, run: &Path, tokenizer: Option<&Tokenizer>, stop: &Arc<AtomicBool>) -> Result<Prepared> {
     let folder = run.join("data");
-    let settings = settings(config);
-    let same = std::fs::read_to_string(run.join(SETTINGS)).is_ok_and(|kept| kept == settings);
-    if !(same && folder.is_dir()) {
-        let options = PrepareOptions {
-            corpus: corpus_options(config),
-            validation: match config.data.validation.is_empty() {
-                true => Validation::Fraction(config.data.validation_fraction),
-                false => Validation::Files(paths(&config.data.validation)),
-            },
-            overwrite: true,
-            stop: stop.clone(),
-            ..Default::default()
-        };
-        let tokenizer = tokenizer(config)?;
-        prepare(&tokenizer, &paths(&config.data.train), &options, &folder)?;
-        durable::replace(run, SETTINGS, settings.as_bytes())?;
+    let (settings, kept) = (settings(config), std::fs::read_to_string(run.join(SETTINGS)).ok());
+    let same = kept.as_ref() == Some(&settings);
+    if same && folder.is_dir() {
+        return Prepared::open(&folder);
     }
+    match tokenizer {
+        Some(_) if kept.is_some() && !same => {
+            let problem = "is not what the run began with; set it back, or prepare the other text with the \
+                           tokenizer.json of a checkpoint, and name its folder as data.prepared";
+            return Err(Error::config("[data] or [tokenizer]", problem));
+        }
+        Some(tokenizer) => make(config, tokenizer, stop, &folder)?,
+        None => make(config, &new_tokenizer(config)?, stop, &folder)?,
+    }
+    durable::replace(run, SETTINGS, settings.as_bytes())?;
     Prepared::open(&folder)
 }
 
+fn make(config: &Config, tokenizer: &Tokenizer, stop: &Arc<AtomicBool>, folder: &Path) -> Result<()> {
+    let options = PrepareOptions {
+        corpus: corpus_options(config),
+        validation: match config.data.validation.is_empty() {
+            true => Validation::Fraction(config.data.validation_fraction),
+            false => Validation::Files(paths(&config.data.validation)),
+        },
+        overwrite: true,
+        stop: stop.clone(),
+        ..Default::default()
+    };
+    prepare(tokenizer, &paths(&config.data.train), &options, folder).map(drop)
+}
+
 /// The config's tokenizer: read from a file, or trained on the training text.
-fn tokenizer(config: &Config) -> Result<Tokenizer> {
+fn new_tokenizer(config: &Config) -> Result<Tokenizer> {
     if let Some(file) = &config.tokenizer.file {
         return Tokenizer::load(file);
     }
@@ -64,9 +93,21 @@ fn paths(names: &[String]) -> Vec<PathBuf> {
 fn settings(config: &Config) -> String {
     #[derive(serde::Serialize)]
     struct Settings<'a> {
-        tokenizer: &'a crate::config::TokenizerConfig,
-        data: &'a crate::config::DataConfig,
+        train: &'a [String],
+        validation: &'a [String],
+        validation_fraction: f64,
+        documents: DocumentSplit,
+        field: &'a str,
+        tokenizer: &'a TokenizerConfig,
     }
-    let settings = Settings { tokenizer: &config.tokenizer, data: &config.data };
+    let data = &config.data;
+    let settings = Settings {
+        train: &data.train,
+        validation: &data.validation,
+        validation_fraction: data.validation_fraction,
+        documents: data.documents,
+        field: &data.field,
+        tokenizer: &config.tokenizer,
+    };
     toml::to_string(&settings).expect("a config is made of what TOML can hold")
 }

@@ -1,20 +1,19 @@
 //! The training loop.
 
-use super::checkpoint::{Checkpoint, CheckpointStore, TrainingState};
+use super::checkpoint::{CheckpointStore, TrainingState};
 use super::evaluate::Gauge;
 use super::metrics::{Metrics, MetricsLog, Validation};
+use super::resume::MOMENT_KINDS;
 use super::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM};
 use super::text::prepared_data;
-use super::{Progress, RunDir, Throughput, interrupt, learning_rate};
+use super::{Progress, RunDir, Throughput, interrupt, learning_rate, resume};
 use crate::config::{Config, MaskingConfig, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::exec::{Device, Executor};
+use crate::hf;
 use crate::kernels::Params;
-use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::gradient_norm::OptimizerState;
-use crate::kernels::step::StepState;
-use crate::model::{Kind, OptimizerConfig, Shape, Training, weights};
-use crate::random;
+use crate::model::{Kind, Measured, OptimizerConfig, Shape, Training, weights};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,8 +21,6 @@ use std::time::Instant;
 
 /// Seed of the validation masks: the same whatever the seed of a run, so that runs can be compared.
 pub const VALIDATION_SEED: u64 = 0xC102E;
-
-const MOMENT_KINDS: [(Kind, &str); 2] = [(Kind::FirstMoment, "first."), (Kind::SecondMoment, "second.")];
 
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +69,15 @@ impl Trainer {
     /// # Errors
     /// What the data, the device or the checkpoint refuse.
     pub fn new(config: Config, run: RunDir, device: &Device, resume: bool) -> Result<Self> {
-        let prepared = prepared_data(&config, run.path(), &interrupt::flag())?;
-        run.write_config(&config)?;
+        let store = CheckpointStore::new(&run.checkpoints(), config.checkpoint.keep, config.checkpoint.keep_best)?;
+        let checkpoint = if resume { store.latest_valid()? } else { None };
+        // A resume that is refused leaves the run as it was.
+        match &checkpoint {
+            Some(checkpoint) => resume::check(checkpoint, &config)?,
+            None => run.write_config(&config)?,
+        }
+        let tokenizer = checkpoint.as_ref().map(resume::tokenizer).transpose()?;
+        let prepared = prepared_data(&config, run.path(), tokenizer.as_ref(), &interrupt::flag())?;
         let model = config.model(prepared.vocab_size());
         let length = config.data.sequence_length;
         let masker = masker(&config.masking, &prepared)?;
@@ -92,9 +96,7 @@ impl Trainer {
             clip: config.train.clip,
         };
         let training = Training::new(&model, shape(&masker), shape(&validation_masker), optimizer, device.binding())?;
-        let mut executor = device.executor(&training.program)?;
-        training.inputs.prepare(&mut *executor, &model);
-        training.validation_inputs.prepare(&mut *executor, &model);
+        let mut executor = training.start(device, &model)?;
 
         let packing = |split| Packing::new(prepared.split(split).clone(), prepared.specials(), length).map(Arc::new);
         let validation = {
@@ -103,10 +105,12 @@ impl Trainer {
             validation_batches(&packing, &validation_masker, config.train.micro_batch, VALIDATION_SEED, limit)?
                 .collect()
         };
-        let store = CheckpointStore::new(&run.checkpoints(), config.checkpoint.keep, config.checkpoint.keep_best)?;
-        let checkpoint = if resume { store.latest_valid()? } else { None };
         let state = match &checkpoint {
-            Some(checkpoint) => restore(checkpoint, &config, &training, &mut *executor)?,
+            Some(checkpoint) => {
+                let state = resume::restore(checkpoint, &model, &training, &mut *executor)?;
+                run.write_config(&config)?;
+                state
+            }
             None => {
                 training.parameters.initialize(&mut *executor, config.seed);
                 TrainingState { seed: config.seed, ..Default::default() }
@@ -185,27 +189,13 @@ impl Trainer {
     fn step(&mut self) -> Result<()> {
         let batches: Vec<Batch> =
             (0..self.config.train.accumulation()).map(|_| self.loader.next()).collect::<Result<_>>()?;
-        let labels: u32 = batches.iter().map(|batch| batch.count).sum();
         let rate = learning_rate(&self.config.train, self.state.step);
-        let [seed_low, seed_high] = random::key(self.config.seed);
         let executor = &mut *self.executor;
-        executor.write(self.training.metrics, &[0; METRICS]);
-        for batch in &batches {
-            let step = StepState {
-                learning_rate: rate as f32,
-                loss_weight: 1.0 / labels.max(1) as f32,
-                seed_low,
-                seed_high,
-                microbatch: self.state.batches as u32,
-            };
-            self.training.inputs.write(executor, batch, step);
-            executor.run(self.training.accumulate)?;
-            self.state.batches += 1;
-            self.state.tokens += u64::from(batch.tokens);
-        }
-        executor.run(self.training.update)?;
+        self.training.step(executor, &batches, rate, self.config.seed, self.state.batches)?;
         executor.request(&[self.training.metrics, self.training.optimizer])?;
         self.state.step += 1;
+        self.state.batches += batches.len() as u64;
+        self.state.tokens += batches.iter().map(|batch| u64::from(batch.tokens)).sum::<u64>();
         let (step, tokens) = (self.state.step, self.state.tokens);
         self.pending.push_back(PendingStep { step, tokens, learning_rate: rate });
         Ok(())
@@ -215,15 +205,15 @@ impl Trainer {
     fn collect(&mut self, progress: &Progress, wait: bool) -> Result<()> {
         while let Some(values) = self.executor.collect(wait && !self.pending.is_empty())? {
             let pending = self.pending.pop_front().expect("every request belongs to a step");
-            let (sums, optimizer) = (floats(&values[0]), OptimizerState::from_words(&values[1]));
+            let (measured, optimizer) = (Measured::from_words(&values[0]), OptimizerState::from_words(&values[1]));
             let seconds = self.last.elapsed().as_secs_f64();
             self.last = Instant::now();
             let tokens_per_second = self.throughput.update(self.tokens_of(&pending), seconds);
             let metrics = Metrics {
                 step: pending.step,
                 tokens: pending.tokens,
-                loss: f64::from(sums[0]) / f64::from(sums[2]).max(1.0),
-                accuracy: f64::from(sums[1]) / f64::from(sums[2]).max(1.0),
+                loss: measured.loss,
+                accuracy: measured.accuracy,
                 learning_rate: pending.learning_rate,
                 grad_norm: f64::from(optimizer.gradient_norm),
                 tokens_per_second,
@@ -282,19 +272,24 @@ impl Trainer {
     fn save(&mut self, progress: &Progress, validated: Option<Validation>) -> Result<()> {
         self.collect(progress, true)?;
         let (parameters, executor) = (&self.training.parameters, &mut *self.executor);
-        let model = weights::save(parameters, executor, &[(Kind::Value, "")])?;
+        let values = parameters.read(executor, Kind::Value)?;
+        let model = hf::write::weights(&self.model, &parameters.list, &values);
+        let tokenizer = self.prepared.tokenizer();
         let moments = weights::save(parameters, executor, &MOMENT_KINDS)?;
         let optimizer: Vec<u8> = bytemuck::cast_slice(&executor.read(self.training.optimizer)?).to_vec();
         self.state.validation_loss = validated.map(|validation| validation.cross_entropy);
         self.state.elapsed_seconds = self.earlier_seconds + self.started.elapsed().as_secs_f64();
-        let files: [(&str, &[u8]); 6] = [
+        let config = hf::write::config(&self.model, tokenizer);
+        let more = hf::write::tokenizer_files(&self.model, tokenizer);
+        let mut files: Vec<(&str, &[u8])> = vec![
             (MODEL, &model),
-            (CONFIG, &self.model.to_json()),
-            (TOKENIZER, self.prepared.tokenizer().json()),
+            (CONFIG, &config),
+            (TOKENIZER, tokenizer.json()),
             (MOMENTS, &moments),
             (OPTIMIZER, &optimizer),
             (UNIGRAM, bytemuck::cast_slice(self.prepared.unigram())),
         ];
+        files.extend(more.iter().map(|(name, bytes)| (*name, bytes.as_slice())));
         let path = self.store.save(&self.state, &files)?;
         log::debug!("saved {}", path.display());
         self.last = Instant::now();
@@ -317,40 +312,6 @@ impl Trainer {
     }
 }
 
-/// Writes a checkpoint's weights and moments to the device, and gives the state that it was saved in.
-fn restore(
-    checkpoint: &Checkpoint,
-    config: &Config,
-    training: &Training,
-    executor: &mut dyn Executor,
-) -> Result<TrainingState> {
-    let state = checkpoint.state().clone();
-    if state.config_digest != config.digest() {
-        log::warn!("the config differs from the one that {} was trained with", checkpoint.path().display());
-    }
-    if state.seed != config.seed {
-        return Err(Error::config("seed", format!("is {}, and the run began with {}", config.seed, state.seed)));
-    }
-    let parameters = &training.parameters;
-    let mut load = |kind, file: &str, prefix: &str, bytes: &[u8]| {
-        let values = weights::parse(&parameters.list, prefix, bytes, &checkpoint.path().join(file))?;
-        parameters.write(executor, kind, &values);
-        Ok(())
-    };
-    load(Kind::Value, MODEL, "", &checkpoint.read(MODEL)?)?;
-    let moments = checkpoint.read(MOMENTS)?;
-    for (kind, prefix) in MOMENT_KINDS {
-        load(kind, MOMENTS, prefix, &moments)?;
-    }
-    let bytes = checkpoint.read(OPTIMIZER)?;
-    let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
-    if words.len() * 4 != std::mem::size_of::<OptimizerState>() {
-        return Err(Error::file(checkpoint.path().join(OPTIMIZER), "is not as long as an optimiser's state"));
-    }
-    executor.write(training.optimizer, &words);
-    Ok(state)
-}
-
 fn masker(config: &MaskingConfig, prepared: &Prepared) -> Result<Masker> {
     let masking = Masking {
         rate: config.rate as f32,
@@ -359,8 +320,4 @@ fn masker(config: &MaskingConfig, prepared: &Prepared) -> Result<Masker> {
         whole_word: config.whole_word,
     };
     Masker::new(masking, prepared.specials(), prepared.vocab_size())
-}
-
-fn floats(words: &[u32]) -> &[f32] {
-    bytemuck::cast_slice(words)
 }

@@ -24,7 +24,8 @@ pub struct GpuExecutor {
     gpu: Gpu,
     plan: Plan,
     buffers: Vec<wgpu::Buffer>,
-    phases: Vec<Vec<Dispatch>>,
+    /// Name and dispatches of every phase.
+    phases: Vec<(String, Vec<Dispatch>)>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     readback: Readback,
 }
@@ -103,9 +104,12 @@ impl Executor for GpuExecutor {
 
     fn run(&mut self, phase: Phase) -> Result<()> {
         let mut done = 0;
-        while let Some(rest) = self.phases[phase.0].get(done..).filter(|rest| !rest.is_empty()) {
-            let batch = &rest[..submission_length(rest)];
-            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        while let (name, dispatches) = &self.phases[phase.0]
+            && done < dispatches.len()
+        {
+            let batch = &dispatches[done..][..submission_length(&dispatches[done..])];
+            let label = wgpu::CommandEncoderDescriptor { label: Some(name) };
+            let mut encoder = self.gpu.device.create_command_encoder(&label);
             let mut pass = encoder.begin_compute_pass(&Default::default());
             for dispatch in batch {
                 pass.set_pipeline(&dispatch.pipeline);
@@ -129,7 +133,7 @@ impl Executor for GpuExecutor {
         let index = self.submit(encoder)?;
         own.push(pending, index.clone());
         self.wait(Some(index))?;
-        let words = own.pop()?.and_then(|mut tensors| tensors.pop());
+        let words = own.pop(true)?.and_then(|mut tensors| tensors.pop());
         words.ok_or_else(|| Error::Device("the device finished without giving back what was read".into()))
     }
 
@@ -153,7 +157,7 @@ impl Executor for GpuExecutor {
             polled.map_err(|error| Error::Device(format!("asking the device failed: {error}")))?;
         }
         self.gpu.problems.check()?;
-        self.readback.pop()
+        self.readback.pop(wait)
     }
 
     fn memory(&self) -> Memory {
@@ -217,14 +221,14 @@ impl<'a> Binder<'a> {
         Ok(Binder { gpu, program, plan, buffers, options, uniforms, absent, layouts, pipelines })
     }
 
-    fn phases(&self) -> Vec<Vec<Dispatch>> {
+    fn phases(&self) -> Vec<(String, Vec<Dispatch>)> {
         let mut number = 0;
         let phases = self.program.phases.iter().map(|phase| {
             let dispatches = phase.launches.iter().flat_map(|launch| {
                 number += 1;
                 self.dispatches(launch, number - 1)
             });
-            dispatches.collect()
+            (phase.name.clone(), dispatches.collect())
         });
         phases.collect()
     }

@@ -4,6 +4,10 @@ use crate::exec::plan::Place;
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// How long the news that a finished copy is mapped may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(super) struct Readback {
@@ -67,11 +71,16 @@ impl Readback {
         self.queue.front().map(|request| request.index.clone())
     }
 
-    /// The tensors of the oldest request, if they have arrived.
-    pub fn pop(&mut self) -> Result<Option<Vec<Vec<u32>>>> {
+    /// The tensors of the oldest request, if they have arrived; with `finished`, its submission has, and so they will.
+    pub fn pop(&mut self, finished: bool) -> Result<Option<Vec<Vec<u32>>>> {
         let failed = |problem: String| Error::Device(format!("reading back from the device failed: {problem}"));
-        let Some(result) = self.queue.front().and_then(|request| request.mapped.try_recv().ok()) else {
-            return Ok(None);
+        let Some(request) = self.queue.front() else { return Ok(None) };
+        let result = if finished {
+            // Another thread that polls the same device may be the one to tell us, a moment after our own wait.
+            request.mapped.recv_timeout(PATIENCE).map_err(|error| failed(error.to_string()))?
+        } else {
+            let Ok(result) = request.mapped.try_recv() else { return Ok(None) };
+            result
         };
         let Some(Request { pending: Pending { staging, lens }, .. }) = self.queue.pop_front() else { return Ok(None) };
         result.map_err(|error| failed(error.to_string()))?;

@@ -70,7 +70,7 @@ impl Checkpoint {
         let hash_file = path.join(MANIFEST_HASH);
         let hash = fs::read(&hash_file).map_err(Error::io(&hash_file))?;
         if hash != hash_line(&bytes).as_bytes() {
-            return Err(Error::file(&file, format!("is damaged: its hash is not the one in {MANIFEST_HASH}")));
+            return Err(damaged(&file, format!("its hash is not the one in {MANIFEST_HASH}")));
         }
         Ok(Checkpoint { path: path.to_path_buf(), manifest: parse(&file, &bytes)? })
     }
@@ -101,11 +101,11 @@ impl Checkpoint {
         };
         let length = fs::metadata(&path).map_err(Error::io(&path))?.len();
         if length != entry.bytes {
-            return Err(Error::file(&path, format!("is damaged: {length} bytes, and {} were saved", entry.bytes)));
+            return Err(damaged(&path, format!("{length} bytes, and {} were saved", entry.bytes)));
         }
         let bytes = fs::read(&path).map_err(Error::io(&path))?;
         if blake3::hash(&bytes).to_hex().as_str() != entry.blake3 {
-            return Err(Error::file(&path, "is damaged: its content is not what was saved"));
+            return Err(damaged(&path, "its content is not what was saved".into()));
         }
         Ok(bytes)
     }
@@ -117,6 +117,10 @@ impl Checkpoint {
     pub fn verify(&self) -> Result<()> {
         self.files().try_for_each(|name| self.read(name).map(drop))
     }
+}
+
+fn damaged(path: &Path, problem: String) -> Error {
+    Error::file(path, format!("is damaged: {problem}; take another checkpoint of the run"))
 }
 
 /// Writes files, and then their manifest, into the empty folder `path`.

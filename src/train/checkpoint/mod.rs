@@ -10,4 +10,4 @@ mod store;
 pub use manifest::{Checkpoint, TrainingState};
 pub use store::{CheckpointStore, resolve_model_dir};
 
-pub(super) use store::has_checkpoints;
+pub(super) use store::{has_checkpoints, has_manifest};

@@ -103,7 +103,7 @@ impl CheckpointStore {
 /// # Errors
 /// `path` is neither, or the run has no checkpoint that is whole.
 pub fn resolve_model_dir(path: &Path) -> Result<PathBuf> {
-    if path.join(MANIFEST).is_file() {
+    if has_manifest(path) {
         return Checkpoint::open(path).map(|checkpoint| checkpoint.path().to_path_buf());
     }
     let folder = path.join("checkpoints");
@@ -117,6 +117,11 @@ pub fn resolve_model_dir(path: &Path) -> Result<PathBuf> {
     checkpoint
         .map(|checkpoint| checkpoint.path().to_path_buf())
         .ok_or_else(|| Error::file(path, "has no whole checkpoint yet; let `cloze train` reach its first one"))
+}
+
+/// Whether a folder is a checkpoint, whole or not.
+pub(in crate::train) fn has_manifest(path: &Path) -> bool {
+    path.join(MANIFEST).is_file()
 }
 
 /// Whether a run has left checkpoints here, whole or not.

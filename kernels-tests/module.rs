@@ -1,0 +1,45 @@
+//! The shaders of a kernel as naga parses them.
+
+use cloze::kernels::{Kernel, Variant};
+use naga::Module;
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+
+/// A variant's shader as some case of the kernel has it compiled.
+pub struct Shader {
+    pub kernel: &'static Kernel,
+    pub variant: &'static Variant,
+    pub wgsl: String,
+}
+
+/// Every distinct shader text of a kernel: its variants with the constants of its cases.
+pub fn shaders(kernel: &'static Kernel) -> Vec<Shader> {
+    let mut shaders: Vec<Shader> = Vec::new();
+    for variant in kernel.variants {
+        for case in (kernel.cases)() {
+            let wgsl = kernel.wgsl(variant, &case.params, case.present());
+            if shaders.iter().all(|shader| shader.wgsl != wgsl) {
+                shaders.push(Shader { kernel, variant, wgsl });
+            }
+        }
+    }
+    assert!(!shaders.is_empty(), "{} has no case", kernel.name);
+    shaders
+}
+
+impl Shader {
+    /// Parses and validates. Panics with the compiler's message.
+    pub fn module(&self) -> (Module, ModuleInfo) {
+        let module = naga::front::wgsl::parse_str(&self.wgsl)
+            .unwrap_or_else(|error| panic!("{self}: {}", error.emit_to_string(&self.wgsl)));
+        let info = Validator::new(ValidationFlags::all(), Capabilities::default())
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{self}: {}", error.emit_to_string(&self.wgsl)));
+        (module, info)
+    }
+}
+
+impl std::fmt::Display for Shader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kernel.name, self.variant.name)
+    }
+}

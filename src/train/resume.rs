@@ -1,0 +1,85 @@
+//! Going on from a checkpoint: whether a config can, and putting the saved state back on the device.
+
+use super::checkpoint::{Checkpoint, TrainingState};
+use super::saved::{CONFIG, MOMENTS, OPTIMIZER, TOKENIZER, read_values};
+use crate::config::{Config, ModelConfig};
+use crate::data::Tokenizer;
+use crate::exec::Executor;
+use crate::hf::{Family, folder};
+use crate::kernels::gradient_norm::OptimizerState;
+use crate::model::{Kind, Training, weights};
+use crate::{Error, Result};
+
+pub(super) const MOMENT_KINDS: [(Kind, &str); 2] = [(Kind::FirstMoment, "first."), (Kind::SecondMoment, "second.")];
+
+/// Keys of `[model]` that a resume may change: the parameters mean the same whatever these are.
+const FREE: [&str; 5] = ["recipe", "dropout", "attention_dropout", "initializer_range", "scaled_output_init"];
+
+/// Refuses a config with which the training of the checkpoint cannot go on. Changes nothing.
+///
+/// # Errors
+/// Another seed or model than the run began with; a damaged file.
+pub(super) fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
+    let state = checkpoint.state();
+    if state.seed != config.seed {
+        return Err(another("seed", config.seed, state.seed));
+    }
+    let (_, saved) = folder::read_config(&checkpoint.path().join(CONFIG), &checkpoint.read(CONFIG)?)?;
+    check_model(&saved, &config.model(saved.vocab_size))?;
+    if state.config_digest != config.digest() {
+        log::warn!("the config differs from the one that {} was trained with", checkpoint.path().display());
+    }
+    Ok(())
+}
+
+fn check_model(saved: &ModelConfig, wanted: &ModelConfig) -> Result<()> {
+    let keys = |model| serde_json::to_value(model).expect("a struct of numbers and names is always JSON");
+    let (saved, wanted) = (keys(saved), keys(wanted));
+    let changed = wanted.as_object().into_iter().flatten().find(|(key, value)| {
+        let free = FREE.contains(&key.as_str());
+        !free && saved[key.as_str()] != **value
+    });
+    match changed {
+        Some((key, value)) => Err(another(&format!("model.{key}"), value, &saved[key.as_str()])),
+        None => Ok(()),
+    }
+}
+
+fn another(key: &str, value: impl std::fmt::Display, began: impl std::fmt::Display) -> Error {
+    let problem = format!("is {value}, and the run began with {began}; set it back, or start another run by --out");
+    Error::config(key, problem)
+}
+
+/// The tokenizer that the run began with.
+///
+/// # Errors
+/// It is damaged.
+pub(super) fn tokenizer(checkpoint: &Checkpoint) -> Result<Tokenizer> {
+    Tokenizer::from_bytes(checkpoint.read(TOKENIZER)?, checkpoint.path().join(TOKENIZER))
+}
+
+/// Writes a checkpoint's weights and moments to the device, and gives the state that it was saved in.
+///
+/// # Errors
+/// A file is damaged, or is not of this model.
+pub(super) fn restore(
+    checkpoint: &Checkpoint,
+    model: &ModelConfig,
+    training: &Training,
+    executor: &mut dyn Executor,
+) -> Result<TrainingState> {
+    let parameters = &training.parameters;
+    let moments = checkpoint.read(MOMENTS)?;
+    for (kind, prefix) in MOMENT_KINDS {
+        let values = weights::parse(&parameters.list, prefix, &moments, &checkpoint.path().join(MOMENTS))?;
+        parameters.write(executor, kind, &values);
+    }
+    parameters.write(executor, Kind::Value, &read_values(checkpoint, Family::of(model), model)?);
+    let bytes = checkpoint.read(OPTIMIZER)?;
+    let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+    if words.len() * 4 != std::mem::size_of::<OptimizerState>() {
+        return Err(Error::file(checkpoint.path().join(OPTIMIZER), "is not as long as an optimiser's state"));
+    }
+    executor.write(training.optimizer, &words);
+    Ok(checkpoint.state().clone())
+}

@@ -1,0 +1,90 @@
+//! Signals: SIGTERM ends a run in order, SIGKILL in the middle of anything.
+
+#![cfg(unix)]
+
+use crate::metrics::steps;
+use crate::resume::assert_same_end;
+use crate::workshop::{Workshop, names};
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+const LINE: &str =
+    "train run.toml --device cpu --set train.steps=300 --set model.dropout=0.1 --set checkpoint.every=25";
+
+fn start(shop: &Workshop, more: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloze"));
+    command.args(LINE.split_whitespace()).args(more.split_whitespace()).current_dir(shop.path("."));
+    command.env_remove("RUST_LOG").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until the run has measured `count` steps or validations.
+fn await_lines(shop: &Workshop, run: &str, count: usize) {
+    let path = shop.path(&format!("{run}/metrics.jsonl"));
+    while std::fs::read_to_string(&path).unwrap_or_default().lines().count() < count {
+        sleep(Duration::from_millis(1));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success(), "the process has ended before the signal");
+}
+
+#[test]
+fn sigterm_saves_and_says_how_to_go_on() {
+    let shop = Workshop::new();
+    shop.done(&format!("{LINE} --out whole"), &[]);
+    let mut child = start(&shop, "--out run");
+    await_lines(&shop, "run", 5);
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(stderr.contains("go on with: cloze train run.toml --out run --resume"), "{stderr}");
+    let saved = names(shop.path("run/checkpoints")).pop().unwrap();
+    assert!(saved.as_str() < "step-000300", "it was not interrupted");
+
+    shop.done(&format!("{LINE} --out run --resume"), &[]);
+    assert_same_end(&shop, "whole", "run", 300);
+    assert_eq!(steps(&shop, "run"), steps(&shop, "whole"));
+}
+
+#[test]
+fn sigterm_while_the_text_is_read_leaves_nothing_half_done() {
+    let shop = Workshop::new();
+    let text = shop.text("text.txt");
+    shop.write("text.txt", vec![text; 400].join("\n"));
+    let mut child = start(&shop, "--out run --set tokenizer.vocab_size=64");
+    while !shop.path("run").exists() || !names(shop.path("run")).iter().any(|name| name.starts_with(".data.partial")) {
+        sleep(Duration::from_millis(1));
+    }
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!names(shop.path("run")).iter().any(|name| name.contains("data")), "{:?}", names(shop.path("run")));
+}
+
+/// Killed at several moments: while it starts, while it prepares its text, in the first steps, and near a checkpoint.
+#[test]
+fn sigkill_at_any_moment_costs_only_time() {
+    let shop = Workshop::new();
+    shop.done(&format!("{LINE} --out whole"), &[]);
+    for kill in 0..6 {
+        let resume = if shop.path("run/config.toml").exists() { "--resume" } else { "" };
+        let mut child = start(&shop, &format!("--out run {resume}"));
+        match kill {
+            0 => sleep(Duration::from_millis(5)),
+            1 => sleep(Duration::from_millis(60)),
+            2 => await_lines(&shop, "run", 2),
+            // The checkpoints of steps 25, 50 and 75 are then being written, or just written.
+            _ => await_lines(&shop, "run", 25 * (kill - 2)),
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let last = shop.done(&format!("{LINE} --out run --resume"), &[]);
+    assert!(!last.stderr.contains("damaged"), "{}", last.stderr);
+    assert_same_end(&shop, "whole", "run", 300);
+    assert_eq!(steps(&shop, "run"), steps(&shop, "whole"));
+}

@@ -1,0 +1,13 @@
+//! The binary from outside: what a user types, what comes back, and what lies on the disk afterwards.
+
+mod adapter;
+mod devices;
+mod example;
+mod figures;
+mod interruption;
+mod journey;
+mod metrics;
+mod refusals;
+mod resume;
+mod usage;
+mod workshop;

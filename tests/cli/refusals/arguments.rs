@@ -1,0 +1,119 @@
+//! Arguments: paths that are not what they should be, devices that are not there, texts that do not suit.
+
+use super::{judge, refused, refused_with};
+use crate::workshop::{Workshop, outcome};
+
+#[test]
+fn paths() {
+    let shop = Workshop::new();
+    shop.write("a-file", "");
+    std::fs::create_dir(shop.path("a-folder")).unwrap();
+    shop.write("a-folder/notes.md", "");
+    shop.done("tokenizer --vocab-size 300 text.txt", &[]);
+    let prepare = "prepare --tokenizer tokenizer.json --out";
+    for (line, words) in [
+        ("train missing.toml", &["missing.toml", "check the path"][..]),
+        ("train a-folder", &["a-folder", "name a file, not a folder"]),
+        ("train run.toml --device cpu --out a-file", &["a-file", "name a folder, not a file"]),
+        ("train run.toml --device cpu --out a-file/run", &["a-file/run", "name a folder, not a file"]),
+        ("tokenizer text.txt --out a-folder", &["a-folder", "name a file, not a folder"]),
+        ("tokenizer text.txt --out missing/tokenizer.json", &["missing", "check the path"]),
+        ("tokenizer missing.txt", &["missing.txt", "check the path"]),
+        ("tokenizer a-folder", &["a-folder", "holds no file to read", ".jsonl"]),
+        ("tokenizer *.csv", &["*.csv", "no file matches"]),
+        (&format!("{prepare} a-file text.txt"), &["a-file", "name a folder, not a file"]),
+        (&format!("{prepare} a-folder text.txt"), &["a-folder", "notes.md", "choose another"]),
+        ("prepare --tokenizer missing.json --out p text.txt", &["missing.json", "check the path"]),
+        ("eval missing text.txt", &["missing", "does not exist", "runs/tiny"]),
+        ("eval a-folder text.txt", &["a-folder", "neither a run nor a checkpoint", "step-000500"]),
+        ("fill-mask missing text", &["missing", "does not exist", "runs/tiny"]),
+    ] {
+        refused(&shop, line, words);
+    }
+    assert!(!shop.path("p").exists());
+}
+
+#[test]
+fn values() {
+    let shop = Workshop::new();
+    for (line, words) in [
+        ("tokenizer --vocab-size 10 text.txt", &["vocab_size", "10 is not within 64 to"][..]),
+        ("tokenizer --vocab-size 260 --kind bpe text.txt", &["vocab_size", "260 is not within 261 to"]),
+        ("tokenizer --vocab-size 99999999999 text.txt", &["vocab_size", "is not within"]),
+    ] {
+        refused(&shop, line, words);
+    }
+    shop.done("tokenizer --vocab-size 300 text.txt", &[]);
+    let prepare = "prepare --tokenizer tokenizer.json --out p text.txt --validation-fraction";
+    for fraction in ["0", "0.9", "-1", "nan"] {
+        refused(&shop, &format!("{prepare}={fraction}"), &["--validation-fraction", "at most 0.5"]);
+    }
+}
+
+#[test]
+fn usage() {
+    let shop = Workshop::new();
+    for (line, words) in [
+        ("train run.toml --device foo", &["--device", "auto, cpu, gpu"][..]),
+        ("train run.toml --device=-1", &["--device", "auto, cpu, gpu"]),
+        ("eval runs/run text.txt --batch-size 0", &["--batch-size"]),
+        ("eval runs/run", &["<DATA>"]),
+        ("eval runs/run text.txt --split word", &["--split", "blank-line"]),
+        ("tokenizer text.txt --kind byte", &["--kind", "unigram"]),
+        ("prepare text.txt --out p", &["--tokenizer"]),
+        ("completions tcsh", &["bash"]),
+    ] {
+        judge(&format!("cloze {line}"), &shop.run(line, &[]), 2, words);
+    }
+}
+
+#[test]
+fn devices() {
+    let shop = Workshop::new();
+    refused(&shop, "train run.toml --device 99", &["--device 99", "cloze devices"]);
+    assert!(!shop.path("runs").exists(), "a run was begun");
+    if cfg!(target_os = "linux") {
+        // The Vulkan loader finds no driver, as on a machine without one.
+        let mut command = shop.command();
+        command.args(["train", "run.toml", "--device", "gpu"]);
+        command.env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent");
+        judge("no adapter", &outcome(&mut command), 1, &["apt-get install mesa-vulkan-drivers", "--device cpu"]);
+    }
+}
+
+#[test]
+fn texts_for_a_model() {
+    let shop = Workshop::new();
+    shop.done("train run.toml --device cpu --set train.steps=2", &[]);
+    shop.write("empty.txt", "");
+    shop.write("spaces.txt", " \n\t\n");
+    shop.write("control.txt", "\u{1}\u{2}");
+    for (line, words) in [
+        ("eval runs/run empty.txt", &["empty.txt", "no text in this file", "leave it out"][..]),
+        ("eval runs/run spaces.txt", &["spaces.txt", "no text in this file", "leave it out"]),
+        ("eval runs/run control.txt", &["no tokens"]),
+        ("eval runs/run missing.txt", &["missing.txt", "check the path"]),
+        ("eval runs/run text.txt --rate 2", &["--rate", "above 0 and at most 1"]),
+        ("eval runs/run text.txt --rate nan", &["--rate", "above 0 and at most 1"]),
+        ("eval runs/run text.txt --sequence-length 600", &["--sequence-length", "at most 512"]),
+        ("eval runs/run text.txt --sequence-length 2", &["--sequence-length", "2 is not within 3 to"]),
+    ] {
+        refused(&shop, &format!("{line} --device cpu"), words);
+    }
+    let long = "[MASK] ".repeat(600);
+    for (text, words) in [
+        ("no mask here", &["no mask", "write [MASK] where"][..]),
+        ("", &["no mask", "write [MASK] where"]),
+        (&long, &["602 tokens", "at most 512"]),
+    ] {
+        refused_with(&shop, "fill-mask runs/run --device cpu", &[text], words);
+    }
+    for (input, words) in [
+        (&b"a [MASK] b\nno mask here\n"[..], &["line 2 of standard input", "write [MASK]"][..]),
+        (b"a [MASK] b \xff\xfe\n", &["standard input", "UTF-8"]),
+    ] {
+        let mut command = shop.command();
+        command.args(["fill-mask", "runs/run", "--device", "cpu"]).write_stdin(input);
+        judge("lines on standard input", &outcome(&mut command), 1, words);
+    }
+}

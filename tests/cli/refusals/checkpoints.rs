@@ -1,0 +1,88 @@
+//! Checkpoints that are damaged, and forged ones, whose hashes are right.
+
+use super::refused;
+use crate::workshop::{Workshop, names};
+use serde_json::Value;
+
+const CHECKPOINT: &str = "run/checkpoints/step-000002";
+
+fn trained() -> Workshop {
+    let shop = Workshop::new();
+    shop.done("train run.toml --device cpu --out run --set train.steps=2", &[]);
+    shop
+}
+
+fn fill(shop: &Workshop, model: &str, words: &[&str]) {
+    refused(shop, &format!("fill-mask {model} [MASK] --device cpu"), words);
+}
+
+#[test]
+fn damaged_files() {
+    let shop = trained();
+    for name in ["model.safetensors", "config.json", "tokenizer.json", "unigram.bin", "manifest.json"] {
+        let file = format!("{CHECKPOINT}/{name}");
+        let good = shop.read(&file);
+        let mut flipped = good.clone();
+        flipped[good.len() / 2] ^= 1;
+        for damaged in [&flipped[..], &good[..good.len() - 7], b""] {
+            shop.write(&file, damaged);
+            fill(&shop, CHECKPOINT, &[name, "is damaged", "take another checkpoint"]);
+        }
+        std::fs::remove_file(shop.path(&file)).unwrap();
+        // Without its manifest a folder does not even look like a checkpoint.
+        let words: &[&str] = if name == "manifest.json" { &["checkpoint"] } else { &[name, "check the path"] };
+        fill(&shop, CHECKPOINT, words);
+        shop.write(&file, good);
+    }
+    shop.done(&format!("fill-mask {CHECKPOINT} [MASK] --device cpu"), &[]);
+}
+
+#[test]
+fn a_run_without_a_whole_checkpoint() {
+    let shop = trained();
+    shop.write(&format!("{CHECKPOINT}/model.safetensors"), "gone");
+    fill(&shop, "run", &["run", "no whole checkpoint", "cloze train"]);
+}
+
+#[test]
+fn forged_files() {
+    let shop = trained();
+    let config = shop.text(&format!("{CHECKPOINT}/config.json"));
+    let model = shop.read(&format!("{CHECKPOINT}/model.safetensors"));
+    let mut long_header = model.clone();
+    long_header[..8].copy_from_slice(&(1u64 << 60).to_le_bytes());
+    let sizes = |from: &str, to: &str| config.replace(from, to).into_bytes();
+    for (name, content, words) in [
+        ("model.safetensors", long_header, &["model.safetensors", "not a sound safetensors file"][..]),
+        ("model.safetensors", b"garbage".to_vec(), &["model.safetensors", "not a sound safetensors file"]),
+        ("config.json", b"{}".to_vec(), &["config.json", "missing field"]),
+        ("config.json", sizes("\"layers\": 1", "\"layers\": 2"), &["model.safetensors", "has no tensor `layers.1."]),
+        ("config.json", sizes("\"hidden_size\": 32", "\"hidden_size\": 1048576"), &["config.json", "model.heads"]),
+        ("config.json", sizes("\"heads\": 2", "\"heads\": 0"), &["config.json", "model.heads", "at least 1"]),
+        ("config.json", sizes("\"vocab_size\": 400", "\"vocab_size\": 90"), &["tokenizer.json", "another model"]),
+        (
+            "config.json",
+            sizes("\"vocab_size\": 400", "\"vocab_size\": 18446744073709551615"),
+            &["config.json", "model.vocab_size"],
+        ),
+    ] {
+        shop.copy("run", "forged");
+        forge(&shop, "forged/checkpoints/step-000002", name, &content);
+        fill(&shop, "forged/checkpoints/step-000002", words);
+        std::fs::remove_dir_all(shop.path("forged")).unwrap();
+    }
+}
+
+/// Replaces a file, and the hashes that guard it.
+fn forge(shop: &Workshop, checkpoint: &str, name: &str, content: &[u8]) {
+    assert!(names(shop.path(checkpoint)).iter().any(|other| other == name));
+    shop.write(&format!("{checkpoint}/{name}"), content);
+    let file = format!("{checkpoint}/manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&shop.read(&file)).unwrap();
+    manifest["files"][name]["bytes"] = content.len().into();
+    manifest["files"][name]["blake3"] = blake3::hash(content).to_hex().to_string().into();
+    let manifest = serde_json::to_vec(&manifest).unwrap();
+    let line = format!("{}  manifest.json\n", blake3::hash(&manifest).to_hex());
+    shop.write(&file, manifest);
+    shop.write(&format!("{file}.blake3"), line);
+}

@@ -1,0 +1,96 @@
+//! A resumed run ends with the bits of one that was never interrupted.
+
+use crate::adapter;
+use crate::metrics::steps;
+use crate::workshop::{Workshop, names};
+
+/// Everything random is in it, and more than one microbatch a step.
+const SETTINGS: &str = "--set train.steps=6 --set train.micro_batch=4 --set model.dropout=0.1 \
+                        --set model.attention_dropout=0.1 --set checkpoint.every=1 --set checkpoint.keep=10";
+
+#[test]
+fn from_any_step_on_the_cpu() {
+    from_any_step("cpu");
+}
+
+#[test]
+fn from_any_step_on_the_gpu() {
+    if adapter::present() {
+        from_any_step("gpu");
+    }
+}
+
+fn from_any_step(device: &str) {
+    let shop = Workshop::new();
+    let line = format!("train run.toml --device {device} {SETTINGS}");
+    shop.done(&format!("{line} --out whole"), &[]);
+    for step in 1..6 {
+        let run = format!("from-{step}");
+        shop.copy("whole", &run);
+        for later in step + 1..=6 {
+            std::fs::remove_dir_all(shop.path(&format!("{run}/checkpoints/step-00000{later}"))).unwrap();
+        }
+        shop.done(&format!("{line} --out {run} --resume"), &[]);
+        assert_same_end(&shop, "whole", &run, 6);
+        assert_eq!(steps(&shop, &run), steps(&shop, "whole"));
+    }
+}
+
+/// Compares the last checkpoint of two runs, bit by bit.
+pub fn assert_same_end(shop: &Workshop, one: &str, other: &str, step: u64) {
+    for file in ["model.safetensors", "training.safetensors", "optimizer.bin", "unigram.bin", "tokenizer.json"] {
+        let of = |run: &str| shop.read(&format!("{run}/checkpoints/step-{step:06}/{file}"));
+        assert!(of(one) == of(other), "{file} of {other} is not that of {one}");
+    }
+}
+
+#[test]
+fn a_finished_run_stays_as_it_is() {
+    let shop = Workshop::new();
+    shop.done("train run.toml --device cpu --out run", &[]);
+    let before = names(shop.path("run/checkpoints"));
+    let again = shop.done("train run.toml --device cpu --out run --resume", &[]);
+    assert!(again.stdout.starts_with("run had reached its last step already"), "{}", again.stdout);
+    assert_eq!(names(shop.path("run/checkpoints")), before);
+}
+
+/// More steps than at first: the rest of the schedule is another, and the run goes on.
+#[test]
+fn a_run_can_be_made_longer() {
+    let shop = Workshop::new();
+    shop.done("train run.toml --device cpu --out run", &[]);
+    let longer = shop.done("train run.toml --device cpu --out run --resume --set train.steps=15", &[]);
+    assert!(longer.stderr.contains("the config differs"), "{}", longer.stderr);
+    assert_eq!(steps(&shop, "run")[0], (1..=15).collect::<Vec<u64>>());
+}
+
+#[test]
+fn damaged_checkpoints_are_passed_over() {
+    let shop = Workshop::new();
+    shop.done("train run.toml --device cpu --out whole", &[]);
+    for file in ["model.safetensors", "training.safetensors", "optimizer.bin", "manifest.json", "config.json"] {
+        let run = format!("without-{file}");
+        shop.copy("whole", &run);
+        let name = format!("{run}/checkpoints/step-000012/{file}");
+        let mut bytes = shop.read(&name);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        shop.write(&name, bytes);
+        let resumed = shop.done(&format!("train run.toml --device cpu --out {run} --resume"), &[]);
+        assert!(resumed.stderr.contains("passing over a damaged checkpoint"), "{file}: {}", resumed.stderr);
+        assert!(resumed.stderr.contains("resuming after step 8"), "{file}: {}", resumed.stderr);
+        assert_same_end(&shop, "whole", &run, 12);
+    }
+}
+
+#[test]
+fn the_prepared_text_is_made_again_when_it_is_gone() {
+    let shop = Workshop::new();
+    let line = "train run.toml --device cpu --set tokenizer.kind=unigram";
+    shop.done(&format!("{line} --out whole"), &[]);
+    shop.copy("whole", "run");
+    std::fs::remove_dir_all(shop.path("run/data")).unwrap();
+    std::fs::remove_dir_all(shop.path("run/checkpoints/step-000012")).unwrap();
+    shop.done(&format!("{line} --out run --resume"), &[]);
+    assert_same_end(&shop, "whole", "run", 12);
+}

@@ -29,7 +29,8 @@ install_adapter() {
 }
 
 phase cargo fmt --check
-phase cargo build --release --locked
+# Builds the binary as well, with the features that the tests' dependencies turn on, so that nothing is built twice.
+phase cargo test --release --locked --no-run
 if [ "${CLOZE_SKIP_GPU:-}" != 1 ] && ! has_adapter; then
     phase install_adapter
 fi

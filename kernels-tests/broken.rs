@@ -1,61 +1,135 @@
-//! Kernels broken on purpose: each of them has to be caught, or the tests above are worth nothing.
+//! Kernels broken on purpose, shaders and twins: each of them has to be caught, or the other tests are worth nothing.
 
 use crate::adapter::gpus;
-use crate::parity;
-use cloze::kernels::kernel::{Pass, Variant};
-use cloze::kernels::{KERNELS, Kernel};
+use crate::check::Check;
+use crate::{forward, gradients, optimizer, parity};
+use cloze::kernels::adamw::{ADAMW, AdamW};
+use cloze::kernels::attention::{ATTENTION, ATTENTION_BACKWARD, Attention};
+use cloze::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
+use cloze::kernels::layer_norm::{LAYER_NORM, LayerNorm};
+use cloze::kernels::qkv::{QKV_BACKWARD, Qkv};
+use cloze::kernels::{KERNELS, Kernel, Params, Variant, Views};
 
 /// (kernel, what its shader says, what a mistake makes of it, what the report must say)
-const MISTAKES: [(&str, &str, &str, &str); 7] = [
+const MISTAKES: [(&str, &str, &str, &str); 11] = [
     ("matmul_nn", "result += residual[at];", "result -= residual[at];", "`c` are off"),
     ("layer_norm", "+ params.epsilon", "", "are off"),
     ("attention", "most = new_most;", "most = score;", "are off"),
     ("cross_entropy", "1.0 - better", "better", "`metrics` are off"),
     ("adamw", "gradients[i] = 0.0;", "", "`gradients` are off"),
     ("qkv_backward", "gradient * rope[at] - d_qkv", "gradient * rope[at] + d_qkv", "`dy` are off"),
+    ("embedding", "sum += type_table", "sum = type_table", "`y` are off"),
+    ("sum_squares", "bits = EXPONENT", "bits = 0u", "`partials` are off"),
+    // The last element is left unwritten.
+    ("scatter_rows", "i >= params.rows * params.width", "i + 1u >= params.rows * params.width", "got NaN"),
     // One past the end: seen in the guard behind the argument.
     ("gather_rows", "y[i] = x[", "y[i + 1u] = x[", "guard after `y` was written"),
+    ("gelu_backward", "i < params.count", "i <= params.count", "guard after `d_pre` was written"),
 ];
 
+/// In every variant, with bounds checks and without.
 #[test]
 fn mistakes_in_shaders_are_caught() {
-    for gpu in gpus("broken") {
+    for gpu in gpus("broken shaders") {
         for (name, right, wrong, report) in MISTAKES {
             let kernel = KERNELS.iter().find(|kernel| kernel.name == name).expect("the table has it");
-            let problem = parity::check(gpu, broken(kernel, right, wrong)).expect_err(name);
-            assert!(problem.contains(report), "{name}: the report does not say \"{report}\":\n{problem}");
+            let problem = parity::check(gpu, altered(kernel, right, wrong)).expect_err(name);
+            for ending in
+                kernel.variants.iter().flat_map(|v| ["checked", "unchecked"].map(|c| format!("({} {c})", v.name)))
+            {
+                let found = problem.lines().any(|line| line.contains(report) && line.ends_with(&ending));
+                assert!(found, "{name}: no line says \"{report}\" of {ending}:\n{problem}");
+            }
         }
     }
 }
 
 /// The kernel with every occurrence of `right` in its shaders replaced. Leaked: declarations are static.
-fn broken(kernel: &'static Kernel, right: &str, wrong: &str) -> &'static Kernel {
-    let mut replaced = 0;
-    let mut variant = |variant: &'static Variant| {
-        let source = variant.source.iter().map(|text| {
-            replaced += text.matches(right).count();
-            &*text.replace(right, wrong).leak()
-        });
-        let passes: Vec<Pass> = variant.passes.iter().map(|pass| Pass { entry: pass.entry, grid: pass.grid }).collect();
-        Variant { name: variant.name, source: source.collect::<Vec<_>>().leak(), passes: passes.leak() }
-    };
-    let variants: Vec<Variant> = kernel.variants.iter().map(&mut variant).collect();
-    assert!(replaced > 0, "{}: the shader does not say `{right}`", kernel.name);
-    Box::leak(Box::new(Kernel { variants: variants.leak(), ..copy(kernel) }))
+fn altered(kernel: &'static Kernel, right: &str, wrong: &str) -> &'static Kernel {
+    let variants = kernel.variants.iter().map(|variant| {
+        let text = variant.source.concat();
+        assert!(text.contains(right), "{} {}: the shader does not say `{right}`", kernel.name, variant.name);
+        let source: &'static str = text.replace(right, wrong).leak();
+        Variant { source: vec![source].leak(), ..*variant }
+    });
+    let variants: Vec<Variant> = variants.collect();
+    Box::leak(Box::new(Kernel { variants: variants.leak(), ..*kernel }))
 }
 
-fn copy(kernel: &'static Kernel) -> Kernel {
-    Kernel {
-        name: kernel.name,
-        fields: kernel.fields,
-        args: kernel.args,
-        constants: kernel.constants,
-        variants: kernel.variants,
-        flops: kernel.flops,
-        tolerance: kernel.tolerance,
-        exact: kernel.exact,
-        cases: kernel.cases,
-        bench: kernel.bench,
-        twin: kernel.twin,
+/// Formulas that are off by a little: each twin gets a parameter that is not the one of the launch.
+#[test]
+fn checks_see_a_twin_that_is_off() {
+    for (checks, kernel) in [
+        (
+            forward::CHECKS,
+            with_twin(&LAYER_NORM, |params, views| {
+                let p = LayerNorm::from_words(params);
+                (LAYER_NORM.twin)(LayerNorm { epsilon: 1.01 * p.epsilon, ..*p }.words(), views);
+            }),
+        ),
+        (
+            forward::CHECKS,
+            with_twin(&ATTENTION, |params, views| {
+                let p = Attention::from_words(params);
+                (ATTENTION.twin)(Attention { reach: p.reach + 1, ..*p }.words(), views);
+            }),
+        ),
+        (
+            gradients::CHECKS,
+            with_twin(&ATTENTION_BACKWARD, |params, views| {
+                let p = Attention::from_words(params);
+                (ATTENTION_BACKWARD.twin)(Attention { dropout: 0.0, ..*p }.words(), views);
+            }),
+        ),
+        (
+            gradients::CHECKS,
+            with_twin(&QKV_BACKWARD, |params, views| {
+                let p = Qkv::from_words(params);
+                (QKV_BACKWARD.twin)(Qkv { scale: 1.0001 * p.scale, ..*p }.words(), views);
+            }),
+        ),
+        (
+            gradients::CHECKS,
+            with_twin(&CROSS_ENTROPY, |params, views| {
+                let p = CrossEntropy::from_words(params);
+                (CROSS_ENTROPY.twin)(CrossEntropy { gradient: 0, ..*p }.words(), views);
+            }),
+        ),
+        (
+            optimizer::CHECKS,
+            with_twin(&ADAMW, |params, views| {
+                let p = AdamW::from_words(params);
+                (ADAMW.twin)(AdamW { weight_decay: 0.0, ..*p }.words(), views);
+            }),
+        ),
+    ] {
+        let problem = check_of(checks, kernel.name)(kernel).expect_err(kernel.name);
+        assert!(problem.contains(": at ") && problem.contains(", want "), "{problem}");
     }
+}
+
+#[test]
+fn every_check_sees_a_twin_that_does_nothing() {
+    for &(kernel, check) in [forward::CHECKS, gradients::CHECKS, optimizer::CHECKS].concat().iter() {
+        check(with_twin(kernel, |_, _| {})).expect_err(kernel.name);
+    }
+}
+
+#[test]
+fn parity_sees_a_broken_twin() {
+    for gpu in gpus("a broken twin") {
+        let broken = with_twin(&LAYER_NORM, |params, views| {
+            let p = LayerNorm::from_words(params);
+            (LAYER_NORM.twin)(LayerNorm { epsilon: 1.01 * p.epsilon, ..*p }.words(), views);
+        });
+        parity::check(gpu, broken).expect_err("parity");
+    }
+}
+
+fn with_twin(kernel: &Kernel, twin: for<'a> fn(&[u32], Views<'a>)) -> &'static Kernel {
+    Box::leak(Box::new(Kernel { twin, ..*kernel }))
+}
+
+fn check_of(checks: &[Check], kernel: &str) -> fn(&Kernel) -> Result<(), String> {
+    checks.iter().find(|(checked, _)| checked.name == kernel).map(|(_, check)| *check).expect("it is listed")
 }

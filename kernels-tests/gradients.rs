@@ -63,7 +63,8 @@ fn norm_inputs(p: &LayerNorm) -> [Vec<f64>; 4] {
 }
 
 fn layer_norm_backward(kernel: &Kernel) -> Result<(), String> {
-    for (rows, width, with_residual) in [(1, 2, false), (5, 19, true), (3, 40, false)] {
+    // No row of two: its gradient is what cancellation leaves over, so f32 keeps few digits of it.
+    for (rows, width, with_residual) in [(1, 3, false), (5, 19, true), (3, 40, false)] {
         let p = LayerNorm { rows, width, epsilon: 1e-2 };
         let epsilon = f64::from(p.epsilon);
         let [x, weight, _, dy] = norm_inputs(&p);

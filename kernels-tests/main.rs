@@ -1,12 +1,15 @@
 //! Trust in the kernels, from the bottom up: PyTorch's figures check whole models (`golden`), an f64 reference and finite
 //! differences check the CPU twins (`forward`, `gradients`, `optimizer`), the twins check the shaders on every adapter
 //! (`parity`), shaders and declarations are held together (`reflection`) and every shader is translated for the drivers
-//! that are not at hand (`translate`). `broken` shows that all of it can fail.
+//! that are not at hand (`translate`). `plan` and `random_programs` hold the memory planner and both executors to what
+//! memory that is never reused would give. `broken` shows that all of it can fail.
 //!
 //! ```text
 //! cargo test --release --test kernels                              all
 //! CLOZE_KERNEL=qkv cargo test --release --test kernels parity      one kernel
+//! cargo test --release --test kernels matmul                       the mathematics of some
 //! CLOZE_GOLDEN=folder cargo test --release --test kernels golden   other golden cases
+//! CLOZE_SKIP_GPU=1 cargo test --release --test kernels             on a machine without an adapter
 //! ```
 
 mod adapter;
@@ -21,6 +24,7 @@ mod module;
 mod optimizer;
 mod parity;
 mod plan;
+mod random_programs;
 mod reference;
 mod reflection;
 mod translate;

@@ -80,8 +80,8 @@ fn compare(trial: &Trial, got: &[Output], wanted: &[Output]) -> Result<(), Strin
     Ok(())
 }
 
-/// Relative to the largest finite magnitude of the output, plus one unit in the last place of a number a millionth its
-/// size, for outputs that are zero but for rounding.
+/// Relative to the largest finite magnitude of the output; the absolute part is for outputs that are zero but for
+/// rounding, since inputs are about one.
 fn allowed_error(kernel: &Kernel, want: &[u32]) -> f32 {
     let magnitudes = want.iter().map(|&word| f32::from_bits(word).abs()).filter(|x| x.is_finite());
     kernel.tolerance * magnitudes.fold(0.0, f32::max) + 1e-9

@@ -24,9 +24,14 @@ fn every_shader_becomes_spirv_msl_and_hlsl() {
 
         let mut text = String::new();
         let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
-        hlsl::Writer::new(&mut text, &options, &pipeline)
+        let entries = hlsl::Writer::new(&mut text, &options, &pipeline)
             .write(&module, &info, None)
             .unwrap_or_else(|error| panic!("{shader} as HLSL: {error}"));
+        assert!(
+            entries.entry_point_names.iter().all(Result::is_ok),
+            "{shader} as HLSL: {:?}",
+            entries.entry_point_names
+        );
         assert!(text.contains("numthreads"), "{shader}: no entry point in the HLSL");
         translated += 1;
     }

@@ -84,16 +84,15 @@ pub fn numbers(seed: u64, count: usize, low: f64, high: f64) -> Vec<f64> {
 pub fn close(what: &str, got: &[f64], want: &[f64], tolerance: f64) -> Result<(), String> {
     assert_eq!(got.len(), want.len(), "{what}: lengths differ");
     let largest = want.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
-    let off = |i: &usize| got[*i].is_nan() || (got[*i] - want[*i]).abs() > tolerance * largest;
-    let worst =
-        (0..want.len()).filter(off).max_by(|&a, &b| (got[a] - want[a]).abs().total_cmp(&(got[b] - want[b]).abs()));
-    match worst {
+    let error = |i: usize| Some((got[i] - want[i]).abs()).filter(|error| !error.is_nan()).unwrap_or(f64::INFINITY);
+    let worst = (0..want.len()).max_by(|&a, &b| error(a).total_cmp(&error(b)));
+    match worst.filter(|&i| error(i) > tolerance * largest) {
         None => Ok(()),
         Some(i) => Err(format!(
             "{what}: at {i} got {:e}, want {:e}; off by {:e} of the largest, allowed {tolerance:e}",
             got[i],
             want[i],
-            (got[i] - want[i]).abs() / largest
+            error(i) / largest
         )),
     }
 }

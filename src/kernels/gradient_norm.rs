@@ -35,7 +35,7 @@ kernel! {
     flops: 2 * u64::from(p.count),
     tolerance: 1e-5,
     exact: true,
-    cases: || [1, 255, 257, 5000].map(sum_squares_case).into(),
+    cases: sum_squares_cases,
     bench: |s| sum_squares_case(s.weights()),
     twin: sum_squares,
 }
@@ -141,6 +141,18 @@ fn gradient_norm(p: &GradientNorm, views: Views) {
 
 fn sum_squares_case(count: u32) -> Case {
     Case::new(SumSquares { count }, [Fill::Uniform(-4.0, 4.0), Fill::Nothing])
+}
+
+/// Some with numbers that are not finite.
+fn sum_squares_cases() -> Vec<Case> {
+    let mut cases: Vec<Case> = [1, 255, 257, 5000].map(sum_squares_case).into();
+    for broken in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+        let mut case = sum_squares_case(1000);
+        let numbers = (0..1000).map(|i| if i % 300 == 299 { broken } else { 1.0 });
+        case.fills[0] = Fill::Words(numbers.map(f32::to_bits).collect());
+        cases.push(case);
+    }
+    cases
 }
 
 fn gradient_norm_case(count: u32, clip: f32) -> Case {

@@ -1,0 +1,186 @@
+//! Random programs: their plans keep living tensors apart, and their results are those of memory that is never reused.
+
+use crate::adapter::gpus;
+use cloze::exec::gpu::GpuExecutor;
+use cloze::exec::plan::Limits;
+use cloze::exec::{CpuExecutor, Executor, Phase, Plan, Program, Role, Tensor};
+use cloze::kernels::dropout::{DROPOUT, Dropout};
+use cloze::kernels::rows::{GATHER_ROWS, Rows};
+use cloze::kernels::step::STEP_WORDS;
+use proptest::prelude::*;
+
+/// How a tensor comes from earlier ones, which are picked by number, modulo how many there are.
+#[derive(Clone, Debug)]
+enum Op {
+    /// The sum of a tensor and one of the same length.
+    Add(usize, usize),
+    /// This many elements of a tensor.
+    Gather(usize, usize),
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let add = (0..1000usize, 0..1000usize).prop_map(|(x, residual)| Op::Add(x, residual));
+    let gather = (0..1000usize, 1..200usize).prop_map(|(x, len)| Op::Gather(x, len));
+    prop::collection::vec(prop_oneof![2 => add, 1 => gather], 1..30)
+}
+
+/// A program of one phase, recorded together with what it computes when every tensor has memory of its own.
+struct Recorded {
+    program: Program,
+    phase: Phase,
+    step: Tensor,
+    /// What the host writes before the phase.
+    inputs: Vec<(Tensor, Vec<u32>)>,
+    values: Vec<Value>,
+    /// What the host reads after the phase, with what it should be.
+    outputs: Vec<(Tensor, Vec<u32>)>,
+    launches: usize,
+}
+
+struct Value {
+    tensor: Tensor,
+    content: Vec<f32>,
+    /// First and last launch that uses it; `None` for an input.
+    life: Option<(usize, usize)>,
+}
+
+impl Recorded {
+    /// Every third tensor and the last one are read by the host, by way of a copy at the end.
+    fn new(ops: &[Op]) -> Self {
+        let mut program = Program::new();
+        let step = program.tensor(Role::Input, "step", &[STEP_WORDS]);
+        let inputs = vec![(step, vec![0; STEP_WORDS])];
+        let phase = program.phase("random");
+        let mut recorded = Recorded { program, phase, step, inputs, values: vec![], outputs: vec![], launches: 0 };
+        recorded.input(50);
+        recorded.input(120);
+        for op in ops {
+            match *op {
+                Op::Add(x, residual) => recorded.add(x, residual),
+                Op::Gather(x, len) => recorded.gather(x, len),
+            }
+        }
+        let count = recorded.values.len();
+        for number in (0..count).filter(|i| i % 3 == 0 || i + 1 == count) {
+            recorded.output(number);
+        }
+        recorded.program = std::mem::take(&mut recorded.program).finish().unwrap();
+        recorded
+    }
+
+    fn input(&mut self, len: usize) {
+        let tensor = self.program.tensor(Role::Input, format!("input of {len}"), &[len]);
+        let content: Vec<f32> = (0..len).map(|i| (i * 37 % 101) as f32 - 50.0).collect();
+        self.inputs.push((tensor, bytemuck::cast_slice(&content).to_vec()));
+        self.values.push(Value { tensor, content, life: None });
+    }
+
+    fn add(&mut self, x: usize, residual: usize) {
+        let x = x % self.values.len();
+        let len = self.values[x].content.len();
+        let alike: Vec<usize> = (0..self.values.len()).filter(|&i| self.values[i].content.len() == len).collect();
+        let residual = alike[residual % alike.len()];
+        let y = self.program.tensor(Role::Activation, format!("sum {}", self.launches), &[len]);
+        self.launch_sum(self.values[x].tensor, self.values[residual].tensor, y);
+        let content = self.values[x].content.iter().zip(&self.values[residual].content).map(|(x, r)| x + r).collect();
+        self.launched(&[x, residual], y, content);
+    }
+
+    fn gather(&mut self, x: usize, len: usize) {
+        let x = x % self.values.len();
+        let rows = self.values[x].content.len();
+        let picks: Vec<u32> = (0..len).map(|i| ((7 * i + 3) % rows) as u32).collect();
+        let content = picks.iter().map(|&pick| self.values[x].content[pick as usize]).collect();
+        let places = self.program.tensor(Role::Input, format!("picks {}", self.launches), &[len]);
+        self.inputs.push((places, picks));
+        let y = self.program.tensor(Role::Activation, format!("picked {}", self.launches), &[len]);
+        let p = Rows { rows: rows as u32, picked: len as u32, width: 1 };
+        self.program.launch(&GATHER_ROWS, p, &[self.values[x].tensor, places, y]);
+        self.launched(&[x], y, content);
+    }
+
+    /// Dropout that drops nothing.
+    fn launch_sum(&mut self, x: Tensor, residual: Tensor, y: Tensor) {
+        let p = Dropout { count: self.program.len(y) as u32, rate: 0.0, site: 0 };
+        self.program.launch(&DROPOUT, p, &[x, residual, self.step, y]);
+    }
+
+    fn launched(&mut self, used: &[usize], tensor: Tensor, content: Vec<f32>) {
+        self.use_now(used);
+        self.values.push(Value { tensor, content, life: Some((self.launches, self.launches)) });
+        self.launches += 1;
+    }
+
+    fn use_now(&mut self, used: &[usize]) {
+        for &number in used {
+            if let Some((_, last)) = &mut self.values[number].life {
+                *last = self.launches;
+            }
+        }
+    }
+
+    fn output(&mut self, number: usize) {
+        let value = &self.values[number];
+        let output = self.program.tensor(Role::Output, format!("output {number}"), &[value.content.len()]);
+        self.outputs.push((output, bytemuck::cast_slice(&value.content).to_vec()));
+        self.launch_sum(value.tensor, Tensor::NONE, output);
+        self.use_now(&[number]);
+        self.launches += 1;
+    }
+
+    /// Twice, since the second run finds memory as the first one left it.
+    fn check_on(&self, executor: &mut dyn Executor) {
+        for (tensor, words) in &self.inputs {
+            executor.write(*tensor, words);
+        }
+        for _ in 0..2 {
+            executor.run(self.phase).unwrap();
+            for (tensor, want) in &self.outputs {
+                assert_eq!(&executor.read(*tensor).unwrap(), want, "{}", self.program.name(*tensor));
+            }
+        }
+    }
+}
+
+/// Shrunk failures are printed; there is no file for them to be kept in.
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..Default::default() }
+}
+
+proptest! {
+    #![proptest_config(config(200))]
+
+    #[test]
+    fn living_tensors_never_share_memory(ops in ops()) {
+        let recorded = Recorded::new(&ops);
+        let plan = Plan::new(&recorded.program, Limits { binding: u64::MAX, alignment: 256, memory: None }).unwrap();
+        let living: Vec<_> = recorded.values.iter().filter_map(|value| Some((value, value.life?))).collect();
+        for (i, (a, (a_first, a_last))) in living.iter().enumerate() {
+            for (b, (b_first, b_last)) in &living[i + 1..] {
+                let together = a_first <= b_last && b_first <= a_last;
+                let shared = plan.place(a.tensor).unwrap().buffer == plan.place(b.tensor).unwrap().buffer;
+                prop_assert!(!(together && shared), "{} and {}", recorded.program.name(a.tensor), recorded.program.name(b.tensor));
+            }
+        }
+        let all: usize = living.iter().map(|(value, _)| 4 * value.content.len()).sum();
+        prop_assert!(plan.memory().activations <= all as u64);
+    }
+
+    #[test]
+    fn the_cpu_computes_them(ops in ops()) {
+        let recorded = Recorded::new(&ops);
+        recorded.check_on(&mut CpuExecutor::new(&recorded.program).unwrap());
+    }
+}
+
+proptest! {
+    #![proptest_config(config(8))]
+
+    #[test]
+    fn gpus_compute_them(ops in ops()) {
+        for gpu in gpus("random programs") {
+            let recorded = Recorded::new(&ops);
+            recorded.check_on(&mut GpuExecutor::new(gpu, &recorded.program, Default::default()).unwrap());
+        }
+    }
+}

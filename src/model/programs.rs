@@ -106,9 +106,7 @@ impl Training {
             validate,
         })
     }
-}
 
-impl Training {
     /// Gives the program its memory on a device, and writes what never changes. Parameters are still to be written:
     /// see [`Parameters::initialize`].
     ///

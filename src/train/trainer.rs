@@ -117,7 +117,8 @@ impl Trainer {
             }
         };
         let state = TrainingState { config_digest: config.digest(), sequence_length: length, ..state };
-        let loader = Loader::new(packing(Split::Train)?, masker, config.train.micro_batch, config.seed, state.batches)?;
+        let first = state.sequences.div_ceil(config.train.micro_batch as u64);
+        let loader = Loader::new(packing(Split::Train)?, masker, config.train.micro_batch, config.seed, first)?;
         let metrics_log = MetricsLog::open(&run.metrics(), state.step)?;
         let trainer = Trainer {
             config,
@@ -191,10 +192,11 @@ impl Trainer {
             (0..self.config.train.accumulation()).map(|_| self.loader.next()).collect::<Result<_>>()?;
         let rate = learning_rate(&self.config.train, self.state.step);
         let executor = &mut *self.executor;
-        self.training.step(executor, &batches, rate, self.config.seed, self.state.batches)?;
+        let first = self.state.sequences.div_ceil(self.config.train.micro_batch as u64);
+        self.training.step(executor, &batches, rate, self.config.seed, first)?;
         executor.request(&[self.training.metrics, self.training.optimizer])?;
         self.state.step += 1;
-        self.state.batches += batches.len() as u64;
+        self.state.sequences = (first + batches.len() as u64) * self.config.train.micro_batch as u64;
         self.state.tokens += batches.iter().map(|batch| u64::from(batch.tokens)).sum::<u64>();
         let (step, tokens) = (self.state.step, self.state.tokens);
         self.pending.push_back(PendingStep { step, tokens, learning_rate: rate });

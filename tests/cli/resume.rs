@@ -1,7 +1,7 @@
 //! A resumed run ends with the bits of one that was never interrupted.
 
 use crate::adapter;
-use crate::metrics::steps;
+use crate::metrics::{losses, steps};
 use crate::workshop::{Workshop, names};
 
 /// Everything random is in it, and more than one microbatch a step.
@@ -62,6 +62,19 @@ fn a_run_can_be_made_longer() {
     let longer = shop.done("train run.toml --device cpu --out run --resume --set train.steps=15", &[]);
     assert!(longer.stderr.contains("the config differs"), "{}", longer.stderr);
     assert_eq!(steps(&shop, "run")[0], (1..=15).collect::<Vec<u64>>());
+}
+
+/// As someone does whose device turns out to be too small: the same sequences come next, in smaller portions.
+#[test]
+fn a_smaller_microbatch_goes_on_with_the_same_text() {
+    let shop = Workshop::new();
+    shop.done("train run.toml --device cpu --out whole", &[]);
+    shop.copy("whole", "run");
+    std::fs::remove_dir_all(shop.path("run/checkpoints/step-000012")).unwrap();
+    shop.done("train run.toml --device cpu --out run --resume --set train.micro_batch=2", &[]);
+    for (whole, resumed) in losses(&shop, "whole").iter().zip(losses(&shop, "run")) {
+        assert!((whole - resumed).abs() < 1e-4 * whole, "{whole} and {resumed}");
+    }
 }
 
 #[test]

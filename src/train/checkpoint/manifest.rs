@@ -19,8 +19,8 @@ pub struct TrainingState {
     pub step: u64,
     /// Tokens trained on, padding not included.
     pub tokens: u64,
-    /// Microbatches taken from the training data: the loader's cursor.
-    pub batches: u64,
+    /// Sequences taken from the training data: the loader's cursor, whatever the microbatch.
+    pub sequences: u64,
     /// The run's seed.
     pub seed: u64,
     /// Tokens of a training sequence.

@@ -34,7 +34,7 @@ fn main() -> cloze::Result<()> {
     }
 
     let values = training.parameters.read(&mut *executor, Kind::Value)?;
-    let guesses = Filler::new(&config, &device, values).guess(&sentence, &[hidden], PAD, 5)?;
+    let guesses = Filler::new(&config, &device, &values).guess(&sentence, &[hidden], PAD, 5)?;
     for guess in &guesses[0] {
         println!("token {:>3}  {:5.2} %", guess.token, 100.0 * guess.score);
     }

@@ -5,7 +5,7 @@ use cloze::data::{Batch, MaskedSequence, Sequence};
 use cloze::exec::{Device, Executor};
 use cloze::hf::{HfModel, folder};
 use cloze::kernels::step::StepState;
-use cloze::model::{Encoding, Kind, OptimizerConfig, Prediction, Shape, Training};
+use cloze::model::{Inference, Kind, OptimizerConfig, Shape, Training};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 
@@ -91,12 +91,10 @@ impl Case {
     }
 
     fn check_forward(&self, device: &Device, report: &mut Report) {
-        let prediction = Prediction::new(&self.model.config, self.shape, device.binding()).unwrap();
-        let mut executor = device.executor(&prediction.program).unwrap();
-        prediction.inputs.prepare(&mut *executor, &self.model.config);
-        prediction.parameters.write(&mut *executor, Kind::Value, &self.model.values().unwrap());
+        let prediction = Inference::prediction(&self.model.config, self.shape, device.binding()).unwrap();
+        let mut executor = prediction.start(device, &self.model.config, &self.model.values().unwrap()).unwrap();
         prediction.inputs.write(&mut *executor, &self.batch, step(0.0, 0.0));
-        executor.run(prediction.predict).unwrap();
+        executor.run(prediction.phase).unwrap();
         let logits = prediction.read(&mut *executor).unwrap();
         let want = self.golden("batch", "logits");
         report.within("logits", largest_difference(&logits[..want.len()], &want), 1e-4);
@@ -104,13 +102,11 @@ impl Case {
         let picks =
             Batch { masked: self.real_rows.clone(), labels: vec![0; self.real_rows.len()], ..self.batch.clone() };
         let shape = Shape { masked: self.real_rows.len(), ..self.shape };
-        let encoding = Encoding::new(&self.model.config, shape, device.binding()).unwrap();
-        let mut executor = device.executor(&encoding.program).unwrap();
-        encoding.inputs.prepare(&mut *executor, &self.model.config);
-        encoding.parameters.write(&mut *executor, Kind::Value, &self.model.values().unwrap());
+        let encoding = Inference::encoding(&self.model.config, shape, device.binding()).unwrap();
+        let mut executor = encoding.start(device, &self.model.config, &self.model.values().unwrap()).unwrap();
         encoding.inputs.write(&mut *executor, &picks, step(0.0, 0.0));
-        executor.run(encoding.encode).unwrap();
-        let hidden = read(&mut *executor, encoding.hidden);
+        executor.run(encoding.phase).unwrap();
+        let hidden = encoding.read(&mut *executor).unwrap();
         let all = self.golden("batch", "hidden");
         let width = self.model.config.hidden_size;
         let want: Vec<f32> =

@@ -5,7 +5,7 @@ use crate::data::{
     validation_batches,
 };
 use crate::exec::{Device, DeviceChoice};
-use crate::model::{Evaluation, Kind, Shape};
+use crate::model::{Inference, Shape};
 use crate::train::SavedModel;
 use crate::train::evaluate::Gauge;
 use crate::train::metrics::Validation;
@@ -77,11 +77,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let device = Device::open(args.device)?;
     log::info!("device: {}", device.describe());
     let shape = Shape { batch, sequence: length, masked: batch * masking.masked_per_sequence(length) };
-    let evaluation = Evaluation::new(&model.config, shape, device.binding())?;
-    let mut executor = device.executor(&evaluation.program)?;
-    evaluation.inputs.prepare(&mut *executor, &model.config);
-    evaluation.parameters.write(&mut *executor, Kind::Value, model.values());
-    let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.evaluate, metrics: evaluation.metrics };
+    let evaluation = Inference::evaluation(&model.config, shape, device.binding())?;
+    let mut executor = evaluation.start(&device, &model.config, model.values())?;
+    let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
     let result = gauge.measure(&mut *executor, batches.iter(), &model.unigram)?.means();
     anyhow::ensure!(result.masked_tokens > 0, "the text has no token to mask");
     print(&result, args.json)

@@ -49,7 +49,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let model = SavedModel::open(&args.model)?;
     let device = Device::open(args.device)?;
     log::debug!("device: {}", device.describe());
-    let mut filler = Filler::new(&model.config, &device, model.values().to_vec());
+    let mut filler = Filler::new(&model.config, &device, model.values());
     let mut fill = |text: &str| -> anyhow::Result<()> {
         let filled = candidates(&model, &mut filler, text, args.top_k.get())?;
         print(&filled, args.json)

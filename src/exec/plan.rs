@@ -207,7 +207,7 @@ fn lives(program: &Program, phase: usize) -> BTreeMap<u32, (usize, usize)> {
             if program.tensors[root.index()].role.persistent() {
                 continue;
             }
-            let unwritten = !lives.contains_key(&root.0) && Program::reads(launch, place);
+            let unwritten = !lives.contains_key(&root.0) && launch.reads(place);
             let (phase, kernel, tensor) = (&phase.name, launch.kernel.name, program.name(arg));
             assert!(!unwritten, "{phase}: {kernel} reads `{tensor}` before it is written");
             lives.entry(root.0).or_insert((number, number)).1 = number;

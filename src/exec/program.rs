@@ -1,7 +1,7 @@
 //! A step as data: tensors with names and roles, and phases, each a list of kernel launches over them. Recorded once,
 //! planned once, replayed by an executor.
 
-use crate::kernels::{Access, Kernel, Params};
+use crate::kernels::{Kernel, Params};
 use crate::{Error, Result};
 
 /// A tensor of a program.
@@ -60,6 +60,11 @@ impl Launch {
     /// A bit for each argument given.
     pub fn present(&self) -> u32 {
         self.args.iter().enumerate().map(|(place, &arg)| u32::from(arg != Tensor::NONE) << place).sum()
+    }
+
+    /// Whether it needs what was in the argument before.
+    pub fn reads(&self, place: usize) -> bool {
+        self.kernel.args[place].access.reads()
     }
 
     pub fn writes(&self, place: usize) -> bool {
@@ -186,12 +191,6 @@ impl Program {
 
     pub(super) fn root(&self, tensor: Tensor) -> (Tensor, usize) {
         self.tensors[tensor.index()].part_of.unwrap_or((tensor, 0))
-    }
-
-    /// Whether a launch needs what was in the argument before.
-    pub(super) fn reads(launch: &Launch, place: usize) -> bool {
-        let access = launch.kernel.args[place].access;
-        access.reads() && access != Access::Scratch
     }
 
     fn push(&mut self, info: TensorInfo) -> Tensor {

@@ -7,6 +7,7 @@ use crate::config::ModelConfig;
 use crate::data::Tokenizer;
 use crate::model::architecture::declare;
 use crate::model::parameters::Declaration;
+use crate::model::weights::deserialize;
 use crate::{Error, Result};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -75,7 +76,7 @@ pub fn read_config(path: &Path, json: &[u8]) -> Result<(Option<Family>, ModelCon
 /// # Errors
 /// The file is damaged, or a tensor is missing, left over, of another shape or type.
 pub fn values(family: Option<Family>, config: &ModelConfig, bytes: &[u8], path: &Path) -> Result<Vec<Vec<f32>>> {
-    let file = parse(bytes, path)?;
+    let file = deserialize(bytes, path)?;
     let mut used: Vec<String> =
         family.map(|family| fixed(family, config)).unwrap_or_default().iter().map(|t| t.name.to_string()).collect();
     let values = values_among(&file, family, config, path, &mut used)?;
@@ -91,12 +92,7 @@ pub fn values(family: Option<Family>, config: &ModelConfig, bytes: &[u8], path: 
 /// # Errors
 /// The file is damaged, or a tensor is missing, of another shape or type.
 pub fn some_values(family: Option<Family>, config: &ModelConfig, bytes: &[u8], path: &Path) -> Result<Vec<Vec<f32>>> {
-    values_among(&parse(bytes, path)?, family, config, path, &mut Vec::new())
-}
-
-fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(bytes)
-        .map_err(|error| Error::file(path, format!("is not a sound safetensors file: {error}")))
+    values_among(&deserialize(bytes, path)?, family, config, path, &mut Vec::new())
 }
 
 /// Adds the names of the tensors it reads to `used`.

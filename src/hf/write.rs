@@ -5,7 +5,7 @@ use super::names::{FixedTensor, fixed, source};
 use crate::config::ModelConfig;
 use crate::data::Tokenizer;
 use crate::model::parameters::Declaration;
-use safetensors::tensor::{Dtype, TensorView};
+use crate::model::weights::{bytes, serialize};
 use serde_json::{Map, Value, json};
 
 /// The key of `config.json` under which the exact `ModelConfig` lies; transformers passes over it.
@@ -116,15 +116,7 @@ pub fn weights(config: &ModelConfig, list: &[Declaration], values: &[Vec<f32>]) 
     for FixedTensor { name, shape, values } in family.map(|family| fixed(family, config)).unwrap_or_default() {
         tensors.push((name.to_string(), shape, bytes(&values)));
     }
-    let views = tensors.iter().map(|(name, shape, bytes)| {
-        (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("the bytes fill the shape"))
-    });
-    let metadata = [("format".to_string(), "pt".to_string())].into();
-    safetensors::serialize(views, Some(metadata)).expect("a list of f32 tensors can be written")
-}
-
-fn bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    serialize(&tensors)
 }
 
 /// `tokenizer_config.json` and `special_tokens_map.json`, which stand beside `tokenizer.json`.

@@ -1,13 +1,13 @@
 //! Guesses for masked tokens.
 
 use super::inputs::Shape;
-use super::parameters::Kind;
-use super::programs::Prediction;
+use super::programs::Inference;
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::data::{Batch, MaskedSequence};
 use crate::exec::{Device, Executor};
 use crate::kernels::step::StepState;
+use bytemuck::Zeroable;
 
 /// A token and its probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,13 +21,13 @@ pub struct Filler<'a> {
     config: &'a ModelConfig,
     device: &'a Device,
     /// Of every parameter, in the order of the architecture.
-    values: Vec<Vec<f32>>,
-    ready: Option<(Shape, Prediction, Box<dyn Executor>)>,
+    values: &'a [Vec<f32>],
+    ready: Option<(Shape, Inference, Box<dyn Executor>)>,
 }
 
 impl<'a> Filler<'a> {
     /// `values` has those of every parameter, in the order that `architecture::declare` gives for the config.
-    pub fn new(config: &'a ModelConfig, device: &'a Device, values: Vec<Vec<f32>>) -> Self {
+    pub fn new(config: &'a ModelConfig, device: &'a Device, values: &'a [Vec<f32>]) -> Self {
         Filler { config, device, values, ready: None }
     }
 
@@ -41,19 +41,16 @@ impl<'a> Filler<'a> {
         let shape = Shape { batch: 1, sequence, masked: masked.len().next_power_of_two() };
         self.get_ready(shape)?;
         let Some((_, prediction, executor)) = &mut self.ready else { unreachable!("made ready above") };
-        let step = StepState { learning_rate: 0.0, loss_weight: 0.0, seed_low: 0, seed_high: 0, microbatch: 0 };
-        prediction.inputs.write(&mut **executor, &batch(ids, masked, pad, shape), step);
-        executor.run(prediction.predict)?;
+        prediction.inputs.write(&mut **executor, &batch(ids, masked, pad, shape), StepState::zeroed());
+        executor.run(prediction.phase)?;
         let logits = prediction.read(&mut **executor)?;
         Ok(logits.chunks(self.config.vocab_size).take(masked.len()).map(|row| best(row, k)).collect())
     }
 
     fn get_ready(&mut self, shape: Shape) -> Result<()> {
         if self.ready.as_ref().is_none_or(|(ready, _, _)| *ready != shape) {
-            let prediction = Prediction::new(self.config, shape, self.device.binding())?;
-            let mut executor = self.device.executor(&prediction.program)?;
-            prediction.inputs.prepare(&mut *executor, self.config);
-            prediction.parameters.write(&mut *executor, Kind::Value, &self.values);
+            let prediction = Inference::prediction(self.config, shape, self.device.binding())?;
+            let executor = prediction.start(self.device, self.config, self.values)?;
             self.ready = Some((shape, prediction, executor));
         }
         Ok(())

@@ -6,7 +6,6 @@ use super::recorder::{Linear, Norm, NormSaved, Recorder};
 use crate::config::ModelConfig;
 use crate::exec::Tensor;
 use crate::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
-use crate::kernels::matmul::{MATMUL_NN, Product};
 use crate::kernels::rows::{GATHER_ROWS, Rows, SCATTER_ROWS};
 
 pub struct Head {
@@ -95,7 +94,7 @@ impl Head {
     /// Forward and backward in one: the logits of a chunk turn into their gradient and are gone before the next.
     /// Adds to `metrics` and to the gradients, and gives dx [N, H].
     pub fn train(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor) -> Tensor {
-        let (width, vocabulary) = (self.decoder.inputs, self.decoder.outputs);
+        let width = self.decoder.inputs;
         let saved = self.forward(r, inputs, x);
         let dy = r.activation("d_decoder", inputs.shape.masked * width); // [K, H]
         for (start, rows) in self.chunks(inputs) {
@@ -104,8 +103,7 @@ impl Head {
             let logits = r.linear(&self.decoder, y, Tensor::NONE); // [rows, V]
             self.cross_entropy(r, inputs, (start, rows), logits, metrics, true);
             r.linear_backward_weights(&self.decoder, y, logits);
-            let shape = Product { m: rows as u32, n: width as u32, k: vocabulary as u32 };
-            r.program.launch(&MATMUL_NN, shape, &[logits, self.decoder.weight.value, Tensor::NONE, dy]);
+            r.linear_backward_input(&self.decoder, logits, Tensor::NONE, dy);
         }
         let dy = match (&self.transform, saved.transform) {
             (Some(transform), Some(transform_saved)) => {

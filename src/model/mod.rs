@@ -16,4 +16,4 @@ pub mod weights;
 pub use filler::{Filler, Guess};
 pub use inputs::{Inputs, Shape};
 pub use parameters::{Kind, Parameters};
-pub use programs::{Encoding, Evaluation, Measured, OptimizerConfig, Prediction, Training};
+pub use programs::{Inference, Measured, OptimizerConfig, Training};

@@ -4,7 +4,7 @@ use super::architecture::declare;
 use super::encoder::Encoder;
 use super::head::Head;
 use super::inputs::{Inputs, Shape};
-use super::parameters::Parameters;
+use super::parameters::{Kind, Parameters};
 use super::recorder::Recorder;
 use crate::Result;
 use crate::config::ModelConfig;
@@ -206,92 +206,96 @@ fn record_update(r: &mut Recorder, parameters: &Parameters, state: Tensor, confi
     }
 }
 
-/// A model that is only measured.
-pub struct Evaluation {
+/// A model that is only run forward.
+pub struct Inference {
     pub program: Program,
     pub parameters: Parameters,
     pub inputs: Inputs,
-    pub metrics: Tensor,
-    pub evaluate: Phase,
+    /// What the phase gives: see the constructors.
+    pub output: Tensor,
+    pub phase: Phase,
 }
 
-impl Evaluation {
-    /// See [`Training::new`].
+impl Inference {
+    /// Measures: adds the sums of a batch to `output`, [METRICS].
     ///
     /// # Errors
-    /// A tensor is too large for any device.
-    pub fn new(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
-        let (mut r, parameters, inputs) = forward_only(config, shape, binding);
-        let metrics = r.program.tensor(Role::Output, "metrics", &[METRICS]);
-        let evaluate = r.program.phase("evaluate");
-        let (x, _) = Encoder::new(config, &parameters, shape, false).forward(&mut r, &inputs);
-        Head::new(config, &parameters, binding).evaluate(&mut r, &inputs, x, metrics);
-        Ok(Evaluation { program: r.program.finish()?, parameters, inputs, metrics, evaluate })
+    /// A tensor is too large for any device; `binding` is the device's largest binding in bytes.
+    pub fn evaluation(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
+        Self::record(config, shape, binding, ("metrics", &[METRICS]), |r, parameters, inputs, x, metrics| {
+            Head::new(config, parameters, binding).evaluate(r, inputs, x, metrics);
+        })
     }
-}
 
-/// A model that fills masks.
-pub struct Prediction {
-    pub program: Program,
-    pub parameters: Parameters,
-    pub inputs: Inputs,
-    /// Of the masked rows, [K, V].
-    pub logits: Tensor,
-    pub predict: Phase,
-}
-
-impl Prediction {
-    /// See [`Training::new`].
+    /// Fills masks: `output` has the logits of the masked rows, [K, V].
     ///
     /// # Errors
-    /// A tensor is too large for any device.
-    pub fn new(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
-        let (mut r, parameters, inputs) = forward_only(config, shape, binding);
-        let logits = r.program.tensor(Role::Output, "logits", &[shape.masked, config.vocab_size]);
-        let predict = r.program.phase("predict");
-        let (x, _) = Encoder::new(config, &parameters, shape, false).forward(&mut r, &inputs);
-        Head::new(config, &parameters, binding).predict(&mut r, &inputs, x, logits);
-        Ok(Prediction { program: r.program.finish()?, parameters, inputs, logits, predict })
+    /// As [`Inference::evaluation`].
+    pub fn prediction(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
+        Self::record(
+            config,
+            shape,
+            binding,
+            ("logits", &[shape.masked, config.vocab_size]),
+            |r, parameters, inputs, x, logits| {
+                Head::new(config, parameters, binding).predict(r, inputs, x, logits);
+            },
+        )
     }
 
-    /// The logits as `predict` left them.
+    /// The encoder alone: `output` has its result in the rows that the batch calls masked, [K, H].
+    ///
+    /// # Errors
+    /// As [`Inference::evaluation`].
+    pub fn encoding(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
+        let (rows, picked, width) = (shape.rows() as u32, shape.masked as u32, config.hidden_size as u32);
+        Self::record(
+            config,
+            shape,
+            binding,
+            ("hidden", &[shape.masked, config.hidden_size]),
+            |r, _, inputs, x, hidden| {
+                r.program.launch(&GATHER_ROWS, Rows { rows, picked, width }, &[x, inputs.masked, hidden]);
+            },
+        )
+    }
+
+    /// The encoder's forward pass, and `finish` over its result x [N, H].
+    fn record(
+        config: &ModelConfig,
+        shape: Shape,
+        binding: u64,
+        (name, size): (&str, &[usize]),
+        finish: impl FnOnce(&mut Recorder, &Parameters, &Inputs, Tensor, Tensor),
+    ) -> Result<Self> {
+        let mut program = Program::new();
+        let parameters = Parameters::new(&mut program, declare(config), false, binding);
+        let inputs = Inputs::new(&mut program, config, shape, "batch");
+        let output = program.tensor(Role::Output, name, size);
+        let phase = program.phase("forward");
+        let mut r = Recorder { program, step: inputs.step, scope: String::new() };
+        let (x, _) = Encoder::new(config, &parameters, shape, false).forward(&mut r, &inputs);
+        finish(&mut r, &parameters, &inputs, x, output);
+        Ok(Inference { program: r.program.finish()?, parameters, inputs, output, phase })
+    }
+
+    /// Gives the program its memory on a device, and writes what never changes and the parameters, whose `values` are in
+    /// the order of `architecture::declare`.
+    ///
+    /// # Errors
+    /// The device is too small.
+    pub fn start(&self, device: &Device, config: &ModelConfig, values: &[Vec<f32>]) -> Result<Box<dyn Executor>> {
+        let mut executor = device.executor(&self.program)?;
+        self.inputs.prepare(&mut *executor, config);
+        self.parameters.write(&mut *executor, Kind::Value, values);
+        Ok(executor)
+    }
+
+    /// The output as the last run left it.
     ///
     /// # Errors
     /// The device fails.
     pub fn read(&self, executor: &mut dyn Executor) -> Result<Vec<f32>> {
-        Ok(bytemuck::cast_slice(&executor.read(self.logits)?).to_vec())
+        Ok(bytemuck::cast_slice(&executor.read(self.output)?).to_vec())
     }
-}
-
-/// A model's encoder alone.
-pub struct Encoding {
-    pub program: Program,
-    pub parameters: Parameters,
-    pub inputs: Inputs,
-    /// The encoder's output in the rows that the batch calls masked, [K, H].
-    pub hidden: Tensor,
-    pub encode: Phase,
-}
-
-impl Encoding {
-    /// See [`Training::new`].
-    ///
-    /// # Errors
-    /// A tensor is too large for any device.
-    pub fn new(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
-        let (mut r, parameters, inputs) = forward_only(config, shape, binding);
-        let hidden = r.program.tensor(Role::Output, "hidden", &[shape.masked, config.hidden_size]);
-        let encode = r.program.phase("encode");
-        let (x, _) = Encoder::new(config, &parameters, shape, false).forward(&mut r, &inputs);
-        let (rows, picked, width) = (shape.rows() as u32, shape.masked as u32, config.hidden_size as u32);
-        r.program.launch(&GATHER_ROWS, Rows { rows, picked, width }, &[x, inputs.masked, hidden]);
-        Ok(Encoding { program: r.program.finish()?, parameters, inputs, hidden, encode })
-    }
-}
-
-fn forward_only(config: &ModelConfig, shape: Shape, binding: u64) -> (Recorder, Parameters, Inputs) {
-    let mut program = Program::new();
-    let parameters = Parameters::new(&mut program, declare(config), false, binding);
-    let inputs = Inputs::new(&mut program, config, shape, "batch");
-    (Recorder { program, step: inputs.step, scope: String::new() }, parameters, inputs)
 }

@@ -111,9 +111,15 @@ impl Recorder {
         self.linear_backward_weights(layer, x, dy);
         let rows = self.rows(dy, layer.outputs);
         let dx = self.activation("d_linear", rows * layer.inputs);
-        let shape = Product { m: rows as u32, n: layer.inputs as u32, k: layer.outputs as u32 };
-        self.program.launch(&MATMUL_NN, shape, &[dy, layer.weight.value, residual, dx]);
+        self.linear_backward_input(layer, dy, residual, dx);
         dx
+    }
+
+    /// dx = dy·W (+ residual) into a tensor that is there already.
+    pub fn linear_backward_input(&mut self, layer: &Linear, dy: Tensor, residual: Tensor, dx: Tensor) {
+        let rows = self.rows(dy, layer.outputs) as u32;
+        let shape = Product { m: rows, n: layer.inputs as u32, k: layer.outputs as u32 };
+        self.program.launch(&MATMUL_NN, shape, &[dy, layer.weight.value, residual, dx]);
     }
 
     /// dW += dyᵀ·x and db += Σ dy.

@@ -15,16 +15,33 @@ pub fn save(parameters: &Parameters, executor: &mut dyn Executor, kinds: &[(Kind
     for &(kind, prefix) in kinds {
         let values = parameters.read(executor, kind)?;
         for (parameter, values) in parameters.list.iter().zip(values) {
-            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            tensors.push((format!("{prefix}{}", parameter.name), parameter.shape.clone(), bytes));
+            tensors.push((format!("{prefix}{}", parameter.name), parameter.shape.clone(), bytes(&values)));
         }
     }
+    Ok(serialize(&tensors))
+}
+
+/// Tensors of f32 (name, shape, `bytes` of the values) as a safetensors file.
+pub fn serialize(tensors: &[(String, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
     let views = tensors.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).expect("the bytes fill the shape");
-        (name, view)
+        (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("the bytes fill the shape"))
     });
     let metadata = [("format".to_string(), "pt".to_string())].into();
-    Ok(safetensors::serialize(views, Some(metadata)).expect("a list of f32 tensors can be written"))
+    safetensors::serialize(views, Some(metadata)).expect("a list of f32 tensors can be written")
+}
+
+/// Values as a safetensors file holds them.
+pub fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// The tensors of a safetensors file; `path` is for messages.
+///
+/// # Errors
+/// The file is damaged.
+pub fn deserialize<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(bytes)
+        .map_err(|error| Error::file(path, format!("is not a sound safetensors file: {error}")))
 }
 
 /// The values of a safetensors file for each of `list`, whose names have `prefix` before them in the file; `path` is for
@@ -33,8 +50,7 @@ pub fn save(parameters: &Parameters, executor: &mut dyn Executor, kinds: &[(Kind
 /// # Errors
 /// The file is damaged, or a tensor is missing, left over, of another shape or type.
 pub fn parse(list: &[Declaration], prefix: &str, bytes: &[u8], path: &Path) -> Result<Vec<Vec<f32>>> {
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|error| Error::file(path, format!("is not a sound safetensors file: {error}")))?;
+    let file = deserialize(bytes, path)?;
     let known = |name: &str| list.iter().any(|parameter| parameter.name == name);
     let names = file.names();
     if let Some(extra) = names.iter().filter_map(|name| name.strip_prefix(prefix)).find(|name| !known(name)) {

@@ -7,6 +7,7 @@ use crate::exec::{Executor, Phase, Tensor};
 use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::step::StepState;
 use crate::model::Inputs;
+use bytemuck::Zeroable;
 
 /// Sums over the masked tokens of some batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -54,9 +55,8 @@ impl Gauge {
         let total: f64 = unigram.iter().map(|&count| count as f64 + 1.0).sum();
         let mut sums = Sums::default();
         for batch in batches {
-            let step = StepState { learning_rate: 0.0, loss_weight: 0.0, seed_low: 0, seed_high: 0, microbatch: 0 };
             executor.write(self.metrics, &[0; METRICS]);
-            self.inputs.write(executor, batch, step);
+            self.inputs.write(executor, batch, StepState::zeroed());
             executor.run(self.phase)?;
             executor.request(&[self.metrics])?;
             for &label in batch.labels.iter().filter(|&&label| label != u32::MAX) {

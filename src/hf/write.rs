@@ -1,7 +1,7 @@
 //! A model as transformers reads it: `config.json`, `model.safetensors` and the tokenizer's files.
 
 use super::config::Family;
-use super::names::{FixedTensor, fixed, source};
+use super::names::{fixed, source};
 use crate::config::ModelConfig;
 use crate::data::Tokenizer;
 use crate::model::parameters::Declaration;
@@ -113,8 +113,8 @@ pub fn weights(config: &ModelConfig, list: &[Declaration], values: &[Vec<f32>]) 
         let parts = values.chunks_exact(values.len() / names.len());
         tensors.extend(names.iter().zip(parts).map(|(name, part)| (name.clone(), shape.clone(), bytes(part))));
     }
-    for FixedTensor { name, shape, values } in family.map(|family| fixed(family, config)).unwrap_or_default() {
-        tensors.push((name.to_string(), shape, bytes(&values)));
+    for tensor in family.map(|family| fixed(family, config)).unwrap_or_default() {
+        tensors.push((tensor.name.to_string(), tensor.shape.clone(), bytes(&tensor.values())));
     }
     serialize(&tensors)
 }

@@ -3,7 +3,7 @@
 use super::checkpoint::{Checkpoint, has_manifest, resolve_model_dir};
 use crate::config::ModelConfig;
 use crate::data::Tokenizer;
-use crate::hf::{Family, HfModel, folder};
+use crate::hf::{self, Family, HfModel, folder};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -27,13 +27,15 @@ pub struct SavedModel {
     pub unigram: Vec<u64>,
     /// Tokens a sequence in training.
     pub sequence_length: usize,
+    /// Whether the files have a masked-language-model head. If not, the one here is fresh, and guesses at random.
+    pub has_head: bool,
     path: PathBuf,
     values: Vec<Vec<f32>>,
 }
 
 impl SavedModel {
     /// Reads the model of a run (its best checkpoint, else its latest), of a checkpoint, or of a folder as transformers
-    /// saves it.
+    /// saves it. An encoder without a head is taken, for which see `has_head`.
     ///
     /// # Errors
     /// There is none, or a file of it is damaged.
@@ -51,11 +53,28 @@ impl SavedModel {
         Ok(model)
     }
 
+    /// As `open`, for what needs the head: says so in the log if it is fresh.
+    ///
+    /// # Errors
+    /// As [`SavedModel::open`].
+    pub fn open_with_head(path: &Path) -> Result<SavedModel> {
+        let model = Self::open(path)?;
+        if !model.has_head {
+            log::warn!(
+                "{} is an encoder without a masked-language-model head, so it has a fresh one: it guesses at random \
+                 until it is trained",
+                path.display()
+            );
+        }
+        Ok(model)
+    }
+
     fn from_folder(model: &HfModel, path: &Path) -> Result<SavedModel> {
         Ok(SavedModel {
             tokenizer: model.tokenizer()?,
             unigram: Vec::new(),
             sequence_length: model.config.max_positions.min(512),
+            has_head: model.has_head(),
             values: model.values()?,
             config: model.config.clone(),
             path: path.to_path_buf(),
@@ -70,6 +89,7 @@ impl SavedModel {
             tokenizer: Tokenizer::from_bytes(checkpoint.read(TOKENIZER)?, at(TOKENIZER))?,
             unigram: unigram.as_chunks::<8>().0.iter().map(|count| u64::from_le_bytes(*count)).collect(),
             sequence_length: checkpoint.state().sequence_length,
+            has_head: true,
             values: read_values(checkpoint, family, &config)?,
             config,
             path: checkpoint.path().to_path_buf(),
@@ -96,5 +116,5 @@ pub(super) fn read_values(
     family: Option<Family>,
     config: &ModelConfig,
 ) -> Result<Vec<Vec<f32>>> {
-    folder::values(family, config, &checkpoint.read(MODEL)?, &checkpoint.path().join(MODEL))
+    hf::values::values(family, config, checkpoint.read(MODEL)?, &checkpoint.path().join(MODEL))
 }

@@ -1,12 +1,15 @@
 //! A transformers model in its folder.
 
-use super::config::{self, Family};
+use super::config;
+use super::family::Family;
 use super::tensors::Tensors;
+use super::tokenizer;
 use super::values::Reader;
-use super::write::OWN;
+use super::write::{OWN, contradiction};
 use crate::config::ModelConfig;
 use crate::data::Tokenizer;
 use crate::{Error, Result};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// A model as transformers saves it: `config.json`, `model.safetensors` or its shards, and the tokenizer's files.
@@ -29,12 +32,16 @@ impl HfModel {
         Ok(HfModel { family, config, folder: folder.to_path_buf(), tensors: Tensors::open(folder)? })
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The tokenizer beside the model.
     ///
     /// # Errors
     /// It is missing or damaged.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        Tokenizer::load(self.folder.join("tokenizer.json"))
+        tokenizer::open(&self.folder)
     }
 
     /// The values of every parameter, in the order that `architecture::declare` gives. A model that was saved without
@@ -59,16 +66,22 @@ impl HfModel {
 /// Reads a `config.json`: our own section of it where there is one, which is exact, else the family's keys. `path` is for
 /// messages.
 ///
+/// Transformers keeps our section when it saves a model that it has changed, so the family's keys count where the two
+/// disagree.
+///
 /// # Errors
 /// See `config::read`.
 pub fn read_config(path: &Path, json: &[u8]) -> Result<(Option<Family>, ModelConfig)> {
-    let value: serde_json::Value =
-        serde_json::from_slice(json).map_err(|error| Error::file(path, error.to_string()))?;
-    match value.get(OWN) {
-        Some(own) => {
-            let config = ModelConfig::from_json(path, own.clone())?;
-            Ok((Family::of(&config), config))
+    let json: Value = serde_json::from_slice(json).map_err(|error| Error::file(path, error.to_string()))?;
+    if let Some(own) = json.get(OWN) {
+        let config = ModelConfig::from_json(path, own.clone())?;
+        match contradiction(&config, &json) {
+            None => return Ok((Family::of(&config), config)),
+            Some(key) if json["model_type"] == OWN => {
+                return Err(Error::file(path, format!("{key} contradicts the section `{OWN}`; set it back")));
+            }
+            Some(key) => log::debug!("{}: {key} was changed after Cloze wrote it", path.display()),
         }
-        None => config::read(path, json).map(|(family, config)| (Some(family), config)),
     }
+    config::read(path, &json).map(|(family, config)| (Some(family), config))
 }

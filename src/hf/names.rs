@@ -1,6 +1,6 @@
 //! Which tensors of a transformers model hold which parameter of ours.
 
-use super::config::Family;
+use super::family::Family;
 use crate::config::ModelConfig;
 
 /// Where a parameter lies in a family's files: one tensor, or several stacked along their first dimension.

@@ -1,6 +1,6 @@
 //! The values of a model's parameters from the tensors of its files.
 
-use super::config::Family;
+use super::family::Family;
 use super::names::{self, source};
 use super::tensors::Tensors;
 use crate::config::ModelConfig;

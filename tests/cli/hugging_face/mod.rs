@@ -1,9 +1,15 @@
 //! Models in the formats of Hugging Face transformers: `kernels-tests/golden` has some, which get a tokenizer here.
 
 mod encoders;
+mod export;
+mod hostile;
+mod import;
+mod init;
 
 use crate::workshop::Workshop;
+use cloze::train::SavedModel;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The folder of a golden model, without a tokenizer.
@@ -25,21 +31,22 @@ fn copy_golden(shop: &Workshop, name: &str) {
     for file in ["config.json", "model.safetensors"] {
         std::fs::copy(golden(name).join(file), shop.path(name).join(file)).unwrap();
     }
-    shop.write(&format!("{name}/tokenizer.json"), tokenizer_json(100));
+    shop.write(&format!("{name}/tokenizer.json"), tokenizer_json(&vocabulary(name)));
 }
 
-/// A tokenizer.json of `size` tokens: the special ones, the letters, and filling.
-fn tokenizer_json(size: usize) -> String {
-    let vocab: serde_json::Map<String, serde_json::Value> =
-        vocabulary(size).into_iter().enumerate().map(|(id, token)| (token, id.into())).collect();
-    let is_special = |token: &str| ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].contains(&token);
-    let special = |(token, id): (&String, &serde_json::Value)| {
-        serde_json::json!({"id": id, "content": token, "special": true, "single_word": false, "lstrip": false,
-                           "rstrip": false, "normalized": false})
+/// A tokenizer.json for these tokens.
+fn tokenizer_json(vocabulary: &[String]) -> String {
+    let ids = vocabulary.iter().enumerate().map(|(id, token)| (token.clone(), id.into()));
+    let vocab: serde_json::Map<String, Value> = ids.collect();
+    let is_special = |token: &str| token.starts_with('[') && !token.starts_with("[unused");
+    let special = |(id, token): (usize, &String)| {
+        json!({"id": id, "content": token, "special": true, "single_word": false, "lstrip": false, "rstrip": false,
+               "normalized": false})
     };
-    let specials: Vec<serde_json::Value> = vocab.iter().filter(|(token, _)| is_special(token)).map(special).collect();
-    serde_json::json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": specials, "normalizer": null,
+    let specials = vocabulary.iter().enumerate().filter(|(_, token)| is_special(token)).map(special);
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": specials.collect::<Vec<_>>(),
+        "normalizer": null,
         "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null, "decoder": null,
         "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
                   "max_input_chars_per_word": 100, "vocab": vocab}
@@ -47,11 +54,27 @@ fn tokenizer_json(size: usize) -> String {
     .to_string()
 }
 
-fn vocabulary(size: usize) -> Vec<String> {
-    let specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from);
+/// The special tokens, the letters, and filling: fewer than any golden model has. RoBERTa's padding is number 1.
+fn vocabulary(model: &str) -> Vec<String> {
+    let specials = match model {
+        "roberta" => ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"],
+        _ => ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
+    };
     let letters = ('a'..='z').map(String::from).chain(('a'..='z').map(|letter| format!("##{letter}")));
-    let filling = (0..).map(|number| format!("[unused{number}]"));
-    specials.into_iter().chain(letters).chain(filling).take(size).collect()
+    let filling = (0..43).map(|number| format!("[unused{number}]"));
+    specials.map(String::from).into_iter().chain(letters).chain(filling).collect()
+}
+
+/// Changes a JSON file.
+fn edit_json(shop: &Workshop, file: &str, edit: impl FnOnce(&mut Value)) {
+    let mut value: Value = serde_json::from_slice(&shop.read(file)).unwrap();
+    edit(&mut value);
+    shop.write(file, value.to_string());
+}
+
+/// Every parameter's values, of a model in the workshop.
+fn values(shop: &Workshop, folder: &str) -> Vec<Vec<f32>> {
+    SavedModel::open(&shop.path(folder)).unwrap().values().to_vec()
 }
 
 fn read_tensors(path: &Path) -> Vec<Stored> {

@@ -22,6 +22,8 @@ import torch, transformers
 from transformers import (AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM, ModernBertConfig,
                           ModernBertForMaskedLM, RobertaConfig, RobertaForMaskedLM)
 
+transformers.utils.logging.set_verbosity_error(); transformers.utils.logging.disable_progress_bar()
+
 BOUND = 1e-4
 TEXTS = ["The {m} was dark.", "It is a truth {m} acknowledged, that a {m} man must be in want of a wife.",
          "She said that the house had been {m} for a long time, and that no one knew why it stood empty at the end of the {m} "
@@ -174,7 +176,6 @@ every = 0
         run, out = self.work / f"run-{kind}", self.work / f"tokenizer-{kind}"
         self.cloze("train", config, "--device", "cpu", "--out", run)
         self.cloze("export", run, out)
-        theirs = [AutoTokenizer.from_pretrained(out)(line, add_special_tokens=False)["input_ids"] for line in lines[:1]]
         tokenizer = AutoTokenizer.from_pretrained(out)
         theirs = [tokenizer(line, add_special_tokens=False)["input_ids"] for line in lines]
         assert len(mine) == len(theirs) == len(lines)

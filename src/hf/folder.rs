@@ -28,7 +28,7 @@ impl HfModel {
     /// A file is missing or damaged, or the model is not one that Cloze computes.
     pub fn open(folder: &Path) -> Result<HfModel> {
         let path = folder.join("config.json");
-        let (family, config) = read_config(&path, &std::fs::read(&path).map_err(Error::io(&path))?)?;
+        let (family, config) = read_foreign_config(&path, &std::fs::read(&path).map_err(Error::io(&path))?)?;
         Ok(HfModel { family, config, folder: folder.to_path_buf(), tensors: Tensors::open(folder)? })
     }
 
@@ -63,24 +63,39 @@ impl HfModel {
     }
 }
 
-/// Reads a `config.json`: our own section of it where there is one, which is exact, else the family's keys. `path` is for
-/// messages.
+/// Reads the `config.json` of a checkpoint: our own section of it where there is one, which is exact, else the family's
+/// keys. `path` is for messages.
 ///
-/// Transformers keeps our section when it saves a model that it has changed, so the family's keys count where the two
-/// disagree.
+/// # Errors
+/// The two contradict each other; and see `config::read`.
+pub fn read_config(path: &Path, json: &[u8]) -> Result<(Option<Family>, ModelConfig)> {
+    read(path, json, |key| Err(Error::file(path, format!("{key} contradicts the section `{OWN}`; set it back"))))
+}
+
+/// Reads the `config.json` of a folder that transformers may have written: it keeps our section when it saves a model that
+/// it has changed, so the family's keys count where the two contradict each other.
 ///
 /// # Errors
 /// See `config::read`.
-pub fn read_config(path: &Path, json: &[u8]) -> Result<(Option<Family>, ModelConfig)> {
+pub fn read_foreign_config(path: &Path, json: &[u8]) -> Result<(Option<Family>, ModelConfig)> {
+    read(path, json, |key| {
+        log::warn!("{}: {key} was changed after Cloze wrote it, so the section `{OWN}` is passed over", path.display());
+        Ok(())
+    })
+}
+
+/// `contradicted` says what a key means that contradicts our section.
+fn read(
+    path: &Path,
+    json: &[u8],
+    contradicted: impl FnOnce(String) -> Result<()>,
+) -> Result<(Option<Family>, ModelConfig)> {
     let json: Value = serde_json::from_slice(json).map_err(|error| Error::file(path, error.to_string()))?;
     if let Some(own) = json.get(OWN) {
         let config = ModelConfig::from_json(path, own.clone())?;
         match contradiction(&config, &json) {
             None => return Ok((Family::of(&config), config)),
-            Some(key) if json["model_type"] == OWN => {
-                return Err(Error::file(path, format!("{key} contradicts the section `{OWN}`; set it back")));
-            }
-            Some(key) => log::debug!("{}: {key} was changed after Cloze wrote it", path.display()),
+            Some(key) => contradicted(key)?,
         }
     }
     config::read(path, &json).map(|(family, config)| (Some(family), config))

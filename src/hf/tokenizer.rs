@@ -59,11 +59,7 @@ fn wordpiece(text: &str, settings: &Value, names: &SpecialNames) -> Value {
             "lowercase": flag("do_lower_case").unwrap_or(true),
         },
         "pre_tokenizer": { "type": "BertPreTokenizer" },
-        "post_processor": {
-            "type": "BertProcessing",
-            "sep": [sep, vocab.get(&sep)],
-            "cls": [cls, vocab.get(&cls)],
-        },
+        "post_processor": around(&vocab, &cls, &sep, json!({ "type": "BertProcessing" })),
         "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
         "model": {
             "type": "WordPiece",
@@ -90,13 +86,12 @@ fn byte_level(vocab: Map<String, Value>, merges: &str, settings: &Value, names: 
         "pre_tokenizer": {
             "type": "ByteLevel", "add_prefix_space": add_prefix_space, "trim_offsets": true, "use_regex": true
         },
-        "post_processor": {
-            "type": "RobertaProcessing",
-            "sep": [sep, vocab.get(&sep)],
-            "cls": [cls, vocab.get(&cls)],
-            "trim_offsets": true,
-            "add_prefix_space": add_prefix_space,
-        },
+        "post_processor": around(
+            &vocab,
+            &cls,
+            &sep,
+            json!({ "type": "RobertaProcessing", "trim_offsets": true, "add_prefix_space": add_prefix_space }),
+        ),
         "decoder": { "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true },
         "model": {
             "type": "BPE",
@@ -109,6 +104,17 @@ fn byte_level(vocab: Map<String, Value>, merges: &str, settings: &Value, names: 
             "merges": merges,
         },
     })
+}
+
+/// A post-processor that puts a text between two tokens; none where the vocabulary lacks one, which is told of later.
+fn around(vocab: &Map<String, Value>, cls: &String, sep: &String, mut processor: Value) -> Value {
+    match (vocab.get(cls), vocab.get(sep)) {
+        (Some(cls_id), Some(sep_id)) => {
+            (processor["cls"], processor["sep"]) = (json!([cls, cls_id]), json!([sep, sep_id]));
+            processor
+        }
+        _ => Value::Null,
+    }
 }
 
 /// The special tokens as a `tokenizer.json` lists them, by id; those that the vocabulary lacks are told of later.

@@ -49,16 +49,6 @@ impl SavedModel {
         }
     }
 
-    /// Refuses a tokenizer that gives tokens the model does not have.
-    fn check(self) -> Result<SavedModel> {
-        let (tokens, rows) = (self.tokenizer.vocab_size(), self.config.vocab_size);
-        if tokens > rows {
-            let problem = format!("has {tokens} tokens and the model only {rows}; it belongs to another model");
-            return Err(Error::file(self.path.join(TOKENIZER), problem));
-        }
-        Ok(self)
-    }
-
     /// As `open`, for what needs the head: says so in the log if it is fresh.
     ///
     /// # Errors
@@ -97,6 +87,16 @@ impl SavedModel {
         .check()
     }
 
+    /// Refuses a tokenizer that gives tokens the model does not have.
+    fn check(self) -> Result<SavedModel> {
+        let (tokens, rows) = (self.tokenizer.vocab_size(), self.config.vocab_size);
+        if tokens > rows {
+            let problem = format!("has {tokens} tokens and the model only {rows}; it belongs to another model");
+            return Err(Error::file(self.path.join(TOKENIZER), problem));
+        }
+        Ok(self)
+    }
+
     fn from_checkpoint(checkpoint: &Checkpoint) -> Result<SavedModel> {
         let at = |name: &str| checkpoint.path().join(name);
         let (family, config) = folder::read_config(&at(CONFIG), &checkpoint.read(CONFIG)?)?;
@@ -128,15 +128,14 @@ impl SavedModel {
 /// # Errors
 /// There is no model, or its config is damaged.
 pub fn read_config(path: &Path) -> Result<ModelConfig> {
-    let (file, json) = if path.join(CONFIG).is_file() && !has_manifest(path) {
+    let config = if path.join(CONFIG).is_file() && !has_manifest(path) {
         let file = path.join(CONFIG);
-        let json = std::fs::read(&file).map_err(Error::io(&file))?;
-        (file, json)
+        folder::read_foreign_config(&file, &std::fs::read(&file).map_err(Error::io(&file))?)
     } else {
         let checkpoint = Checkpoint::open(&resolve_model_dir(path)?)?;
-        (checkpoint.path().join(CONFIG), checkpoint.read(CONFIG)?)
+        folder::read_config(&checkpoint.path().join(CONFIG), &checkpoint.read(CONFIG)?)
     };
-    folder::read_config(&file, &json).map(|(_, config)| config)
+    config.map(|(_, config)| config)
 }
 
 /// The parameters in a checkpoint of a model with this config.

@@ -15,7 +15,8 @@ fn a_run_goes_out_by_its_best_checkpoint() {
     for file in names(shop.path("out")) {
         assert!(shop.read(&format!("out/{file}")) == shop.read(&format!("{best}/{file}")), "{file}");
     }
-    let eval = |model: &str| shop.done(&format!("eval {model} text.txt --device cpu --json"), &[]).json();
+    let eval =
+        |model: &str| shop.done(&format!("eval {model} text.txt --sequence-length 32 --device cpu --json"), &[]).json();
     assert_eq!(eval("run")["cross_entropy"], eval("out")["cross_entropy"]);
 }
 

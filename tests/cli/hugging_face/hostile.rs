@@ -2,7 +2,7 @@
 
 use super::{copy_golden, edit_json, read_tensors, tokenizer_json, vocabulary, write_tensors};
 use crate::refusals::{refused, refused_with};
-use crate::workshop::Workshop;
+use crate::workshop::{Workshop, names};
 use safetensors::tensor::Dtype;
 use serde_json::{Value, json};
 
@@ -139,12 +139,8 @@ fn indices() {
     shop.done("export bert good --max-shard-size 40KB", &[]);
     shop.write("outside.safetensors", shop.read("bert/model.safetensors"));
     let index = "shards/model.safetensors.index.json";
-    let set = |name: &'static str| {
-        move |index: &mut Value| {
-            let map = index["weight_map"].as_object_mut().unwrap();
-            map.values_mut().for_each(|file| *file = name.into());
-        }
-    };
+    let files = names(shop.path("good"));
+    let shards: Vec<&String> = files.iter().filter(|name| name.starts_with("model-")).collect();
     let absolute = shop.path("outside.safetensors").display().to_string();
     for (name, words) in [
         ("../outside.safetensors", &["index.json", "../outside.safetensors", "own folder"][..]),
@@ -156,26 +152,25 @@ fn indices() {
         ("config.json", &["config.json", "not a sound safetensors file"]),
     ] {
         shop.copy("good", "shards");
-        edit_json(&shop, index, set(name.to_string().leak()));
+        edit_json(&shop, index, |index| {
+            index["weight_map"].as_object_mut().unwrap().values_mut().for_each(|file| *file = name.into());
+        });
         refused(&shop, "import shards out", words);
     }
-    let edits: [(fn(&mut Value), &[&str]); 3] = [
-        (|index| *index = json!([1]), &["not an index of shards"]),
-        (
-            |index| index["weight_map"]["cls.predictions.more"] = "model-00001-of-00004.safetensors".into(),
-            &["has no tensor `cls.predictions.more`"],
-        ),
-        (|index| index["weight_map"] = json!({}), &["has no tensor"]),
-    ];
-    for (edit, words) in edits {
+    for (weight_map, words) in [
+        (json!([1]), &["not an index of shards"][..]),
+        (json!({}), &["index.json", "has no tensor"]),
+        (json!({ "cls.predictions.more": shards[0] }), &[shards[0], "has no tensor `cls.predictions.more`"]),
+    ] {
         shop.copy("good", "shards");
-        edit_json(&shop, index, edit);
+        edit_json(&shop, index, |index| index["weight_map"] = weight_map);
         refused(&shop, "import shards out", words);
     }
     shop.copy("good", "shards");
-    shop.write("shards/model-00001-of-00004.safetensors", &shop.read("good/model-00001-of-00004.safetensors")[..100]);
-    refused(&shop, "import shards out", &["model-00001-of-00004.safetensors", "not a sound safetensors file"]);
-    shop.write("shards/model-00001-of-00004.safetensors", shop.read("good/model-00002-of-00004.safetensors"));
+    let [first, second] = [0, 1].map(|number| format!("shards/{}", shards[number]));
+    shop.write(&first, &shop.read(&first)[..100]);
+    refused(&shop, "import shards out", &[&first, "not a sound safetensors file"]);
+    shop.write(&first, shop.read(&second));
     refused(&shop, "import shards out", &["has a tensor", "has too"]);
 }
 
@@ -183,7 +178,7 @@ fn indices() {
 fn configs() {
     let shop = Workshop::new();
     for (model, key, value, words) in [
-        ("bert", "hidden_size", json!(1 << 40), &["model.hidden_size"][..]),
+        ("bert", "hidden_size", json!(1u64 << 40), &["model.hidden_size"][..]),
         ("bert", "hidden_size", json!(u64::MAX), &["model.hidden_size"]),
         ("bert", "hidden_size", json!(-1), &["config.json", "-1"]),
         ("bert", "num_hidden_layers", json!(u64::MAX), &["model.layers", "the most is 1024"]),
@@ -206,7 +201,12 @@ fn configs() {
         ("modernbert", "attention_bias", json!(true), &["attention_bias = true", "all of these are true, or none"]),
         ("modernbert", "hidden_activation", json!("silu"), &["hidden_activation is `silu`"]),
         ("modernbert", "classifier_activation", json!("tanh"), &["classifier_activation is `tanh`"]),
-        ("modernbert", "classifier_activation", json!("linear"), &["head.dense.weight", "without activation"]),
+        (
+            "modernbert",
+            "classifier_activation",
+            json!("linear"),
+            &["`model.final_norm.weight` has", "without activation"],
+        ),
         ("modernbert", "layer_types", json!(["full_attention"]), &["layer_types lists 1 layers"]),
         (
             "modernbert",
@@ -278,7 +278,10 @@ fn tokenizers() {
     for (content, words) in [
         (panics, &["not a usable tokenizer"][..]),
         ("[".repeat(100_000), &["not a usable tokenizer"]),
-        (with(|json| json["model"]["vocab"] = json!({})), &["not a usable tokenizer", "has no [PAD]"]),
+        (
+            with(|json| (json["model"]["vocab"], json["added_tokens"]) = (json!({}), json!([]))),
+            &["not a usable tokenizer", "has no [PAD]"],
+        ),
         (with(|json| json["model"]["vocab"]["x"] = json!(4_000_000_000u64)), &["the id 4000000000"]),
         (with(|json| json["model"]["vocab"]["x"] = json!(1_000)), &["1001 tokens and the model only 131"]),
         (with(|json| json["model"]["type"] = json!("Nothing")), &["not a usable tokenizer"]),

@@ -191,3 +191,41 @@ fn special_tokens_have_the_names_that_the_files_give_them() {
     shop.done(&format!("train init.toml --device cpu --out run {sets}"), &[]);
     shop.done("fill-mask run --device cpu", &["a <gap> b"]);
 }
+
+#[test]
+fn configs_of_transformers_4_and_5_mean_what_they_mean_there() {
+    let golden: Value =
+        serde_json::from_slice(&std::fs::read(super::golden("modernbert").join("config.json")).unwrap()).unwrap();
+    let read = |edit: fn(&mut Value)| {
+        let mut config = golden.clone();
+        edit(&mut config);
+        cloze::hf::config::read("config.json".as_ref(), &config).unwrap().1
+    };
+    let layers = |kinds: &str| -> Value {
+        let kind = |c| if c == 'f' { "full_attention" } else { "sliding_attention" };
+        kinds.chars().map(kind).collect::<Vec<_>>().into()
+    };
+    assert_eq!((read(|_| ()).window, read(|_| ()).global_every), (8, 3));
+    // An odd window reaches as far as the even one below it.
+    assert_eq!(read(|config| config["local_attention"] = 9.into()).window, 8);
+    for (kinds, window, every) in [("fssf", 8, 3), ("fsfs", 8, 2), ("fsss", 8, 4), ("ffff", 0, 1)] {
+        let mut config = golden.clone();
+        config["layer_types"] = layers(kinds);
+        config.as_object_mut().unwrap().remove("global_attn_every_n_layers");
+        let config = cloze::hf::config::read("config.json".as_ref(), &config).unwrap().1;
+        assert_eq!((config.window, config.global_every), (window, every), "{kinds}");
+    }
+    let old = |local: fn(&mut Value)| {
+        let mut config = golden.clone();
+        let fields = config.as_object_mut().unwrap();
+        fields.remove("rope_parameters");
+        fields.remove("layer_types");
+        config["global_rope_theta"] = 80_000.into();
+        local(&mut config);
+        let config = cloze::hf::config::read("config.json".as_ref(), &config).unwrap().1;
+        (config.rope_base, config.rope_local_base)
+    };
+    assert_eq!(old(|_| ()), (80_000.0, 10_000.0));
+    assert_eq!(old(|config| config["local_rope_theta"] = 500.0.into()), (80_000.0, 500.0));
+    assert_eq!(old(|config| config["local_rope_theta"] = Value::Null), (80_000.0, 80_000.0));
+}

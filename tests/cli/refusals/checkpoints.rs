@@ -60,7 +60,7 @@ fn forged_files() {
         (
             "config.json",
             sizes("\"layers\": 1", "\"layers\": 2"),
-            &["config.json", "num_hidden_layers contradicts the section `cloze`"],
+            &["config.json", "layer_types contradicts the section `cloze`"],
         ),
         ("config.json", sizes("\"hidden_size\": 32", "\"hidden_size\": 1048576"), &["config.json", "model.heads"]),
         ("config.json", sizes("\"heads\": 2", "\"heads\": 0"), &["config.json", "model.heads", "at least 1"]),

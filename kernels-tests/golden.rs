@@ -3,7 +3,7 @@
 use crate::adapter;
 use cloze::data::{Batch, MaskedSequence, Sequence};
 use cloze::exec::{Device, Executor};
-use cloze::hf::{HfModel, folder};
+use cloze::hf::{HfModel, values};
 use cloze::kernels::step::StepState;
 use cloze::model::{Inference, Kind, OptimizerConfig, Shape, Training};
 use safetensors::SafeTensors;
@@ -159,7 +159,7 @@ impl Case {
         let path = self.golden.join(format!("{file}.safetensors"));
         let list = &training.parameters.list;
         let want =
-            folder::some_values(self.model.family, &self.model.config, &std::fs::read(&path).unwrap(), &path).unwrap();
+            values::some_values(self.model.family, &self.model.config, std::fs::read(&path).unwrap(), &path).unwrap();
         let mut worst = 0.0;
         for ((parameter, got), want) in list.iter().zip(got).zip(&want) {
             let norm = l2(want.iter().map(|&x| f64::from(x)));

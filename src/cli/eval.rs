@@ -63,7 +63,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let model = SavedModel::open(&args.model)?;
+    let model = SavedModel::open_with_head(&args.model)?;
     let length = args.sequence_length.map_or(model.sequence_length, NonZeroUsize::get);
     let most = model.config.max_positions;
     anyhow::ensure!(length <= most, "--sequence-length: the model takes at most {most} tokens");

@@ -46,7 +46,7 @@ struct Candidate {
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let model = SavedModel::open(&args.model)?;
+    let model = SavedModel::open_with_head(&args.model)?;
     let device = Device::open(args.device)?;
     log::debug!("device: {}", device.describe());
     let mut filler = Filler::new(&model.config, &device, model.values());

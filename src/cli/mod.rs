@@ -3,7 +3,9 @@
 mod completions;
 mod devices;
 mod eval;
+mod export;
 mod fill_mask;
+mod import;
 mod logging;
 mod prepare;
 mod tokenizer;
@@ -32,6 +34,7 @@ Examples:
   cloze train configs/quickstart.toml                     train a first model
   cloze fill-mask runs/quickstart \"It was a [MASK] day.\"  let it fill a mask
   cloze eval runs/quickstart my/test.txt                  measure it on other text
+  cloze export runs/quickstart quickstart-hf              give it to Hugging Face transformers
   cloze devices                                           what there is to train on";
 
 #[derive(Debug, Subcommand)]
@@ -42,6 +45,8 @@ enum Command {
     Train(train::Args),
     Eval(eval::Args),
     FillMask(fill_mask::Args),
+    Import(import::Args),
+    Export(export::Args),
     Completions(completions::Args),
 }
 
@@ -59,6 +64,8 @@ impl Cli {
             Command::Train(args) => train::run(args),
             Command::Eval(args) => eval::run(args),
             Command::FillMask(args) => fill_mask::run(args),
+            Command::Import(args) => import::run(args),
+            Command::Export(args) => export::run(args),
             Command::Completions(args) => completions::run(args),
         }
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 Examples:
   cloze train configs/quickstart.toml --set train.steps=500
   cloze train configs/tiny.toml --set data.train='[\"my/*.txt\"]' --out runs/mine
+  cloze train configs/bert-base.toml --set model.init=bert-base-uncased    from a model that is there
   cloze train runs/mine/config.toml --out runs/mine --resume
 
 Ctrl-C stops after the step at hand and saves a checkpoint; a second one stops at once.")]

@@ -7,6 +7,7 @@
 mod check;
 mod data;
 mod explain;
+mod init;
 mod layers;
 mod model;
 mod train;
@@ -36,7 +37,7 @@ pub struct Config {
     pub tokenizer: TokenizerConfig,
     pub data: DataConfig,
     pub masking: MaskingConfig,
-    /// `vocab_size` is 0 here, until the tokenizer is known: see [`Config::model`].
+    /// `vocab_size` is 0 here, until the tokenizer is known: see [`Config::model`]. With `init` it is that model's.
     pub model: ModelConfig,
     pub train: TrainConfig,
     pub validation: ValidationConfig,
@@ -80,13 +81,25 @@ impl Config {
         for assignment in sets {
             layers::set(&mut table, assignment)?;
         }
+        let origin = init::fill(&mut table)?;
         layers::fill_defaults(&mut table);
         // A mistyped section is told of before what is missing in its place.
         let _: Names = serde_path_to_error::deserialize(table.clone()).map_err(|error| explain::explain(&error))?;
         let config: Config =
             serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| explain::explain(&error))?;
+        if let Some(origin) = origin {
+            config.check_origin(&origin)?;
+        }
         config.check()?;
         Ok(config)
+    }
+
+    /// Refuses keys of `[model]` that contradict the model of `model.init`.
+    ///
+    /// # Errors
+    /// By the key.
+    pub fn check_origin(&self, origin: &ModelConfig) -> Result<()> {
+        init::check(&self.model, origin)
     }
 
     /// The whole config, defaults included, in the form that [`Config::load`] reads.
@@ -100,9 +113,10 @@ impl Config {
         blake3::hash(self.to_toml().as_bytes()).to_hex().to_string()
     }
 
-    /// The model's shape for a tokenizer of `vocab_size` entries.
+    /// The model's shape for a tokenizer of `vocab_size` entries. A model that training goes on from may have more.
     pub fn model(&self, vocab_size: usize) -> ModelConfig {
-        ModelConfig { vocab_size, ..self.model.clone() }
+        let vocab_size = if self.model.vocab_size == 0 { vocab_size } else { self.model.vocab_size };
+        ModelConfig { vocab_size, init: None, ..self.model.clone() }
     }
 
     fn check(&self) -> Result<()> {
@@ -116,9 +130,14 @@ impl Config {
         self.data.check()?;
         self.masking.check()?;
         require(
-            self.model.vocab_size == 0,
+            self.model.vocab_size == 0 || self.model.init.is_some(),
             "model.vocab_size",
             "comes from the tokenizer; set tokenizer.vocab_size instead",
+        )?;
+        require(
+            self.tokenizer.file.is_none() || self.model.init.is_none(),
+            "tokenizer.file",
+            "is given beside model.init, whose tokenizer is taken; leave one of them out",
         )?;
         self.model.check()?;
         self.train.check()?;

@@ -5,16 +5,22 @@ use super::explain::explain;
 use super::layers;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use serde_json::Value as Json;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The shape of the network, complete: every default filled in. A checkpoint keeps it as `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
+    /// A model to go on from: a folder as transformers saves it, one made by `cloze import`, a run, or a checkpoint. Its
+    /// weights, its tokenizer and its shape are taken, so that every other key here may be left out; of those that are
+    /// given only `dropout` and `attention_dropout` may differ from it. Default: none. Only a config file has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
     /// Where the defaults of the other keys come from: "modern" (default) or "bert". Nothing else depends on it.
     pub recipe: Recipe,
-    /// Rows of the token embedding. The tokenizer says it, so a config file leaves it out (0 until it is known).
+    /// Rows of the token embedding. The tokenizer or `init` says it, so a config file leaves it out (0 until it is known).
     #[serde(default, skip_serializing_if = "is_unknown")]
     pub vocab_size: usize,
     /// Transformer layers. No default.
@@ -143,6 +149,15 @@ impl ModelConfig {
         Ok(config)
     }
 
+    /// The first key in which this differs from `other`, with both values; keys in `free` may differ.
+    pub fn first_difference(&self, other: &ModelConfig, free: &[&str]) -> Option<(String, Json, Json)> {
+        let keys = |model| serde_json::to_value(model).expect("a struct of numbers and names is always JSON");
+        let (own, other) = (keys(self), keys(other));
+        let mut fields = own.as_object().into_iter().flatten();
+        let (key, value) = fields.find(|(key, value)| !free.contains(&key.as_str()) && other[*key] != **value)?;
+        Some((key.clone(), value.clone(), other[key].clone()))
+    }
+
     /// Width of one attention head.
     pub fn head_dim(&self) -> usize {
         self.hidden_size / self.heads
@@ -162,9 +177,10 @@ impl ModelConfig {
     ///
     /// # Errors
     /// Unknown, missing or impossible values.
-    pub fn from_json(path: &Path, json: serde_json::Value) -> Result<Self> {
+    pub fn from_json(path: &Path, json: Json) -> Result<Self> {
         let config: ModelConfig = serde_json::from_value(json)
             .map_err(|error| Error::file(path, format!("is not a model's config: {error}")))?;
+        let config = ModelConfig { init: None, ..config };
         config
             .check()
             .and_then(|()| require(config.vocab_size > 0, "model.vocab_size", "is not given"))

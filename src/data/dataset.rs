@@ -51,7 +51,7 @@ impl Prepared {
         let entry = &manifest.tokenizer;
         let path = folder.join(&entry.file);
         let json = map_verified(&path, entry.bytes, &entry.blake3)?.to_vec();
-        let tokenizer = Tokenizer::from_bytes(json, &path)?;
+        let tokenizer = Tokenizer::from_bytes_with(json, manifest.special_names.clone(), &path)?;
         if (tokenizer.vocab_size(), tokenizer.specials()) != (manifest.vocab_size, manifest.specials) {
             return Err(damaged(&folder.join(MANIFEST), "its vocabulary is not that of its tokenizer.json"));
         }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::corpus::Report;
 use super::shard::damaged;
-use super::special::SpecialTokens;
+use super::special::{SpecialNames, SpecialTokens};
+use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
 
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -36,6 +37,9 @@ pub struct Manifest {
     pub tokenizer: FileEntry,
     pub vocab_size: usize,
     pub specials: SpecialTokens,
+    /// What the tokenizer calls them, where its `tokenizer.json` does not say.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub special_names: SpecialNames,
     pub train: SplitEntry,
     pub validation: SplitEntry,
     /// How often each token id occurs in the training split: u64, little-endian, by id.
@@ -78,13 +82,23 @@ pub struct ShardEntry {
 impl Manifest {
     pub(super) fn new(
         tokenizer: FileEntry,
-        (vocab_size, specials): (usize, SpecialTokens),
+        tokens: &Tokenizer,
         [train, validation]: [SplitEntry; 2],
         unigram: FileEntry,
         report: Report,
     ) -> Self {
-        let format = FORMAT.into();
-        Manifest { format, version: VERSION, tokenizer, vocab_size, specials, train, validation, unigram, report }
+        Manifest {
+            format: FORMAT.into(),
+            version: VERSION,
+            tokenizer,
+            vocab_size: tokens.vocab_size(),
+            specials: tokens.specials(),
+            special_names: tokens.special_names().clone(),
+            train,
+            validation,
+            unigram,
+            report,
+        }
     }
 
     /// Reads `folder/manifest.json`. The files it names lie in `folder` itself; nothing else is checked.
@@ -109,4 +123,8 @@ impl Manifest {
         }
         Ok(manifest)
     }
+}
+
+fn is_usual(names: &SpecialNames) -> bool {
+    *names == SpecialNames::default()
 }

@@ -35,6 +35,7 @@ pub use order::Permutation;
 pub use packing::{Packing, Sequence};
 pub use prepare::{PrepareOptions, Validation, prepare};
 pub use shard::Document;
-pub use special::SpecialTokens;
+pub use special::{SpecialNames, SpecialTokens};
+pub(crate) use staging::Staging;
 pub use tokenizer::{Encoded, Tokenizer};
 pub use train_tokenizer::TokenizerKind;

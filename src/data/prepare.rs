@@ -79,7 +79,7 @@ pub fn prepare(
     let (splits, counts) = parts.finish()?;
     let unigram = write_file(staging.path(), UNIGRAM, bytemuck::cast_slice(&counts))?;
     let copy = write_file(staging.path(), TOKENIZER, tokenizer.json())?;
-    let manifest = Manifest::new(copy, (tokenizer.vocab_size(), tokenizer.specials()), splits, unigram, report);
+    let manifest = Manifest::new(copy, tokenizer, splits, unigram, report);
     let json = serde_json::to_vec_pretty(&manifest).expect("a manifest has only string keys");
     write_file(staging.path(), MANIFEST, &json)?;
     staging.commit()?;

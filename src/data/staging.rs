@@ -9,23 +9,42 @@ use super::manifest::is_prepared_file;
 use crate::{Error, Result};
 
 /// A temporary folder beside its destination, removed on drop unless it was committed.
-pub(super) struct Staging {
+pub(crate) struct Staging {
     folder: TempDir,
     destination: PathBuf,
+    /// Whether a folder at the destination makes room.
+    replaces: bool,
 }
 
 impl Staging {
+    /// For prepared data, which may replace older one.
+    ///
     /// # Errors
     /// `destination` must not be replaced: it is a file, holds something other than prepared data, or holds prepared
     /// data and `overwrite` is false.
     pub fn new(destination: &Path, overwrite: bool) -> Result<Self> {
         check_replaceable(destination, overwrite)?;
+        Staging::beside(destination, true)
+    }
+
+    /// For a folder that is not there yet.
+    ///
+    /// # Errors
+    /// `destination` exists.
+    pub fn fresh(destination: &Path) -> Result<Self> {
+        if fs::symlink_metadata(destination).is_ok() {
+            return Err(Error::file(destination, "exists already; choose another folder, or remove it"));
+        }
+        Staging::beside(destination, false)
+    }
+
+    fn beside(destination: &Path, replaces: bool) -> Result<Self> {
         let name = destination.file_name().ok_or_else(|| Error::file(destination, "name the folder to make"))?;
         let parent = destination.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(Error::io(parent))?;
         let prefix = format!(".{}.partial-", name.to_string_lossy());
         let folder = temporary_folder(&prefix, parent).map_err(Error::io(parent))?;
-        Ok(Staging { folder, destination: destination.to_path_buf() })
+        Ok(Staging { folder, destination: destination.to_path_buf(), replaces })
     }
 
     pub fn path(&self) -> &Path {
@@ -38,7 +57,7 @@ impl Staging {
         let new = self.folder.keep();
         let mut aside = new.clone().into_os_string();
         aside.push(".replaced");
-        let replaced = self.destination.exists().then_some(PathBuf::from(aside));
+        let replaced = (self.replaces && self.destination.exists()).then_some(PathBuf::from(aside));
         let renamed = rename(&new, &self.destination, replaced.as_deref());
         if renamed.is_err() {
             // The error that matters is the one of renaming.

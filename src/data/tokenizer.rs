@@ -1,13 +1,15 @@
 //! Text to token ids and back, by a Hugging Face `tokenizer.json`.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Once;
 
 use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizer};
 
 use super::cut::pieces;
-use super::special::SpecialTokens;
+use super::special::{SpecialNames, SpecialTokens};
 use crate::{Error, Result};
 
 /// Token ids of a text, without special tokens.
@@ -24,6 +26,7 @@ pub struct Tokenizer {
     /// Takes the names of special tokens in a text for plain text.
     literal: tokenizers::Tokenizer,
     specials: SpecialTokens,
+    names: SpecialNames,
     /// For each id: is it a special token, and does it begin a word by its spelling (`Ġthe`, `▁the`)?
     is_special: Vec<bool>,
     begins_word: Vec<bool>,
@@ -31,20 +34,29 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`.
+    /// Reads a `tokenizer.json`, and beside it the files that name its special tokens, if they are there.
     ///
     /// # Errors
     /// The file can't be read, is no tokenizer, or lacks a special token.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        Self::from_bytes(std::fs::read(path).map_err(Error::io(path))?, path)
+        let json = std::fs::read(path).map_err(Error::io(path))?;
+        Self::from_bytes_with(json, SpecialNames::beside(path)?, path)
     }
 
-    /// Takes the content of a `tokenizer.json`; `origin` names it in errors.
+    /// Takes the content of a `tokenizer.json` whose special tokens have their usual names; `origin` names it in errors.
     ///
     /// # Errors
     /// `json` is no tokenizer, or lacks a special token.
     pub fn from_bytes(json: Vec<u8>, origin: impl AsRef<Path>) -> Result<Self> {
+        Self::from_bytes_with(json, SpecialNames::default(), origin)
+    }
+
+    /// As `from_bytes`, of a tokenizer that has these names for its special tokens.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_bytes`].
+    pub fn from_bytes_with(json: Vec<u8>, names: SpecialNames, origin: impl AsRef<Path>) -> Result<Self> {
         let fail = |problem: String| Error::file(&origin, format!("not a usable tokenizer: {problem}"));
         let inner = guarded(|| {
             let mut inner = tokenizers::Tokenizer::from_bytes(&json)?;
@@ -52,7 +64,10 @@ impl Tokenizer {
             Ok(inner)
         });
         let inner = inner.map_err(fail)?;
-        let specials = SpecialTokens::resolve(|name| inner.token_to_id(name)).map_err(fail)?;
+        let resolve = |names: &SpecialNames| SpecialTokens::resolve(names, |name| inner.token_to_id(name));
+        let specials = resolve(&names).map_err(fail)?;
+        let usual = SpecialNames::default();
+        let names = if resolve(&usual).as_ref() == Ok(&specials) { usual } else { names };
 
         let vocabulary = inner.get_vocab(true);
         let largest = vocabulary.values().copied().max().unwrap_or(0) as usize;
@@ -72,7 +87,7 @@ impl Tokenizer {
 
         let mut literal = inner.clone();
         literal.set_encode_special_tokens(true);
-        Ok(Tokenizer { inner, literal, specials, is_special, begins_word, json })
+        Ok(Tokenizer { inner, literal, specials, names, is_special, begins_word, json })
     }
 
     /// Writes the `tokenizer.json`, whole or not at all.
@@ -98,6 +113,11 @@ impl Tokenizer {
 
     pub fn specials(&self) -> SpecialTokens {
         self.specials
+    }
+
+    /// The names of special tokens that it was made with; none if they are the usual ones.
+    pub fn special_names(&self) -> &SpecialNames {
+        &self.names
     }
 
     /// Whether `id` is one of the five special tokens or another token the tokenizer declares special.
@@ -127,7 +147,11 @@ impl Tokenizer {
     /// The tokenizer fails on this text.
     pub fn encode(&self, text: &str, add_specials: bool) -> Result<Vec<u32>> {
         let encoding = guarded(|| self.inner.encode_fast(text, add_specials)).map_err(failed)?;
-        Ok(encoding.get_ids().to_vec())
+        // What a tokenizer puts around a text need not be of its vocabulary.
+        match encoding.get_ids().iter().find(|&&id| id as usize >= self.vocab_size()) {
+            Some(id) => Err(failed(format!("it gives the id {id}, which its vocabulary does not have"))),
+            None => Ok(encoding.get_ids().to_vec()),
+        }
     }
 
     /// Ids and word starts of a text of any length, in which names such as `[MASK]` mean nothing. Special tokens are
@@ -180,13 +204,35 @@ fn failed(problem: String) -> Error {
 
 /// Runs a call into the tokenizers library, where some malformed tokenizers panic; says what went wrong.
 pub(super) fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(call)) {
+    quiet_panics();
+    let before = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(call));
+    GUARDED.set(before);
+    match result {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(panic) => {
             let message = panic.downcast_ref::<String>().map(String::as_str);
             Err(message.or(panic.downcast_ref::<&str>().copied()).unwrap_or("an inner error").to_string())
         }
     }
+}
+
+thread_local! {
+    /// Whether a panic of this thread becomes an error.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps a panic that becomes an error from being printed as well.
+fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !GUARDED.get() {
+                print(panic);
+            }
+        }));
+    });
 }
 
 #[cfg(test)]

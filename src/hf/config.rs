@@ -1,48 +1,13 @@
-//! A transformers `config.json` as a `ModelConfig`.
+//! A transformers `config.json` as a `ModelConfig`. What changes the arithmetic and is not computed here is refused by
+//! its key; `unsupported.rs` has the keys that no model of ours may have.
 
+use super::family::Family;
+use super::unsupported;
 use crate::config::{Activation, ModelConfig, NormPlacement, Positions, Recipe};
 use crate::{Error, Result};
 use serde::Deserialize;
+use serde_json::Value;
 use std::path::Path;
-
-/// A model family of transformers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    Bert,
-    Roberta,
-    ModernBert,
-}
-
-impl Family {
-    /// The family that computes what a config describes, if there is one.
-    pub fn of(config: &ModelConfig) -> Option<Family> {
-        let bert = config.norm == NormPlacement::Post
-            && config.bias
-            && config.positions == Positions::Learned
-            && config.activation == Activation::Gelu
-            && config.token_types > 0
-            && !config.final_norm
-            && config.head_transform
-            && config.decoder_bias
-            && config.window == 0;
-        let modern = config.norm == NormPlacement::Pre
-            && !config.first_attention_norm
-            && config.positions == Positions::Rope
-            && config.activation == Activation::GatedGelu
-            && config.token_types == 0
-            && config.final_norm
-            // Without a transform the head is written as one that changes nothing: see `names::constants`.
-            && (config.head_transform || !config.bias)
-            && config.window.is_multiple_of(2);
-        match (bert, modern, config.position_offset) {
-            _ if !config.embedding_norm => None,
-            (true, _, 0) => Some(Family::Bert),
-            (true, _, _) => Some(Family::Roberta),
-            (_, true, _) => Some(Family::ModernBert),
-            _ => None,
-        }
-    }
-}
 
 /// What the families have in common; the rest is read by family.
 #[derive(Deserialize)]
@@ -60,6 +25,7 @@ struct Common {
     initializer_range: f64,
 }
 
+/// Keys of BERT and RoBERTa. Those that are not there have the defaults of transformers.
 #[derive(Deserialize)]
 struct Bert {
     #[serde(default = "gelu")]
@@ -70,14 +36,16 @@ struct Bert {
     type_vocab_size: usize,
     #[serde(default)]
     pad_token_id: Option<usize>,
-    #[serde(default)]
+    #[serde(default = "tenth")]
     hidden_dropout_prob: f64,
-    #[serde(default)]
+    #[serde(default = "tenth")]
     attention_probs_dropout_prob: f64,
     #[serde(default)]
     position_embedding_type: Option<String>,
 }
 
+/// Keys of ModernBERT. `dropout` here stands at the embeddings and at the end of both branches of a layer; there it stands
+/// at the embeddings and inside of the feed-forward layer, so `mlp_dropout` is what comes nearest.
 #[derive(Deserialize)]
 struct Modern {
     #[serde(default = "gelu")]
@@ -100,27 +68,25 @@ struct Modern {
     attention_dropout: f64,
     #[serde(default)]
     mlp_dropout: f64,
-    #[serde(default = "three")]
-    global_attn_every_n_layers: usize,
+    global_attn_every_n_layers: Option<usize>,
+    /// transformers 5, where it counts, and transformers 4 passes over it.
+    layer_types: Option<Vec<String>>,
     #[serde(default = "local_window")]
     local_attention: usize,
-    /// transformers 4.
-    global_rope_theta: Option<f64>,
-    /// transformers 4.
-    local_rope_theta: Option<f64>,
     /// transformers 5.
     rope_parameters: Option<RopeParameters>,
 }
 
 #[derive(Deserialize)]
 struct RopeParameters {
-    full_attention: Rope,
-    sliding_attention: Rope,
+    full_attention: Option<Rope>,
+    sliding_attention: Option<Rope>,
 }
 
 #[derive(Deserialize)]
 struct Rope {
-    rope_theta: f64,
+    rope_type: Option<String>,
+    rope_theta: Option<f64>,
 }
 
 fn yes() -> bool {
@@ -135,16 +101,16 @@ fn two() -> usize {
     2
 }
 
-fn three() -> usize {
-    3
-}
-
 fn local_window() -> usize {
     128
 }
 
 fn default_range() -> f64 {
     0.02
+}
+
+fn tenth() -> f64 {
+    0.1
 }
 
 fn bert_eps() -> f64 {
@@ -155,53 +121,63 @@ fn modern_eps() -> f64 {
     1e-5
 }
 
+/// Layers from one global one to the next, where a config does not say.
+const GLOBAL_EVERY: usize = 3;
+const GLOBAL_THETA: f64 = 160_000.0;
+const LOCAL_THETA: f64 = 10_000.0;
+
 /// Reads a transformers `config.json`; `path` is for messages.
 ///
 /// # Errors
 /// The family or one of its options is not one that Cloze computes, or the sizes are impossible.
-pub fn read(path: &Path, json: &[u8]) -> Result<(Family, ModelConfig)> {
+pub fn read(path: &Path, json: &Value) -> Result<(Family, ModelConfig)> {
     let refuse = |problem: String| Error::file(path, problem);
     let common: Common = parse(path, json)?;
-    let (family, config) = match common.model_type.as_str() {
-        "bert" => (Family::Bert, bert(path, json, &common, 0)?),
-        "roberta" => {
-            let options: Bert = parse(path, json)?;
-            let offset = options.pad_token_id.unwrap_or(1).saturating_add(1);
-            (Family::Roberta, bert(path, json, &common, offset)?)
-        }
-        "modernbert" => (Family::ModernBert, modern(path, json, &common)?),
-        other => {
-            let problem = format!("model_type `{other}` is not one that Cloze computes: bert, roberta, modernbert");
-            return Err(refuse(problem));
-        }
+    let Some(family) = Family::ALL.into_iter().find(|family| family.model_type() == common.model_type) else {
+        let known = Family::ALL.map(Family::model_type).join(", ");
+        let problem = format!("model_type `{}` is not one that Cloze computes: {known}", common.model_type);
+        return Err(refuse(problem));
     };
-    if config.vocab_size == 0 {
+    unsupported::check(json).map_err(refuse)?;
+    if common.vocab_size == 0 {
         return Err(refuse("vocab_size is 0".into()));
     }
+    let config = match family {
+        Family::Bert | Family::Roberta => bert(family, &common, parse(path, json)?),
+        Family::ModernBert => modern(&common, parse(path, json)?, json),
+    };
+    let config = config.map_err(refuse)?;
     config.check().map_err(|error| refuse(error.to_string()))?;
     Ok((family, config))
 }
 
-fn parse<'a, T: Deserialize<'a>>(path: &Path, json: &'a [u8]) -> Result<T> {
-    serde_json::from_slice(json).map_err(|error| Error::file(path, error.to_string()))
+fn parse<T: for<'a> Deserialize<'a>>(path: &Path, json: &Value) -> Result<T> {
+    T::deserialize(json).map_err(|error| Error::file(path, error.to_string()))
 }
 
-fn bert(path: &Path, json: &[u8], common: &Common, offset: usize) -> Result<ModelConfig> {
-    let options: Bert = parse(path, json)?;
-    require(path, "hidden_act", &options.hidden_act, "gelu")?;
+fn bert(family: Family, common: &Common, options: Bert) -> Result<ModelConfig, String> {
+    require("hidden_act", &options.hidden_act, &["gelu"])?;
     let positions = options.position_embedding_type.as_deref().unwrap_or("absolute");
-    require(path, "position_embedding_type", positions, "absolute")?;
-    let max_positions = common.max_position_embeddings.checked_sub(offset).filter(|&most| most > 0);
-    let max_positions = max_positions.ok_or_else(|| {
-        Error::file(path, format!("max_position_embeddings {} leaves no position", common.max_position_embeddings))
-    })?;
+    require("position_embedding_type", positions, &["absolute"])?;
+    if options.type_vocab_size == 0 {
+        return Err("type_vocab_size is 0, and Cloze computes BERT with token types only".into());
+    }
+    // RoBERTa counts positions from the number after that of its padding.
+    let offset = match family {
+        Family::Roberta => options.pad_token_id.unwrap_or(1).saturating_add(1),
+        _ => 0,
+    };
+    let rows = common.max_position_embeddings;
+    let max_positions = rows.checked_sub(offset).filter(|&most| most > 0);
     Ok(ModelConfig {
         norm: NormPlacement::Post,
         first_attention_norm: true,
         bias: true,
         positions: Positions::Learned,
         position_offset: offset,
-        max_positions,
+        max_positions: max_positions.ok_or_else(|| {
+            format!("max_position_embeddings {rows} leaves no position, as the first is number {offset}")
+        })?,
         activation: Activation::Gelu,
         token_types: options.type_vocab_size,
         final_norm: false,
@@ -213,43 +189,117 @@ fn bert(path: &Path, json: &[u8], common: &Common, offset: usize) -> Result<Mode
     })
 }
 
-fn modern(path: &Path, json: &[u8], common: &Common) -> Result<ModelConfig> {
-    let options: Modern = parse(path, json)?;
-    require(path, "hidden_activation", &options.hidden_activation, "gelu")?;
-    require(path, "classifier_activation", &options.classifier_activation, "gelu")?;
-    let biases = [options.norm_bias, options.attention_bias, options.mlp_bias, options.classifier_bias];
-    if biases.iter().any(|&bias| bias != biases[0]) {
-        return Err(Error::file(path, "norm, attention, mlp and classifier must all have biases, or none of them"));
+fn modern(common: &Common, options: Modern, json: &Value) -> Result<ModelConfig, String> {
+    require("hidden_activation", &options.hidden_activation, &["gelu"])?;
+    // Without an activation it is a head of ours that has no transform; `values.rs` looks whether it is.
+    require("classifier_activation", &options.classifier_activation, &["gelu", "linear"])?;
+    let head_transform = options.classifier_activation == "gelu";
+    let bias = biases(&options)?;
+    if bias && !head_transform {
+        return Err("classifier_activation is `linear`, which Cloze computes only without biases".into());
     }
-    let (global, local) = match &options.rope_parameters {
-        Some(rope) => (Some(rope.full_attention.rope_theta), Some(rope.sliding_attention.rope_theta)),
-        None => (options.global_rope_theta, options.local_rope_theta),
-    };
+    let global_every = global_every(common, &options)?;
+    let (rope_base, rope_local_base) = thetas(&options, json)?;
     Ok(ModelConfig {
         norm: NormPlacement::Pre,
         first_attention_norm: false,
-        bias: biases[0],
+        bias,
         positions: Positions::Rope,
-        rope_base: global.unwrap_or(160_000.0),
-        rope_local_base: local.unwrap_or(10_000.0),
+        rope_base,
+        rope_local_base,
         activation: Activation::GatedGelu,
         token_types: 0,
         final_norm: true,
-        head_transform: true,
+        head_transform,
         decoder_bias: options.decoder_bias,
         norm_eps: options.norm_eps,
         scaled_output_init: true,
-        window: options.local_attention,
-        global_every: options.global_attn_every_n_layers,
+        window: window(options.local_attention, global_every)?,
+        global_every,
         dropout: options.mlp_dropout,
         attention_dropout: options.attention_dropout,
         ..base(common, Recipe::Modern)
     })
 }
 
+/// Whether the parts of a ModernBERT have biases: all or none.
+fn biases(options: &Modern) -> Result<bool, String> {
+    let all = [
+        ("norm_bias", options.norm_bias),
+        ("attention_bias", options.attention_bias),
+        ("mlp_bias", options.mlp_bias),
+        ("classifier_bias", options.classifier_bias),
+    ];
+    let (_, first) = all[0];
+    if all.iter().all(|&(_, bias)| bias == first) {
+        return Ok(first);
+    }
+    let list = all.map(|(key, bias)| format!("{key} = {bias}")).join(", ");
+    Err(format!("{list}: Cloze computes models in which all of these are true, or none"))
+}
+
+/// From which layer to which attention is global, by the number that transformers 4 reads and the list that 5 reads.
+fn global_every(common: &Common, options: &Modern) -> Result<usize, String> {
+    let given = options.global_attn_every_n_layers;
+    if given == Some(0) {
+        return Err("global_attn_every_n_layers is 0; it must be at least 1".into());
+    }
+    let Some(types) = &options.layer_types else { return Ok(given.unwrap_or(GLOBAL_EVERY)) };
+    let layers = common.num_hidden_layers;
+    if types.len() != layers {
+        return Err(format!("layer_types lists {} layers, and num_hidden_layers is {layers}", types.len()));
+    }
+    if let Some(other) = types.iter().find(|kind| !["full_attention", "sliding_attention"].contains(&kind.as_str())) {
+        return Err(format!("layer_types has `{other}`, and Cloze computes `full_attention` and `sliding_attention`"));
+    }
+    let is_global = |layer: usize| types[layer] == "full_attention";
+    let fits = |every: usize| (0..layers).all(|layer| is_global(layer) == layer.is_multiple_of(every));
+    let second = (1..layers).find(|&layer| is_global(layer)).unwrap_or(layers.max(1));
+    match given.unwrap_or(second) {
+        every if fits(every) => Ok(every),
+        every if given.is_some() => Err(format!(
+            "layer_types contradicts global_attn_every_n_layers = {every}; transformers 4 and 5 differ on it"
+        )),
+        _ => {
+            Err("layer_types: Cloze computes global attention in layers 0, n, 2n, … and local attention elsewhere"
+                .into())
+        }
+    }
+}
+
+/// Tokens of a local layer's window. An odd number reaches as far to each side as the even one below it.
+fn window(local_attention: usize, global_every: usize) -> Result<usize, String> {
+    match local_attention / 2 * 2 {
+        _ if global_every == 1 => Ok(0),
+        0 => Err(format!("local_attention is {local_attention}: a token would see only itself")),
+        window => Ok(window),
+    }
+}
+
+/// The bases of the rotary frequencies: of global and of local layers.
+fn thetas(options: &Modern, json: &Value) -> Result<(f64, f64), String> {
+    let parameters = options.rope_parameters.as_ref();
+    let theta = |kind: &str, rope: Option<&Rope>, key: &str, default: f64| {
+        let rope_type = rope.and_then(|rope| rope.rope_type.as_deref()).unwrap_or("default");
+        require(&format!("rope_parameters.{kind}.rope_type"), rope_type, &["default"])?;
+        match (rope.and_then(|rope| rope.rope_theta), json.get(key)) {
+            (Some(theta), _) => Ok(theta),
+            (None, None | Some(Value::Null)) => Ok(default),
+            (None, Some(value)) => value.as_f64().ok_or_else(|| format!("{key} is {value}; it must be a number")),
+        }
+    };
+    let global = parameters.and_then(|parameters| parameters.full_attention.as_ref());
+    let local = parameters.and_then(|parameters| parameters.sliding_attention.as_ref());
+    let global = theta("full_attention", global, "global_rope_theta", GLOBAL_THETA)?;
+    // To transformers 4 a null stands for the global one.
+    let default = if json.get("local_rope_theta") == Some(&Value::Null) { global } else { LOCAL_THETA };
+    Ok((global, theta("sliding_attention", local, "local_rope_theta", default)?))
+}
+
 /// The sizes, with the options of a plain BERT.
 fn base(common: &Common, recipe: Recipe) -> ModelConfig {
     ModelConfig {
+        init: None,
         recipe,
         vocab_size: common.vocab_size,
         layers: common.num_hidden_layers,
@@ -281,9 +331,9 @@ fn base(common: &Common, recipe: Recipe) -> ModelConfig {
     }
 }
 
-fn require(path: &Path, key: &str, found: &str, needed: &str) -> Result<()> {
-    if found == needed {
+fn require(key: &str, found: &str, computed: &[&str]) -> Result<(), String> {
+    if computed.contains(&found) {
         return Ok(());
     }
-    Err(Error::file(path, format!("{key} is `{found}`, and Cloze computes `{needed}` only")))
+    Err(format!("{key} is `{found}`, and Cloze computes `{}` only", computed.join("` and `")))
 }

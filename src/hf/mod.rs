@@ -1,13 +1,21 @@
 //! The formats of Hugging Face transformers: BERT, RoBERTa and ModernBERT models in and out.
 //!
-//! `names.rs` says which of their tensors holds which of ours, `config.rs` turns one `config.json` into the other, and
-//! `folder.rs` reads a model's
-//! folder and `write.rs` makes one.
+//! `family.rs` says which family computes a config, and `names.rs` which of its tensors holds which parameter of ours.
+//! In: `folder.rs` with `config.rs` and `unsupported.rs`, `tensors.rs` and `values.rs`, `tokenizer.rs`.
+//! Out: `write.rs` for the contents, `save.rs` for the folder, `precision.rs` for its numbers.
 
 pub mod config;
+pub mod family;
 pub mod folder;
 pub mod names;
+pub mod precision;
+pub mod save;
+pub mod tensors;
+mod tokenizer;
+mod unsupported;
+pub mod values;
 pub mod write;
 
-pub use config::Family;
+pub use family::Family;
 pub use folder::HfModel;
+pub use precision::Precision;

@@ -1,6 +1,6 @@
 //! Which tensors of a transformers model hold which parameter of ours.
 
-use super::config::Family;
+use super::family::Family;
 use crate::config::ModelConfig;
 
 /// Where a parameter lies in a family's files: one tensor, or several stacked along their first dimension.
@@ -32,7 +32,21 @@ pub fn source(family: Family, config: &ModelConfig, name: &str) -> Option<Source
 pub struct FixedTensor {
     pub name: &'static str,
     pub shape: Vec<usize>,
-    pub values: Vec<f32>,
+}
+
+impl FixedTensor {
+    /// What it must hold: a matrix the identity, and a norm's weight ones. `at` counts row-major.
+    pub fn value(&self, at: usize) -> f32 {
+        match self.shape[..] {
+            [_, width] if at / width != at % width => 0.0,
+            _ => 1.0,
+        }
+    }
+
+    /// All that it must hold.
+    pub fn values(&self) -> Vec<f32> {
+        (0..self.shape.iter().product()).map(|at| self.value(at)).collect()
+    }
 }
 
 /// ModernBERT's head always has a transform. A model without one is written with a transform that changes nothing: the
@@ -43,11 +57,47 @@ pub fn fixed(family: Family, config: &ModelConfig) -> Vec<FixedTensor> {
         return Vec::new();
     }
     let width = config.hidden_size;
-    let identity = (0..width * width).map(|i| if i / width == i % width { 1.0 } else { 0.0 });
     vec![
-        FixedTensor { name: "model.final_norm.weight", shape: vec![width], values: vec![1.0; width] },
-        FixedTensor { name: "head.dense.weight", shape: vec![width, width], values: identity.collect() },
+        FixedTensor { name: "model.final_norm.weight", shape: vec![width] },
+        FixedTensor { name: "head.dense.weight", shape: vec![width, width] },
     ]
+}
+
+/// Where a family keeps its decoder's matrix, and a tied one that was saved all the same.
+pub fn decoder_weight(family: Family) -> &'static str {
+    match family {
+        Family::Bert => "cls.predictions.decoder.weight",
+        Family::Roberta => "lm_head.decoder.weight",
+        Family::ModernBert => "decoder.weight",
+    }
+}
+
+/// The second name of the decoder's bias, which transformers 5 computes with and 4 takes for the same tensor. Only a
+/// decoder of its own must be saved with both.
+pub fn decoder_bias_copy(family: Family) -> Option<&'static str> {
+    match family {
+        Family::Bert => Some("cls.predictions.decoder.bias"),
+        Family::Roberta => Some("lm_head.decoder.bias"),
+        Family::ModernBert => None,
+    }
+}
+
+/// The names under which a tensor may lie in files, the first that is there being the one that counts: old checkpoints
+/// call the weight and bias of norms gamma and beta, and encoders saved by themselves leave the model's name out.
+pub fn spellings(family: Family, name: &str) -> Vec<String> {
+    let (base, bias) = match family {
+        Family::Bert => ("bert.", "cls.predictions.bias"),
+        Family::Roberta => ("roberta.", "lm_head.bias"),
+        Family::ModernBert => ("model.", "decoder.bias"),
+    };
+    let copy = decoder_bias_copy(family).filter(|_| name == bias);
+    let legacy = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+    let bare = [name, &legacy].map(|name| name.strip_prefix(base).map(String::from));
+    copy.map(String::from)
+        .into_iter()
+        .chain([name.to_string(), legacy.clone()])
+        .chain(bare.into_iter().flatten())
+        .collect()
 }
 
 /// Ours and theirs, of what lies outside of the layers.

@@ -1,20 +1,79 @@
 //! A model as transformers reads it: `config.json`, `model.safetensors` and the tokenizer's files.
 
-use super::config::Family;
-use super::names::{FixedTensor, fixed, source};
+use super::family::Family;
+use super::names::{decoder_bias_copy, fixed, source};
+use super::precision::Precision;
 use crate::config::ModelConfig;
 use crate::data::Tokenizer;
 use crate::model::parameters::Declaration;
 use crate::model::weights::{bytes, serialize};
+use safetensors::tensor::Dtype;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// The key of `config.json` under which the exact `ModelConfig` lies; transformers passes over it.
 pub const OWN: &str = "cloze";
 
-/// `config.json`. A model that no family computes gets the model_type "cloze", which transformers refuses.
-pub fn config(config: &ModelConfig, tokenizer: &Tokenizer) -> Vec<u8> {
-    let family = Family::of(config);
-    let mut fields = common(config, tokenizer);
+/// The family that computes a model with a tokenizer: RoBERTa in transformers counts positions from the number after that
+/// of the padding token, so the two must agree.
+///
+/// # Errors
+/// What of the model keeps the closest family from computing it, by the keys of `[model]`.
+pub fn family(config: &ModelConfig, tokenizer: &Tokenizer) -> Result<Family, String> {
+    let pad = tokenizer.specials().pad;
+    match Family::of(config) {
+        Some(Family::Roberta) if config.position_offset != pad as usize + 1 => Err(format!(
+            "model.position_offset is {}, and roberta needs {}, the number after the padding token's",
+            config.position_offset,
+            pad + 1
+        )),
+        Some(family) => Ok(family),
+        None => {
+            let (family, misfits) = Family::closest(config);
+            let own = serde_json::to_value(config).expect("a struct of numbers and names is always JSON");
+            let list = misfits.iter().map(|misfit| {
+                format!(
+                    "model.{} is {}, and {} needs {}",
+                    misfit.key,
+                    own[misfit.key],
+                    family.model_type(),
+                    misfit.needed
+                )
+            });
+            Err(list.collect::<Vec<_>>().join("; "))
+        }
+    }
+}
+
+/// `config.json` for weights of this type. A model that no family computes gets the model_type "cloze", which
+/// transformers refuses.
+pub fn config(config: &ModelConfig, tokenizer: &Tokenizer, precision: Precision) -> Vec<u8> {
+    let specials = tokenizer.specials();
+    let mut fields = fields(config, family(config, tokenizer).ok());
+    for (key, value) in [
+        ("pad_token_id", specials.pad.into()),
+        ("bos_token_id", specials.cls.into()),
+        ("eos_token_id", specials.sep.into()),
+        ("dtype", precision.torch_name().into()),
+        ("initializer_range", config.initializer_range.into()),
+        (OWN, serde_json::to_value(config).expect("a struct of numbers and names is always JSON")),
+    ] {
+        fields.insert(key.into(), value);
+    }
+    pretty(&Value::Object(fields))
+}
+
+/// The keys of a `config.json` that say what is computed.
+fn fields(config: &ModelConfig, family: Option<Family>) -> Map<String, Value> {
+    let common = json!({
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.intermediate_size,
+        "max_position_embeddings": config.max_positions,
+        "tie_word_embeddings": config.tied_decoder,
+    });
     let more = match family {
         Some(Family::Bert) => bert(config, "BertForMaskedLM", "bert", config.max_positions),
         Some(Family::Roberta) => {
@@ -23,32 +82,39 @@ pub fn config(config: &ModelConfig, tokenizer: &Tokenizer) -> Vec<u8> {
         Some(Family::ModernBert) => modernbert(config),
         None => json!({ "model_type": "cloze" }),
     };
-    if let Value::Object(more) = more {
-        fields.extend(more);
+    let mut fields = Map::new();
+    for part in [common, more] {
+        if let Value::Object(part) = part {
+            fields.extend(part);
+        }
     }
-    fields.insert(OWN.into(), serde_json::to_value(config).expect("a struct of numbers and names is always JSON"));
-    pretty(&Value::Object(fields))
+    fields
 }
 
-fn common(config: &ModelConfig, tokenizer: &Tokenizer) -> Map<String, Value> {
-    let specials = tokenizer.specials();
-    let fields = json!({
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.hidden_size,
-        "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "intermediate_size": config.intermediate_size,
-        "max_position_embeddings": config.max_positions,
-        "initializer_range": config.initializer_range,
-        "tie_word_embeddings": config.tied_decoder,
-        "pad_token_id": specials.pad,
-        "bos_token_id": specials.cls,
-        "eos_token_id": specials.sep,
-        "dtype": "float32",
-    });
-    match fields {
-        Value::Object(fields) => fields,
-        _ => unreachable!("the literal above is an object"),
+/// The first key of a `config.json` that says something else than the exact config in its section `cloze`: the file was
+/// changed after Cloze wrote it.
+pub fn contradiction(config: &ModelConfig, json: &Value) -> Option<String> {
+    // Which class saved it, and what is dropped in training, is nobody's contradiction; nor is a token's number, but for
+    // the padding that RoBERTa counts positions from.
+    let is_free = |key: &str| key == "architectures" || key.contains("dropout") || key.ends_with("_token_id");
+    let family = Family::of(config).filter(|family| json["model_type"] == family.model_type());
+    let pad = json.get("pad_token_id").and_then(Value::as_u64);
+    if family == Some(Family::Roberta) && pad.is_some_and(|pad| pad + 1 != config.position_offset as u64) {
+        return Some("pad_token_id".into());
+    }
+    let differs = |(key, own): &(String, Value)| {
+        !is_free(key) && json.get(key).is_some_and(|found| !found.is_null() && !same(found, own))
+    };
+    fields(config, family).into_iter().find(differs).map(|(key, _)| key)
+}
+
+/// Equality to which 1 and 1.0 are the same number.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            b.iter().all(|(key, value)| a.get(key).is_some_and(|other| same(other, value)))
+        }
+        _ => a == b || a.as_f64().is_some_and(|a| Some(a) == b.as_f64()),
     }
 }
 
@@ -101,22 +167,42 @@ fn modernbert(config: &ModelConfig) -> Value {
     })
 }
 
-/// `model.safetensors` of a family; without one, our own names. `values` are in the order of `list`.
-pub fn weights(config: &ModelConfig, list: &[Declaration], values: &[Vec<f32>]) -> Vec<u8> {
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+/// A tensor as it will lie in a file.
+pub struct Named<'a> {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub values: Cow<'a, [f32]>,
+}
+
+/// The tensors of a family's files; without a family, under our own names. `values` are in the order of `list`.
+pub fn tensors<'a>(config: &ModelConfig, list: &[Declaration], values: &'a [Vec<f32>]) -> Vec<Named<'a>> {
     let family = Family::of(config);
+    let mut tensors = Vec::new();
     for (parameter, values) in list.iter().zip(values) {
         let named = family.and_then(|family| source(family, config, &parameter.name));
         let names = named.map_or_else(|| vec![parameter.name.clone()], |source| source.tensors);
         let mut shape = parameter.shape.clone();
         shape[0] /= names.len();
         let parts = values.chunks_exact(values.len() / names.len());
-        tensors.extend(names.iter().zip(parts).map(|(name, part)| (name.clone(), shape.clone(), bytes(part))));
+        for (name, part) in names.into_iter().zip(parts) {
+            tensors.push(Named { name, shape: shape.clone(), values: part.into() });
+        }
+        let copy = family.and_then(decoder_bias_copy).filter(|_| parameter.name == "decoder.bias");
+        if let Some(name) = copy.filter(|_| !config.tied_decoder) {
+            tensors.push(Named { name: name.into(), shape, values: values.into() });
+        }
     }
-    for FixedTensor { name, shape, values } in family.map(|family| fixed(family, config)).unwrap_or_default() {
-        tensors.push((name.to_string(), shape, bytes(&values)));
+    for tensor in family.map(|family| fixed(family, config)).unwrap_or_default() {
+        let values = tensor.values().into();
+        tensors.push(Named { name: tensor.name.into(), shape: tensor.shape, values });
     }
-    serialize(&tensors)
+    tensors
+}
+
+/// `model.safetensors` in f32, whole.
+pub fn weights(config: &ModelConfig, list: &[Declaration], values: &[Vec<f32>]) -> Vec<u8> {
+    let tensors = tensors(config, list, values).into_iter();
+    serialize(Dtype::F32, &tensors.map(|tensor| (tensor.name, tensor.shape, bytes(&tensor.values))).collect::<Vec<_>>())
 }
 
 /// `tokenizer_config.json` and `special_tokens_map.json`, which stand beside `tokenizer.json`.

@@ -65,6 +65,17 @@ impl Declaration {
     pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// The first values of the parameter that is the `number`-th of its model: a function of the seed and that number.
+    pub fn first_values(&self, seed: u64, number: usize) -> Vec<f32> {
+        let mut stream = Stream::new(seed, Site::Init, number as u64);
+        let mut value = || match self.init {
+            Init::Zero => 0.0,
+            Init::One => 1.0,
+            Init::Normal(deviation) => deviation * stream.normal(),
+        };
+        (0..self.count()).map(|_| value()).collect()
+    }
 }
 
 /// Where a parameter lies: a flat tensor and its first element there.
@@ -156,16 +167,7 @@ impl Parameters {
 
     /// Writes the first values, a function of the seed alone.
     pub fn initialize(&self, executor: &mut dyn Executor, seed: u64) {
-        let values = self.list.iter().enumerate().map(|(number, parameter)| {
-            let mut stream = Stream::new(seed, Site::Init, number as u64);
-            (0..parameter.count())
-                .map(|_| match parameter.init {
-                    Init::Zero => 0.0,
-                    Init::One => 1.0,
-                    Init::Normal(deviation) => deviation * stream.normal(),
-                })
-                .collect()
-        });
+        let values = self.list.iter().enumerate().map(|(number, parameter)| parameter.first_values(seed, number));
         self.write(executor, Kind::Value, &values.collect::<Vec<_>>());
     }
 

@@ -18,16 +18,16 @@ pub fn save(parameters: &Parameters, executor: &mut dyn Executor, kinds: &[(Kind
             tensors.push((format!("{prefix}{}", parameter.name), parameter.shape.clone(), bytes(&values)));
         }
     }
-    Ok(serialize(&tensors))
+    Ok(serialize(Dtype::F32, &tensors))
 }
 
-/// Tensors of f32 (name, shape, `bytes` of the values) as a safetensors file.
-pub fn serialize(tensors: &[(String, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
+/// Tensors of one type (name, shape, little-endian values) as a safetensors file.
+pub fn serialize(dtype: Dtype, tensors: &[(String, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
     let views = tensors.iter().map(|(name, shape, bytes)| {
-        (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("the bytes fill the shape"))
+        (name, TensorView::new(dtype, shape.clone(), bytes).expect("the bytes fill the shape"))
     });
     let metadata = [("format".to_string(), "pt".to_string())].into();
-    safetensors::serialize(views, Some(metadata)).expect("a list of f32 tensors can be written")
+    safetensors::serialize(views, Some(metadata)).expect("a list of tensors can be written")
 }
 
 /// Values as a safetensors file holds them.

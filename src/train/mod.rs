@@ -1,7 +1,7 @@
 //! Training: what surrounds the steps.
 
 pub mod checkpoint;
-mod durable;
+pub(crate) mod durable;
 pub mod evaluate;
 pub mod interrupt;
 pub mod metrics;

@@ -1,9 +1,8 @@
 //! Going on from a checkpoint: whether a config can, and putting the saved state back on the device.
 
 use super::checkpoint::{Checkpoint, TrainingState};
-use super::saved::{CONFIG, MOMENTS, OPTIMIZER, TOKENIZER, read_values};
+use super::saved::{CONFIG, MOMENTS, OPTIMIZER, read_values};
 use crate::config::{Config, ModelConfig};
-use crate::data::Tokenizer;
 use crate::exec::Executor;
 use crate::hf::{Family, folder};
 use crate::kernels::gradient_norm::OptimizerState;
@@ -33,14 +32,8 @@ pub(super) fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
 }
 
 fn check_model(saved: &ModelConfig, wanted: &ModelConfig) -> Result<()> {
-    let keys = |model| serde_json::to_value(model).expect("a struct of numbers and names is always JSON");
-    let (saved, wanted) = (keys(saved), keys(wanted));
-    let changed = wanted.as_object().into_iter().flatten().find(|(key, value)| {
-        let free = FREE.contains(&key.as_str());
-        !free && saved[key.as_str()] != **value
-    });
-    match changed {
-        Some((key, value)) => Err(another(&format!("model.{key}"), value, &saved[key.as_str()])),
+    match wanted.first_difference(saved, &FREE) {
+        Some((key, value, began)) => Err(another(&format!("model.{key}"), value, began)),
         None => Ok(()),
     }
 }
@@ -48,14 +41,6 @@ fn check_model(saved: &ModelConfig, wanted: &ModelConfig) -> Result<()> {
 fn another(key: &str, value: impl std::fmt::Display, began: impl std::fmt::Display) -> Error {
     let problem = format!("is {value}, and the run began with {began}; set it back, or start another run by --out");
     Error::config(key, problem)
-}
-
-/// The tokenizer that the run began with.
-///
-/// # Errors
-/// It is damaged.
-pub(super) fn tokenizer(checkpoint: &Checkpoint) -> Result<Tokenizer> {
-    Tokenizer::from_bytes(checkpoint.read(TOKENIZER)?, checkpoint.path().join(TOKENIZER))
 }
 
 /// Writes a checkpoint's weights and moments to the device, and gives the state that it was saved in.

@@ -2,8 +2,8 @@
 
 use super::checkpoint::{Checkpoint, has_manifest, resolve_model_dir};
 use crate::config::ModelConfig;
-use crate::data::Tokenizer;
-use crate::hf::{Family, HfModel, folder};
+use crate::data::{SpecialNames, Tokenizer};
+use crate::hf::{self, Family, HfModel, folder};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,8 @@ pub(super) const MODEL: &str = "model.safetensors";
 /// As transformers has it, with our exact `ModelConfig` in a section of its own.
 pub(super) const CONFIG: &str = "config.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
+/// What the tokenizer calls its special tokens.
+const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 /// The optimiser's moments.
 pub(super) const MOMENTS: &str = "training.safetensors";
 /// The optimiser's counters, as they lie on the device.
@@ -27,39 +29,72 @@ pub struct SavedModel {
     pub unigram: Vec<u64>,
     /// Tokens a sequence in training.
     pub sequence_length: usize,
+    /// Whether the files have a masked-language-model head. If not, the one here is fresh, and guesses at random.
+    pub has_head: bool,
     path: PathBuf,
     values: Vec<Vec<f32>>,
 }
 
 impl SavedModel {
     /// Reads the model of a run (its best checkpoint, else its latest), of a checkpoint, or of a folder as transformers
-    /// saves it.
+    /// saves it. An encoder without a head is taken, for which see `has_head`.
     ///
     /// # Errors
     /// There is none, or a file of it is damaged.
     pub fn open(path: &Path) -> Result<SavedModel> {
-        let model = if path.join(CONFIG).is_file() && !has_manifest(path) {
-            Self::from_folder(&HfModel::open(path)?, path)?
+        if path.join(CONFIG).is_file() && !has_manifest(path) {
+            Self::from_hugging_face(&HfModel::open(path)?)
         } else {
-            Self::from_checkpoint(&Checkpoint::open(&resolve_model_dir(path)?)?)?
-        };
-        if model.tokenizer.vocab_size() > model.config.vocab_size {
-            let (tokens, rows) = (model.tokenizer.vocab_size(), model.config.vocab_size);
-            let problem = format!("has {tokens} tokens and the model only {rows}; it belongs to another model");
-            return Err(Error::file(model.path.join(TOKENIZER), problem));
+            Self::from_checkpoint(&Checkpoint::open(&resolve_model_dir(path)?)?)?.check()
         }
+    }
+
+    /// As `open`, for what needs the head: says so in the log if it is fresh.
+    ///
+    /// # Errors
+    /// As [`SavedModel::open`].
+    pub fn open_with_head(path: &Path) -> Result<SavedModel> {
+        let model = Self::open(path)?;
+        model.warn_if_headless();
         Ok(model)
     }
 
-    fn from_folder(model: &HfModel, path: &Path) -> Result<SavedModel> {
-        Ok(SavedModel {
+    /// Says in the log that the head is fresh, if it is.
+    pub fn warn_if_headless(&self) {
+        if !self.has_head {
+            log::warn!(
+                "{} is an encoder without a masked-language-model head, so it has a fresh one: it guesses at random \
+                 until it is trained",
+                self.path.display()
+            );
+        }
+    }
+
+    /// The model of a folder as transformers saves it.
+    ///
+    /// # Errors
+    /// A file of it is damaged.
+    pub fn from_hugging_face(model: &HfModel) -> Result<SavedModel> {
+        SavedModel {
             tokenizer: model.tokenizer()?,
             unigram: Vec::new(),
             sequence_length: model.config.max_positions.min(512),
+            has_head: model.has_head(),
             values: model.values()?,
             config: model.config.clone(),
-            path: path.to_path_buf(),
-        })
+            path: model.folder().to_path_buf(),
+        }
+        .check()
+    }
+
+    /// Refuses a tokenizer that gives tokens the model does not have.
+    fn check(self) -> Result<SavedModel> {
+        let (tokens, rows) = (self.tokenizer.vocab_size(), self.config.vocab_size);
+        if tokens > rows {
+            let problem = format!("has {tokens} tokens and the model only {rows}; it belongs to another model");
+            return Err(Error::file(self.path.join(TOKENIZER), problem));
+        }
+        Ok(self)
     }
 
     fn from_checkpoint(checkpoint: &Checkpoint) -> Result<SavedModel> {
@@ -67,9 +102,10 @@ impl SavedModel {
         let (family, config) = folder::read_config(&at(CONFIG), &checkpoint.read(CONFIG)?)?;
         let unigram = checkpoint.read(UNIGRAM)?;
         Ok(SavedModel {
-            tokenizer: Tokenizer::from_bytes(checkpoint.read(TOKENIZER)?, at(TOKENIZER))?,
+            tokenizer: read_tokenizer(checkpoint)?,
             unigram: unigram.as_chunks::<8>().0.iter().map(|count| u64::from_le_bytes(*count)).collect(),
             sequence_length: checkpoint.state().sequence_length,
+            has_head: true,
             values: read_values(checkpoint, family, &config)?,
             config,
             path: checkpoint.path().to_path_buf(),
@@ -87,6 +123,21 @@ impl SavedModel {
     }
 }
 
+/// The config of the model that [`SavedModel::open`] would read.
+///
+/// # Errors
+/// There is no model, or its config is damaged.
+pub fn read_config(path: &Path) -> Result<ModelConfig> {
+    let config = if path.join(CONFIG).is_file() && !has_manifest(path) {
+        let file = path.join(CONFIG);
+        folder::read_foreign_config(&file, &std::fs::read(&file).map_err(Error::io(&file))?)
+    } else {
+        let checkpoint = Checkpoint::open(&resolve_model_dir(path)?)?;
+        folder::read_config(&checkpoint.path().join(CONFIG), &checkpoint.read(CONFIG)?)
+    };
+    config.map(|(_, config)| config)
+}
+
 /// The parameters in a checkpoint of a model with this config.
 ///
 /// # Errors
@@ -96,5 +147,15 @@ pub(super) fn read_values(
     family: Option<Family>,
     config: &ModelConfig,
 ) -> Result<Vec<Vec<f32>>> {
-    folder::values(family, config, &checkpoint.read(MODEL)?, &checkpoint.path().join(MODEL))
+    hf::values::values(family, config, checkpoint.read(MODEL)?, &checkpoint.path().join(MODEL))
+}
+
+/// The tokenizer in a checkpoint.
+///
+/// # Errors
+/// It is damaged.
+pub(super) fn read_tokenizer(checkpoint: &Checkpoint) -> Result<Tokenizer> {
+    let mut names = SpecialNames::default();
+    names.fill(&checkpoint.read(SPECIAL_TOKENS)?, &checkpoint.path().join(SPECIAL_TOKENS))?;
+    Tokenizer::from_bytes_with(checkpoint.read(TOKENIZER)?, names, checkpoint.path().join(TOKENIZER))
 }

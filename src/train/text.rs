@@ -11,46 +11,80 @@ use std::sync::atomic::AtomicBool;
 /// The settings that prepared data came from, beside it: `train` prepares again when they change.
 const SETTINGS: &str = "data.settings";
 
-/// The prepared data of a run: the folder that the config names, or `data` in the run's own, which is made from raw text
-/// unless it is there already. `tokenizer` is that of the run's checkpoint, if it goes on from one: the data must have
-/// it. `stop` becoming true interrupts the making, which leaves nothing behind.
-///
-/// # Errors
-/// What the tokenizer, the corpus or the prepared folder refuse; data that does not belong to the checkpoint.
-pub fn prepared_data(
-    config: &Config,
-    run: &Path,
-    tokenizer: Option<&Tokenizer>,
-    stop: &Arc<AtomicBool>,
-) -> Result<Prepared> {
-    let prepared = match &config.data.prepared {
-        Some(folder) => Prepared::open(folder)?,
-        None => own_data(config, run, tokenizer, stop)?,
-    };
-    match tokenizer {
-        Some(tokenizer) if tokenizer.json() != prepared.tokenizer().json() => {
-            let problem = "has another tokenizer than the run; prepare it with the tokenizer.json of a checkpoint";
-            Err(Error::config("data", problem))
+/// The tokenizer that a run must have, since its model has it already.
+#[derive(Clone, Copy)]
+pub enum Required<'a> {
+    /// None: it is the config's, or that of the prepared data.
+    Nothing,
+    /// That of the model that training starts from.
+    Init(&'a Tokenizer),
+    /// That of the checkpoint that training goes on from.
+    Resume(&'a Tokenizer),
+}
+
+impl<'a> Required<'a> {
+    fn tokenizer(self) -> Option<&'a Tokenizer> {
+        match self {
+            Required::Nothing => None,
+            Required::Init(tokenizer) | Required::Resume(tokenizer) => Some(tokenizer),
         }
-        _ => Ok(prepared),
+    }
+
+    fn is_met(self, prepared: &Prepared) -> bool {
+        self.tokenizer().is_none_or(|tokenizer| {
+            tokenizer.json() == prepared.tokenizer().json() && tokenizer.specials() == prepared.specials()
+        })
     }
 }
 
-fn own_data(config: &Config, run: &Path, tokenizer: Option<&Tokenizer>, stop: &Arc<AtomicBool>) -> Result<Prepared> {
+/// The prepared data of a run: the folder that the config names, or `data` in the run's own, which is made from raw text
+/// unless it is there already. `stop` becoming true interrupts the making, which leaves nothing behind.
+///
+/// # Errors
+/// What the tokenizer, the corpus or the prepared folder refuse; data that does not have the tokenizer it must have.
+pub fn prepared_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBool>) -> Result<Prepared> {
+    let prepared = match &config.data.prepared {
+        Some(folder) => Prepared::open(folder)?,
+        None => own_data(config, run, required, stop)?,
+    };
+    if required.is_met(&prepared) {
+        return Ok(prepared);
+    }
+    Err(match (required, &config.model.init) {
+        (Required::Init(_), Some(init)) => {
+            let tokenizer = init.join("tokenizer.json");
+            let problem = format!(
+                "has another tokenizer than model.init; prepare it with its own, such as {}",
+                tokenizer.display()
+            );
+            Error::config("data.prepared", problem)
+        }
+        _ => {
+            let problem = "has another tokenizer than the run; prepare it with the tokenizer.json of a checkpoint";
+            Error::config("data", problem)
+        }
+    })
+}
+
+fn own_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBool>) -> Result<Prepared> {
     let folder = run.join("data");
     let (settings, kept) = (settings(config), std::fs::read_to_string(run.join(SETTINGS)).ok());
     let same = kept.as_ref() == Some(&settings);
     if same && folder.is_dir() {
-        return Prepared::open(&folder);
+        let prepared = Prepared::open(&folder)?;
+        // A new run that was killed early may have left it, when model.init was another model.
+        if required.is_met(&prepared) || matches!(required, Required::Resume(_)) {
+            return Ok(prepared);
+        }
     }
-    match tokenizer {
-        Some(_) if kept.is_some() && !same => {
+    match required {
+        Required::Resume(_) if kept.is_some() && !same => {
             let problem = "is not what the run began with; set it back, or prepare the other text with the \
                            tokenizer.json of a checkpoint, and name its folder as data.prepared";
             return Err(Error::config("[data] or [tokenizer]", problem));
         }
-        Some(tokenizer) => make(config, tokenizer, stop, &folder)?,
-        None => make(config, &new_tokenizer(config)?, stop, &folder)?,
+        Required::Resume(tokenizer) | Required::Init(tokenizer) => make(config, tokenizer, stop, &folder)?,
+        Required::Nothing => make(config, &new_tokenizer(config)?, stop, &folder)?,
     }
     durable::replace(run, SETTINGS, settings.as_bytes())?;
     Prepared::open(&folder)
@@ -93,6 +127,8 @@ fn paths(names: &[String]) -> Vec<PathBuf> {
 fn settings(config: &Config) -> String {
     #[derive(serde::Serialize)]
     struct Settings<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        init: Option<&'a Path>,
         train: &'a [String],
         validation: &'a [String],
         validation_fraction: f64,
@@ -102,6 +138,7 @@ fn settings(config: &Config) -> String {
     }
     let data = &config.data;
     let settings = Settings {
+        init: config.model.init.as_deref(),
         train: &data.train,
         validation: &data.validation,
         validation_fraction: data.validation_fraction,

@@ -4,9 +4,9 @@ use super::checkpoint::{CheckpointStore, TrainingState};
 use super::evaluate::Gauge;
 use super::metrics::{Metrics, MetricsLog, Validation};
 use super::resume::MOMENT_KINDS;
-use super::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM};
-use super::text::prepared_data;
-use super::{Progress, RunDir, Throughput, interrupt, learning_rate, resume};
+use super::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM, read_tokenizer};
+use super::text::{Required, prepared_data};
+use super::{Progress, RunDir, SavedModel, Throughput, interrupt, learning_rate, resume};
 use crate::config::{Config, MaskingConfig, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::exec::{Device, Executor};
@@ -16,6 +16,7 @@ use crate::kernels::gradient_norm::OptimizerState;
 use crate::model::{Kind, Measured, OptimizerConfig, Shape, Training, weights};
 use crate::{Error, Result};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -71,13 +72,22 @@ impl Trainer {
     pub fn new(config: Config, run: RunDir, device: &Device, resume: bool) -> Result<Self> {
         let store = CheckpointStore::new(&run.checkpoints(), config.checkpoint.keep, config.checkpoint.keep_best)?;
         let checkpoint = if resume { store.latest_valid()? } else { None };
+        let origin = match (&checkpoint, &config.model.init) {
+            (None, Some(init)) => Some(origin(&config, init)?),
+            _ => None,
+        };
         // A resume that is refused leaves the run as it was.
         match &checkpoint {
             Some(checkpoint) => resume::check(checkpoint, &config)?,
             None => run.write_config(&config)?,
         }
-        let tokenizer = checkpoint.as_ref().map(resume::tokenizer).transpose()?;
-        let prepared = prepared_data(&config, run.path(), tokenizer.as_ref(), &interrupt::flag())?;
+        let tokenizer = checkpoint.as_ref().map(read_tokenizer).transpose()?;
+        let required = match (&tokenizer, &origin) {
+            (Some(tokenizer), _) => Required::Resume(tokenizer),
+            (None, Some(origin)) => Required::Init(&origin.tokenizer),
+            (None, None) => Required::Nothing,
+        };
+        let prepared = prepared_data(&config, run.path(), required, &interrupt::flag())?;
         let model = config.model(prepared.vocab_size());
         let length = config.data.sequence_length;
         let masker = masker(&config.masking, &prepared)?;
@@ -112,7 +122,10 @@ impl Trainer {
                 state
             }
             None => {
-                training.parameters.initialize(&mut *executor, config.seed);
+                match &origin {
+                    Some(origin) => training.parameters.write(&mut *executor, Kind::Value, origin.values()),
+                    None => training.parameters.initialize(&mut *executor, config.seed),
+                }
                 TrainingState { seed: config.seed, ..Default::default() }
             }
         };
@@ -281,7 +294,7 @@ impl Trainer {
         let optimizer: Vec<u8> = bytemuck::cast_slice(&executor.read(self.training.optimizer)?).to_vec();
         self.state.validation_loss = validated.map(|validation| validation.cross_entropy);
         self.state.elapsed_seconds = self.earlier_seconds + self.started.elapsed().as_secs_f64();
-        let config = hf::write::config(&self.model, tokenizer);
+        let config = hf::write::config(&self.model, tokenizer, hf::Precision::F32);
         let more = hf::write::tokenizer_files(&self.model, tokenizer);
         let mut files: Vec<(&str, &[u8])> = vec![
             (MODEL, &model),
@@ -312,6 +325,14 @@ impl Trainer {
     pub fn last_validation(&self) -> Option<&Validation> {
         self.last_validation.as_ref()
     }
+}
+
+/// The model of `model.init`, which the config must fit.
+fn origin(config: &Config, init: &Path) -> Result<SavedModel> {
+    let origin = SavedModel::open_with_head(init)?;
+    config.check_origin(&origin.config)?;
+    log::info!("starting from {}", origin.path().display());
+    Ok(origin)
 }
 
 fn masker(config: &MaskingConfig, prepared: &Prepared) -> Result<Masker> {

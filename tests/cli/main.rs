@@ -4,6 +4,7 @@ mod adapter;
 mod devices;
 mod example;
 mod figures;
+mod hugging_face;
 mod interruption;
 mod journey;
 mod metrics;

@@ -60,7 +60,7 @@ fn forged_files() {
         (
             "config.json",
             sizes("\"layers\": 1", "\"layers\": 2"),
-            &["model.safetensors", "has no tensor `model.layers.1."],
+            &["config.json", "layer_types contradicts the section `cloze`"],
         ),
         ("config.json", sizes("\"hidden_size\": 32", "\"hidden_size\": 1048576"), &["config.json", "model.heads"]),
         ("config.json", sizes("\"heads\": 2", "\"heads\": 0"), &["config.json", "model.heads", "at least 1"]),

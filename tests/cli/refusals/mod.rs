@@ -11,12 +11,12 @@ mod sizes;
 use crate::workshop::{Outcome, Workshop};
 
 /// Runs what must fail with exit code 1 and a message that has all of `words`.
-fn refused(shop: &Workshop, line: &str, words: &[&str]) {
+pub fn refused(shop: &Workshop, line: &str, words: &[&str]) {
     refused_with(shop, line, &[], words);
 }
 
 /// As `refused`, with `more` arguments after those of `line`.
-fn refused_with(shop: &Workshop, line: &str, more: &[&str], words: &[&str]) {
+pub fn refused_with(shop: &Workshop, line: &str, more: &[&str], words: &[&str]) {
     judge(&format!("cloze {line} {more:?}"), &shop.run(line, more), 1, words);
 }
 

@@ -1,0 +1,74 @@
+//! `cloze export`: a model of Cloze as transformers reads it.
+
+use crate::hf::save::{SaveOptions, save};
+use crate::hf::{Precision, write};
+use crate::train::SavedModel;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Write a model for Hugging Face transformers
+///
+/// OUT gets config.json, model.safetensors, tokenizer.json, tokenizer_config.json and special_tokens_map.json, which
+/// transformers 4 and 5 read: AutoModelForMaskedLM.from_pretrained(OUT). A model whose shape no family of transformers
+/// has is refused, with the keys of its config that are to blame.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cloze export runs/tiny tiny-hf
+  cloze export runs/tiny/checkpoints/step-000500 tiny-hf --dtype bf16
+  cloze export runs/large large-hf --max-shard-size 5GB")]
+pub struct Args {
+    /// The folder of a run, of which the best checkpoint is taken; of a checkpoint; or of a model that was imported
+    pub model: PathBuf,
+
+    /// The folder to make
+    pub out: PathBuf,
+
+    /// The number format of the weights; Cloze trains in f32
+    #[arg(long, value_enum, default_value = "f32")]
+    pub dtype: Precision,
+
+    /// Most bytes of a weights file, such as 5GB or 200MB; more make shards and an index [default: one file]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub max_shard_size: Option<u64>,
+}
+
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let model = SavedModel::open_with_head(&args.model)?;
+    let family = write::family(&model.config, &model.tokenizer).map_err(|misfits| {
+        let folder = args.model.display();
+        anyhow::anyhow!("{folder}: no family of transformers computes this model: {misfits}")
+    })?;
+    let options = SaveOptions { precision: args.dtype, max_shard: args.max_shard_size.unwrap_or(u64::MAX) };
+    save(&args.out, &model.config, &model.tokenizer, model.values(), options)?;
+    writeln!(std::io::stdout(), "{}: {} from {}", args.out.display(), family.model_type(), model.path().display())?;
+    Ok(())
+}
+
+/// `200MB`, `5GB`, or a bare number of bytes; decimal, as transformers counts.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let units = [("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("", 1)];
+    let upper = text.trim().to_ascii_uppercase();
+    let parsed = units.iter().find_map(|(unit, bytes)| {
+        let number: u64 = upper.strip_suffix(unit)?.trim_end().parse().ok()?;
+        number.checked_mul(*bytes)
+    });
+    parsed
+        .filter(|&bytes| bytes > 0)
+        .ok_or_else(|| "it is a number of bytes above 0, such as 5GB, 200MB or 100000".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_bytes;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("5GB", 5_000_000_000), ("200 mb", 200_000_000), ("7kb", 7000), ("12", 12)] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "0", "GB", "1.5GB", "-1", "99999999999999GB", "5TB"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+}

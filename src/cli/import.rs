@@ -1,0 +1,47 @@
+//! `cloze import`: a model of Hugging Face transformers becomes one of Cloze.
+
+use crate::hf::save::{SaveOptions, save};
+use crate::hf::{Family, HfModel};
+use crate::model::architecture::declare;
+use crate::train::SavedModel;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Bring in a model that transformers saved
+///
+/// Takes BERT, RoBERTa and ModernBERT models: config.json, model.safetensors or its shards, and the tokenizer as
+/// tokenizer.json, vocab.txt, or vocab.json and merges.txt. OUT is a folder that every command of Cloze reads, and
+/// transformers too; train goes on from it with model.init.
+///
+/// A folder that is in order is also read in place, without an import. An encoder that was saved without its
+/// masked-language-model head gets a fresh one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cloze import ~/models/bert-base-uncased bert
+  cloze fill-mask bert \"The capital of France is [MASK].\"
+  cloze train configs/bert-base.toml --set model.init=bert")]
+pub struct Args {
+    /// The folder that transformers saved
+    #[arg(value_name = "HF_DIR")]
+    pub from: PathBuf,
+
+    /// The folder to make
+    pub out: PathBuf,
+}
+
+pub fn run(args: Args) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.from.join("config.json").is_file(),
+        "{}: holds no config.json; name a folder as transformers saves it (a run is read by every command as it is)",
+        args.from.display()
+    );
+    let model = SavedModel::from_hugging_face(&HfModel::open(&args.from)?)?;
+    model.warn_if_headless();
+    save(&args.out, &model.config, &model.tokenizer, model.values(), SaveOptions::default())?;
+    let family = Family::of(&model.config).map_or("cloze", Family::model_type);
+    let parameters: usize = declare(&model.config).iter().map(|parameter| parameter.count()).sum();
+    let tokens = model.config.vocab_size;
+    writeln!(std::io::stdout(), "{}: {family}, {parameters} parameters, vocabulary of {tokens}", args.out.display())?;
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! The values of a model's parameters from the tensors of its files.
+
+use super::family::Family;
+use super::names::{self, source};
+use super::tensors::Tensors;
+use crate::config::ModelConfig;
+use crate::model::architecture::declare;
+use crate::model::parameters::Declaration;
+use crate::{Error, Result};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Seed of the head that an encoder-only model gets.
+const HEAD_SEED: u64 = 1;
+
+/// A model's files, read as a config says they are to be read.
+pub struct Reader<'a> {
+    /// `None` for files with our own names.
+    pub family: Option<Family>,
+    pub config: &'a ModelConfig,
+    pub tensors: &'a Tensors,
+}
+
+impl Reader<'_> {
+    /// The values of every parameter, in the order that `architecture::declare` gives. A model without a head gets a
+    /// fresh one.
+    ///
+    /// # Errors
+    /// A tensor is missing, left over, of another shape or type.
+    pub fn all(&self) -> Result<Vec<Vec<f32>>> {
+        let mut used = BTreeSet::new();
+        let has_head = self.has_head();
+        let mut values = Vec::new();
+        for (number, parameter) in declare(self.config).iter().enumerate() {
+            values.push(match has_head || !is_head(parameter) {
+                true => self.parameter(parameter, &mut used)?,
+                // The encoder's matrices, which are read before, bound its size.
+                false => parameter.first_values(HEAD_SEED, number),
+            });
+        }
+        self.check_fixed(&mut used)?;
+        self.check_copies(&mut used)?;
+        let mut names = self.tensors.names();
+        match names.find(|name| !used.contains(*name) && !is_superfluous(name)) {
+            Some(name) => {
+                let problem = format!("has a tensor `{name}` that the config does not ask for");
+                Err(Error::file(self.tensors.path_of(name), problem))
+            }
+            None => Ok(values),
+        }
+    }
+
+    /// As `all`, of files that may hold other tensors as well, and must have a head.
+    ///
+    /// # Errors
+    /// A tensor is missing, of another shape or type.
+    pub fn some(&self) -> Result<Vec<Vec<f32>>> {
+        declare(self.config).iter().map(|parameter| self.parameter(parameter, &mut BTreeSet::new())).collect()
+    }
+
+    /// Whether the files hold anything of a masked-language-model head: what `BertModel` and its like save has none.
+    pub fn has_head(&self) -> bool {
+        let is_stored =
+            |parameter: &Declaration| self.sources(&parameter.name).iter().any(|name| self.stored_name(name).is_some());
+        declare(self.config).iter().any(|parameter| is_head(parameter) && is_stored(parameter))
+    }
+
+    /// Adds the names of the tensors it reads to `used`.
+    fn parameter(&self, parameter: &Declaration, used: &mut BTreeSet<String>) -> Result<Vec<f32>> {
+        let sources = self.sources(&parameter.name);
+        if sources.is_empty() {
+            let problem = format!("the family of this model has nothing like our `{}`", parameter.name);
+            return Err(Error::file(self.tensors.path_of(&parameter.name), problem));
+        }
+        let mut shape = parameter.shape.clone();
+        shape[0] /= sources.len();
+        let mut values = Vec::new();
+        for theirs in sources {
+            let name = self.stored_name(&theirs).unwrap_or(theirs);
+            values.extend(self.tensors.floats(&name, &shape)?);
+            used.insert(name);
+        }
+        Ok(values)
+    }
+
+    /// The tensors that hold a parameter.
+    fn sources(&self, parameter: &str) -> Vec<String> {
+        match self.family {
+            None => vec![parameter.to_string()],
+            Some(family) => source(family, self.config, parameter).map(|source| source.tensors).unwrap_or_default(),
+        }
+    }
+
+    /// The name that a tensor has in the files, if it is there.
+    fn stored_name(&self, name: &str) -> Option<String> {
+        let names = self.family.map_or_else(|| vec![name.to_string()], |family| names::spellings(family, name));
+        names.into_iter().find(|name| self.tensors.has(name))
+    }
+
+    /// What the family's files must have and our model does without has to be what makes no difference.
+    fn check_fixed(&self, used: &mut BTreeSet<String>) -> Result<()> {
+        for fixed in self.family.map(|family| names::fixed(family, self.config)).unwrap_or_default() {
+            let values = self.tensors.floats(fixed.name, &fixed.shape)?;
+            if let Some(at) = (0..values.len()).find(|&at| values[at] != fixed.value(at)) {
+                let problem = format!(
+                    "`{}` has {} as its value number {at}; Cloze computes heads without activation only with {} there",
+                    fixed.name,
+                    values[at],
+                    fixed.value(at)
+                );
+                return Err(Error::file(self.tensors.path_of(fixed.name), problem));
+            }
+            used.insert(fixed.name.to_string());
+        }
+        Ok(())
+    }
+
+    /// A copy of what is tied has to be a copy.
+    fn check_copies(&self, used: &mut BTreeSet<String>) -> Result<()> {
+        let Some(family) = self.family else { return Ok(()) };
+        let copy = names::decoder_weight(family);
+        if !self.config.tied_decoder || !self.tensors.has(copy) {
+            return Ok(());
+        }
+        let shape = [self.config.vocab_size, self.config.hidden_size];
+        let tokens = self.sources("embeddings.tokens.weight").concat();
+        let tokens = self.stored_name(&tokens).unwrap_or(tokens);
+        if self.tensors.floats(copy, &shape)? != self.tensors.floats(&tokens, &shape)? {
+            let problem = format!(
+                "`{copy}` differs from `{tokens}`, and config.json has tie_word_embeddings = true; set it to false if the \
+                 decoder is a matrix of its own"
+            );
+            return Err(Error::file(self.tensors.path_of(copy), problem));
+        }
+        used.insert(copy.to_string());
+        Ok(())
+    }
+}
+
+/// Whether a parameter belongs to the head, and not to the encoder.
+fn is_head(parameter: &Declaration) -> bool {
+    parameter.name.starts_with("head.") || parameter.name.starts_with("decoder.")
+}
+
+/// What files may also hold, and masked language modelling does without: position numbers, the pooler and the
+/// next-sentence head of BERT, and a second copy of the decoder's bias.
+fn is_superfluous(name: &str) -> bool {
+    name.ends_with("embeddings.position_ids")
+        || name.starts_with("pooler.")
+        || name.contains(".pooler.")
+        || name.starts_with("cls.seq_relationship.")
+        || ["cls.predictions.bias", "lm_head.bias"].contains(&name)
+}
+
+/// The values of a config's parameters in one safetensors file with a family's names, or ours; `path` is for messages.
+///
+/// # Errors
+/// As [`Reader::all`].
+pub fn values(family: Option<Family>, config: &ModelConfig, bytes: Vec<u8>, path: &Path) -> Result<Vec<Vec<f32>>> {
+    Reader { family, config, tensors: &Tensors::from_bytes(path, bytes)? }.all()
+}
+
+/// `values` of a file that may hold other tensors as well.
+///
+/// # Errors
+/// As [`Reader::some`].
+pub fn some_values(family: Option<Family>, config: &ModelConfig, bytes: Vec<u8>, path: &Path) -> Result<Vec<Vec<f32>>> {
+    Reader { family, config, tensors: &Tensors::from_bytes(path, bytes)? }.some()
+}

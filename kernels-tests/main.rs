@@ -19,7 +19,6 @@ mod finite;
 mod forward;
 mod golden;
 mod gradients;
-mod harness;
 mod module;
 mod optimizer;
 mod parity;

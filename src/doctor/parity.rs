@@ -6,6 +6,7 @@ use crate::exec::{CpuExecutor, Program};
 use crate::kernels::{Elem, Kernel, Variant};
 use crate::{Error, Result};
 use serde::Serialize;
+use std::time::Instant;
 
 /// The cases of a kernel with what its twin makes of them.
 pub struct Parity {
@@ -46,6 +47,7 @@ impl Parity {
 
     /// Runs the variant at `place` in the declaration, with bounds checks in the shaders or as they ship.
     pub fn check(&self, gpu: &Gpu, place: usize, checked: bool) -> Finding {
+        let start = Instant::now();
         let variant: &Variant = &self.kernel.variants[place];
         let mut finding = Finding {
             kernel: self.kernel.name,
@@ -67,6 +69,7 @@ impl Parity {
                 }
             }
         }
+        log::debug!("{} {}: {} trials in {:.2?}", finding.kernel, finding.variant, finding.trials, start.elapsed());
         finding
     }
 }

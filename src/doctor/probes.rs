@@ -1,7 +1,7 @@
 //! Kernels that do nothing but move memory or multiply and add, to be timed. Declared as those of a model are, so that a
 //! GPU and a CPU run them alike and the tests check them.
 
-use crate::kernels::kernel::{Case, Fill, Kernel, Views, fold, kernel, params};
+use crate::kernels::kernel::{Case, Fill, Kernel, Views, kernel, params};
 use crate::kernels::native::{self, blocks};
 use pulp::{Simd, WithSimd};
 

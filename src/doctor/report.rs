@@ -102,7 +102,7 @@ impl fmt::Display for Examination {
             problems(f, &finding.problems)?;
         }
         for check in self.golden.iter().chain(&self.repeat) {
-            let figures = format!("{:.1e} / {:.0e}", check.error, check.allowed);
+            let figures = format!("{} / {}", figure(check.error), figure(check.allowed));
             writeln!(f, "  {:<55}  {figures:>15}  {}", check.what, status(check.passed))?;
             problems(f, &check.problems)?;
         }
@@ -116,6 +116,10 @@ impl fmt::Display for Examination {
         problems(f, &self.problems)?;
         writeln!(f, "  {}", if self.passed { "all passed" } else { "FAILED" })
     }
+}
+
+fn figure(error: f64) -> String {
+    if error == error.round() { error.to_string() } else { format!("{error:.0e}") }
 }
 
 fn status(passed: bool) -> &'static str {

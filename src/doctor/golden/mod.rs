@@ -26,10 +26,7 @@ impl Golden {
     /// # Errors
     /// The device fails.
     pub fn check(&self, device: &Device) -> Result<Vec<Check>> {
-        let mut checks = self.check_forward(device)?;
-        checks.extend(self.check_gradients(device)?);
-        checks.extend(self.check_steps(device)?);
-        Ok(checks)
+        Ok([self.check_forward(device)?, self.check_gradients(device)?, self.check_steps(device)?].concat())
     }
 
     fn check_forward(&self, device: &Device) -> Result<[Check; 2]> {

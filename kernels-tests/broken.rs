@@ -58,6 +58,17 @@ fn altered(kernel: &'static Kernel, right: &str, wrong: &str) -> &'static Kernel
     Box::leak(Box::new(Kernel { variants: variants.leak(), ..*kernel }))
 }
 
+/// The kernel with every variant of it as CLOZE_TEST_BREAK makes it. Leaked: declarations are static.
+pub fn sabotaged(kernel: &'static Kernel) -> &'static Kernel {
+    let variants = kernel.variants.iter().map(|variant| {
+        let sabotage = Sabotage::find(&format!("{}/{}", kernel.name, variant.name)).expect("it is in the table");
+        let source: &'static str = sabotage.spoil(&variant.source.concat()).leak();
+        Variant { source: vec![source].leak(), ..*variant }
+    });
+    let variants: Vec<Variant> = variants.collect();
+    Box::leak(Box::new(Kernel { variants: variants.leak(), ..*kernel }))
+}
+
 /// Formulas that are off by a little: each twin gets a parameter that is not the one of the launch.
 #[test]
 fn checks_see_a_twin_that_is_off() {

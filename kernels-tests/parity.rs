@@ -1,6 +1,7 @@
 //! Every kernel, variant and case on every adapter, with bounds checks and without, against the CPU twin.
 
 use crate::adapter::gpus;
+use crate::broken::sabotaged;
 use cloze::doctor::parity::Parity;
 use cloze::doctor::probes::PROBES;
 use cloze::exec::gpu::Gpu;
@@ -15,6 +16,21 @@ fn every_kernel_agrees_with_its_twin() {
     for gpu in gpus("parity") {
         let failures: Vec<String> = kernels.iter().filter_map(|kernel| check(gpu, kernel).err()).collect();
         assert!(failures.is_empty(), "{}\n{}", gpu.describe(), failures.join("\n"));
+    }
+}
+
+/// What a start checks sees a mistake in any variant, though it runs a part of the cases.
+#[test]
+fn a_glance_sees_what_is_wrong() {
+    for gpu in gpus("a glance") {
+        for kernel in KERNELS {
+            let glance = Parity::at_a_glance(kernel).unwrap();
+            let spoilt = Parity::at_a_glance(sabotaged(kernel)).unwrap();
+            for place in 0..kernel.variants.len() {
+                assert!(glance.check(gpu, place, false).passed, "{}", kernel.name);
+                assert!(!spoilt.check(gpu, place, false).passed, "{}", kernel.name);
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::trial::{GUARD, Numbers, Output, Trial, record};
 use crate::exec::gpu::{Gpu, GpuExecutor, Options};
 use crate::exec::{CpuExecutor, Program};
-use crate::kernels::{Elem, Kernel, Variant};
+use crate::kernels::{Case, Elem, Kernel, Variant};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::time::Instant;
@@ -32,12 +32,27 @@ pub struct Finding {
 }
 
 impl Parity {
-    /// Runs the twin.
+    /// Runs the twin on every case.
     ///
     /// # Errors
     /// The machine has too little memory for the cases, or the twin writes past an argument.
     pub fn new(kernel: &'static Kernel) -> Result<Parity> {
-        let (program, trials) = record(kernel)?;
+        Self::of_cases(kernel, |_| true)
+    }
+
+    /// Only the cases that run the shader of the largest, so that a variant has one shader to compile: what takes the time.
+    ///
+    /// # Errors
+    /// As [`Parity::new`].
+    pub fn at_a_glance(kernel: &'static Kernel) -> Result<Parity> {
+        let shader = |case: &Case| kernel.wgsl(kernel.reference(), &case.params, case.present());
+        let cases = (kernel.cases)();
+        let largest = cases.iter().max_by_key(|case| kernel.bytes(&case.params, case.present())).map(shader);
+        Self::of_cases(kernel, |case| Some(shader(case)) == largest)
+    }
+
+    fn of_cases(kernel: &'static Kernel, chosen: impl Fn(&Case) -> bool) -> Result<Parity> {
+        let (program, trials) = record(kernel, chosen)?;
         let mut executor = CpuExecutor::new(&program)?;
         let mut run =
             |trial: &Trial| trial.run(&mut executor).map_err(|problem| Error::Device(format!("the twin: {problem}")));

@@ -44,14 +44,14 @@ pub struct Output {
     pub words: Vec<u32>,
 }
 
-/// Records every case of a kernel, and again on small integers when the kernel is exact.
+/// Records the chosen cases of a kernel, and again on small integers when the kernel is exact.
 ///
 /// # Errors
 /// A case is too large for any device.
-pub fn record(kernel: &'static Kernel) -> Result<(Program, Vec<Trial>)> {
+pub fn record(kernel: &'static Kernel, chosen: impl Fn(&Case) -> bool) -> Result<(Program, Vec<Trial>)> {
     let mut program = Program::new();
     let mut trials = Vec::new();
-    for (number, case) in (kernel.cases)().into_iter().enumerate() {
+    for (number, case) in (kernel.cases)().into_iter().enumerate().filter(|(_, case)| chosen(case)) {
         trials.push(Trial::record(&mut program, kernel, case.clone(), number, Numbers::Real));
         if kernel.exact {
             trials.push(Trial::record(&mut program, kernel, case, number, Numbers::Integers));

@@ -46,14 +46,14 @@ impl Vetting {
             return Ok(());
         }
         Err(Error::Device(format!(
-            "the kernel `{}` gives wrong answers on {}; update its driver, or take --device cpu (`cloze doctor` tells \
+            "the kernel `{}` fails its check on {}; update its driver, or take --device cpu (`cloze doctor` tells \
              more, and looks again)",
             kernel.name,
             self.gpu.describe()
         )))
     }
 
-    /// From the record, or by a check.
+    /// From the record, or by a check that is short enough for a start.
     fn verdict(&mut self, kernel: &'static Kernel, variant: &Variant) -> Result<Verdict> {
         if let Some(verdict) = self.record.verdict(kernel, variant) {
             return Ok(verdict);
@@ -62,7 +62,7 @@ impl Vetting {
             log::info!("checking the kernels on {}, once for this driver", self.gpu.describe());
         }
         let place = kernel.variants.iter().position(|known| known.name == variant.name);
-        let finding = Parity::new(kernel)?.check(&self.gpu, place.unwrap_or_default(), false);
+        let finding = Parity::at_a_glance(kernel)?.check(&self.gpu, place.unwrap_or_default(), false);
         if !finding.passed {
             self.gpu = self.gpu.reopen()?;
             finding.problems.iter().for_each(|problem| log::debug!("{problem}"));
@@ -84,7 +84,7 @@ pub(super) fn pass_over(gpu: &mut Gpu, kernel: &'static Kernel, variant: &Varian
         return;
     }
     log::warn!(
-        "the kernel `{}` gives wrong answers as `{}` on {}; `{}` stands in",
+        "the kernel `{}` fails its check as `{}` on {}; `{}` stands in",
         kernel.name,
         variant.name,
         gpu.describe(),

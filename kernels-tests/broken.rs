@@ -2,7 +2,9 @@
 
 use crate::adapter::gpus;
 use crate::check::Check;
+use crate::module::{Shader, every_shader};
 use crate::{forward, gradients, optimizer, parity};
+use cloze::exec::gpu::Sabotage;
 use cloze::kernels::adamw::{ADAMW, AdamW};
 use cloze::kernels::attention::{ATTENTION, ATTENTION_BACKWARD, Attention};
 use cloze::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
@@ -50,6 +52,17 @@ fn altered(kernel: &'static Kernel, right: &str, wrong: &str) -> &'static Kernel
         let text = variant.source.concat();
         assert!(text.contains(right), "{} {}: the shader does not say `{right}`", kernel.name, variant.name);
         let source: &'static str = text.replace(right, wrong).leak();
+        Variant { source: vec![source].leak(), ..*variant }
+    });
+    let variants: Vec<Variant> = variants.collect();
+    Box::leak(Box::new(Kernel { variants: variants.leak(), ..*kernel }))
+}
+
+/// The kernel with every variant of it as CLOZE_TEST_BREAK makes it. Leaked: declarations are static.
+pub fn sabotaged(kernel: &'static Kernel) -> &'static Kernel {
+    let variants = kernel.variants.iter().map(|variant| {
+        let sabotage = Sabotage::find(&format!("{}/{}", kernel.name, variant.name)).expect("it is in the table");
+        let source: &'static str = sabotage.spoil(&variant.source.concat()).leak();
         Variant { source: vec![source].leak(), ..*variant }
     });
     let variants: Vec<Variant> = variants.collect();
@@ -124,6 +137,20 @@ fn parity_sees_a_broken_twin() {
         });
         parity::check(gpu, broken).expect_err("parity");
     }
+}
+
+/// CLOZE_TEST_BREAK, by which the tests of `cloze doctor` break a variant, takes any of them: what becomes of its shader
+/// compiles, and stores something else.
+#[test]
+fn every_variant_can_be_sabotaged() {
+    for shader in every_shader().filter(|shader| KERNELS.iter().any(|kernel| kernel.name == shader.kernel.name)) {
+        let name = format!("{}/{}", shader.kernel.name, shader.variant.name);
+        let sabotage = Sabotage::find(&name).expect(&name);
+        let spoilt = Shader { wgsl: sabotage.spoil(&shader.wgsl), ..shader };
+        assert!(spoilt.wgsl.contains("= 1.0 + "), "{name}: nothing that it stores was found");
+        spoilt.module();
+    }
+    assert!(Sabotage::find("matmul_nt/none").is_none() && Sabotage::find("none/tiled").is_none());
 }
 
 fn with_twin(kernel: &Kernel, twin: for<'a> fn(&[u32], Views<'a>)) -> &'static Kernel {

@@ -2,7 +2,8 @@
 //! differences check the CPU twins (`forward`, `gradients`, `optimizer`), the twins check the shaders on every adapter
 //! (`parity`), shaders and declarations are held together (`reflection`) and every shader is translated for the drivers
 //! that are not at hand (`translate`). `plan` and `random_programs` hold the memory planner and both executors to what
-//! memory that is never reused would give. `broken` shows that all of it can fail.
+//! memory that is never reused would give. `broken` shows that all of it can fail. The harnesses of `parity` and `golden`
+//! lie in `src/doctor/`, since `cloze doctor` runs the same checks.
 //!
 //! ```text
 //! cargo test --release --test kernels                              all
@@ -19,7 +20,6 @@ mod finite;
 mod forward;
 mod golden;
 mod gradients;
-mod harness;
 mod module;
 mod optimizer;
 mod parity;

@@ -1,6 +1,7 @@
 //! The shaders of a kernel as naga parses them.
 
-use cloze::kernels::{Kernel, Variant};
+use cloze::doctor::probes::PROBES;
+use cloze::kernels::{KERNELS, Kernel, Variant};
 use naga::Module;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
@@ -11,8 +12,13 @@ pub struct Shader {
     pub wgsl: String,
 }
 
+/// The shaders of every kernel, and of the probes that `cloze doctor` times.
+pub fn every_shader() -> impl Iterator<Item = Shader> {
+    KERNELS.iter().chain(PROBES).flat_map(|kernel| shaders(kernel))
+}
+
 /// Every distinct shader text of a kernel: its variants with the constants of its cases.
-pub fn shaders(kernel: &'static Kernel) -> Vec<Shader> {
+fn shaders(kernel: &'static Kernel) -> Vec<Shader> {
     let mut shaders: Vec<Shader> = Vec::new();
     for variant in kernel.variants {
         for case in (kernel.cases)() {

@@ -1,6 +1,7 @@
 //! Shaders and declarations say the same: names, order, access and types of bindings, every field of every struct.
 
-use crate::module::{Shader, shaders};
+use crate::module::{Shader, every_shader};
+use cloze::doctor::probes::PROBES;
 use cloze::kernels::gradient_norm::OptimizerState;
 use cloze::kernels::step::StepState;
 use cloze::kernels::{Elem, KERNELS, Params, kernel};
@@ -9,7 +10,7 @@ use std::collections::BTreeSet;
 
 #[test]
 fn bindings_are_what_the_declarations_say() {
-    for shader in KERNELS.iter().flat_map(|kernel| shaders(kernel)) {
+    for shader in every_shader() {
         let (module, _) = shader.module();
         let kernel = shader.kernel;
         let mut seen = BTreeSet::new();
@@ -82,7 +83,7 @@ fn kind(elem: Elem) -> ScalarKind {
 /// WebGPU's default limits, which every adapter has.
 #[test]
 fn entry_points_are_there_and_within_limits() {
-    for shader in KERNELS.iter().flat_map(|kernel| shaders(kernel)) {
+    for shader in every_shader() {
         let (module, info) = shader.module();
         for pass in shader.variant.passes {
             let entry = module.entry_points.iter().position(|entry| entry.name == pass.entry);
@@ -105,12 +106,13 @@ fn entry_points_are_there_and_within_limits() {
 
 #[test]
 fn names_are_unique_and_every_shader_file_is_used() {
-    let names: BTreeSet<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
-    assert_eq!(names.len(), KERNELS.len());
-    let sources: Vec<&str> = KERNELS.iter().flat_map(|k| k.variants).flat_map(|v| v.source).copied().collect();
+    let all = || KERNELS.iter().chain(PROBES);
+    let names: BTreeSet<&str> = all().map(|kernel| kernel.name).collect();
+    assert_eq!(names.len(), all().count());
+    let sources: Vec<&str> = all().flat_map(|k| k.variants).flat_map(|v| v.source).copied().collect();
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut files = 0;
-    for folder in [root.clone(), root.join("shared")] {
+    for folder in [root.clone(), root.join("shared"), root.join("probes")] {
         for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
         {
             let text = std::fs::read_to_string(&file).unwrap();

@@ -1,13 +1,13 @@
 //! Every shader as SPIR-V, Metal and HLSL: the drivers that read them are not at hand everywhere.
 
-use crate::module::shaders;
+use crate::module::every_shader;
 use cloze::kernels::KERNELS;
 use naga::back::{hlsl, msl, spv};
 
 #[test]
 fn every_shader_becomes_spirv_msl_and_hlsl() {
     let mut translated = 0;
-    for shader in KERNELS.iter().flat_map(|kernel| shaders(kernel)) {
+    for shader in every_shader() {
         let (module, info) = shader.module();
         let words = spv::write_vec(&module, &info, &spv::Options::default(), None)
             .unwrap_or_else(|error| panic!("{shader} as SPIR-V: {error}"));

@@ -2,6 +2,7 @@
 
 mod completions;
 mod devices;
+mod doctor;
 mod eval;
 mod export;
 mod fill_mask;
@@ -40,6 +41,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     Devices(devices::Args),
+    Doctor(doctor::Args),
     Tokenizer(tokenizer::Args),
     Prepare(prepare::Args),
     Train(train::Args),
@@ -59,6 +61,7 @@ impl Cli {
         logging::start(self.verbose, self.quiet);
         match self.command {
             Command::Devices(args) => devices::run(args),
+            Command::Doctor(args) => doctor::run(args),
             Command::Tokenizer(args) => tokenizer::run(args),
             Command::Prepare(args) => prepare::run(args),
             Command::Train(args) => train::run(args),

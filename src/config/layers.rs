@@ -86,11 +86,15 @@ fn derive(table: &mut Table) {
         let gated = text("model", "activation").as_deref() == Some("gated-gelu");
         Value::Integer(intermediate_size(hidden, gated))
     });
+    // The modern recipe has a fixed one.
+    let initializer_range =
+        integer("model", "hidden_size").map(|hidden| Value::Float((0.4 / hidden.max(1) as f64).sqrt()));
     for (section, key, value) in [
         ("tokenizer", "lowercase", lowercase),
         ("train", "micro_batch", micro_batch),
         ("model", "max_positions", max_positions),
         ("model", "intermediate_size", intermediate_size),
+        ("model", "initializer_range", initializer_range),
     ] {
         if let (Some(Value::Table(section)), Some(value)) = (table.get_mut(section), value) {
             section.entry(key).or_insert(value);

@@ -66,11 +66,15 @@ pub struct ModelConfig {
     pub decoder_bias: bool,
     /// Added to the variance in layer norms. Default: 1e-5 (modern), 1e-12 (bert).
     pub norm_eps: f64,
-    /// Standard deviation of the initial weights. Default 0.02.
+    /// Standard deviation of the initial weights. Default: 0.02 (modern); √(2 / (5 · `hidden_size`)) (bert), which is 0.023
+    /// at the width of BERT-base (Nguyen and Salazar, "Transformers without tears", 2019).
     pub initializer_range: f64,
     /// Initial weights that write to the residual stream get `initializer_range` / √(2 · `layers`).
     /// Default: true (modern), false (bert).
     pub scaled_output_init: bool,
+    /// Keys begin as queries, and learned positions as sinusoids, both with twice `initializer_range`, so that attention
+    /// begins by looking nearby. Default: false (modern), true (bert).
+    pub mimetic_init: bool,
     /// Width in tokens of the sliding attention window of local layers; 0 (default) makes every layer global.
     pub window: usize,
     /// With a window, layers 0, n, 2n, … are global. Default 3.

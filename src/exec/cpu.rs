@@ -133,7 +133,7 @@ impl Executor for CpuExecutor {
 }
 
 /// Bytes that can be had without swapping, where the system tells (Linux).
-pub(super) fn available_memory() -> Option<u64> {
+pub fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)

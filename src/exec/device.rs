@@ -2,6 +2,7 @@
 
 use super::gpu::{self, Gpu, GpuExecutor};
 use super::{CpuExecutor, DeviceChoice, Executor, Program};
+use crate::doctor::vetting;
 use crate::{Error, Result};
 
 /// An opened device.
@@ -11,14 +12,26 @@ pub enum Device {
 }
 
 impl Device {
-    /// Opens the device that was asked for.
+    /// Opens the device that was asked for; a GPU only after its kernels were checked, now or at an earlier start.
+    ///
+    /// # Errors
+    /// There is no such adapter, it can't be opened, or it gives wrong answers.
+    pub fn open(choice: DeviceChoice) -> Result<Device> {
+        Self::open_by(choice, vetting::open)
+    }
+
+    /// As [`Device::open`], without the check of its kernels.
     ///
     /// # Errors
     /// There is no such adapter, or it can't be opened.
-    pub fn open(choice: DeviceChoice) -> Result<Device> {
+    pub fn open_unvetted(choice: DeviceChoice) -> Result<Device> {
+        Self::open_by(choice, Gpu::open)
+    }
+
+    fn open_by(choice: DeviceChoice, open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Result<Device> {
         match choice {
             DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Auto => Ok(Self::best_gpu().unwrap_or(Device::Cpu)),
+            DeviceChoice::Auto => Ok(Self::best_gpu(open).unwrap_or(Device::Cpu)),
             DeviceChoice::Gpu => {
                 let adapters = ranked(gpu::adapters());
                 let best = adapters.first().ok_or_else(|| {
@@ -28,7 +41,7 @@ impl Device {
                             .into(),
                     )
                 })?;
-                Gpu::open(best).map(|gpu| Device::Gpu(Box::new(gpu)))
+                open(best).map(|gpu| Device::Gpu(Box::new(gpu)))
             }
             DeviceChoice::Index(index) => {
                 let adapters = gpu::adapters();
@@ -38,15 +51,15 @@ impl Device {
                         "--device {index}: there is no such GPU; `cloze devices` lists the {count} there are"
                     ))
                 })?;
-                Gpu::open(adapter).map(|gpu| Device::Gpu(Box::new(gpu)))
+                open(adapter).map(|gpu| Device::Gpu(Box::new(gpu)))
             }
         }
     }
 
     /// The first real GPU that opens.
-    fn best_gpu() -> Option<Device> {
+    fn best_gpu(open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Option<Device> {
         let real = ranked(gpu::adapters()).into_iter().filter(|adapter| !gpu::is_software(&adapter.get_info()));
-        real.into_iter().find_map(|adapter| match Gpu::open(&adapter) {
+        real.into_iter().find_map(|adapter| match open(&adapter) {
             Ok(gpu) => Some(Device::Gpu(Box::new(gpu))),
             Err(error) => {
                 log::warn!("{error}; trying the next device");
@@ -81,7 +94,7 @@ impl Device {
             Device::Gpu(gpu) => {
                 let variants = GpuExecutor::variants(gpu);
                 let variants: Vec<String> = variants.iter().map(|(kernel, name)| format!("{kernel} {name}")).collect();
-                format!("{}; features: core; variants: {}", gpu.describe(), variants.join(", "))
+                format!("{}; features: {}; variants: {}", gpu.describe(), gpu.features(), variants.join(", "))
             }
         }
     }

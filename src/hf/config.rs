@@ -324,6 +324,7 @@ fn base(common: &Common, recipe: Recipe) -> ModelConfig {
         norm_eps: 1e-12,
         initializer_range: common.initializer_range,
         scaled_output_init: false,
+        mimetic_init: false,
         window: 0,
         global_every: 1,
         dropout: 0.0,

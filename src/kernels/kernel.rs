@@ -128,6 +128,11 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// The variant that the others fall back to.
+    pub fn reference(&self) -> &'static Variant {
+        &self.variants[0]
+    }
+
     /// The WGSL of a variant: constants of the launch, then the source. `present` has a bit for each argument given.
     pub fn wgsl(&self, variant: &Variant, params: &[u32], present: u32) -> String {
         let mut text = String::new();

@@ -14,6 +14,11 @@ pub fn simd<R>(body: impl FnOnce() -> R) -> R {
     ARCH.dispatch(body)
 }
 
+/// As `simd`, of an operation that is written in vectors.
+pub fn dispatch<Op: pulp::WithSimd>(operation: Op) -> Op::Output {
+    ARCH.dispatch(operation)
+}
+
 /// The level of vector instructions in use, such as "v3" (AVX2 and FMA) on x86-64.
 pub fn isa() -> String {
     let name = format!("{:?}", *ARCH).to_lowercase();

@@ -1,6 +1,7 @@
 //! Every parameter that a config asks for: name, shape, first values.
 
-use super::parameters::{Declaration, Init};
+use super::init::Init;
+use super::parameters::Declaration;
 use crate::config::{Activation, ModelConfig, Positions};
 
 /// The parameters of a model, in the order of its forward pass.
@@ -14,9 +15,20 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
         init
     };
 
+    // Attention that begins near at hand, and sharply, finds its first use early: without it a small model with learned
+    // positions may stay for thousands of steps at what the mere bag of a sequence's tokens tells.
+    let nearby = 2.0 * config.initializer_range as f32;
+    let (qkv_init, position_init) = match config.mimetic_init {
+        true => (
+            Init::SharedQueryKey { query_key: nearby, value: config.initializer_range as f32 },
+            Init::Sinusoids(nearby),
+        ),
+        false => (init, init),
+    };
+
     list.add("embeddings.tokens.weight", &[config.vocab_size, width], init);
     if config.positions == Positions::Learned {
-        list.add("embeddings.positions.weight", &[config.max_positions + config.position_offset, width], init);
+        list.add("embeddings.positions.weight", &[config.max_positions + config.position_offset, width], position_init);
     }
     if config.token_types > 0 {
         list.add("embeddings.types.weight", &[config.token_types, width], init);
@@ -29,7 +41,7 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
         if config.has_attention_norm(layer) {
             list.norm(&format!("layers.{layer}.attention.norm"));
         }
-        list.linear(&format!("layers.{layer}.attention.qkv"), width, 3 * width, init);
+        list.linear(&format!("layers.{layer}.attention.qkv"), width, 3 * width, qkv_init);
         list.linear(&format!("layers.{layer}.attention.output"), width, width, output_init);
         list.norm(&format!("layers.{layer}.mlp.norm"));
         list.linear(&format!("layers.{layer}.mlp.up"), width, up, init);

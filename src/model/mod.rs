@@ -7,6 +7,7 @@ pub mod architecture;
 pub mod encoder;
 pub mod filler;
 pub mod head;
+pub mod init;
 pub mod inputs;
 pub mod parameters;
 pub mod programs;

@@ -4,6 +4,7 @@
 //! optimiser and the gradient norm run over a handful of tensors however many layers there are. A flat tensor holds
 //! either decayed parameters (matrices) or the others, and is no larger than a binding.
 
+use super::init::Init;
 use crate::exec::{Executor, Program, Role, Tensor};
 use crate::random::{Site, Stream};
 use crate::{Error, Result};
@@ -14,15 +15,6 @@ const ALIGNMENT: usize = 64;
 
 /// Most elements of a flat tensor: with them aligned, still below what a tensor may have.
 const MAX_LEN: usize = (1 << 30) - 2 * ALIGNMENT;
-
-/// First values of a parameter.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Init {
-    Zero,
-    One,
-    /// Normal with this standard deviation.
-    Normal(f32),
-}
 
 /// A parameter and its gradient; `NONE` twice for a parameter the model does without.
 #[derive(Clone, Copy, Debug)]
@@ -68,13 +60,7 @@ impl Declaration {
 
     /// The first values of the parameter that is the `number`-th of its model: a function of the seed and that number.
     pub fn first_values(&self, seed: u64, number: usize) -> Vec<f32> {
-        let mut stream = Stream::new(seed, Site::Init, number as u64);
-        let mut value = || match self.init {
-            Init::Zero => 0.0,
-            Init::One => 1.0,
-            Init::Normal(deviation) => deviation * stream.normal(),
-        };
-        (0..self.count()).map(|_| value()).collect()
+        self.init.values(&self.shape, Stream::new(seed, Site::Init, number as u64))
     }
 }
 

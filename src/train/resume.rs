@@ -12,7 +12,8 @@ use crate::{Error, Result};
 pub(super) const MOMENT_KINDS: [(Kind, &str); 2] = [(Kind::FirstMoment, "first."), (Kind::SecondMoment, "second.")];
 
 /// Keys of `[model]` that a resume may change: the parameters mean the same whatever these are.
-const FREE: [&str; 5] = ["recipe", "dropout", "attention_dropout", "initializer_range", "scaled_output_init"];
+const FREE: [&str; 6] =
+    ["recipe", "dropout", "attention_dropout", "initializer_range", "scaled_output_init", "mimetic_init"];
 
 /// Refuses a config with which the training of the checkpoint cannot go on. Changes nothing.
 ///

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod devices;
+mod doctor;
 mod example;
 mod figures;
 mod hugging_face;

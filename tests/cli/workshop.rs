@@ -83,10 +83,11 @@ impl Workshop {
         String::from_utf8(self.read(name)).unwrap()
     }
 
-    /// The binary, about to run in the folder.
+    /// The binary, about to run in the folder. What it finds out about adapters is kept among the build's files.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cloze"));
         command.current_dir(self.folder.path()).env_remove("RUST_LOG").env("RUST_BACKTRACE", "0");
+        command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR")).env_remove("CLOZE_TEST_BREAK");
         command
     }
 

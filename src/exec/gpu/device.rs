@@ -1,5 +1,7 @@
 //! Finding and opening an adapter.
 
+use super::sabotage::Sabotage;
+use crate::kernels::{Kernel, Variant};
 use crate::{Error, Result};
 use std::sync::{Arc, Mutex};
 
@@ -46,16 +48,24 @@ impl Problems {
 /// An open device. Clones share it.
 #[derive(Clone)]
 pub struct Gpu {
+    adapter: wgpu::Adapter,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) problems: Problems,
     pub info: wgpu::AdapterInfo,
+    /// Names of kernels and of their variants that are not to be used here, since they give wrong answers.
+    passed_over: Vec<(&'static str, &'static str)>,
+    pub(super) sabotage: Option<Sabotage>,
 }
 
 impl Gpu {
-    /// Opens an adapter with all its limits.
+    /// Opens an adapter with all its limits, and trusts it: `doctor::vetting` opens one whose kernels were checked.
+    ///
+    /// # Errors
+    /// The driver refuses, or CLOZE_TEST_BREAK names no variant of a kernel.
     pub fn open(adapter: &wgpu::Adapter) -> Result<Gpu> {
         let info = adapter.get_info();
+        let sabotage = Sabotage::from_environment()?;
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("cloze"),
             required_limits: adapter.limits(),
@@ -79,7 +89,48 @@ impl Gpu {
                 lost.report(format!("the device was lost: {message}; training goes on with --resume"));
             }
         });
-        Ok(Gpu { device, queue, problems, info })
+        Ok(Gpu { adapter: adapter.clone(), device, queue, problems, info, passed_over: Vec::new(), sabotage })
+    }
+
+    /// The same adapter as a new device: one that reported an error stays unusable.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub fn reopen(&self) -> Result<Gpu> {
+        Ok(Gpu { passed_over: self.passed_over.clone(), ..Gpu::open(&self.adapter)? })
+    }
+
+    /// From now on the reference stands in for a variant of a kernel.
+    pub fn pass_over(&mut self, kernel: &Kernel, variant: &Variant) {
+        self.passed_over.push((kernel.name, variant.name));
+    }
+
+    /// The variant of a kernel that this device runs: the one that suits it, or the reference where that was passed over.
+    pub fn variant(&self, kernel: &'static Kernel) -> &'static Variant {
+        let suited = suited(kernel, is_software(&self.info));
+        let passed_over = self.passed_over.contains(&(kernel.name, suited.name));
+        if passed_over { kernel.reference() } else { suited }
+    }
+
+    /// Whether a variant is broken on purpose, so that nothing found out about this device may be kept.
+    pub fn sabotaged(&self) -> bool {
+        self.sabotage.is_some()
+    }
+
+    /// What the device can hold and run.
+    pub fn limits(&self) -> wgpu::Limits {
+        self.device.limits()
+    }
+
+    /// Bytes of free memory, where that is known: a software adapter has the machine's.
+    pub fn memory(&self) -> Option<u64> {
+        crate::exec::cpu::available_memory().filter(|_| is_software(&self.info))
+    }
+
+    /// The optional features of WebGPU that the device was opened with, on a line.
+    pub fn features(&self) -> String {
+        let features = self.device.features();
+        if features.is_empty() { "none".into() } else { features.to_string() }
     }
 
     /// Bytes of the largest binding.
@@ -92,6 +143,12 @@ impl Gpu {
     pub fn describe(&self) -> String {
         describe(&self.info)
     }
+}
+
+/// The variant of a kernel that suits an adapter: those on a CPU do better without workgroup barriers.
+fn suited(kernel: &'static Kernel, software: bool) -> &'static Variant {
+    let direct = kernel.variants.iter().find(|variant| variant.name == "direct");
+    direct.filter(|_| software).unwrap_or(kernel.reference())
 }
 
 /// Name, backend and driver of an adapter on a line.

@@ -3,8 +3,10 @@
 mod device;
 mod pipelines;
 mod readback;
+mod sabotage;
 
 pub use device::{Gpu, adapters, describe, is_software};
+pub use sabotage::Sabotage;
 
 use super::executor::Executor;
 use super::plan::{Limits, Memory, Place, Plan};
@@ -42,8 +44,8 @@ struct Dispatch {
 pub struct Options {
     /// Keep bounds checks in the shaders.
     pub checked: bool,
-    /// Which variant of each kernel to run, in place of the one that suits the adapter.
-    pub variant: Option<fn(&'static Kernel) -> &'static Variant>,
+    /// Which variant of every kernel to run, by its place in the declaration, instead of the device's own choice.
+    pub variant: Option<usize>,
     /// Elements behind each argument that its binding covers too. With 0 a device may drop a write past the end, as
     /// llvmpipe does; a test that guards the ends of its tensors sees it when the guard is bound.
     pub bound_past_end: usize,
@@ -53,10 +55,13 @@ impl GpuExecutor {
     /// Plans memory, allocates it and compiles every kernel. Errors name the tensor or the sum that is too large.
     pub fn new(gpu: &Gpu, program: &Program, options: Options) -> Result<Self> {
         let limits = gpu.device.limits();
-        let memory = super::cpu::available_memory().filter(|_| is_software(&gpu.info));
         let plan = Plan::new(
             program,
-            Limits { binding: gpu.binding(), alignment: u64::from(limits.min_storage_buffer_offset_alignment), memory },
+            Limits {
+                binding: gpu.binding(),
+                alignment: u64::from(limits.min_storage_buffer_offset_alignment),
+                memory: gpu.memory(),
+            },
         )?;
         let buffers: Vec<_> = plan.buffers.iter().map(|buffer| storage(gpu, &buffer.label, buffer.len)).collect();
         gpu.problems.check().map_err(|error| Error::Device(format!("{error} (the plan: {})", plan.memory())))?;
@@ -69,7 +74,7 @@ impl GpuExecutor {
     /// The variants in use, for kernels that have more than one.
     pub fn variants(gpu: &Gpu) -> Vec<(&'static str, &'static str)> {
         let several = crate::kernels::KERNELS.iter().filter(|kernel| kernel.variants.len() > 1);
-        several.map(|kernel| (kernel.name, pipelines::variant_for(gpu, kernel).name)).collect()
+        several.map(|kernel| (kernel.name, gpu.variant(kernel).name)).collect()
     }
 
     fn place(&self, tensor: Tensor) -> Place {
@@ -274,13 +279,16 @@ impl<'a> Binder<'a> {
 }
 
 fn variant(gpu: &Gpu, options: Options, kernel: &'static Kernel) -> &'static Variant {
-    options.variant.map_or_else(|| pipelines::variant_for(gpu, kernel), |choose| choose(kernel))
+    options.variant.map_or_else(|| gpu.variant(kernel), |place| &kernel.variants[place])
 }
 
 /// One source for each pass of a launch.
 fn sources(gpu: &Gpu, options: Options, launch: &Launch) -> impl Iterator<Item = Source> {
     let variant = variant(gpu, options, launch.kernel);
-    let wgsl = launch.kernel.wgsl(variant, &launch.params, launch.present());
+    let mut wgsl = launch.kernel.wgsl(variant, &launch.params, launch.present());
+    if let Some(sabotage) = gpu.sabotage.filter(|sabotage| sabotage.hits(launch.kernel, variant)) {
+        wgsl = sabotage.spoil(&wgsl);
+    }
     let kernel = launch.kernel.name;
     variant.passes.iter().map(move |pass| Source { kernel, wgsl: wgsl.clone(), entry: pass.entry })
 }

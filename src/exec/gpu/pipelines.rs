@@ -2,7 +2,7 @@
 
 use super::device::Gpu;
 use crate::Result;
-use crate::kernels::{Kernel, Variant};
+use crate::kernels::Kernel;
 use rayon::prelude::*;
 use std::collections::HashMap;
 
@@ -12,12 +12,6 @@ pub(super) struct Source {
     pub kernel: &'static str,
     pub wgsl: String,
     pub entry: &'static str,
-}
-
-/// The variant of a kernel that suits an adapter: those on a CPU do better without workgroup barriers.
-pub(super) fn variant_for(gpu: &Gpu, kernel: &'static Kernel) -> &'static Variant {
-    let direct = kernel.variants.iter().find(|variant| variant.name == "direct");
-    direct.filter(|_| super::device::is_software(&gpu.info)).unwrap_or(&kernel.variants[0])
 }
 
 /// One bind group layout for each kernel: the uniform parameters, then its arguments.

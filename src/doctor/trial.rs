@@ -1,9 +1,10 @@
 //! A test case of a kernel as a launch of its own: the data is made, every argument is put between guards, outputs are
 //! poisoned, and after the run the guards are looked at.
 
-use cloze::exec::{Executor, Phase, Program, Role, Tensor};
-use cloze::kernels::{Arg, Case, Fill, Kernel};
-use cloze::random::{Site, Stream};
+use crate::Result;
+use crate::exec::{Executor, Phase, Program, Role, Tensor};
+use crate::kernels::{Access, Arg, Case, Fill, Kernel};
+use crate::random::{Site, Stream};
 
 /// Which numbers `Fill::Uniform` stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,17 +44,20 @@ pub struct Output {
     pub words: Vec<u32>,
 }
 
-/// Records every case of a kernel, and again on small integers when the kernel is exact.
-pub fn record(kernel: &'static Kernel) -> (Program, Vec<Trial>) {
+/// Records the chosen cases of a kernel, and again on small integers when the kernel is exact.
+///
+/// # Errors
+/// A case is too large for any device.
+pub fn record(kernel: &'static Kernel, chosen: impl Fn(&Case) -> bool) -> Result<(Program, Vec<Trial>)> {
     let mut program = Program::new();
     let mut trials = Vec::new();
-    for (number, case) in (kernel.cases)().into_iter().enumerate() {
+    for (number, case) in (kernel.cases)().into_iter().enumerate().filter(|(_, case)| chosen(case)) {
         trials.push(Trial::record(&mut program, kernel, case.clone(), number, Numbers::Real));
         if kernel.exact {
             trials.push(Trial::record(&mut program, kernel, case, number, Numbers::Integers));
         }
     }
-    (program.finish().unwrap_or_else(|error| panic!("{}: {error}", kernel.name)), trials)
+    Ok((program.finish()?, trials))
 }
 
 impl Trial {
@@ -84,7 +88,7 @@ impl Trial {
         for (_, guarded) in present() {
             executor.write(guarded.whole, &guarded.with_guards());
         }
-        let failed = |error: cloze::Error| format!("{self}: {error}");
+        let failed = |error: crate::Error| format!("{self}: {error}");
         executor.run(self.phase).map_err(failed)?;
         executor.request(&present().map(|(_, guarded)| guarded.whole).collect::<Vec<_>>()).map_err(failed)?;
         let wholes = executor.collect(true).map_err(failed)?.expect("a request is answered");
@@ -97,7 +101,7 @@ impl Trial {
                     return Err(format!("{self}: element {place} of the guard {side} `{}` was written", arg.name));
                 }
             }
-            if !arg.access.reads_only() && arg.access != cloze::kernels::Access::Scratch {
+            if !arg.access.reads_only() && arg.access != Access::Scratch {
                 outputs.push(Output { arg, words: words.to_vec() });
             }
         }

@@ -1,0 +1,196 @@
+//! A golden case's files: a model, a batch, and what PyTorch made of them. `make_golden.py` writes them.
+
+use crate::config::ModelConfig;
+use crate::data::{Batch, MaskedSequence, Sequence};
+use crate::hf::{folder, values};
+use crate::model::Shape;
+use crate::model::weights::deserialize;
+use crate::{Error, Result};
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// A model, a batch, and what PyTorch made of them.
+pub struct Golden {
+    pub name: String,
+    /// Without dropout, as the answers are.
+    pub config: ModelConfig,
+    /// Of each parameter.
+    pub values: Vec<Vec<f32>>,
+    /// As PyTorch had it, with every labelled position.
+    pub batch: Batch,
+    pub shape: Shape,
+    /// Rows that are not padding.
+    pub(super) real_rows: Vec<u32>,
+    pub(super) answers: Answers,
+}
+
+/// What PyTorch computed.
+pub(super) struct Answers {
+    pub loss: f32,
+    /// [K, V].
+    pub logits: Vec<f32>,
+    /// [N, H].
+    pub hidden: Vec<f32>,
+    /// Of each parameter.
+    pub gradients: Vec<Vec<f32>>,
+    /// Before each of ten steps.
+    pub losses: Vec<f32>,
+    /// Of each parameter, after them.
+    pub stepped: Vec<Vec<f32>>,
+}
+
+/// The content of a case's file, by its name.
+type Files<'a> = dyn Fn(&str) -> Result<Cow<'a, [u8]>> + 'a;
+
+impl Golden {
+    /// The case in a folder.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or does not fit the others.
+    pub fn open(folder: &Path) -> Result<Golden> {
+        Self::read(folder, &|name| {
+            let path = folder.join(name);
+            std::fs::read(&path).map(Cow::Owned).map_err(Error::io(&path))
+        })
+    }
+
+    /// The small BERT that is compiled into the program.
+    ///
+    /// # Errors
+    /// As [`Golden::open`]; the tests open it.
+    pub fn embedded() -> Result<Golden> {
+        Self::read(Path::new("bert"), &|name| {
+            let bytes: &[u8] = match name {
+                "config.json" => include_bytes!("../../../kernels-tests/golden/bert/config.json"),
+                "model.safetensors" => include_bytes!("../../../kernels-tests/golden/bert/model.safetensors"),
+                "batch.safetensors" => include_bytes!("../../../kernels-tests/golden/bert/batch.safetensors"),
+                "grads.safetensors" => include_bytes!("../../../kernels-tests/golden/bert/grads.safetensors"),
+                "steps.safetensors" => include_bytes!("../../../kernels-tests/golden/bert/steps.safetensors"),
+                _ => return Err(Error::file(name, "is not compiled into the program")),
+            };
+            Ok(Cow::Borrowed(bytes))
+        })
+    }
+
+    /// `folder` is for messages, and its last part is the case's name.
+    fn read(folder: &Path, files: &Files) -> Result<Golden> {
+        let path = |name: &str| folder.join(name);
+        let (family, mut config) = folder::read_config(&path("config.json"), &files("config.json")?)?;
+        (config.dropout, config.attention_dropout) = (0.0, 0.0);
+        let parameters =
+            values::values(family, &config, files("model.safetensors")?.into_owned(), &path("model.safetensors"))?;
+        let of_each = |name: &str| values::some_values(family, &config, files(name)?.into_owned(), &path(name));
+        let (gradients, stepped) = (of_each("grads.safetensors")?, of_each("steps.safetensors")?);
+
+        let (bytes, path) = (files("steps.safetensors")?, path("steps.safetensors"));
+        let losses = Tensors::new(&bytes, &path)?.floats("losses")?;
+        let (bytes, path) = (files("batch.safetensors")?, folder.join("batch.safetensors"));
+        let file = Tensors::new(&bytes, &path)?;
+        let (shape, batch, real_rows) = file.batch(&config)?;
+        let answers = Answers {
+            loss: file.sized_floats("loss", 1)?[0],
+            logits: file.sized_floats("logits", batch.count as usize * config.vocab_size)?,
+            hidden: file.sized_floats("hidden", shape.rows() * config.hidden_size)?,
+            gradients,
+            losses,
+            stepped,
+        };
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Golden { name, config, values: parameters, batch, shape, real_rows, answers })
+    }
+}
+
+/// A safetensors file of 32-bit numbers; `path` is for messages.
+struct Tensors<'a> {
+    file: SafeTensors<'a>,
+    path: &'a PathBuf,
+}
+
+impl<'a> Tensors<'a> {
+    fn new(bytes: &'a [u8], path: &'a PathBuf) -> Result<Self> {
+        Ok(Tensors { file: deserialize(bytes, path)?, path })
+    }
+
+    /// The batch with its shape, and the rows that are not padding.
+    fn batch(&self, config: &ModelConfig) -> Result<(Shape, Batch, Vec<u32>)> {
+        let &[count, sequence] = self.tensor("input_ids")?.shape() else {
+            return Err(self.refuse("`input_ids` is not [B, T]"));
+        };
+        let rows = count * sequence;
+        if rows == 0 || sequence > config.max_positions {
+            return Err(self.refuse("has no sequence, or longer ones than the model takes"));
+        }
+        let vocabulary = config.vocab_size as i32;
+        let (ids, labels) =
+            (self.ints("input_ids", rows, 0..vocabulary)?, self.ints("labels", rows, -100..vocabulary)?);
+        let mask = self.ints("attention_mask", rows, 0..2)?;
+        let masked = |b: usize| {
+            let rows = b * sequence..(b + 1) * sequence;
+            masked_sequence(&ids[rows.clone()], &mask[rows.clone()], &labels[rows])
+        };
+        let sequences: Vec<MaskedSequence> = (0..count).map(masked).collect();
+        let most = sequences.iter().map(|sequence| sequence.picks.len()).max().unwrap_or_default();
+        let mut batch = Batch::new(&sequences, most);
+        if config.token_types > 0 && self.file.tensor("token_type_ids").is_ok() {
+            let types = self.ints("token_type_ids", rows, 0..config.token_types as i32)?;
+            batch.types = types.iter().map(|&id| id as u32).collect();
+            batch.type_order.sort_by_key(|&row| batch.types[row as usize]);
+        }
+        let real_rows = (0..mask.len() as u32).filter(|&row| mask[row as usize] == 1).collect();
+        Ok((Shape { batch: count, sequence, masked: batch.masked.len() }, batch, real_rows))
+    }
+
+    fn sized_floats(&self, name: &str, len: usize) -> Result<Vec<f32>> {
+        let floats = self.floats(name)?;
+        if floats.len() == len {
+            return Ok(floats);
+        }
+        Err(self.refuse(&format!("`{name}` has {} numbers where {len} belong", floats.len())))
+    }
+
+    fn floats(&self, name: &str) -> Result<Vec<f32>> {
+        Ok(self.words(name)?.map(f32::from_bits).collect())
+    }
+
+    fn ints(&self, name: &str, len: usize, range: Range<i32>) -> Result<Vec<i32>> {
+        let ints: Vec<i32> = self.words(name)?.map(|word| word as i32).collect();
+        if ints.len() == len && ints.iter().all(|int| range.contains(int)) {
+            return Ok(ints);
+        }
+        Err(self.refuse(&format!("`{name}` is not {len} numbers in {range:?}")))
+    }
+
+    fn words(&self, name: &str) -> Result<impl Iterator<Item = u32> + use<'_, 'a>> {
+        let bytes = self.tensor(name)?.data();
+        Ok(bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)))
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>> {
+        self.file.tensor(name).map_err(|_| self.refuse(&format!("has no tensor `{name}`")))
+    }
+
+    fn refuse(&self, problem: &str) -> Error {
+        Error::file(self.path, format!("{problem}; make it anew with make_golden.py"))
+    }
+}
+
+/// A sequence of the batch: padding attends to itself alone, and all else to what is not padding.
+fn masked_sequence(ids: &[i32], mask: &[i32], labels: &[i32]) -> MaskedSequence {
+    let real = mask.iter().filter(|&&real| real == 1).count();
+    let span = |t: usize| if t < real { [0, real as u32] } else { [t as u32, t as u32 + 1] };
+    let picks: Vec<u32> = (0..ids.len() as u32).filter(|&t| labels[t as usize] >= 0).collect();
+    MaskedSequence {
+        labels: picks.iter().map(|&t| labels[t as usize] as u32).collect(),
+        picks,
+        sequence: Sequence {
+            ids: ids.iter().map(|&id| id as u32).collect(),
+            word_starts: vec![true; ids.len()],
+            spans: (0..ids.len()).map(span).collect(),
+            positions: (0..ids.len() as u32).map(|t| if (t as usize) < real { t } else { 0 }).collect(),
+            real,
+        },
+    }
+}

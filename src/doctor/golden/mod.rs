@@ -1,0 +1,134 @@
+//! A whole model against PyTorch: logits, loss, every gradient and ten optimiser steps as transformers computed them.
+
+mod case;
+
+pub use case::Golden;
+
+use super::report::Check;
+use crate::Result;
+use crate::data::Batch;
+use crate::exec::{Device, Executor};
+use crate::kernels::cross_entropy::METRICS;
+use crate::kernels::step::StepState;
+use crate::model::{Inference, Kind, Measured, OptimizerConfig, Shape, Training};
+
+/// The optimiser of `make_golden.py`.
+const OPTIMIZER: OptimizerConfig =
+    OptimizerConfig { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.01, clip: 1.0 };
+const LEARNING_RATE: f32 = 1e-3;
+
+/// Largest error of a parameter's gradient, or of its value after the steps, in the L2 norm and relative to it.
+const PARAMETER_BOUND: f64 = 1e-4;
+
+impl Golden {
+    /// Compares everything that a device computes.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn check(&self, device: &Device) -> Result<Vec<Check>> {
+        Ok([self.check_forward(device)?, self.check_gradients(device)?, self.check_steps(device)?].concat())
+    }
+
+    fn check_forward(&self, device: &Device) -> Result<[Check; 2]> {
+        let prediction = Inference::prediction(&self.config, self.shape, device.binding())?;
+        let logits = self.run_forward(device, &prediction, &self.batch)?;
+        let want = &self.answers.logits;
+        let logits = self.within("logits", largest_difference(&logits[..want.len()], want), 1e-4);
+
+        let picks =
+            Batch { masked: self.real_rows.clone(), labels: vec![0; self.real_rows.len()], ..self.batch.clone() };
+        let shape = Shape { masked: self.real_rows.len(), ..self.shape };
+        let encoding = Inference::encoding(&self.config, shape, device.binding())?;
+        let hidden = self.run_forward(device, &encoding, &picks)?;
+        let width = self.config.hidden_size;
+        let row = |&row: &u32| &self.answers.hidden[row as usize * width..][..width];
+        let want: Vec<f32> = self.real_rows.iter().flat_map(row).copied().collect();
+        Ok([logits, self.within("hidden", largest_difference(&hidden, &want), 1e-4)])
+    }
+
+    fn run_forward(&self, device: &Device, inference: &Inference, batch: &Batch) -> Result<Vec<f32>> {
+        let mut executor = inference.start(device, &self.config, &self.values)?;
+        inference.inputs.write(&mut *executor, batch, step(0.0, 0.0));
+        executor.run(inference.phase)?;
+        inference.read(&mut *executor)
+    }
+
+    fn check_gradients(&self, device: &Device) -> Result<[Check; 2]> {
+        let (training, mut executor) = self.training(device)?;
+        let loss = self.accumulate(&training, &mut *executor)?;
+        let loss = self.within("loss", self.loss_error(loss, self.answers.loss), 2e-6);
+        let gradients = training.parameters.read(&mut *executor, Kind::Gradient)?;
+        Ok([loss, self.within_all("gradients", &training, &gradients, &self.answers.gradients)])
+    }
+
+    fn check_steps(&self, device: &Device) -> Result<[Check; 2]> {
+        let (training, mut executor) = self.training(device)?;
+        let mut errors = Vec::new();
+        for &want in &self.answers.losses {
+            errors.push(self.loss_error(self.accumulate(&training, &mut *executor)?, want));
+            executor.run(training.update)?;
+        }
+        let losses = self.within("ten losses", largest(errors.into_iter()), 1e-4);
+        let values = training.parameters.read(&mut *executor, Kind::Value)?;
+        Ok([losses, self.within_all("parameters after ten steps", &training, &values, &self.answers.stepped)])
+    }
+
+    fn training(&self, device: &Device) -> Result<(Training, Box<dyn Executor>)> {
+        let training = Training::new(&self.config, self.shape, self.shape, OPTIMIZER, device.binding())?;
+        let mut executor = training.start(device, &self.config)?;
+        training.parameters.write(&mut *executor, Kind::Value, &self.values);
+        Ok((training, executor))
+    }
+
+    /// Forward and backward over the batch; returns the mean loss, NaN if not every label was counted.
+    fn accumulate(&self, training: &Training, executor: &mut dyn Executor) -> Result<f64> {
+        executor.write(training.metrics, &[0; METRICS]);
+        training.inputs.write(executor, &self.batch, step(LEARNING_RATE, 1.0 / self.batch.count as f32));
+        executor.run(training.accumulate)?;
+        let words = executor.read(training.metrics)?;
+        let counted = f32::from_bits(words[2]) == self.batch.count as f32;
+        Ok(if counted { Measured::from_words(&words).loss } else { f64::NAN })
+    }
+
+    fn loss_error(&self, loss: f64, want: f32) -> f64 {
+        ((loss - f64::from(want)) / f64::from(want)).abs()
+    }
+
+    /// The parameter that is off most; absolutely where there is next to nothing to be relative to.
+    fn within_all(&self, what: &str, training: &Training, got: &[Vec<f32>], want: &[Vec<f32>]) -> Check {
+        let errors = got.iter().zip(want).map(|(got, want)| {
+            let norm = l2(want.iter().map(|&x| f64::from(x)));
+            let error = l2(got.iter().zip(want).map(|(&got, &want)| f64::from(got) - f64::from(want)));
+            if norm < 1e-6 { 100.0 * error } else { error / norm }
+        });
+        let errors: Vec<f64> = errors.collect();
+        let mut check = self.within(what, largest(errors.iter().copied()), PARAMETER_BOUND);
+        let off = |error: &f64| error.is_nan() || *error > PARAMETER_BOUND;
+        let named = training.parameters.list.iter().zip(&errors).filter(|(_, error)| off(error));
+        check.problems.extend(named.map(|(parameter, error)| format!("`{}` is off by {error:.2e}", parameter.name)));
+        check
+    }
+
+    fn within(&self, what: &str, error: f64, allowed: f64) -> Check {
+        Check::within(format!("{}: {what}", self.name), error, allowed)
+    }
+}
+
+fn step(learning_rate: f32, loss_weight: f32) -> StepState {
+    StepState { learning_rate, loss_weight, seed_low: 0, seed_high: 0, microbatch: 0 }
+}
+
+/// NaN where either side has one.
+fn largest_difference(got: &[f32], want: &[f32]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    largest(got.iter().zip(want).map(|(got, want)| f64::from((got - want).abs())))
+}
+
+/// NaN when there is one.
+fn largest(errors: impl Iterator<Item = f64>) -> f64 {
+    errors.fold(0.0, |most, error| if error > most || error.is_nan() { error } else { most })
+}
+
+fn l2(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|value| value * value).sum::<f64>().sqrt()
+}

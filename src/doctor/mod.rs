@@ -1,0 +1,77 @@
+//! Whether a device computes what it should: every kernel against its CPU twin, a whole model against PyTorch, the same
+//! training twice; and how large and how fast it is. `cloze doctor` shows it, opening a GPU rests on it (`vetting`), and
+//! the kernel tests use its harness.
+
+pub mod golden;
+pub mod limits;
+pub mod parity;
+pub mod probes;
+pub mod record;
+pub mod repeat;
+pub mod report;
+pub mod speed;
+pub mod trial;
+pub mod vetting;
+
+use crate::Result;
+use crate::exec::gpu::{self, Gpu};
+use crate::exec::{Device, DeviceChoice};
+use crate::kernels::KERNELS;
+use golden::Golden;
+use limits::Limits;
+use parity::Parity;
+use record::Record;
+use report::Examination;
+
+/// Every adapter that wgpu reaches, then the CPU.
+pub fn every_device() -> Vec<DeviceChoice> {
+    let gpus = (0..gpu::adapters().len()).map(DeviceChoice::Index);
+    gpus.chain([DeviceChoice::Cpu]).collect()
+}
+
+/// Looks at a device. What keeps it from an end, such as a driver that refuses, is part of the result.
+pub fn examine(choice: DeviceChoice) -> Examination {
+    let mut examination = Examination::new(choice);
+    if let Err(error) = examination.look(choice) {
+        examination.problems.push(error.to_string());
+    }
+    examination.passed = examination.failures() == 0;
+    examination
+}
+
+impl Examination {
+    fn look(&mut self, choice: DeviceChoice) -> Result<()> {
+        let mut device = Device::open_unvetted(choice)?;
+        self.description = device.describe();
+        log::info!("checking {}", self.description);
+        if let Device::Gpu(gpu) = &mut device {
+            self.check_kernels(gpu)?;
+            self.description = device.describe();
+        }
+        self.limits = Some(Limits::of(&device));
+        let golden = Golden::embedded()?;
+        self.golden = golden.check(&device)?;
+        self.repeat = Some(repeat::check(&golden, &device)?);
+        self.speed = Some(speed::measure(&device)?);
+        Ok(())
+    }
+
+    /// Every variant of every kernel, and notes for the starts to come which of them to pass over.
+    fn check_kernels(&mut self, gpu: &mut Gpu) -> Result<()> {
+        let mut record = Record::of(gpu);
+        for &kernel in KERNELS {
+            let parity = Parity::new(kernel)?;
+            for (place, variant) in kernel.variants.iter().enumerate() {
+                let finding = parity.check(gpu, place, false);
+                record.note(kernel, variant, finding.verdict());
+                if !finding.passed {
+                    *gpu = gpu.reopen()?;
+                    vetting::pass_over(gpu, kernel, variant);
+                }
+                self.kernels.push(finding);
+            }
+        }
+        record.keep();
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! A kernel on a GPU against its CPU twin, over the cases of its declaration.
+
+use super::trial::{GUARD, Numbers, Output, Trial, record};
+use crate::exec::gpu::{Gpu, GpuExecutor, Options};
+use crate::exec::{CpuExecutor, Program};
+use crate::kernels::{Case, Elem, Kernel, Variant};
+use crate::{Error, Result};
+use serde::Serialize;
+use std::time::Instant;
+
+/// The cases of a kernel with what its twin makes of them.
+pub struct Parity {
+    kernel: &'static Kernel,
+    program: Program,
+    trials: Vec<Trial>,
+    wanted: Vec<Vec<Output>>,
+}
+
+/// How a variant of a kernel did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    pub kernel: &'static str,
+    pub variant: &'static str,
+    /// How many trials were run.
+    pub trials: usize,
+    /// The largest error as a share of what is allowed. Infinite, `null` in JSON, where nothing but the same bits would do
+    /// or a number is not finite.
+    pub worst: f32,
+    pub passed: bool,
+    /// What is wrong, a line a trial.
+    pub problems: Vec<String>,
+}
+
+impl Parity {
+    /// Runs the twin on every case.
+    ///
+    /// # Errors
+    /// The machine has too little memory for the cases, or the twin writes past an argument.
+    pub fn new(kernel: &'static Kernel) -> Result<Parity> {
+        Self::of_cases(kernel, |_| true)
+    }
+
+    /// Only the cases that run the shader of the largest, so that a variant has one shader to compile: what takes the time.
+    ///
+    /// # Errors
+    /// As [`Parity::new`].
+    pub fn at_a_glance(kernel: &'static Kernel) -> Result<Parity> {
+        let shader = |case: &Case| kernel.wgsl(kernel.reference(), &case.params, case.present());
+        let cases = (kernel.cases)();
+        let largest = cases.iter().max_by_key(|case| kernel.bytes(&case.params, case.present())).map(shader);
+        Self::of_cases(kernel, |case| Some(shader(case)) == largest)
+    }
+
+    fn of_cases(kernel: &'static Kernel, chosen: impl Fn(&Case) -> bool) -> Result<Parity> {
+        let (program, trials) = record(kernel, chosen)?;
+        let mut executor = CpuExecutor::new(&program)?;
+        let mut run =
+            |trial: &Trial| trial.run(&mut executor).map_err(|problem| Error::Device(format!("the twin: {problem}")));
+        let wanted = trials.iter().map(&mut run).collect::<Result<_>>()?;
+        Ok(Parity { kernel, program, trials, wanted })
+    }
+
+    /// Runs the variant at `place` in the declaration, with bounds checks in the shaders or as they ship.
+    pub fn check(&self, gpu: &Gpu, place: usize, checked: bool) -> Finding {
+        let start = Instant::now();
+        let variant: &Variant = &self.kernel.variants[place];
+        let mut finding = Finding {
+            kernel: self.kernel.name,
+            variant: variant.name,
+            trials: self.trials.len(),
+            worst: 0.0,
+            passed: true,
+            problems: Vec::new(),
+        };
+        let options = Options { checked, variant: Some(place), bound_past_end: GUARD };
+        match GpuExecutor::new(gpu, &self.program, options) {
+            Err(error) => finding.fail(format!("{} {}: {error}", self.kernel.name, variant.name)),
+            Ok(mut executor) => {
+                for (trial, wanted) in self.trials.iter().zip(&self.wanted) {
+                    match trial.run(&mut executor) {
+                        Err(problem) => finding.fail(problem),
+                        Ok(got) => finding.compare(trial, &got, wanted),
+                    }
+                }
+            }
+        }
+        log::debug!("{} {}: {} trials in {:.2?}", finding.kernel, finding.variant, finding.trials, start.elapsed());
+        finding
+    }
+}
+
+impl Finding {
+    fn fail(&mut self, problem: String) {
+        (self.passed, self.worst) = (false, f32::INFINITY);
+        self.problems.push(problem);
+    }
+
+    /// Takes in the worst element of every argument, and a problem with the first that differs too much.
+    fn compare(&mut self, trial: &Trial, got: &[Output], wanted: &[Output]) {
+        let differences: Vec<Difference> =
+            got.iter().zip(wanted).filter_map(|(got, want)| Difference::worst(trial, got, want)).collect();
+        self.worst = differences.iter().fold(self.worst, |worst, difference| worst.max(difference.share()));
+        if let Some(difference) = differences.iter().find(|difference| difference.error > difference.allowed) {
+            self.passed = false;
+            self.problems.push(format!("{trial}: {}", difference.problem));
+        }
+    }
+}
+
+/// The worst element of an argument.
+struct Difference {
+    error: f32,
+    allowed: f32,
+    problem: String,
+}
+
+impl Difference {
+    /// `None` for an argument without elements.
+    fn worst(trial: &Trial, got: &Output, want: &Output) -> Option<Difference> {
+        let allowed = match (want.arg.elem, trial.numbers) {
+            (Elem::u32, _) | (_, Numbers::Integers) => 0.0,
+            (Elem::f32, Numbers::Real) => allowed_error(trial.kernel, &want.words),
+        };
+        let error = |i: &usize| match want.arg.elem {
+            Elem::u32 => f32::from(u8::from(got.words[*i] != want.words[*i])),
+            Elem::f32 => difference(f32::from_bits(got.words[*i]), f32::from_bits(want.words[*i])),
+        };
+        let worst = (0..want.words.len()).max_by(|a, b| error(a).total_cmp(&error(b)))?;
+        let show = |word| match want.arg.elem {
+            Elem::u32 => format!("{word}"),
+            Elem::f32 => format!("{:e}", f32::from_bits(word)),
+        };
+        let count = (0..want.words.len()).filter(|i| error(i) > allowed).count();
+        let problem = format!(
+            "{count} of {} elements of `{}` are off; at {worst} got {}, want {} within {allowed:e}",
+            want.words.len(),
+            want.arg.name,
+            show(got.words[worst]),
+            show(want.words[worst])
+        );
+        Some(Difference { error: error(&worst), allowed, problem })
+    }
+
+    /// The error as a share of what is allowed.
+    fn share(&self) -> f32 {
+        if self.error == 0.0 { 0.0 } else { self.error / self.allowed }
+    }
+}
+
+/// Relative to the largest finite magnitude of the output; the absolute part is for outputs that are zero but for
+/// rounding, since inputs are about one.
+fn allowed_error(kernel: &Kernel, want: &[u32]) -> f32 {
+    let magnitudes = want.iter().map(|&word| f32::from_bits(word).abs()).filter(|x| x.is_finite());
+    kernel.tolerance * magnitudes.fold(0.0, f32::max) + 1e-9
+}
+
+/// Infinite where one is finite and the other is not, or not the same infinity.
+fn difference(got: f32, want: f32) -> f32 {
+    match (got.is_finite(), want.is_finite()) {
+        (true, true) => (got - want).abs(),
+        _ if got == want || (got.is_nan() && want.is_nan()) => 0.0,
+        _ => f32::INFINITY,
+    }
+}

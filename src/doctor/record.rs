@@ -1,0 +1,194 @@
+//! What was found out about the kernels' variants on an adapter, kept on the disk so that a start need not find it out
+//! again.
+
+use crate::exec::gpu::Gpu;
+use crate::kernels::{KERNELS, Kernel, Variant};
+use etcetera::BaseStrategy;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// Verdicts on an adapter with its driver, for one build of the kernels.
+pub struct Record {
+    /// `None` where nothing is kept.
+    path: Option<PathBuf>,
+    content: Content,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Content {
+    key: Key,
+    /// By kernel and variant, such as `matmul_nt/direct`.
+    verdicts: BTreeMap<String, Verdict>,
+}
+
+/// What the verdicts hold for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Key {
+    adapter: String,
+    backend: String,
+    driver: String,
+    driver_info: String,
+    cloze: String,
+    /// A hash of every shader: a build from changed sources has the version that it had before.
+    shaders: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Passed,
+    Failed,
+}
+
+impl Record {
+    /// What the user's cache directory has of a GPU; empty when it has nothing, or nothing that can be read. While a
+    /// variant is broken on purpose nothing is read or kept.
+    pub fn of(gpu: &Gpu) -> Record {
+        let info = &gpu.info;
+        if gpu.sabotaged() {
+            return Self::unkept(info);
+        }
+        match etcetera::choose_base_strategy() {
+            Ok(directories) => Self::open_in(&directories.cache_dir().join("cloze"), info),
+            Err(error) => {
+                log::debug!("what is found out about kernels is not kept: {error}");
+                Self::unkept(info)
+            }
+        }
+    }
+
+    /// An empty record that stays in memory.
+    fn unkept(info: &wgpu::AdapterInfo) -> Record {
+        Record { path: None, content: Content { key: Key::of(info), verdicts: BTreeMap::new() } }
+    }
+
+    fn open_in(folder: &Path, info: &wgpu::AdapterInfo) -> Record {
+        let empty = Self::unkept(info);
+        let path = folder.join(empty.content.key.file_name());
+        let verdicts = match std::fs::read(&path) {
+            Ok(bytes) => {
+                serde_json::from_slice::<Content>(&bytes).map_err(|error| error.to_string()).and_then(|content| {
+                    let ours = content.key == empty.content.key;
+                    ours.then_some(content.verdicts).ok_or_else(|| "it is of another adapter".into())
+                })
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(error) => Err(error.to_string()),
+        };
+        let verdicts = verdicts.unwrap_or_else(|problem| {
+            log::warn!("{}: {problem}; the kernels are checked anew", path.display());
+            BTreeMap::new()
+        });
+        Record { path: Some(path), content: Content { verdicts, ..empty.content } }
+    }
+
+    pub fn verdict(&self, kernel: &Kernel, variant: &Variant) -> Option<Verdict> {
+        self.content.verdicts.get(&name(kernel, variant)).copied()
+    }
+
+    pub fn note(&mut self, kernel: &Kernel, variant: &Variant, verdict: Verdict) {
+        self.content.verdicts.insert(name(kernel, variant), verdict);
+    }
+
+    /// Writes the record. Where that is impossible it says so, and the next start checks again.
+    pub fn keep(&self) {
+        if let Some(path) = &self.path
+            && let Err(error) = self.write(path)
+        {
+            log::warn!("{}: {error}; every start checks the kernels until that can be written", path.display());
+        }
+    }
+
+    /// In one rename, since other processes may read and write the same file.
+    fn write(&self, path: &Path) -> std::io::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer_pretty(&mut file, &self.content)?;
+        file.flush()?;
+        file.persist(path)?;
+        Ok(())
+    }
+}
+
+fn name(kernel: &Kernel, variant: &Variant) -> String {
+    format!("{}/{}", kernel.name, variant.name)
+}
+
+impl Key {
+    fn of(info: &wgpu::AdapterInfo) -> Key {
+        let mut shaders = blake3::Hasher::new();
+        let sources = KERNELS.iter().flat_map(|kernel| kernel.variants).flat_map(|variant| variant.source);
+        sources.for_each(|source| {
+            shaders.update(source.as_bytes());
+        });
+        Key {
+            adapter: info.name.clone(),
+            backend: info.backend.to_string(),
+            driver: info.driver.clone(),
+            driver_info: info.driver_info.clone(),
+            cloze: env!("CARGO_PKG_VERSION").into(),
+            shaders: shaders.finalize().to_string(),
+        }
+    }
+
+    fn file_name(&self) -> String {
+        format!("kernels-{}.json", &blake3::hash(format!("{self:?}").as_bytes()).to_string()[..16])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::matmul::MATMUL_NT;
+
+    fn info(driver: &str) -> wgpu::AdapterInfo {
+        let mut info = wgpu::AdapterInfo::new(wgpu::DeviceType::DiscreteGpu, wgpu::Backend::Vulkan);
+        (info.name, info.driver_info) = ("a GPU".into(), driver.into());
+        info
+    }
+
+    #[test]
+    fn verdicts_are_kept_for_the_driver_they_were_found_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let [tiled, direct] = [0, 1].map(|place| &MATMUL_NT.variants[place]);
+        let mut record = Record::open_in(folder.path(), &info("1.0"));
+        assert_eq!(record.verdict(&MATMUL_NT, tiled), None);
+        record.note(&MATMUL_NT, tiled, Verdict::Passed);
+        record.note(&MATMUL_NT, direct, Verdict::Failed);
+        record.keep();
+
+        let same = Record::open_in(folder.path(), &info("1.0"));
+        assert_eq!(same.verdict(&MATMUL_NT, tiled), Some(Verdict::Passed));
+        assert_eq!(same.verdict(&MATMUL_NT, direct), Some(Verdict::Failed));
+        let newer = Record::open_in(folder.path(), &info("1.1"));
+        assert_eq!(newer.verdict(&MATMUL_NT, tiled), None);
+    }
+
+    #[test]
+    fn a_damaged_record_counts_as_none_and_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let tiled = &MATMUL_NT.variants[0];
+        let path = Record::open_in(folder.path(), &info("1.0")).path.unwrap();
+        for damage in ["", "{", "{\"key\": 3}", "[]"] {
+            std::fs::write(&path, damage).unwrap();
+            let mut record = Record::open_in(folder.path(), &info("1.0"));
+            assert_eq!(record.verdict(&MATMUL_NT, tiled), None);
+            record.note(&MATMUL_NT, tiled, Verdict::Passed);
+            record.keep();
+            let again = Record::open_in(folder.path(), &info("1.0"));
+            assert_eq!(again.verdict(&MATMUL_NT, tiled), Some(Verdict::Passed), "after {damage:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("cache"), "a file").unwrap();
+        let record = Record::open_in(&folder.path().join("cache/cloze"), &info("1.0"));
+        record.keep();
+        assert_eq!(record.verdict(&MATMUL_NT, &MATMUL_NT.variants[0]), None);
+    }
+}

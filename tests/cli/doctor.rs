@@ -1,0 +1,134 @@
+//! `cloze doctor`, and what becomes of a variant that gives wrong answers. CLOZE_TEST_BREAK, which makes one, is for
+//! these tests only.
+
+use crate::adapter;
+use crate::workshop::{Outcome, Workshop, outcome};
+use cloze::exec::gpu::{adapters, is_software};
+use cloze::kernels::{KERNELS, Kernel};
+use serde_json::Value;
+
+const BREAK: &str = "CLOZE_TEST_BREAK";
+
+/// The binary with a variant of a kernel broken.
+fn broken(shop: &Workshop, variant: &str, line: &str) -> Outcome {
+    outcome(shop.command().env(BREAK, variant).args(line.split_whitespace()))
+}
+
+/// Every variant in the order of the table.
+fn variants() -> Vec<(&'static str, &'static str)> {
+    let of = |kernel: &&'static Kernel| kernel.variants.iter().map(|variant| (kernel.name, variant.name));
+    KERNELS.iter().flat_map(of).collect()
+}
+
+fn failed(device: &Value) -> Vec<(&str, &str)> {
+    let kernels = device["kernels"].as_array().unwrap().iter().filter(|kernel| kernel["passed"] == false);
+    kernels.map(|kernel| (kernel["kernel"].as_str().unwrap(), kernel["variant"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn a_cpu_needs_no_adapter() {
+    let shop = Workshop::new();
+    let table = shop.done("doctor --device cpu", &[]).stdout;
+    for line in
+        ["cpu: cpu (", "bert: loss", "bert: gradients", "bert: parameters after ten steps", "GFLOP/s", "all passed"]
+    {
+        assert!(table.contains(line), "no `{line}` in:\n{table}");
+    }
+    assert!(!table.contains("FAILED"), "{table}");
+
+    let report = shop.done("doctor --device cpu --json", &[]).json();
+    assert_eq!((&report["passed"], &report["version"]), (&true.into(), &env!("CARGO_PKG_VERSION").into()));
+    let [device] = report["devices"].as_array().unwrap().as_slice() else { panic!("{report}") };
+    assert_eq!((&device["device"], &device["passed"]), (&"cpu".into(), &true.into()));
+    assert_eq!(device["kernels"], Value::Array(vec![]), "its kernels are the twins");
+    assert_eq!(device["golden"].as_array().unwrap().len(), 6);
+    for check in device["golden"].as_array().unwrap().iter().chain([&device["repeat"]]) {
+        assert!(check["error"].as_f64().unwrap() <= check["allowed"].as_f64().unwrap(), "{check}");
+        assert!(check["passed"].as_bool().unwrap() && check["problems"].as_array().unwrap().is_empty(), "{check}");
+    }
+    for figure in ["bytes_per_second", "flops_per_second"] {
+        assert!(device["speed"][figure].as_f64().unwrap() > 1e6, "{}", device["speed"]);
+    }
+}
+
+#[test]
+fn every_variant_of_every_kernel_is_checked() {
+    if !adapter::present() {
+        return;
+    }
+    let shop = Workshop::new();
+    let report = shop.done("doctor --json", &[]).json();
+    let devices = report["devices"].as_array().unwrap();
+    assert_eq!(devices.len(), adapters().len() + 1);
+    assert_eq!((&devices[0]["device"], &devices[devices.len() - 1]["device"]), (&"0".into(), &"cpu".into()));
+    for gpu in &devices[..devices.len() - 1] {
+        let kernels = gpu["kernels"].as_array().unwrap();
+        let found: Vec<_> =
+            kernels.iter().map(|k| (k["kernel"].as_str().unwrap(), k["variant"].as_str().unwrap())).collect();
+        assert_eq!(found, variants());
+        assert!(kernels.iter().all(|k| k["worst"].as_f64().unwrap() <= 1.0 && k["trials"].as_u64().unwrap() > 0));
+        assert!(gpu["limits"]["binding"].as_u64().unwrap() >= 128 << 20, "{}", gpu["limits"]);
+    }
+}
+
+#[test]
+fn a_wrong_variant_is_told() {
+    if !adapter::present() {
+        return;
+    }
+    let shop = Workshop::new();
+    let ended = broken(&shop, "attention/reference", "doctor --device gpu --json");
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    let report = ended.json();
+    assert_eq!((&report["passed"], &report["devices"][0]["passed"]), (&false.into(), &false.into()));
+    assert_eq!(failed(&report["devices"][0]), [("attention", "reference")]);
+
+    let ended = broken(&shop, "matmul_nt/direct", "doctor --device gpu");
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    let failed: Vec<&str> =
+        ended.stdout.lines().filter(|line| line.trim_start().starts_with("matmul_nt direct")).collect();
+    assert!(failed.len() == 1 && failed[0].ends_with("FAILED"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("elements of `c` are off"), "{}", ended.stdout);
+}
+
+#[test]
+fn training_goes_on_without_a_wrong_variant() {
+    if !adapter::present() {
+        return;
+    }
+    let shop = Workshop::new();
+    let train = |out: &str| format!("train run.toml --device gpu --set train.steps=2 --out {out}");
+    // The variant that a software adapter would run; a real GPU has no need to look at it.
+    let software = is_software(&adapters()[0].get_info());
+    let ended = broken(&shop, "matmul_nt/direct", &train("broken"));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let warned = ended.stderr.contains("warning: the kernel `matmul_nt` fails its check as `direct` on ");
+    assert_eq!(warned, software, "{}", ended.stderr);
+    assert!(ended.stderr.contains("matmul_nt tiled, matmul_nn "), "{}", ended.stderr);
+    // Nothing of it is kept: the next start runs the variant again.
+    let whole = shop.done(&train("whole"), &[]);
+    assert!(!whole.stderr.contains("fails its check"), "{}", whole.stderr);
+}
+
+#[test]
+fn nothing_is_trained_by_a_wrong_reference() {
+    if !adapter::present() {
+        return;
+    }
+    let shop = Workshop::new();
+    let ended = broken(&shop, "layer_norm/reference", "train run.toml --device gpu");
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("error: the kernel `layer_norm` fails its check on "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--device cpu"), "{}", ended.stderr);
+    assert!(!shop.path("runs/run/metrics.jsonl").exists());
+}
+
+#[test]
+fn only_variants_that_exist_are_broken() {
+    if !adapter::present() {
+        return;
+    }
+    let ended = broken(&Workshop::new(), "matmul_nt/fast", "train run.toml --device gpu");
+    assert_eq!(ended.code, 1);
+    assert!(ended.stderr.contains("CLOZE_TEST_BREAK: `matmul_nt/fast` is none of embedding/"), "{}", ended.stderr);
+}

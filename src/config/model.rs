@@ -72,8 +72,9 @@ pub struct ModelConfig {
     /// Initial weights that write to the residual stream get `initializer_range` / √(2 · `layers`).
     /// Default: true (modern), false (bert).
     pub scaled_output_init: bool,
-    /// Keys begin as queries, and learned positions as sinusoids, both with twice `initializer_range`, so that attention
-    /// begins by looking nearby. Default: false (modern), true (bert).
+    /// Keys begin as queries, and learned positions as sinusoids, both with the deviation 2 · √(2 / (5 · `hidden_size`)), so
+    /// that attention begins by looking nearby (after Trockman and Kolter, "Mimetic initialization of self-attention layers",
+    /// 2023). Default true.
     pub mimetic_init: bool,
     /// Width in tokens of the sliding attention window of local layers; 0 (default) makes every layer global.
     pub window: usize,

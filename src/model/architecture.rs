@@ -17,7 +17,7 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
 
     // Attention that begins near at hand, and sharply, finds its first use early: without it a small model with learned
     // positions may stay for thousands of steps at what the mere bag of a sequence's tokens tells.
-    let nearby = 2.0 * config.initializer_range as f32;
+    let nearby = 2.0 * (0.4 / width as f32).sqrt();
     let (qkv_init, position_init) = match config.mimetic_init {
         true => (
             Init::SharedQueryKey { query_key: nearby, value: config.initializer_range as f32 },

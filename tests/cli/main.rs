@@ -2,11 +2,13 @@
 
 mod adapter;
 mod devices;
+mod embed;
 mod example;
 mod figures;
 mod hugging_face;
 mod interruption;
 mod journey;
+mod measures;
 mod metrics;
 mod refusals;
 mod resume;

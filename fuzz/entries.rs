@@ -1,0 +1,183 @@
+//! What a fuzz target does with its bytes: they go into a reader as a file would, and nothing may panic, hang or take
+//! memory out of proportion. The fuzz targets and the regression test share these.
+
+use cloze::config::{Config, ModelConfig, Recipe};
+use cloze::data::{
+    Corpus, CorpusOptions, DocumentSplit, Documents, Packing, Prepared, Sequence, Split, Texts, Tokenizer,
+};
+use cloze::hf::tensors::Tensors;
+use cloze::hf::values::Reader;
+use cloze::hf::{Family, folder};
+use cloze::model::architecture::declare;
+use cloze::model::weights;
+use cloze::train::Checkpoint;
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use tempfile::TempDir;
+
+/// By the names of the targets.
+#[allow(dead_code, reason = "the regression test goes through them all, a target calls its own")]
+pub const ALL: [(&str, fn(&[u8])); 8] = [
+    ("safetensors", safetensors),
+    ("model_config", model_config),
+    ("run_config", run_config),
+    ("checkpoint", checkpoint),
+    ("prepared", prepared),
+    ("shard", shard),
+    ("tokenizer", tokenizer),
+    ("corpus", corpus),
+];
+
+/// `model.safetensors` for a small BERT, and as a checkpoint's tensors.
+pub fn safetensors(data: &[u8]) {
+    static CONFIG: LazyLock<ModelConfig> = LazyLock::new(|| {
+        let config = ModelConfig::new(Recipe::Bert, 8, 1, 4, 1).unwrap();
+        ModelConfig { intermediate_size: 4, max_positions: 4, ..config }
+    });
+    let path = Path::new("model.safetensors");
+    if let Ok(tensors) = Tensors::from_bytes(path, data.to_vec()) {
+        for family in [Some(Family::Bert), None] {
+            let reader = Reader { family, config: &CONFIG, tensors: &tensors };
+            let _ = (reader.has_head(), reader.all(), reader.some());
+        }
+    }
+    let _ = weights::parse(&declare(&CONFIG), "first.", data, path);
+}
+
+/// `config.json` of transformers, or with our own section.
+pub fn model_config(data: &[u8]) {
+    if let Ok((family, config)) = folder::read_config(Path::new("config.json"), data) {
+        // What a config declares is multiplied out before a weight is read.
+        let parameters = declare(&config);
+        assert!(!parameters.is_empty() && config.head_dim() > 0, "{family:?}");
+    }
+}
+
+/// The TOML of a run.
+pub fn run_config(data: &[u8]) {
+    let folder = folder();
+    let path = write(&folder, "run.toml", data);
+    if let Ok(config) = Config::load(&path, &[]) {
+        let again = write(&folder, "again.toml", config.to_toml().as_bytes());
+        assert_eq!(Config::load(&again, &[]).unwrap(), config, "a config is read back as it was written");
+    }
+}
+
+/// The manifest of a checkpoint, with the hash that it has to have.
+pub fn checkpoint(data: &[u8]) {
+    let folder = folder();
+    write(&folder, "manifest.json", data);
+    write(&folder, "manifest.json.blake3", format!("{}  manifest.json\n", blake3::hash(data).to_hex()).as_bytes());
+    write(&folder, "config.json", b"{}");
+    if let Ok(checkpoint) = Checkpoint::open(folder.path()) {
+        let _ = checkpoint.verify();
+        let _ = cloze::train::SavedModel::open(folder.path());
+    }
+}
+
+/// The manifest of a prepared folder, whose other files are as they should be.
+pub fn prepared(data: &[u8]) {
+    let folder = prepared_folder(SHARD);
+    write(&folder, "manifest.json", data);
+    read(&folder);
+}
+
+/// A shard, with a manifest that agrees with it.
+pub fn shard(data: &[u8]) {
+    read(&prepared_folder(data));
+}
+
+/// `tokenizer.json`, up to the first zero byte, and a text after it.
+pub fn tokenizer(data: &[u8]) {
+    let (json, text) = data.split_at(data.iter().position(|&byte| byte == 0).unwrap_or(data.len()));
+    if let Ok(tokenizer) = Tokenizer::from_bytes(json.to_vec(), "tokenizer.json") {
+        let text = String::from_utf8_lossy(text);
+        for text in ["It is a [MASK] day, naïve 語.", &text] {
+            let _ = tokenizer.encode_start(text, 100);
+            if let Ok(encoded) = tokenizer.encode_with_word_starts(text) {
+                assert_eq!(encoded.ids.len(), encoded.word_starts.len());
+                let _ = tokenizer.decode(&encoded.ids, true);
+            }
+        }
+    }
+}
+
+/// A corpus: the first byte is the kind of file and what a document is in it.
+pub fn corpus(data: &[u8]) {
+    const NAMES: [&str; 6] = ["a.txt", "a.jsonl", "a.txt.gz", "a.jsonl.gz", "a.txt.zst", "a.jsonl.zst"];
+    const SPLITS: [DocumentSplit; 3] = [DocumentSplit::File, DocumentSplit::Line, DocumentSplit::BlankLine];
+    let Some((&kind, data)) = data.split_first() else { return };
+    let folder = folder();
+    let path = write(&folder, NAMES[kind as usize % 6], data);
+    let options = CorpusOptions { split: SPLITS[kind as usize / 6 % 3], field: "text".into() };
+    if let Ok(documents) = Corpus::open(std::slice::from_ref(&path), options) {
+        documents.flatten().for_each(|document| assert!(!document.trim_ascii().is_empty()));
+    }
+    if let Ok(texts) = Texts::open(&[path]) {
+        texts.flatten().for_each(drop);
+    }
+}
+
+/// The shard of a prepared folder, and its tokenizer of 8 tokens.
+const SHARD: &[u8] = include_bytes!("seeds/shard/small");
+const TOKENIZER: &[u8] = include_bytes!("seeds/tokenizer/small");
+
+/// A folder as `cloze prepare` makes it, with `shard` for training and for validation.
+fn prepared_folder(shard: &[u8]) -> TempDir {
+    let folder = folder();
+    let number = |at: usize| shard.get(at..at + 8).map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
+    let entry = |name: &str, content: &[u8]| {
+        write(&folder, name, content);
+        json!({ "file": name, "bytes": content.len(), "blake3": blake3::hash(content).to_hex().as_str() })
+    };
+    let split = |name: &str| {
+        let mut shard = entry(name, shard);
+        (shard["tokens"], shard["documents"]) = (number(16).into(), number(24).into());
+        json!({ "tokens": number(16), "documents": number(24), "shards": [shard] })
+    };
+    let manifest = json!({
+        "format": "cloze-prepared",
+        "version": 1,
+        "tokenizer": entry("tokenizer.json", TOKENIZER),
+        "vocab_size": 8,
+        "specials": { "pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4 },
+        "train": split("train-00000.bin"),
+        "validation": split("validation-00000.bin"),
+        "unigram": entry("unigram.bin", &[1; 64]),
+        "report": { "files": 1, "documents": 2, "bytes": 10, "replaced": 0, "empty": 0, "cut": 0 },
+    });
+    write(&folder, "manifest.json", manifest.to_string().as_bytes());
+    folder
+}
+
+/// Reads every token of a prepared folder, packed.
+fn read(folder: &TempDir) {
+    let Ok(prepared) = Prepared::open(folder.path()) else { return };
+    for split in [Split::Train, Split::Validation] {
+        let tokens = prepared.split(split).clone();
+        let count = tokens.tokens();
+        let packing = Packing::new(tokens.clone(), prepared.specials(), 16).unwrap();
+        let mut sequence = Sequence::default();
+        let mut packed = 0;
+        for index in 0..packing.len() {
+            packing.sequence(index, &mut sequence);
+            packed += sequence.real as u64
+                - 2 * sequence.positions[..sequence.real].iter().filter(|&&p| p == 0).count() as u64;
+        }
+        assert_eq!(packed, count, "every token is packed once, in {} documents", Documents::documents(&*tokens));
+    }
+}
+
+/// In memory where that is possible: fuzzing writes many small files.
+fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
+fn write(folder: &TempDir, name: &str, content: &[u8]) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, content).unwrap();
+    path
+}

@@ -1,25 +1,26 @@
 //! What a fuzz target does with its bytes: they go into a reader as a file would, and nothing may panic, hang or take
-//! memory out of proportion. The fuzz targets and the regression test share these.
+//! memory out of proportion. Each says whether the bytes were accepted. The fuzz targets and the regression test share them.
 
 use cloze::config::{Config, ModelConfig, Recipe};
-use cloze::data::{
-    Corpus, CorpusOptions, DocumentSplit, Documents, Packing, Prepared, Sequence, Split, Texts, Tokenizer,
-};
+use cloze::data::{Corpus, CorpusOptions, DocumentSplit, Packing, Prepared, Sequence, Split, Texts, Tokenizer};
 use cloze::hf::tensors::Tensors;
 use cloze::hf::values::Reader;
 use cloze::hf::{Family, folder};
 use cloze::model::architecture::declare;
+use cloze::model::parameters::Declaration;
 use cloze::model::weights;
-use cloze::train::Checkpoint;
+use cloze::train::{Checkpoint, SavedModel};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
+type Entry = fn(&[u8]) -> bool;
+
 /// By the names of the targets.
 #[allow(dead_code, reason = "the regression test goes through them all, a target calls its own")]
-pub const ALL: [(&str, fn(&[u8])); 8] = [
+pub const ALL: [(&str, Entry); 8] = [
     ("safetensors", safetensors),
     ("model_config", model_config),
     ("run_config", run_config),
@@ -31,93 +32,96 @@ pub const ALL: [(&str, fn(&[u8])); 8] = [
 ];
 
 /// `model.safetensors` for a small BERT, and as a checkpoint's tensors.
-pub fn safetensors(data: &[u8]) {
+pub fn safetensors(data: &[u8]) -> bool {
     static CONFIG: LazyLock<ModelConfig> = LazyLock::new(|| {
         let config = ModelConfig::new(Recipe::Bert, 8, 1, 4, 1).unwrap();
         ModelConfig { intermediate_size: 4, max_positions: 4, ..config }
     });
     let path = Path::new("model.safetensors");
-    if let Ok(tensors) = Tensors::from_bytes(path, data.to_vec()) {
-        for family in [Some(Family::Bert), None] {
-            let reader = Reader { family, config: &CONFIG, tensors: &tensors };
-            let _ = (reader.has_head(), reader.all(), reader.some());
-        }
-    }
     let _ = weights::parse(&declare(&CONFIG), "first.", data, path);
+    let Ok(tensors) = Tensors::from_bytes(path, data.to_vec()) else { return false };
+    let own = Reader { family: None, config: &CONFIG, tensors: &tensors };
+    let _ = (own.all(), own.some());
+    let bert = Reader { family: Some(Family::Bert), ..own };
+    let _ = bert.some();
+    bert.all().is_ok()
 }
 
 /// `config.json` of transformers, or with our own section.
-pub fn model_config(data: &[u8]) {
-    if let Ok((family, config)) = folder::read_config(Path::new("config.json"), data) {
-        // What a config declares is multiplied out before a weight is read.
-        let parameters = declare(&config);
-        assert!(!parameters.is_empty() && config.head_dim() > 0, "{family:?}");
-    }
+pub fn model_config(data: &[u8]) -> bool {
+    let Ok((family, config)) = folder::read_config(Path::new("config.json"), data) else { return false };
+    // What a config declares is multiplied out before a weight is read.
+    let values: usize = declare(&config).iter().map(Declaration::count).sum();
+    assert!(values > 0 && config.head_dim() > 0, "{family:?}");
+    true
 }
 
 /// The TOML of a run.
-pub fn run_config(data: &[u8]) {
+pub fn run_config(data: &[u8]) -> bool {
     let folder = folder();
     let path = write(&folder, "run.toml", data);
-    if let Ok(config) = Config::load(&path, &[]) {
-        let again = write(&folder, "again.toml", config.to_toml().as_bytes());
-        assert_eq!(Config::load(&again, &[]).unwrap(), config, "a config is read back as it was written");
-    }
+    let Ok(config) = Config::load(&path, &[]) else { return false };
+    let again = write(&folder, "again.toml", config.to_toml().as_bytes());
+    assert_eq!(Config::load(&again, &[]).unwrap(), config, "a config is read back as it was written");
+    true
 }
 
 /// The manifest of a checkpoint, with the hash that it has to have.
-pub fn checkpoint(data: &[u8]) {
+pub fn checkpoint(data: &[u8]) -> bool {
     let folder = folder();
     write(&folder, "manifest.json", data);
     write(&folder, "manifest.json.blake3", format!("{}  manifest.json\n", blake3::hash(data).to_hex()).as_bytes());
     write(&folder, "config.json", b"{}");
-    if let Ok(checkpoint) = Checkpoint::open(folder.path()) {
-        let _ = checkpoint.verify();
-        let _ = cloze::train::SavedModel::open(folder.path());
-    }
+    let _ = SavedModel::open(folder.path());
+    Checkpoint::open(folder.path()).is_ok_and(|checkpoint| {
+        // The other files are missing.
+        checkpoint.verify().is_err()
+    })
 }
 
 /// The manifest of a prepared folder, whose other files are as they should be.
-pub fn prepared(data: &[u8]) {
+pub fn prepared(data: &[u8]) -> bool {
     let folder = prepared_folder(SHARD);
     write(&folder, "manifest.json", data);
-    read(&folder);
+    read(&folder)
 }
 
 /// A shard, with a manifest that agrees with it.
-pub fn shard(data: &[u8]) {
-    read(&prepared_folder(data));
+pub fn shard(data: &[u8]) -> bool {
+    read(&prepared_folder(data))
 }
 
 /// `tokenizer.json`, up to the first zero byte, and a text after it.
-pub fn tokenizer(data: &[u8]) {
+pub fn tokenizer(data: &[u8]) -> bool {
     let (json, text) = data.split_at(data.iter().position(|&byte| byte == 0).unwrap_or(data.len()));
-    if let Ok(tokenizer) = Tokenizer::from_bytes(json.to_vec(), "tokenizer.json") {
-        let text = String::from_utf8_lossy(text);
-        for text in ["It is a [MASK] day, naïve 語.", &text] {
-            let _ = tokenizer.encode_start(text, 100);
-            if let Ok(encoded) = tokenizer.encode_with_word_starts(text) {
-                assert_eq!(encoded.ids.len(), encoded.word_starts.len());
-                let _ = tokenizer.decode(&encoded.ids, true);
-            }
+    let Ok(tokenizer) = Tokenizer::from_bytes(json.to_vec(), "tokenizer.json") else { return false };
+    let text = String::from_utf8_lossy(text);
+    for text in ["It is a [MASK] day, naïve 語.", &text] {
+        let _ = tokenizer.encode_start(text, 100);
+        if let Ok(encoded) = tokenizer.encode_with_word_starts(text) {
+            assert_eq!(encoded.ids.len(), encoded.word_starts.len());
+            let _ = tokenizer.decode(&encoded.ids, true);
         }
     }
+    true
 }
 
 /// A corpus: the first byte is the kind of file and what a document is in it.
-pub fn corpus(data: &[u8]) {
+pub fn corpus(data: &[u8]) -> bool {
     const NAMES: [&str; 6] = ["a.txt", "a.jsonl", "a.txt.gz", "a.jsonl.gz", "a.txt.zst", "a.jsonl.zst"];
     const SPLITS: [DocumentSplit; 3] = [DocumentSplit::File, DocumentSplit::Line, DocumentSplit::BlankLine];
-    let Some((&kind, data)) = data.split_first() else { return };
+    let Some((&kind, data)) = data.split_first() else { return false };
     let folder = folder();
     let path = write(&folder, NAMES[kind as usize % 6], data);
     let options = CorpusOptions { split: SPLITS[kind as usize / 6 % 3], field: "text".into() };
-    if let Ok(documents) = Corpus::open(std::slice::from_ref(&path), options) {
-        documents.flatten().for_each(|document| assert!(!document.trim_ascii().is_empty()));
+    let mut whole = true;
+    for document in Corpus::open(std::slice::from_ref(&path), options).unwrap() {
+        whole &= document.is_ok_and(|document| {
+            assert!(!document.trim_ascii().is_empty());
+            true
+        });
     }
-    if let Ok(texts) = Texts::open(&[path]) {
-        texts.flatten().for_each(drop);
-    }
+    Texts::open(&[path]).unwrap().fold(whole, |whole, text| whole && text.is_ok())
 }
 
 /// The shard of a prepared folder, and its tokenizer of 8 tokens.
@@ -153,21 +157,21 @@ fn prepared_folder(shard: &[u8]) -> TempDir {
 }
 
 /// Reads every token of a prepared folder, packed.
-fn read(folder: &TempDir) {
-    let Ok(prepared) = Prepared::open(folder.path()) else { return };
+fn read(folder: &TempDir) -> bool {
+    let Ok(prepared) = Prepared::open(folder.path()) else { return false };
     for split in [Split::Train, Split::Validation] {
         let tokens = prepared.split(split).clone();
-        let count = tokens.tokens();
         let packing = Packing::new(tokens.clone(), prepared.specials(), 16).unwrap();
         let mut sequence = Sequence::default();
         let mut packed = 0;
         for index in 0..packing.len() {
             packing.sequence(index, &mut sequence);
-            packed += sequence.real as u64
-                - 2 * sequence.positions[..sequence.real].iter().filter(|&&p| p == 0).count() as u64;
+            let pieces = sequence.positions[..sequence.real].iter().filter(|&&position| position == 0).count();
+            packed += sequence.real - 2 * pieces;
         }
-        assert_eq!(packed, count, "every token is packed once, in {} documents", Documents::documents(&*tokens));
+        assert_eq!(packed as u64, tokens.tokens(), "every token is packed once");
     }
+    true
 }
 
 /// In memory where that is possible: fuzzing writes many small files.

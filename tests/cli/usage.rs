@@ -21,7 +21,8 @@ fn cloze(args: &[&str]) -> Outcome {
 fn help_names_every_command_and_shows_examples() {
     let help = cloze(&["--help"]);
     assert_eq!(help.code, 0);
-    for command in ["devices", "tokenizer", "prepare", "train", "eval", "fill-mask", "embed", "import", "export", "completions"]
+    for command in
+        ["devices", "tokenizer", "prepare", "train", "eval", "fill-mask", "embed", "import", "export", "completions"]
     {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{command} is not in:\n{}", help.stdout);
     }

@@ -111,7 +111,7 @@ fn vectors_are_those_of_each_text_alone_whatever_the_batch() {
     for (row, (unit, mean)) in normalized.iter().zip(&means).enumerate() {
         let length = mean.iter().map(|x| x * x).sum::<f32>().sqrt();
         let scaled: Vec<f32> = unit.iter().map(|x| x * length).collect();
-        assert_close(&[scaled], &[mean.clone()], 1e-5, "--normalize");
+        assert_close(&[scaled], std::slice::from_ref(mean), 1e-5, "--normalize");
         let one: f32 = unit.iter().map(|x| x * x).sum();
         assert!((one - 1.0).abs() < 1e-5, "row {row}: length {one}");
     }

@@ -1,11 +1,11 @@
 //! What a fuzz target does with its bytes: they go into a reader as a file would, and nothing may panic, hang or take
 //! memory out of proportion. Each says whether the bytes were accepted. The fuzz targets and the regression test share them.
 
-use cloze::config::{Config, ModelConfig, Recipe};
+use cloze::config::Config;
 use cloze::data::{Corpus, CorpusOptions, DocumentSplit, Packing, Prepared, Sequence, Split, Texts, Tokenizer};
 use cloze::hf::tensors::Tensors;
 use cloze::hf::values::Reader;
-use cloze::hf::{Family, folder};
+use cloze::hf::{Family, HfModel, folder};
 use cloze::model::architecture::declare;
 use cloze::model::parameters::Declaration;
 use cloze::model::weights;
@@ -13,38 +13,47 @@ use cloze::train::{Checkpoint, SavedModel};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 use tempfile::TempDir;
 
 type Entry = fn(&[u8]) -> bool;
 
 /// By the names of the targets.
 #[allow(dead_code, reason = "the regression test goes through them all, a target calls its own")]
-pub const ALL: [(&str, Entry); 8] = [
+pub const ALL: [(&str, Entry); 10] = [
     ("safetensors", safetensors),
+    ("shard_index", shard_index),
     ("model_config", model_config),
     ("run_config", run_config),
     ("checkpoint", checkpoint),
     ("prepared", prepared),
     ("shard", shard),
     ("tokenizer", tokenizer),
+    ("vocabulary", vocabulary),
     ("corpus", corpus),
 ];
 
 /// `model.safetensors` for a small BERT, and as a checkpoint's tensors.
 pub fn safetensors(data: &[u8]) -> bool {
-    static CONFIG: LazyLock<ModelConfig> = LazyLock::new(|| {
-        let config = ModelConfig::new(Recipe::Bert, 8, 1, 4, 1).unwrap();
-        ModelConfig { intermediate_size: 4, max_positions: 4, ..config }
-    });
+    let (_, config) = folder::read_config(Path::new("config.json"), CONFIG.as_bytes()).unwrap();
     let path = Path::new("model.safetensors");
-    let _ = weights::parse(&declare(&CONFIG), "first.", data, path);
+    let _ = weights::parse(&declare(&config), "first.", data, path);
     let Ok(tensors) = Tensors::from_bytes(path, data.to_vec()) else { return false };
-    let own = Reader { family: None, config: &CONFIG, tensors: &tensors };
+    let own = Reader { family: None, config: &config, tensors: &tensors };
     let _ = (own.all(), own.some());
     let bert = Reader { family: Some(Family::Bert), ..own };
     let _ = bert.some();
     bert.all().is_ok()
+}
+
+/// The index of a model in two shards.
+pub fn shard_index(data: &[u8]) -> bool {
+    let folder = folder();
+    write(&folder, "a.safetensors", BERT);
+    let header = r#"{"b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}"#;
+    let length = (header.len() as u64).to_le_bytes();
+    write(&folder, "b.safetensors", &[&length, header.as_bytes(), &[0; 4]].concat());
+    write(&folder, "model.safetensors.index.json", data);
+    Tensors::open(folder.path()).is_ok()
 }
 
 /// `config.json` of transformers, or with our own section.
@@ -106,6 +115,28 @@ pub fn tokenizer(data: &[u8]) -> bool {
     true
 }
 
+/// The vocabulary files of an older model, parted by zero bytes: the settings, then `vocab.txt`, or `vocab.json` and
+/// `merges.txt`.
+pub fn vocabulary(data: &[u8]) -> bool {
+    let folder = folder();
+    write(&folder, "model.safetensors", BERT);
+    write(&folder, "config.json", CONFIG.as_bytes());
+    let mut parts = data.split(|&byte| byte == 0);
+    write(&folder, "tokenizer_config.json", parts.next().unwrap_or_default());
+    match (parts.next().unwrap_or_default(), parts.next()) {
+        (vocabulary, None) => drop(write(&folder, "vocab.txt", vocabulary)),
+        (vocabulary, Some(merges)) => {
+            write(&folder, "vocab.json", vocabulary);
+            write(&folder, "merges.txt", merges);
+        }
+    }
+    let tokenizer = HfModel::open(folder.path()).unwrap().tokenizer();
+    tokenizer.is_ok_and(|tokenizer| {
+        let _ = tokenizer.encode_start("It is a <mask> day, naïve 語.", 100);
+        true
+    })
+}
+
 /// A corpus: the first byte is the kind of file and what a document is in it.
 pub fn corpus(data: &[u8]) -> bool {
     const NAMES: [&str; 6] = ["a.txt", "a.jsonl", "a.txt.gz", "a.jsonl.gz", "a.txt.zst", "a.jsonl.zst"];
@@ -123,6 +154,11 @@ pub fn corpus(data: &[u8]) -> bool {
     }
     Texts::open(&[path]).unwrap().fold(whole, |whole, text| whole && text.is_ok())
 }
+
+/// The weights and the config of a model with one layer of width 4.
+const BERT: &[u8] = include_bytes!("seeds/safetensors/bert");
+const CONFIG: &str = r#"{"model_type": "bert", "vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1,
+    "num_attention_heads": 1, "intermediate_size": 4, "max_position_embeddings": 4}"#;
 
 /// The shard of a prepared folder, and its tokenizer of 8 tokens.
 const SHARD: &[u8] = include_bytes!("seeds/shard/small");

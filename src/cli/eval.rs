@@ -6,10 +6,10 @@ use crate::data::{
 };
 use crate::exec::{Device, DeviceChoice};
 use crate::model::{Inference, Shape};
-use crate::train::SavedModel;
 use crate::train::evaluate::Gauge;
 use crate::train::metrics::Validation;
 use crate::train::trainer::VALIDATION_SEED;
+use crate::train::{PseudoLikelihood, SavedModel};
 use anyhow::Context;
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -18,13 +18,20 @@ use std::sync::Arc;
 
 /// Measure how well a model guesses the masked tokens of a text
 ///
-/// The masks are fixed: the same text gives the same figures every time. Beside the model's cross-entropy stands what
+/// The masks are fixed: the same text gives the same figures every time, whatever masks the model was trained with. Of the
+/// masked tokens 80 % read [MASK], 10 % are random tokens and 10 % stay. Beside the model's cross-entropy stands what
 /// guessing by the token frequencies of its training text would score.
+///
+/// With --pll it is the pseudo-log-likelihood instead, by PLL-word-l2r (Kauf and Ivanova 2023): each token is guessed from
+/// the whole text, with [MASK] for itself and for what follows in its word. That takes a pass through the model for every
+/// token of the longest document in a sequence. Documents longer than a sequence are cut into pieces that are scored
+/// alone; --split line makes a document of each line.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cloze eval runs/quickstart my/test.txt
-  cloze eval runs/quickstart/checkpoints/step-000500 my/test.txt --json")]
+  cloze eval runs/quickstart/checkpoints/step-000500 my/test.txt --json
+  cloze eval runs/quickstart my/sentences.txt --split line --pll")]
 pub struct Args {
     /// The folder of a run, of which the best checkpoint is taken; of a checkpoint; or of a model as transformers saves it
     pub model: PathBuf,
@@ -36,6 +43,14 @@ pub struct Args {
     /// Share of tokens that are masked
     #[arg(long, default_value = "0.15")]
     pub rate: f32,
+
+    /// Score every token once: the pseudo-log-likelihood, in nats
+    #[arg(long, conflicts_with = "rate")]
+    pub pll: bool,
+
+    /// Most sequences to measure on, evenly spread over the text [default: all]
+    #[arg(long, value_name = "N")]
+    pub max_sequences: Option<NonZeroUsize>,
 
     /// Tokens a sequence [default: as in training]
     #[arg(long, value_name = "T")]
@@ -67,22 +82,55 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let length = args.sequence_length.map_or(model.sequence_length, NonZeroUsize::get);
     let most = model.config.max_positions;
     anyhow::ensure!(length <= most, "--sequence-length: the model takes at most {most} tokens");
+    let documents = documents(&args, &model)?;
+    if args.pll {
+        let result = pseudo_likelihood(&args, &model, documents, length)?;
+        return print_pseudo_likelihood(&result, args.json);
+    }
+    print(&validation(&args, &model, documents, length)?, args.json)
+}
+
+fn validation(
+    args: &Args,
+    model: &SavedModel,
+    documents: Arc<dyn Documents>,
+    length: usize,
+) -> anyhow::Result<Validation> {
     let specials = model.tokenizer.specials();
     let masking = Masking { rate: args.rate, ..Default::default() };
     let masker = Masker::new(masking, specials, model.config.vocab_size).context("--rate")?;
-    let packing = Packing::new(documents(&args, &model)?, specials, length).context("--sequence-length")?;
+    let packing = Packing::new(documents, specials, length).context("--sequence-length")?;
     let batch = args.batch_size.get().min(packing.len().max(1));
-    let batches: Vec<Batch> = validation_batches(&packing, &masker, batch, VALIDATION_SEED, None)?.collect();
+    let limit = args.max_sequences.map(NonZeroUsize::get);
+    let batches: Vec<Batch> = validation_batches(&packing, &masker, batch, VALIDATION_SEED, limit)?.collect();
 
-    let device = Device::open(args.device)?;
-    log::info!("device: {}", device.describe());
+    let device = open(args)?;
     let shape = Shape { batch, sequence: length, masked: batch * masking.masked_per_sequence(length) };
     let evaluation = Inference::evaluation(&model.config, shape, device.binding())?;
     let mut executor = evaluation.start(&device, &model.config, model.values())?;
     let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
     let result = gauge.measure(&mut *executor, batches.iter(), &model.unigram)?.means();
     anyhow::ensure!(result.masked_tokens > 0, "the text has no token to mask");
-    print(&result, args.json)
+    Ok(result)
+}
+
+fn pseudo_likelihood(
+    args: &Args,
+    model: &SavedModel,
+    documents: Arc<dyn Documents>,
+    length: usize,
+) -> anyhow::Result<PseudoLikelihood> {
+    let packing = Packing::whole(documents, model.tokenizer.specials(), length).context("--sequence-length")?;
+    let (batch, limit) = (args.batch_size.get(), args.max_sequences.map(NonZeroUsize::get));
+    let result = PseudoLikelihood::measure((&model.config, model.values()), &open(args)?, &packing, batch, limit)?;
+    anyhow::ensure!(result.tokens > 0, "the text has no token to score");
+    Ok(result)
+}
+
+fn open(args: &Args) -> crate::Result<Device> {
+    let device = Device::open(args.device)?;
+    log::info!("device: {}", device.describe());
+    Ok(device)
 }
 
 /// The documents to measure on: a prepared folder's validation part, or raw text.
@@ -124,6 +172,20 @@ fn print(result: &Validation, json: bool) -> anyhow::Result<()> {
             writeln!(out, "unigram cross-entropy  {:.4}", result.unigram_cross_entropy)?;
         }
         writeln!(out, "masked tokens          {}", result.masked_tokens)?;
+    }
+    Ok(())
+}
+
+fn print_pseudo_likelihood(result: &PseudoLikelihood, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(result)?)?;
+    } else {
+        writeln!(out, "pseudo-log-likelihood  {:.4}", result.pseudo_log_likelihood)?;
+        writeln!(out, "a word                 {:.4}", result.pll_per_word)?;
+        writeln!(out, "a token                {:.4}", result.pll_per_token)?;
+        writeln!(out, "pseudo-perplexity      {:.2}", result.pseudo_perplexity)?;
+        writeln!(out, "words, tokens          {}, {}", result.words, result.tokens)?;
     }
     Ok(())
 }

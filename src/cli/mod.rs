@@ -3,6 +3,7 @@
 mod completions;
 mod devices;
 mod doctor;
+mod embed;
 mod eval;
 mod export;
 mod fill_mask;
@@ -11,6 +12,7 @@ mod logging;
 mod prepare;
 mod tokenizer;
 mod train;
+mod vectors;
 
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -47,6 +49,7 @@ enum Command {
     Train(train::Args),
     Eval(eval::Args),
     FillMask(fill_mask::Args),
+    Embed(embed::Args),
     Import(import::Args),
     Export(export::Args),
     Completions(completions::Args),
@@ -67,6 +70,7 @@ impl Cli {
             Command::Train(args) => train::run(args),
             Command::Eval(args) => eval::run(args),
             Command::FillMask(args) => fill_mask::run(args),
+            Command::Embed(args) => embed::run(args),
             Command::Import(args) => import::run(args),
             Command::Export(args) => export::run(args),
             Command::Completions(args) => completions::run(args),

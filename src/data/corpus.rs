@@ -223,13 +223,15 @@ impl OpenFile {
         }
         while let Some(line) = self.lines.next()? {
             if !line.ended {
-                return Err(self.bad_line(format!("longer than {} MiB: split the record", JSON_LINE_BYTES >> 20)));
+                return Err(self
+                    .lines
+                    .bad_line(format!("longer than {} MiB: split the record", JSON_LINE_BYTES >> 20)));
             }
             let line = utf8(line.bytes, &mut report.replaced);
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let mut text = json_text(&line, field).map_err(|problem| self.bad_line(problem))?;
+            let mut text = json_text(&line, field).map_err(|problem| self.lines.bad_line(problem))?;
             while text.len() > DOCUMENT_BYTES {
                 let rest = text.split_off(cut_point(text.as_bytes(), DOCUMENT_BYTES));
                 self.parts.push_back(std::mem::replace(&mut text, rest));
@@ -240,14 +242,10 @@ impl OpenFile {
         }
         Ok(None)
     }
-
-    fn bad_line(&self, problem: String) -> Error {
-        Error::file(&self.input.path, format!("line {}: {problem}", self.lines.number))
-    }
 }
 
 /// `bytes` as text; what isn't UTF-8 is replaced and counted.
-fn utf8(bytes: Vec<u8>, replaced: &mut u64) -> String {
+pub(super) fn utf8(bytes: Vec<u8>, replaced: &mut u64) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| {
         *replaced += error.as_bytes().utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count() as u64;
         String::from_utf8_lossy(error.as_bytes()).into_owned()

@@ -31,6 +31,27 @@ pub(super) struct Input {
     pub bytes: u64,
 }
 
+impl Input {
+    /// A text file whatever its name, compressed where that ends in .gz or .zst.
+    ///
+    /// # Errors
+    /// There is no such file.
+    pub fn text(path: &Path) -> Result<Input> {
+        let metadata = fs::metadata(path).map_err(Error::io(path))?;
+        if metadata.is_dir() {
+            return Err(Error::io(path)(std::io::ErrorKind::IsADirectory.into()));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let (_, compression) = compression(&name);
+        Ok(Input { path: path.to_path_buf(), format: Format::Text, compression, bytes: metadata.len() })
+    }
+
+    /// Standard input, as messages call it.
+    pub fn stdin() -> Input {
+        Input { path: "standard input".into(), format: Format::Text, compression: Compression::None, bytes: 0 }
+    }
+}
+
 /// The files behind `paths`, in the order given; what a folder or a pattern holds is sorted by name.
 ///
 /// # Errors
@@ -107,17 +128,22 @@ fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Format and compression by the file's name.
 fn kind(path: &Path) -> Option<(Format, Compression)> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-    let (stem, compression) = if let Some(stem) = name.strip_suffix(".gz") {
-        (stem, Compression::Gzip)
-    } else if let Some(stem) = name.strip_suffix(".zst") {
-        (stem, Compression::Zstd)
-    } else {
-        (name.as_str(), Compression::None)
-    };
+    let (stem, compression) = compression(&name);
     match stem.rsplit_once('.')?.1 {
         "txt" => Some((Format::Text, compression)),
         "jsonl" => Some((Format::Jsonl, compression)),
         _ => None,
+    }
+}
+
+/// A lower-case name without its ending for compression, and the compression.
+fn compression(name: &str) -> (&str, Compression) {
+    if let Some(stem) = name.strip_suffix(".gz") {
+        (stem, Compression::Gzip)
+    } else if let Some(stem) = name.strip_suffix(".zst") {
+        (stem, Compression::Zstd)
+    } else {
+        (name, Compression::None)
     }
 }
 

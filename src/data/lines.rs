@@ -11,6 +11,9 @@ use super::cut::cut_point;
 use super::inputs::{Compression, Input};
 use crate::{Error, Result};
 
+/// Bytes read at once.
+const BUFFER: usize = 256 << 10;
+
 /// A line without its line end, or a part of one that is longer than the limit.
 pub(super) struct Line {
     pub bytes: Vec<u8>,
@@ -39,9 +42,27 @@ impl Lines {
         let position = Arc::new(AtomicU64::new(0));
         let counted = Counted { file, position: position.clone(), progress: progress.clone() };
         let reader = decompress(counted, input.compression).map_err(Error::io(&input.path))?;
-        let mut lines = Lines { input: input.clone(), reader, position, rest: Vec::new(), limit, number: 0 };
+        Self::new(input.clone(), reader, position, limit)
+    }
+
+    /// The lines of standard input.
+    ///
+    /// # Errors
+    /// It can't be read, or is UTF-16.
+    pub fn stdin(limit: usize) -> Result<Self> {
+        let reader = Box::new(BufReader::with_capacity(BUFFER, io::stdin()));
+        Self::new(Input::stdin(), reader, Arc::default(), limit)
+    }
+
+    fn new(input: Input, reader: Box<dyn BufRead + Send>, position: Arc<AtomicU64>, limit: usize) -> Result<Self> {
+        let mut lines = Lines { input, reader, position, rest: Vec::new(), limit, number: 0 };
         lines.skip_byte_order_mark()?;
         Ok(lines)
+    }
+
+    /// An error about the line last returned.
+    pub fn bad_line(&self, problem: impl std::fmt::Display) -> Error {
+        Error::file(&self.input.path, format!("line {}: {problem}", self.number))
     }
 
     /// The next line, or `None` at the end of the file.
@@ -97,7 +118,6 @@ impl Lines {
 }
 
 fn decompress(file: Counted, compression: Compression) -> io::Result<Box<dyn BufRead + Send>> {
-    const BUFFER: usize = 256 << 10;
     let file = BufReader::with_capacity(BUFFER, file);
     Ok(match compression {
         Compression::None => Box::new(file),

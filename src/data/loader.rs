@@ -87,13 +87,12 @@ pub fn validation_batches<'a>(
     limit: Option<usize>,
 ) -> Result<impl ExactSizeIterator<Item = Batch> + use<'a>> {
     check(packing, batch)?;
-    let sequences = limit.unwrap_or(usize::MAX).clamp(1, packing.len());
-    let spread = move |place: usize| (place as u64 * packing.len() as u64 / sequences as u64) as usize;
+    let sequences: Vec<usize> = packing.sample(limit).collect();
     let k = masker.masking().masked_per_sequence(packing.sequence_length());
-    Ok((0..sequences.div_ceil(batch)).map(move |number| {
-        let sequence = |place: usize| match place < sequences {
-            true => masked(packing, masker, spread(place), seed, spread(place) as u64),
-            false => MaskedSequence {
+    Ok((0..sequences.len().div_ceil(batch)).map(move |number| {
+        let sequence = |place: usize| match sequences.get(place) {
+            Some(&index) => masked(packing, masker, index, seed, index as u64),
+            None => MaskedSequence {
                 sequence: Sequence::empty(packing.specials().pad, packing.sequence_length()),
                 ..Default::default()
             },

@@ -102,7 +102,7 @@ impl Masker {
         let mut stream = Stream::new(seed, Site::MaskPick, step);
         let mut picks = match self.masking.whole_word {
             true => {
-                let words = self.words(&sequence);
+                let words = sequence.words(&self.specials);
                 let count = self.count(&sequence, words.iter().map(Range::len).sum());
                 pick_words(words, count, &mut stream)
             }
@@ -129,18 +129,6 @@ impl Masker {
     fn maskable(&self, sequence: &Sequence) -> impl Iterator<Item = u32> {
         let positions = sequence.ids[..sequence.real].iter().zip(0..);
         positions.filter(|(id, _)| !self.specials.contains(**id)).map(|(_, position)| position)
-    }
-
-    /// The words of a sequence, without special tokens. What is left of a word cut by a piece's start is one too.
-    fn words(&self, sequence: &Sequence) -> Vec<Range<u32>> {
-        let mut words: Vec<Range<u32>> = Vec::new();
-        for position in self.maskable(sequence) {
-            match words.last_mut() {
-                Some(word) if word.end == position && !sequence.word_starts[position as usize] => word.end += 1,
-                _ => words.push(position..position + 1),
-            }
-        }
-        words
     }
 
     fn replace(&self, id: &mut u32, stream: &mut Stream) {
@@ -276,7 +264,7 @@ mod tests {
         let starts = |at: usize| at % 3 == 1 || at % 5 == 2;
         for step in 0..200 {
             let original = sequence(90, 96, starts);
-            let words = masker(true).words(&original);
+            let words = original.words(&SPECIALS);
             let masked = masker(true).mask(original, 9, step);
             let picked = |word: &&Range<u32>| masked.picks.iter().filter(|pick| word.contains(pick)).count();
             let cut: Vec<_> = words.iter().filter(|word| (1..word.len()).contains(&picked(word))).collect();

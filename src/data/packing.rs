@@ -1,5 +1,6 @@
 //! Documents cut and packed into sequences of a fixed length.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::documents::Documents;
@@ -15,6 +16,8 @@ pub struct Packing {
     documents: Arc<dyn Documents>,
     specials: SpecialTokens,
     length: usize,
+    /// Whether a document that fits a sequence is never cut.
+    whole: bool,
     /// Where each sequence begins. The pieces are found again from there.
     starts: Vec<Place>,
 }
@@ -47,10 +50,23 @@ impl Packing {
     /// # Errors
     /// `length` is below 3, which leaves no place for a token between `[CLS]` and `[SEP]`, or above 2¹⁶.
     pub fn new(documents: Arc<dyn Documents>, specials: SpecialTokens, length: usize) -> Result<Self> {
+        Self::plan(documents, specials, length, false)
+    }
+
+    /// As `new`, but only documents that are longer than a sequence are cut; the others lie in one as a whole, and more
+    /// places stay empty.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn whole(documents: Arc<dyn Documents>, specials: SpecialTokens, length: usize) -> Result<Self> {
+        Self::plan(documents, specials, length, true)
+    }
+
+    fn plan(documents: Arc<dyn Documents>, specials: SpecialTokens, length: usize, whole: bool) -> Result<Self> {
         if !(3..=1 << 16).contains(&length) {
             return Err(Error::config("sequence_length", format!("{length} is not within 3 to 65536")));
         }
-        let mut packing = Packing { documents, specials, length, starts: Vec::new() };
+        let mut packing = Packing { documents, specials, length, whole, starts: Vec::new() };
         let mut place = packing.skip_finished(Place { document: 0, token: 0 });
         while place.document < packing.documents.documents() {
             packing.starts.push(place);
@@ -66,6 +82,13 @@ impl Packing {
 
     pub fn is_empty(&self) -> bool {
         self.starts.is_empty()
+    }
+
+    /// The numbers of all sequences, or of `limit` (at least one) that are evenly spread over the data.
+    pub fn sample(&self, limit: Option<usize>) -> impl ExactSizeIterator<Item = usize> + use<> {
+        let all = self.len();
+        let count = limit.unwrap_or(all).max(1).min(all);
+        (0..count).map(move |place| (place as u64 * all as u64 / count as u64) as usize)
     }
 
     /// Tokens a sequence.
@@ -99,6 +122,9 @@ impl Packing {
         let mut room = self.length;
         while place.document < self.documents.documents() && (room >= SHORTEST || room == self.length) {
             let left = self.documents.document_tokens(place.document) - place.token;
+            if self.whole && left > room - 2 && room < self.length {
+                break;
+            }
             let tokens = left.min(room - 2);
             visit(place, tokens);
             room -= tokens + 2;
@@ -135,6 +161,19 @@ impl Sequence {
         let mut sequence = Sequence::default();
         sequence.pad(pad, length);
         sequence
+    }
+
+    /// The words of the sequence, without special tokens. What is left of a word cut by a piece's start is one too.
+    pub fn words(&self, specials: &SpecialTokens) -> Vec<Range<u32>> {
+        let mut words: Vec<Range<u32>> = Vec::new();
+        let text = (0..self.real).filter(|&position| !specials.contains(self.ids[position]));
+        for position in text.map(|position| position as u32) {
+            match words.last_mut() {
+                Some(word) if word.end == position && !self.word_starts[position as usize] => word.end += 1,
+                _ => words.push(position..position + 1),
+            }
+        }
+        words
     }
 
     fn clear(&mut self) {
@@ -225,6 +264,19 @@ mod tests {
             assert!(ids.is_sorted() && ids.len() == lengths.iter().sum::<usize>(), "length {length}");
             assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
         }
+    }
+
+    #[test]
+    fn whole_documents_are_cut_only_where_they_fit_no_sequence() {
+        let Packing { documents, .. } = packing(&[10, 5, 18, 2, 40, 3], 32);
+        let packed = sequences(&Packing::whole(documents, SPECIALS, 32).unwrap());
+        let pieces = |sequence: &Sequence| {
+            let ends = sequence.spans[..sequence.real].iter().map(|span| span[1] - span[0] - 2);
+            let first = sequence.positions[..sequence.real].iter().map(|&position| position == 0);
+            ends.zip(first).filter_map(|(tokens, first)| first.then_some(tokens)).collect::<Vec<_>>()
+        };
+        let found: Vec<Vec<u32>> = packed.iter().map(pieces).collect();
+        assert_eq!(found, [vec![10, 5], vec![18], vec![2], vec![30], vec![10, 3]]);
     }
 
     #[test]

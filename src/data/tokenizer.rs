@@ -154,6 +154,23 @@ impl Tokenizer {
         }
     }
 
+    /// The first `most` ids of a text of any length, in which names such as `[MASK]` stand for the special tokens, and
+    /// whether there are more. Special tokens are not added.
+    ///
+    /// # Errors
+    /// The tokenizer fails on this text.
+    pub fn encode_start(&self, text: &str, most: usize) -> Result<(Vec<u32>, bool)> {
+        let mut ids = Vec::new();
+        for piece in pieces(text) {
+            ids.extend(self.encode(piece, false)?);
+            if ids.len() > most {
+                ids.truncate(most);
+                return Ok((ids, true));
+            }
+        }
+        Ok((ids, false))
+    }
+
     /// Ids and word starts of a text of any length, in which names such as `[MASK]` mean nothing. Special tokens are
     /// not added.
     ///

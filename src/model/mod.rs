@@ -4,6 +4,7 @@
 //! them together.
 
 pub mod architecture;
+pub mod embedder;
 pub mod encoder;
 pub mod filler;
 pub mod head;
@@ -14,6 +15,7 @@ pub mod programs;
 pub mod recorder;
 pub mod weights;
 
+pub use embedder::{Embedder, Pooling};
 pub use filler::{Filler, Guess};
 pub use inputs::{Inputs, Shape};
 pub use parameters::{Kind, Parameters};

@@ -8,6 +8,7 @@ use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::step::StepState;
 use crate::model::Inputs;
 use bytemuck::Zeroable;
+use std::borrow::Borrow;
 
 /// Sums over the masked tokens of some batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -46,15 +47,16 @@ impl Gauge {
     ///
     /// # Errors
     /// The device fails.
-    pub fn measure<'a>(
+    pub fn measure(
         &self,
         executor: &mut dyn Executor,
-        batches: impl Iterator<Item = &'a Batch>,
+        batches: impl Iterator<Item = impl Borrow<Batch>>,
         unigram: &[u64],
     ) -> Result<Sums> {
         let total: f64 = unigram.iter().map(|&count| count as f64 + 1.0).sum();
         let mut sums = Sums::default();
         for batch in batches {
+            let batch = batch.borrow();
             executor.write(self.metrics, &[0; METRICS]);
             self.inputs.write(executor, batch, StepState::zeroed());
             executor.run(self.phase)?;

@@ -3,11 +3,13 @@
 mod adapter;
 mod devices;
 mod doctor;
+mod embed;
 mod example;
 mod figures;
 mod hugging_face;
 mod interruption;
 mod journey;
+mod measures;
 mod metrics;
 mod refusals;
 mod resume;

@@ -21,9 +21,19 @@ fn cloze(args: &[&str]) -> Outcome {
 fn help_names_every_command_and_shows_examples() {
     let help = cloze(&["--help"]);
     assert_eq!(help.code, 0);
-    for command in
-        ["devices", "doctor", "tokenizer", "prepare", "train", "eval", "fill-mask", "import", "export", "completions"]
-    {
+    for command in [
+        "devices",
+        "doctor",
+        "tokenizer",
+        "prepare",
+        "train",
+        "eval",
+        "fill-mask",
+        "embed",
+        "import",
+        "export",
+        "completions",
+    ] {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{command} is not in:\n{}", help.stdout);
     }
     assert!(help.stdout.contains("Examples:\n  cloze train configs/quickstart.toml "));

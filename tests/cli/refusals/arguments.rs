@@ -27,6 +27,7 @@ fn paths() {
         ("eval missing text.txt", &["missing", "does not exist", "runs/tiny"]),
         ("eval a-folder text.txt", &["a-folder", "neither a run nor a checkpoint", "step-000500"]),
         ("fill-mask missing text", &["missing", "does not exist", "runs/tiny"]),
+        ("embed missing text.txt", &["missing", "does not exist", "runs/tiny"]),
     ] {
         refused(&shop, line, words);
     }
@@ -58,6 +59,10 @@ fn usage() {
         ("train run.toml --device=-1", &["--device", "auto, cpu, gpu"]),
         ("eval runs/run text.txt --batch-size 0", &["--batch-size"]),
         ("eval runs/run", &["<DATA>"]),
+        ("eval runs/run text.txt --pll --rate 0.5", &["--pll", "--rate", "cannot be used with"]),
+        ("eval runs/run text.txt --max-sequences 0", &["--max-sequences"]),
+        ("embed runs/run --pooling max", &["--pooling", "mean, cls"]),
+        ("embed runs/run --format csv", &["--format", "jsonl, npy"]),
         ("eval runs/run text.txt --split word", &["--split", "blank-line"]),
         ("tokenizer text.txt --kind byte", &["--kind", "unigram"]),
         ("prepare text.txt --out p", &["--tokenizer"]),
@@ -97,6 +102,14 @@ fn texts_for_a_model() {
         ("eval runs/run text.txt --rate nan", &["--rate", "above 0 and at most 1"]),
         ("eval runs/run text.txt --sequence-length 600", &["--sequence-length", "at most 512"]),
         ("eval runs/run text.txt --sequence-length 2", &["--sequence-length", "2 is not within 3 to"]),
+        ("eval runs/run text.txt --pll --sequence-length 2", &["--sequence-length", "2 is not within 3 to"]),
+        ("eval runs/run control.txt --pll", &["no token to score"]),
+        ("embed runs/run missing.txt", &["missing.txt", "check the path"]),
+        ("embed runs/run runs", &["runs", "name a file, not a folder"]),
+        ("embed runs/run text.txt --out runs", &["runs", "name a file, not a folder"]),
+        ("embed runs/run text.txt --out missing/v.npy", &["missing", "check the path"]),
+        ("embed runs/run text.txt --max-length 600", &["--max-length", "600 is not within 2 to 512"]),
+        ("embed runs/run text.txt --max-length 1", &["--max-length", "1 is not within 2 to 512"]),
     ] {
         refused(&shop, &format!("{line} --device cpu"), words);
     }

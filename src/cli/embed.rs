@@ -1,0 +1,145 @@
+//! `cloze embed`
+
+use super::vectors::{Format, VectorWriter};
+use crate::data::{Texts, Tokenizer};
+use crate::exec::{Device, DeviceChoice};
+use crate::model::embedder::{Embedder, Pooling, normalize};
+use crate::train::{SavedModel, interrupt};
+use anyhow::Context;
+use rayon::prelude::*;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// Texts that are sorted by length together, in batches, and their bytes: what bounds the memory.
+const WINDOW_BATCHES: usize = 32;
+const WINDOW_BYTES: usize = 16 << 20;
+
+/// Turn texts into vectors, a line each
+///
+/// The vector of a text is the mean of the encoder's output over its tokens, or the output of the first. Every line is a
+/// text, and gets a vector in its place: an empty one that of no words. Names such as [MASK] in a text stand for the
+/// special tokens.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cloze embed runs/quickstart sentences.txt --normalize > vectors.jsonl
+  cut -f 2 pairs.tsv | cloze embed my/MiniLM-L6-v2 --out vectors.npy
+
+JSON lines have the keys \"text\" and \"embedding\". A .npy file, which numpy.load reads, is one array of
+float32 with a row a text. The file of --out is complete when it appears.")]
+pub struct Args {
+    /// The folder of a run, of which the best checkpoint is taken; of a checkpoint; or of a model as transformers saves it
+    pub model: PathBuf,
+
+    /// Text files, also .gz and .zst of them; without any, lines are read from standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// What the vector of a text is made of
+    #[arg(long, value_enum, default_value_t = Pooling::Mean)]
+    pub pooling: Pooling,
+
+    /// Scale every vector to length 1, so that a dot product is a cosine
+    #[arg(long)]
+    pub normalize: bool,
+
+    /// How vectors are written [default: npy where the name of --out ends in .npy, else jsonl]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+
+    /// Write to a file in place of standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Texts at once
+    #[arg(long, default_value = "32", value_name = "B")]
+    pub batch_size: NonZeroUsize,
+
+    /// Tokens of a text, special ones included; what goes beyond is cut off [default: as in training, or the model's most
+    /// up to 512]
+    #[arg(long, value_name = "T")]
+    pub max_length: Option<NonZeroUsize>,
+
+    /// Where to compute: auto, cpu, gpu, or a number that `cloze devices` lists
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+}
+
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let model = SavedModel::open(&args.model)?;
+    let most = model.config.max_positions;
+    let length = args.max_length.map_or(model.sequence_length, NonZeroUsize::get);
+    anyhow::ensure!((2..=most).contains(&length), "--max-length: {length} is not within 2 to {most}");
+    let mut texts = Texts::open(&args.files)?;
+    let mut writer = VectorWriter::new(format(&args), model.config.hidden_size, args.out.as_deref())?;
+    if args.out.is_some() {
+        // Ctrl-C is to leave no unfinished file behind.
+        interrupt::install()?;
+    }
+    let device = Device::open(args.device)?;
+    log::debug!("device: {}", device.describe());
+    let (pad, batch) = (model.tokenizer.specials().pad, args.batch_size.get());
+    let mut embedder = Embedder::new(&model.config, &device, model.values(), pad, args.pooling, batch);
+    let (mut count, mut cut) = (0, 0);
+    loop {
+        let window = window(&mut texts, batch.saturating_mul(WINDOW_BATCHES))?;
+        if window.is_empty() {
+            break;
+        }
+        let encoded = encode(&model.tokenizer, &window, length)?;
+        cut += encoded.iter().filter(|(_, cut)| *cut).count();
+        let ids: Vec<Vec<u32>> = encoded.into_iter().map(|(ids, _)| ids).collect();
+        let mut vectors = embedder.embed(&ids).context("if memory is short: --batch-size, --max-length")?;
+        for (text, vector) in window.iter().zip(vectors.chunks_exact_mut(model.config.hidden_size)) {
+            count += 1;
+            let finite = vector.iter().all(|x| x.is_finite());
+            anyhow::ensure!(finite, "text {count}: the model's output is not finite; its weights are damaged");
+            if args.normalize {
+                normalize(vector);
+            }
+            writer.push(text, vector)?;
+        }
+        writer.flush()?;
+        anyhow::ensure!(!interrupt::interrupted(), "interrupted; no file was written");
+    }
+    writer.finish()?;
+    report(count, cut, length, texts.replaced());
+    Ok(())
+}
+
+fn format(args: &Args) -> Format {
+    let npy = args.out.as_ref().is_some_and(|path| path.extension().is_some_and(|extension| extension == "npy"));
+    args.format.unwrap_or(if npy { Format::Npy } else { Format::Jsonl })
+}
+
+/// The next texts, at most `count` of them.
+fn window(texts: &mut Texts, count: usize) -> crate::Result<Vec<String>> {
+    let (mut window, mut bytes) = (Vec::new(), 0);
+    while window.len() < count && bytes < WINDOW_BYTES {
+        let Some(text) = texts.next().transpose()? else { break };
+        bytes += text.len();
+        window.push(text);
+    }
+    Ok(window)
+}
+
+/// The ids of each text between [CLS] and [SEP], `length` at most, and whether that is not all of it.
+fn encode(tokenizer: &Tokenizer, texts: &[String], length: usize) -> crate::Result<Vec<(Vec<u32>, bool)>> {
+    let specials = tokenizer.specials();
+    let encode = |text: &String| {
+        let (mut ids, cut) = tokenizer.encode_start(text, length - 2)?;
+        ids.insert(0, specials.cls);
+        ids.push(specials.sep);
+        Ok((ids, cut))
+    };
+    texts.par_iter().map(encode).collect()
+}
+
+fn report(count: usize, cut: usize, length: usize, replaced: u64) {
+    if cut > 0 {
+        log::warn!("{cut} of {count} texts have more than {length} tokens and were cut; see --max-length");
+    }
+    if replaced > 0 {
+        log::warn!("{replaced} byte sequences that are not UTF-8 were replaced by U+FFFD");
+    }
+}

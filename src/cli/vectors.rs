@@ -1,0 +1,172 @@
+//! Where vectors go: JSON lines or a NumPy file, to standard output or to a file that appears whole or not at all.
+
+use anyhow::Context;
+use serde::Serialize;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Seek, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A line a text: {"text": …, "embedding": […]}
+    Jsonl,
+    /// A NumPy array of float32, a row a text
+    Npy,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    text: &'a str,
+    embedding: &'a [f32],
+}
+
+/// Takes vectors one by one.
+pub(super) struct VectorWriter {
+    format: Format,
+    width: usize,
+    rows: u64,
+    out: Out,
+}
+
+enum Out {
+    Stdout(BufWriter<io::Stdout>),
+    /// A NumPy file on its way to standard output: it begins with the number of rows, which the end tells.
+    Spool(BufWriter<File>),
+    File(BufWriter<NamedTempFile>, PathBuf),
+}
+
+impl VectorWriter {
+    /// For vectors of `width` values, to the file `path` or to standard output.
+    ///
+    /// # Errors
+    /// The file's folder can't be written to; an array would go to a terminal.
+    pub fn new(format: Format, width: usize, path: Option<&Path>) -> anyhow::Result<Self> {
+        let out = match (path, format) {
+            (Some(path), _) => Out::File(BufWriter::new(beside(path)?), path.to_path_buf()),
+            (None, Format::Jsonl) => Out::Stdout(BufWriter::new(io::stdout())),
+            (None, Format::Npy) => {
+                let terminal = io::stdout().is_terminal();
+                anyhow::ensure!(!terminal, "--format npy: standard output is a terminal; name a file with --out");
+                Out::Spool(BufWriter::new(tempfile::tempfile().context("temporary folder")?))
+            }
+        };
+        let mut writer = VectorWriter { format, width, rows: 0, out };
+        if format == Format::Npy {
+            writer.write(&npy_header(0, width))?;
+        }
+        Ok(writer)
+    }
+
+    /// # Errors
+    /// The disk is full, or nobody reads on.
+    pub fn push(&mut self, text: &str, vector: &[f32]) -> anyhow::Result<()> {
+        self.rows += 1;
+        let bytes = match self.format {
+            Format::Jsonl => serde_json::to_string(&Line { text, embedding: vector })?.into_bytes(),
+            Format::Npy => return self.write(&crate::model::weights::bytes(vector)),
+        };
+        self.write(&bytes)?;
+        self.write(b"\n")
+    }
+
+    /// Hands on what has gathered, so that a reader sees it early.
+    ///
+    /// # Errors
+    /// As `push`.
+    pub fn flush(&mut self) -> anyhow::Result<()> {
+        match &mut self.out {
+            Out::Stdout(out) => Ok(out.flush()?),
+            Out::Spool(_) | Out::File(..) => Ok(()),
+        }
+    }
+
+    /// Writes what can only be known at the end, and lets the file appear.
+    ///
+    /// # Errors
+    /// As `push`; the file can't take the place of what is there.
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        self.complete().with_context(|| self.name())?;
+        let name = self.name();
+        if let Out::File(out, path) = self.out {
+            let file = out.into_inner().map_err(io::IntoInnerError::into_error).with_context(|| name.clone())?;
+            file.persist(&path).map_err(|error| error.error).with_context(|| name)?;
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self) -> io::Result<()> {
+        let header = npy_header(self.rows, self.width);
+        match &mut self.out {
+            Out::Stdout(out) => out.flush(),
+            Out::Spool(spool) => {
+                spool.rewind()?;
+                spool.write_all(&header)?;
+                spool.rewind()?;
+                let mut out = io::stdout().lock();
+                io::copy(spool.get_mut(), &mut out)?;
+                out.flush()
+            }
+            Out::File(out, _) => {
+                if self.format == Format::Npy {
+                    out.rewind()?;
+                    out.write_all(&header)?;
+                }
+                out.flush()?;
+                out.get_ref().as_file().sync_all()
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let written = match &mut self.out {
+            Out::Stdout(out) => out.write_all(bytes),
+            Out::Spool(out) => out.write_all(bytes),
+            Out::File(out, _) => out.write_all(bytes),
+        };
+        written.with_context(|| self.name())
+    }
+
+    fn name(&self) -> String {
+        match &self.out {
+            Out::Stdout(_) => "standard output".into(),
+            Out::Spool(_) => "standard output, through the temporary folder".into(),
+            Out::File(_, path) => path.display().to_string(),
+        }
+    }
+}
+
+/// A temporary file in the folder of `path`, readable as far as the umask lets it.
+fn beside(path: &Path) -> anyhow::Result<NamedTempFile> {
+    if path.is_dir() {
+        return Err(crate::Error::io(path)(io::ErrorKind::IsADirectory.into()).into());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    Ok(builder.prefix(".cloze-").tempfile_in(folder).map_err(crate::Error::io(folder))?)
+}
+
+/// The head of a NumPy file, format 1.0: 128 bytes whatever the number of rows, which is patched at the end.
+fn npy_header(rows: u64, width: usize) -> Vec<u8> {
+    let dictionary = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
+    let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    header.extend_from_slice(format!("{dictionary:<117}\n").as_bytes());
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_as_long_for_many_rows_as_for_none() {
+        for (rows, width) in [(0, 1), (12, 384), (u64::MAX, 1 << 20)] {
+            let header = npy_header(rows, width);
+            assert_eq!(header.len(), 128);
+            assert_eq!(usize::from(u16::from_le_bytes([header[8], header[9]])), 128 - 10);
+            assert!(header.ends_with(b" \n"), "{rows} rows");
+        }
+    }
+}

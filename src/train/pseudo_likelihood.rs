@@ -1,0 +1,67 @@
+//! The pseudo-log-likelihood of a text under a model.
+
+use super::evaluate::Gauge;
+use crate::Result;
+use crate::config::ModelConfig;
+use crate::data::{Packing, Scoring};
+use crate::exec::Device;
+use crate::model::{Inference, Shape};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// What the tokens of a text score, each guessed from all others but the rest of its word: see [`Scoring`]. In nats.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PseudoLikelihood {
+    /// Sum over the tokens.
+    pub pseudo_log_likelihood: f64,
+    pub pll_per_word: f64,
+    pub pll_per_token: f64,
+    /// exp of minus `pll_per_token`.
+    pub pseudo_perplexity: f64,
+    pub words: u64,
+    pub tokens: u64,
+}
+
+impl PseudoLikelihood {
+    /// Scores all sequences, or `limit` that are evenly spread over the data; `values` are those of the parameters, and
+    /// `batch` is how many masked sequences go through the model at once.
+    ///
+    /// # Errors
+    /// The device fails, or is too small.
+    pub fn measure(
+        (config, values): (&ModelConfig, &[Vec<f32>]),
+        device: &Device,
+        packing: &Packing,
+        batch: usize,
+        limit: Option<usize>,
+    ) -> Result<PseudoLikelihood> {
+        let scoring = Scoring::new(packing, limit);
+        let batch = batch.min(scoring.rows.max(1));
+        let masked = batch * scoring.masked_per_sequence();
+        let shape = Shape { batch, sequence: packing.sequence_length(), masked };
+        let evaluation = Inference::evaluation(config, shape, device.binding())?;
+        let mut executor = evaluation.start(device, config, values)?;
+        let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
+        let batches = progress(scoring.rows.div_ceil(batch)).wrap_iter(scoring.batches(batch));
+        let sums = gauge.measure(&mut *executor, batches, &[])?;
+        Ok(Self::of(-sums.cross_entropy, scoring.words, sums.masked_tokens))
+    }
+
+    fn of(total: f64, words: u64, tokens: u64) -> Self {
+        let per_token = total / tokens.max(1) as f64;
+        PseudoLikelihood {
+            pseudo_log_likelihood: total,
+            pll_per_word: total / words.max(1) as f64,
+            pll_per_token: per_token,
+            pseudo_perplexity: (-per_token).exp(),
+            words,
+            tokens,
+        }
+    }
+}
+
+/// A bar on standard error, when that is a terminal.
+fn progress(batches: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("scoring {wide_bar} {pos}/{len} batches {eta}");
+    ProgressBar::new(batches as u64).with_style(style.expect("a constant template"))
+}

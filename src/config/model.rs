@@ -74,7 +74,7 @@ pub struct ModelConfig {
     pub scaled_output_init: bool,
     /// Keys begin as queries, and learned positions as sinusoids, both with the deviation 2 · √(2 / (5 · `hidden_size`)), so
     /// that attention begins by looking nearby (after Trockman and Kolter, "Mimetic initialization of self-attention layers",
-    /// 2023). Default true.
+    /// 2023). Default: false (modern), true (bert).
     pub mimetic_init: bool,
     /// Width in tokens of the sliding attention window of local layers; 0 (default) makes every layer global.
     pub window: usize,

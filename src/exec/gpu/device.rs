@@ -27,6 +27,13 @@ pub fn is_software(info: &wgpu::AdapterInfo) -> bool {
     info.device_type == wgpu::DeviceType::Cpu
 }
 
+/// Optional features that are used where an adapter has them.
+const WANTED: wgpu::Features = wgpu::Features::SHADER_F16
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::PIPELINE_CACHE)
+    .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+
 /// The first error the device reported outside of a call, and whether it was lost.
 #[derive(Clone, Default)]
 pub(super) struct Problems(Arc<Mutex<Option<String>>>);
@@ -66,9 +73,18 @@ impl Gpu {
     pub fn open(adapter: &wgpu::Adapter) -> Result<Gpu> {
         let info = adapter.get_info();
         let sabotage = Sabotage::from_environment()?;
+        let features = adapter.features() & WANTED;
+        let experimental = match features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+            // SAFETY: the one experimental feature in use is cooperative matrices, in shaders that are part of this binary and
+            // whose answers are checked on this device before they count.
+            true => unsafe { wgpu::ExperimentalFeatures::enabled() },
+            false => wgpu::ExperimentalFeatures::disabled(),
+        };
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("cloze"),
+            required_features: features,
             required_limits: adapter.limits(),
+            experimental_features: experimental,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         });

@@ -1,7 +1,7 @@
 //! The shaders of a kernel as naga parses them.
 
 use cloze::doctor::probes::PROBES;
-use cloze::kernels::{KERNELS, Kernel, Variant};
+use cloze::kernels::{KERNELS, Kernel, Precision, Variant};
 use naga::Module;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
@@ -9,6 +9,7 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 pub struct Shader {
     pub kernel: &'static Kernel,
     pub variant: &'static Variant,
+    pub precision: Precision,
     pub wgsl: String,
 }
 
@@ -17,14 +18,16 @@ pub fn every_shader() -> impl Iterator<Item = Shader> {
     KERNELS.iter().chain(PROBES).flat_map(|kernel| shaders(kernel))
 }
 
-/// Every distinct shader text of a kernel: its variants with the constants of its cases.
+/// Every distinct shader text of a kernel: its variants with the constants of its cases, in both precisions.
 fn shaders(kernel: &'static Kernel) -> Vec<Shader> {
     let mut shaders: Vec<Shader> = Vec::new();
     for variant in kernel.variants {
         for case in (kernel.cases)() {
-            let wgsl = kernel.wgsl(variant, &case.params, case.present());
-            if shaders.iter().all(|shader| shader.wgsl != wgsl) {
-                shaders.push(Shader { kernel, variant, wgsl });
+            for precision in [Precision::F32, Precision::F16] {
+                let wgsl = kernel.wgsl(variant, &case.params, case.present(), precision);
+                if shaders.iter().all(|shader| shader.wgsl != wgsl) {
+                    shaders.push(Shader { kernel, variant, precision, wgsl });
+                }
             }
         }
     }
@@ -37,7 +40,7 @@ impl Shader {
     pub fn module(&self) -> (Module, ModuleInfo) {
         let module = naga::front::wgsl::parse_str(&self.wgsl)
             .unwrap_or_else(|error| panic!("{self}: {}", error.emit_to_string(&self.wgsl)));
-        let info = Validator::new(ValidationFlags::all(), Capabilities::default())
+        let info = Validator::new(ValidationFlags::all(), Capabilities::default() | Capabilities::SHADER_FLOAT16)
             .validate(&module)
             .unwrap_or_else(|error| panic!("{self}: {}", error.emit_to_string(&self.wgsl)));
         (module, info)
@@ -46,6 +49,6 @@ impl Shader {
 
 impl std::fmt::Display for Shader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.kernel.name, self.variant.name)
+        write!(f, "{} {} {:?}", self.kernel.name, self.variant.name, self.precision)
     }
 }

@@ -23,7 +23,9 @@ fn every_shader_becomes_spirv_msl_and_hlsl() {
         assert!(text.contains("kernel void"), "{shader}: no kernel in the MSL");
 
         let mut text = String::new();
-        let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
+        // Half precision is there from shader model 6.2 on.
+        let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_2, ..Default::default() };
+        let pipeline = hlsl::PipelineOptions::default();
         let entries = hlsl::Writer::new(&mut text, &options, &pipeline)
             .write(&module, &info, None)
             .unwrap_or_else(|error| panic!("{shader} as HLSL: {error}"));

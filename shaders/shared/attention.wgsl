@@ -9,7 +9,7 @@ struct Attention {
 }
 
 @group(0) @binding(0) var<uniform> params: Attention;
-@group(0) @binding(1) var<storage, read> qkv: array<f32>; // [3, B, heads, T, head_dim]
+@group(0) @binding(1) var<storage, read> qkv: array<Real>; // [3, B, heads, T, head_dim]
 @group(0) @binding(2) var<storage, read> spans: array<vec2<u32>>; // [B, T]
 @group(0) @binding(3) var<storage, read> step: StepState;
 

@@ -3,7 +3,7 @@
 use super::trial::{GUARD, Numbers, Output, Trial, record};
 use crate::exec::gpu::{Gpu, GpuExecutor, Options};
 use crate::exec::{CpuExecutor, Program};
-use crate::kernels::{Case, Elem, Kernel, Variant};
+use crate::kernels::{Case, Elem, Kernel, Precision, Variant};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::time::Instant;
@@ -45,7 +45,7 @@ impl Parity {
     /// # Errors
     /// As [`Parity::new`].
     pub fn at_a_glance(kernel: &'static Kernel) -> Result<Parity> {
-        let shader = |case: &Case| kernel.wgsl(kernel.reference(), &case.params, case.present());
+        let shader = |case: &Case| kernel.wgsl(kernel.reference(), &case.params, case.present(), Precision::F32);
         let cases = (kernel.cases)();
         let largest = cases.iter().max_by_key(|case| kernel.bytes(&case.params, case.present())).map(shader);
         Self::of_cases(kernel, |case| Some(shader(case)) == largest)
@@ -119,16 +119,16 @@ impl Difference {
     fn worst(trial: &Trial, got: &Output, want: &Output) -> Option<Difference> {
         let allowed = match (want.arg.elem, trial.numbers) {
             (Elem::u32, _) | (_, Numbers::Integers) => 0.0,
-            (Elem::f32, Numbers::Real) => allowed_error(trial.kernel, &want.words),
+            (Elem::f32 | Elem::real, Numbers::Real) => allowed_error(trial.kernel, &want.words),
         };
         let error = |i: &usize| match want.arg.elem {
             Elem::u32 => f32::from(u8::from(got.words[*i] != want.words[*i])),
-            Elem::f32 => difference(f32::from_bits(got.words[*i]), f32::from_bits(want.words[*i])),
+            Elem::f32 | Elem::real => difference(f32::from_bits(got.words[*i]), f32::from_bits(want.words[*i])),
         };
         let worst = (0..want.words.len()).max_by(|a, b| error(a).total_cmp(&error(b)))?;
         let show = |word| match want.arg.elem {
             Elem::u32 => format!("{word}"),
-            Elem::f32 => format!("{:e}", f32::from_bits(word)),
+            Elem::f32 | Elem::real => format!("{:e}", f32::from_bits(word)),
         };
         let count = (0..want.words.len()).filter(|i| error(i) > allowed).count();
         let problem = format!(

@@ -1,7 +1,7 @@
 //! A step as data: tensors with names and roles, and phases, each a list of kernel launches over them. Recorded once,
 //! planned once, replayed by an executor.
 
-use crate::kernels::{Kernel, Params};
+use crate::kernels::{Kernel, Params, Precision};
 use crate::{Error, Result};
 
 /// A tensor of a program.
@@ -54,6 +54,8 @@ pub(super) struct Launch {
     pub params: Vec<u32>,
     /// One for each argument of the kernel, `Tensor::NONE` where absent.
     pub args: Vec<Tensor>,
+    /// That of its program.
+    pub precision: Precision,
 }
 
 impl Launch {
@@ -85,6 +87,8 @@ pub(super) struct PhaseInfo {
 pub struct Program {
     pub(super) tensors: Vec<TensorInfo>,
     pub(super) phases: Vec<PhaseInfo>,
+    /// How `real` arguments of its launches are stored.
+    precision: Precision,
     /// The first thing that went wrong while recording; `finish` returns it, so that a model reads without `?`s.
     problem: Option<Error>,
 }
@@ -135,7 +139,7 @@ impl Program {
     pub fn launch_words(&mut self, kernel: &'static Kernel, params: &[u32], args: &[Tensor]) {
         assert_eq!(params.len(), kernel.fields.len(), "{}: wrong number of parameters", kernel.name);
         assert_eq!(args.len(), kernel.args.len(), "{}: wrong number of arguments", kernel.name);
-        let launch = Launch { kernel, params: params.to_vec(), args: args.to_vec() };
+        let launch = Launch { kernel, params: params.to_vec(), args: args.to_vec(), precision: self.precision };
         if self.problem.is_none() {
             self.check(&launch);
         }

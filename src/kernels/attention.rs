@@ -57,10 +57,10 @@ kernel! {
     /// out = softmax(q·kᵀ)·v by heads, in rows [B·T, width]; lse [B, heads, T]. q comes scaled.
     pub static ATTENTION = "attention" (p: &Attention);
     args {
-        In qkv: f32[3 * p.rows() * p.width()],
+        In qkv: real[3 * p.rows() * p.width()],
         In spans: u32[2 * p.rows()],
         In step: u32[STEP_WORDS],
-        Out y: f32[p.rows() * p.width()],
+        Out y: real[p.rows() * p.width()],
         Out lse: f32[p.rows() * p.heads],
     }
     constants {
@@ -185,14 +185,14 @@ kernel! {
     /// The gradient of qkv from that of y. `delta` [B, heads, T] is working memory for Σ dy·y of a row.
     pub static ATTENTION_BACKWARD = "attention_backward" (p: &Attention);
     args {
-        In qkv: f32[3 * p.rows() * p.width()],
+        In qkv: real[3 * p.rows() * p.width()],
         In spans: u32[2 * p.rows()],
         In step: u32[STEP_WORDS],
-        In y: f32[p.rows() * p.width()],
+        In y: real[p.rows() * p.width()],
         In lse: f32[p.rows() * p.heads],
-        In dy: f32[p.rows() * p.width()],
+        In dy: real[p.rows() * p.width()],
         Scratch delta: f32[p.rows() * p.heads],
-        Out d_qkv: f32[3 * p.rows() * p.width()],
+        Out d_qkv: real[3 * p.rows() * p.width()],
     }
     constants {
         HEAD_DIM = p.head_dim,

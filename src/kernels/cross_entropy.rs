@@ -26,7 +26,7 @@ kernel! {
     args {
         In labels: u32[p.rows],
         In step: u32[STEP_WORDS],
-        InOut logits: f32[p.rows * p.vocabulary],
+        InOut logits: real[p.rows * p.vocabulary],
         Scratch results: f32[METRICS as u32 * p.rows],
         InOut metrics: f32[METRICS],
     }

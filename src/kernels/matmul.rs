@@ -29,12 +29,12 @@ kernel! {
     /// c = a·bᵀ (+ bias) (through GELU when `pre`, which keeps the value before it, is given) (+ residual).
     pub static MATMUL_NT = "matmul_nt" (p: &Product);
     args {
-        In a: f32[p.m * p.k],
-        In b: f32[p.n * p.k],
+        In a: real[p.m * p.k],
+        In b: real[p.n * p.k],
         MaybeIn bias: f32[p.n],
-        MaybeIn residual: f32[p.m * p.n],
-        MaybeOut pre: f32[p.m * p.n],
-        Out c: f32[p.m * p.n],
+        MaybeIn residual: real[p.m * p.n],
+        MaybeOut pre: real[p.m * p.n],
+        Out c: real[p.m * p.n],
     }
     constants {}
     variant "tiled" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
@@ -88,10 +88,10 @@ kernel! {
     /// c = a·b (+ residual).
     pub static MATMUL_NN = "matmul_nn" (p: &Product);
     args {
-        In a: f32[p.m * p.k],
-        In b: f32[p.k * p.n],
-        MaybeIn residual: f32[p.m * p.n],
-        Out c: f32[p.m * p.n],
+        In a: real[p.m * p.k],
+        In b: real[p.k * p.n],
+        MaybeIn residual: real[p.m * p.n],
+        Out c: real[p.m * p.n],
     }
     constants {}
     variant "tiled" = ["matmul_nn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
@@ -117,8 +117,8 @@ kernel! {
     /// c += aᵀ·b.
     pub static MATMUL_TN = "matmul_tn" (p: &Product);
     args {
-        In a: f32[p.k * p.m],
-        In b: f32[p.k * p.n],
+        In a: real[p.k * p.m],
+        In b: real[p.k * p.n],
         InOut c: f32[p.m * p.n],
     }
     constants {}

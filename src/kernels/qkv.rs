@@ -39,11 +39,11 @@ kernel! {
     /// sine of every position and pair, [T, head_dim/2, 2]; element i of a head turns with element i + head_dim/2.
     pub static QKV = "qkv" (p: &Qkv);
     args {
-        In x: f32[p.rows() * p.width()],
-        In weight: f32[3 * p.width() * p.width()],
+        In x: real[p.rows() * p.width()],
+        In weight: real[3 * p.width() * p.width()],
         MaybeIn bias: f32[3 * p.width()],
         MaybeIn rope: f32[p.sequence * p.head_dim],
-        Out qkv: f32[3 * p.rows() * p.width()],
+        Out qkv: real[3 * p.rows() * p.width()],
     }
     constants {}
     variant "tiled" = ["qkv.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
@@ -99,9 +99,9 @@ kernel! {
     /// dy [B·T, 3·width], the gradient of x·Wᵀ + bias, from that of qkv: scaled, turned back and put in rows.
     pub static QKV_BACKWARD = "qkv_backward" (p: &Qkv);
     args {
-        In d_qkv: f32[3 * p.rows() * p.width()],
+        In d_qkv: real[3 * p.rows() * p.width()],
         MaybeIn rope: f32[p.sequence * p.head_dim],
-        Out dy: f32[3 * p.rows() * p.width()],
+        Out dy: real[3 * p.rows() * p.width()],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "qkv_backward.wgsl"] {

@@ -285,7 +285,7 @@ fn variant(gpu: &Gpu, options: Options, kernel: &'static Kernel) -> &'static Var
 /// One source for each pass of a launch.
 fn sources(gpu: &Gpu, options: Options, launch: &Launch) -> impl Iterator<Item = Source> {
     let variant = variant(gpu, options, launch.kernel);
-    let mut wgsl = launch.kernel.wgsl(variant, &launch.params, launch.present());
+    let mut wgsl = launch.kernel.wgsl(variant, &launch.params, launch.present(), launch.precision);
     if let Some(sabotage) = gpu.sabotage.filter(|sabotage| sabotage.hits(launch.kernel, variant)) {
         wgsl = sabotage.spoil(&wgsl);
     }

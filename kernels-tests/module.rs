@@ -4,6 +4,7 @@ use cloze::doctor::probes::PROBES;
 use cloze::kernels::{KERNELS, Kernel, Precision, Variant};
 use naga::Module;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use wgpu::Features;
 
 /// A variant's shader as some case of the kernel has it compiled.
 pub struct Shader {
@@ -22,8 +23,8 @@ pub fn every_shader() -> impl Iterator<Item = Shader> {
 fn shaders(kernel: &'static Kernel) -> Vec<Shader> {
     let mut shaders: Vec<Shader> = Vec::new();
     for variant in kernel.variants {
-        for case in (kernel.cases)() {
-            for precision in [Precision::F32, Precision::F16] {
+        for precision in [Precision::F32, Precision::F16] {
+            for case in (kernel.cases)().into_iter().filter(|case| variant.suits(&case.params, precision)) {
                 let wgsl = kernel.wgsl(variant, &case.params, case.present(), precision);
                 if shaders.iter().all(|shader| shader.wgsl != wgsl) {
                     shaders.push(Shader { kernel, variant, precision, wgsl });
@@ -40,10 +41,22 @@ impl Shader {
     pub fn module(&self) -> (Module, ModuleInfo) {
         let module = naga::front::wgsl::parse_str(&self.wgsl)
             .unwrap_or_else(|error| panic!("{self}: {}", error.emit_to_string(&self.wgsl)));
-        let info = Validator::new(ValidationFlags::all(), Capabilities::default() | Capabilities::SHADER_FLOAT16)
+        let info = Validator::new(ValidationFlags::all(), self.capabilities())
             .validate(&module)
             .unwrap_or_else(|error| panic!("{self}: {}", error.emit_to_string(&self.wgsl)));
         (module, info)
+    }
+
+    /// What naga has to allow for the features that the variant and the precision need.
+    fn capabilities(&self) -> Capabilities {
+        let needed = [
+            (Features::SUBGROUP, Capabilities::SUBGROUP),
+            (Features::SHADER_F16, Capabilities::SHADER_FLOAT16),
+            (Features::EXPERIMENTAL_COOPERATIVE_MATRIX, Capabilities::COOPERATIVE_MATRIX),
+        ];
+        let needs = self.variant.needs | self.precision.needs();
+        let needed = needed.iter().filter(|(feature, _)| needs.contains(*feature));
+        needed.fold(Capabilities::default(), |all, (_, capability)| all | *capability)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A kernel on a GPU against its CPU twin, over the cases of its declaration.
 
-use super::trial::{GUARD, Numbers, Output, Trial, record};
+use super::trial::{GUARD_WORDS, Numbers, Output, Trial, record};
 use crate::exec::gpu::{Gpu, GpuExecutor, Options};
 use crate::exec::{CpuExecutor, Program};
 use crate::kernels::{Case, Elem, Kernel, Precision, Variant};
@@ -11,6 +11,7 @@ use std::time::Instant;
 /// The cases of a kernel with what its twin makes of them.
 pub struct Parity {
     kernel: &'static Kernel,
+    precision: Precision,
     program: Program,
     trials: Vec<Trial>,
     wanted: Vec<Vec<Output>>,
@@ -21,7 +22,8 @@ pub struct Parity {
 pub struct Finding {
     pub kernel: &'static str,
     pub variant: &'static str,
-    /// How many trials were run.
+    pub precision: Precision,
+    /// How many trials were run: those of launches that the variant fits.
     pub trials: usize,
     /// The largest error as a share of what is allowed. Infinite, `null` in JSON, where nothing but the same bits would do
     /// or a number is not finite.
@@ -36,47 +38,60 @@ impl Parity {
     ///
     /// # Errors
     /// The machine has too little memory for the cases, or the twin writes past an argument.
-    pub fn new(kernel: &'static Kernel) -> Result<Parity> {
-        Self::of_cases(kernel, |_| true)
+    pub fn new(kernel: &'static Kernel, precision: Precision) -> Result<Parity> {
+        Self::of_cases(kernel, precision, |_| true)
     }
 
-    /// Only the cases that run the shader of the largest, so that a variant has one shader to compile: what takes the time.
+    /// Only the cases that run the shader of the largest that a variant fits, so that a variant has one shader to compile, or
+    /// few: what takes the time.
     ///
     /// # Errors
     /// As [`Parity::new`].
-    pub fn at_a_glance(kernel: &'static Kernel) -> Result<Parity> {
-        let shader = |case: &Case| kernel.wgsl(kernel.reference(), &case.params, case.present(), Precision::F32);
+    pub fn at_a_glance(kernel: &'static Kernel, precision: Precision) -> Result<Parity> {
+        let shader = |case: &Case| kernel.wgsl(kernel.reference(), &case.params, case.present(), precision);
         let cases = (kernel.cases)();
-        let largest = cases.iter().max_by_key(|case| kernel.bytes(&case.params, case.present())).map(shader);
-        Self::of_cases(kernel, |case| Some(shader(case)) == largest)
+        let largest = |variant: &Variant| {
+            let fitting = cases.iter().filter(|case| variant.suits(&case.params, precision));
+            fitting.max_by_key(|case| kernel.bytes(&case.params, case.present())).map(shader)
+        };
+        let chosen: Vec<String> = kernel.variants.iter().filter_map(largest).collect();
+        Self::of_cases(kernel, precision, |case| chosen.contains(&shader(case)))
     }
 
-    fn of_cases(kernel: &'static Kernel, chosen: impl Fn(&Case) -> bool) -> Result<Parity> {
-        let (program, trials) = record(kernel, chosen)?;
+    fn of_cases(kernel: &'static Kernel, precision: Precision, chosen: impl Fn(&Case) -> bool) -> Result<Parity> {
+        let (program, trials) = record(kernel, precision, chosen)?;
         let mut executor = CpuExecutor::new(&program)?;
         let mut run =
             |trial: &Trial| trial.run(&mut executor).map_err(|problem| Error::Device(format!("the twin: {problem}")));
         let wanted = trials.iter().map(&mut run).collect::<Result<_>>()?;
-        Ok(Parity { kernel, program, trials, wanted })
+        Ok(Parity { kernel, precision, program, trials, wanted })
     }
 
-    /// Runs the variant at `place` in the declaration, with bounds checks in the shaders or as they ship.
+    /// Runs the variant at `place` in the declaration, which the GPU has to offer, with bounds checks in the shaders or as
+    /// they ship.
     pub fn check(&self, gpu: &Gpu, place: usize, checked: bool) -> Finding {
         let start = Instant::now();
         let variant: &Variant = &self.kernel.variants[place];
+        let suits = |trial: &Trial| variant.suits(&trial.case.params, self.precision);
+        let trials = || self.trials.iter().zip(&self.wanted).filter(|(trial, _)| suits(trial));
         let mut finding = Finding {
             kernel: self.kernel.name,
             variant: variant.name,
-            trials: self.trials.len(),
+            precision: self.precision,
+            trials: trials().count(),
             worst: 0.0,
             passed: true,
             problems: Vec::new(),
         };
-        let options = Options { checked, variant: Some(place), bound_past_end: GUARD };
+        if !gpu.offers(variant) || finding.trials == 0 {
+            finding.fail(format!("{} {}: the device lacks a feature, or no case fits", self.kernel.name, variant.name));
+            return finding;
+        }
+        let options = Options { checked, variant: Some(place), bound_past_end: GUARD_WORDS };
         match GpuExecutor::new(gpu, &self.program, options) {
             Err(error) => finding.fail(format!("{} {}: {error}", self.kernel.name, variant.name)),
             Ok(mut executor) => {
-                for (trial, wanted) in self.trials.iter().zip(&self.wanted) {
+                for (trial, wanted) in trials() {
                     match trial.run(&mut executor) {
                         Err(problem) => finding.fail(problem),
                         Ok(got) => finding.compare(trial, &got, wanted),
@@ -119,7 +134,10 @@ impl Difference {
     fn worst(trial: &Trial, got: &Output, want: &Output) -> Option<Difference> {
         let allowed = match (want.arg.elem, trial.numbers) {
             (Elem::u32, _) | (_, Numbers::Integers) => 0.0,
-            (Elem::f32 | Elem::real, Numbers::Real) => allowed_error(trial.kernel, &want.words),
+            (Elem::f32, Numbers::Real) => allowed_error(trial.kernel.tolerance, &want.words),
+            (Elem::real, Numbers::Real) => {
+                allowed_error(trial.kernel.tolerance + rounding(trial.precision), &want.words)
+            }
         };
         let error = |i: &usize| match want.arg.elem {
             Elem::u32 => f32::from(u8::from(got.words[*i] != want.words[*i])),
@@ -147,11 +165,20 @@ impl Difference {
     }
 }
 
+/// How far two numbers may come to lie apart when both are stored, relative to them: WGSL leaves it to the device which of
+/// the two neighbours in f16 a number becomes.
+fn rounding(precision: Precision) -> f32 {
+    match precision {
+        Precision::F32 => 0.0,
+        Precision::F16 => 1.0 / 1024.0,
+    }
+}
+
 /// Relative to the largest finite magnitude of the output; the absolute part is for outputs that are zero but for
 /// rounding, since inputs are about one.
-fn allowed_error(kernel: &Kernel, want: &[u32]) -> f32 {
+fn allowed_error(tolerance: f32, want: &[u32]) -> f32 {
     let magnitudes = want.iter().map(|&word| f32::from_bits(word).abs()).filter(|x| x.is_finite());
-    kernel.tolerance * magnitudes.fold(0.0, f32::max) + 1e-9
+    tolerance * magnitudes.fold(0.0, f32::max) + 1e-9
 }
 
 /// Infinite where one is finite and the other is not, or not the same infinity.

@@ -42,11 +42,20 @@ impl Role {
 
 pub(super) struct TensorInfo {
     pub name: String,
-    /// In elements, each one 32-bit word.
+    /// In elements.
     pub len: usize,
+    /// Bytes of an element.
+    pub width: usize,
     pub role: Role,
-    /// The tensor that this one is a part of, and where it starts in it.
+    /// The tensor that this one is a part of, and the element of it that it starts at.
     pub part_of: Option<(Tensor, usize)>,
+}
+
+impl TensorInfo {
+    /// Length in 32-bit words.
+    pub fn words(&self) -> usize {
+        (self.len * self.width).div_ceil(4)
+    }
 }
 
 pub(super) struct Launch {
@@ -98,9 +107,26 @@ impl Program {
         Self::default()
     }
 
-    /// A new tensor; `shape` in elements.
+    /// A program whose `real` tensors are stored in this precision.
+    pub fn of(precision: Precision) -> Self {
+        Program { precision, ..Self::default() }
+    }
+
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// A new tensor of f32 or u32; `shape` in elements.
     pub fn tensor(&mut self, role: Role, name: impl Into<String>, shape: &[usize]) -> Tensor {
-        let name = name.into();
+        self.add(role, name.into(), shape, 4)
+    }
+
+    /// A new tensor for `real` arguments; `shape` in elements.
+    pub fn reals(&mut self, role: Role, name: impl Into<String>, shape: &[usize]) -> Tensor {
+        self.add(role, name.into(), shape, self.precision.bytes())
+    }
+
+    fn add(&mut self, role: Role, name: String, shape: &[usize], width: usize) -> Tensor {
         let len = shape.iter().try_fold(1usize, |len, &size| len.checked_mul(size)).filter(|&len| len < 1 << 30);
         let len = len.unwrap_or_else(|| {
             self.fail(format!(
@@ -109,7 +135,7 @@ impl Program {
             ));
             1
         });
-        self.push(TensorInfo { name, len: len.max(1), role, part_of: None })
+        self.push(TensorInfo { name, len: len.max(1), width, role, part_of: None })
     }
 
     /// The elements `start..start + len` of `whole`, as a tensor of its own.
@@ -118,8 +144,8 @@ impl Program {
         let info = &self.tensors[root.index()];
         // A whole that was refused as too large has no room for its parts.
         assert!(self.problem.is_some() || offset + start + len <= info.len, "a part lies outside of `{}`", info.name);
-        let role = info.role;
-        self.push(TensorInfo { name: name.into(), len, role, part_of: Some((root, offset + start)) })
+        let (role, width) = (info.role, info.width);
+        self.push(TensorInfo { name: name.into(), len, width, role, part_of: Some((root, offset + start)) })
     }
 
     /// Starts a phase: launches that follow belong to it.
@@ -156,6 +182,8 @@ impl Program {
             }
             let (info, len) = (&self.tensors[tensor.index()], (arg.len)(&launch.params));
             assert_eq!(info.len, len, "{name}: `{}` has the wrong length for `{}`", info.name, arg.name);
+            let width = arg.elem.bytes(launch.precision);
+            assert_eq!(info.width, width, "{name}: `{}` has the wrong element for `{}`", info.name, arg.name);
             for (other_place, &other) in launch.args.iter().enumerate().filter(|&(other, _)| other != place) {
                 let clash = other != Tensor::NONE && self.clash(launch, (place, tensor), (other_place, other));
                 assert!(!clash, "{name}: `{}` is written and used twice", info.name);

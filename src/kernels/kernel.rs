@@ -75,11 +75,19 @@ impl Precision {
         }
     }
 
-    /// What makes a shader one of this precision, in front of all else.
+    /// What an adapter must offer.
+    pub fn needs(self) -> wgpu::Features {
+        match self {
+            Precision::F32 => wgpu::Features::empty(),
+            Precision::F16 => wgpu::Features::SHADER_F16,
+        }
+    }
+
+    /// What `Real` is in a shader.
     fn prelude(self) -> &'static str {
         match self {
             Precision::F32 => "alias Real = f32;\n",
-            Precision::F16 => "enable f16;\nalias Real = f16;\n",
+            Precision::F16 => "alias Real = f16;\n",
         }
     }
 }
@@ -147,7 +155,29 @@ pub struct Variant {
     pub name: &'static str,
     /// The WGSL, in pieces that are put one after another.
     pub source: &'static [&'static str],
+    /// What an adapter must offer; nothing for a reference.
+    pub needs: wgpu::Features,
+    /// Whether it computes a launch of these parameters. A reference computes every launch.
+    pub fits: fn(&[u32]) -> bool,
     pub passes: &'static [Pass],
+}
+
+impl Variant {
+    /// Whether it computes a launch of these parameters and this precision. One that needs half precision for itself is for
+    /// launches in f16.
+    pub fn suits(&self, params: &[u32], precision: Precision) -> bool {
+        let half = !self.needs.contains(wgpu::Features::SHADER_F16) || precision == Precision::F16;
+        half && (self.fits)(params)
+    }
+}
+
+/// The lines of WGSL that have to come before everything else for some features.
+fn directives(needs: wgpu::Features) -> String {
+    let enable = [
+        (wgpu::Features::SHADER_F16, "enable f16;\n"),
+        (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "enable wgpu_cooperative_matrix;\n"),
+    ];
+    enable.iter().filter(|(feature, _)| needs.contains(*feature)).map(|(_, line)| *line).collect()
 }
 
 /// The declaration of a kernel; see `kernel!`.
@@ -178,7 +208,8 @@ impl Kernel {
     /// The WGSL of a variant: what `Real` is, constants of the launch, then the source. `present` has a bit for each
     /// argument given.
     pub fn wgsl(&self, variant: &Variant, params: &[u32], present: u32, precision: Precision) -> String {
-        let mut text = precision.prelude().to_string();
+        let mut text = directives(variant.needs | precision.needs());
+        text += precision.prelude();
         for (name, value) in (self.constants)(params) {
             match value {
                 Constant::U32(value) => text += &format!("const {name}: u32 = {value}u;\n"),
@@ -210,6 +241,15 @@ pub enum View<'a> {
 }
 
 impl<'a> View<'a> {
+    /// What lies there, as words.
+    pub fn words(&self) -> &[u32] {
+        match self {
+            View::Absent => &[],
+            View::Read(words) => words,
+            View::Write(words) => words,
+        }
+    }
+
     /// The elements of an input; empty when it is absent.
     pub fn read<T: Pod>(self) -> &'a [T] {
         match self {
@@ -295,14 +335,19 @@ macro_rules! params {
     };
 }
 
-/// Declares a kernel. `p` names the launch parameters in every expression.
+/// Declares a kernel. `p` names the launch parameters in every expression. A variant may say in front of its passes which
+/// features of `wgpu::Features` it needs and which launches it fits: `needs: SUBGROUP | SHADER_F16, fits: p.k % 4 == 0,`
 macro_rules! kernel {
     (
         $(#[$meta:meta])*
         pub static $id:ident = $name:literal ($p:ident: &$params:ty);
         args { $($access:ident $arg:ident: $elem:ident[$len:expr],)* }
         constants { $($constant:ident = $value:expr,)* }
-        $(variant $variant:literal = [$($source:literal),*] { $($entry:literal: $grid:expr,)* })+
+        $(variant $variant:literal = [$($source:literal),*] {
+            $(needs: $($feature:ident)|+,)?
+            $(fits: $fits:expr,)?
+            $($entry:literal: $grid:expr,)*
+        })+
         flops: $flops:expr,
         tolerance: $tolerance:expr,
         exact: $exact:expr,
@@ -334,6 +379,12 @@ macro_rules! kernel {
                 variants: &[$(Variant {
                     name: $variant,
                     source: &[$(include_str!(concat!("../../shaders/", $source)),)*],
+                    needs: wgpu::Features::empty()$($(.union(wgpu::Features::$feature))+)?,
+                    fits: |words| {
+                        let $p = <$params as Params>::from_words(words);
+                        let _ = $p;
+                        true $(&& $fits)?
+                    },
                     passes: &[$(Pass {
                         entry: $entry,
                         grid: |words| {

@@ -20,6 +20,7 @@ mod finite;
 mod forward;
 mod golden;
 mod gradients;
+mod half;
 mod module;
 mod optimizer;
 mod parity;

@@ -109,7 +109,15 @@ impl Optimizer<'_> {
         let squares: Vec<f64> = squares.collect();
         assert_eq!(squares.len(), tensors.len() * PARTIALS);
         let [beta1, beta2, rest1, rest2] = [BETA1, BETA2, 1.0 - BETA1, 1.0 - BETA2].map(|x| x as f32);
-        let p = GradientNorm { count: squares.len() as u32, clip: CLIP as f32, beta1, beta2, rest1, rest2 };
+        let p = GradientNorm {
+            count: squares.len() as u32,
+            clip: CLIP as f32,
+            beta1,
+            beta2,
+            rest1,
+            rest2,
+            growth_interval: 0,
+        };
         let results = call(self.gradient_norm, &p).with("partials", &squares).with("optimizer", &state).run();
         let state = results.numbers("optimizer");
         let step = StepState { learning_rate: rate as f32, loss_weight: 0.0, seed_low: 0, seed_high: 0, microbatch: 0 };

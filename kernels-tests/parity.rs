@@ -24,12 +24,22 @@ fn every_kernel_agrees_with_its_twin() {
 fn a_glance_sees_what_is_wrong() {
     for gpu in gpus("a glance") {
         for kernel in KERNELS {
-            let glance = Parity::at_a_glance(kernel, Precision::F32).unwrap();
-            let spoilt = Parity::at_a_glance(sabotaged(kernel), Precision::F32).unwrap();
-            for (place, _) in kernel.variants.iter().enumerate().filter(|(_, variant)| gpu.offers(variant)) {
-                assert!(glance.check(gpu, place, false).passed, "{}", kernel.name);
-                assert!(!spoilt.check(gpu, place, false).passed, "{}", kernel.name);
+            for precision in [Precision::F32, Precision::F16] {
+                if gpu.check_precision(precision).is_ok() {
+                    check_glance(gpu, kernel, precision);
+                }
             }
+        }
+    }
+}
+
+fn check_glance(gpu: &Gpu, kernel: &'static Kernel, precision: Precision) {
+    let glance = Parity::at_a_glance(kernel, precision).unwrap();
+    let spoilt = Parity::at_a_glance(sabotaged(kernel), precision).unwrap();
+    for (place, variant) in kernel.variants.iter().enumerate() {
+        if gpu.offers(variant) && variant.computes_in(precision) {
+            assert!(glance.check(gpu, place, false).passed, "{} in {precision:?}", kernel.name);
+            assert!(!spoilt.check(gpu, place, false).passed, "{} in {precision:?}", kernel.name);
         }
     }
 }
@@ -53,6 +63,9 @@ fn check_in(gpu: &Gpu, kernel: &'static Kernel, precision: Precision) -> Result<
     let parity = Parity::new(kernel, precision).map_err(|error| format!("{}: {error}", kernel.name))?;
     let mut problems = Vec::new();
     for (place, variant) in kernel.variants.iter().enumerate() {
+        if !variant.computes_in(precision) {
+            continue;
+        }
         if !gpu.offers(variant) {
             eprintln!("{} {}: skipped, {} lacks {}", kernel.name, variant.name, gpu.info.name, variant.needs);
             continue;

@@ -15,6 +15,7 @@ struct AdamW {
 @group(0) @binding(4) var<storage, read_write> gradients: array<f32>;
 @group(0) @binding(5) var<storage, read_write> first_moments: array<f32>;
 @group(0) @binding(6) var<storage, read_write> second_moments: array<f32>;
+@group(0) @binding(7) var<storage, read_write> copy: array<Real>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -37,4 +38,7 @@ fn main(
         second_moments[i] = v;
     }
     gradients[i] = 0.0;
+    if HAS_COPY {
+        copy[i] = Real(parameters[i]);
+    }
 }

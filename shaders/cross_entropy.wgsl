@@ -7,11 +7,13 @@ struct CrossEntropy {
 @group(0) @binding(0) var<uniform> params: CrossEntropy;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read> step: StepState;
-@group(0) @binding(3) var<storage, read_write> logits: array<Real>;
-@group(0) @binding(4) var<storage, read_write> results: array<f32>; // [rows, (cross-entropy, right, labelled)]
-@group(0) @binding(5) var<storage, read_write> metrics: array<f32>;
+@group(0) @binding(3) var<storage, read> optimizer: OptimizerState;
+@group(0) @binding(4) var<storage, read_write> logits: array<Real>;
+@group(0) @binding(5) var<storage, read_write> results: array<f32>; // [rows, (cross-entropy, right, labelled)]
+@group(0) @binding(6) var<storage, read_write> metrics: array<f32>;
 
 const NO_LABEL: u32 = 0xffffffffu;
+const EXPONENT: u32 = 0x7f800000u;
 
 @compute @workgroup_size(64)
 fn rows(
@@ -55,16 +57,23 @@ fn rows(
         sum += exp(max(f32(logits[start + i]) - most, -87.0));
     }
     sum = group_sum(sum, lane);
+    let log_sum = most + log(sum);
+    let broken = (bitcast<u32>(log_sum) & EXPONENT) == EXPONENT;
+    let infinity = bitcast<f32>(EXPONENT | (lane >> 31u)); // unseen by constant evaluation
     if GRADIENT {
-        let scale = step.loss_weight / sum;
+        var weight = step.loss_weight;
+        if HAS_OPTIMIZER {
+            weight *= optimizer.loss_scale;
+        }
+        let scale = weight / sum;
         for (var i = lane; i < params.vocabulary; i += REDUCE) {
             let share = scale * exp(max(f32(logits[start + i]) - most, -87.0));
-            logits[start + i] = Real(select(share, share - step.loss_weight, i == label));
+            logits[start + i] = Real(select(select(share, share - weight, i == label), infinity, broken));
         }
     }
     if lane == 0u {
-        results[3u * row] = most + log(sum) - own;
-        results[3u * row + 1u] = 1.0 - better;
+        results[3u * row] = select(log_sum - own, infinity, broken);
+        results[3u * row + 1u] = select(1.0 - better, 0.0, broken);
         results[3u * row + 2u] = 1.0;
     }
 }

@@ -5,6 +5,7 @@ struct GradientNorm {
     beta2: f32,
     rest1: f32,
     rest2: f32,
+    growth_interval: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: GradientNorm;
@@ -28,18 +29,35 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     if lane != 0u {
         return;
     }
-    if broken > 0.0 || (bitcast<u32>(sum) & EXPONENT) == EXPONENT {
+    let finite = broken == 0.0 && (bitcast<u32>(sum) & EXPONENT) != EXPONENT;
+    let scale = select(1.0, optimizer.loss_scale, SCALED);
+    if SCALED {
+        update_scale(finite);
+    }
+    if !finite {
         optimizer.gradient_norm = bitcast<f32>(EXPONENT | (lane & 1u)); // infinity, unseen by constant evaluation
         optimizer.skipped += 1.0;
         optimizer.skipped_in_a_row += 1.0;
         optimizer.coefficient = 0.0;
         return;
     }
-    let norm = sqrt(sum);
+    let norm = sqrt(sum) / scale;
     optimizer.gradient_norm = norm;
     optimizer.skipped_in_a_row = 0.0;
-    optimizer.coefficient = select(1.0, min(1.0, params.clip / (norm + 1e-6)), params.clip > 0.0);
+    optimizer.coefficient = select(1.0, min(1.0, params.clip / (norm + 1e-6)), params.clip > 0.0) / scale;
     optimizer.applied += 1.0;
     optimizer.correction1 = optimizer.correction1 * params.beta1 + params.rest1;
     optimizer.correction2 = optimizer.correction2 * params.beta2 + params.rest2;
+}
+
+// Of the losses of the next step.
+fn update_scale(finite: bool) {
+    let steps = select(0.0, optimizer.steps_at_scale + 1.0, finite);
+    optimizer.steps_at_scale = steps;
+    if !finite {
+        optimizer.loss_scale = max(optimizer.loss_scale / 2.0, 1.0);
+    } else if steps >= f32(params.growth_interval) {
+        optimizer.loss_scale = min(optimizer.loss_scale * 2.0, f32(MAX_LOSS_SCALE));
+        optimizer.steps_at_scale = 0.0;
+    }
 }

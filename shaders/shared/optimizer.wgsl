@@ -6,4 +6,6 @@ struct OptimizerState {
     skipped_in_a_row: f32,
     gradient_norm: f32,
     coefficient: f32,
+    loss_scale: f32,
+    steps_at_scale: f32,
 }

@@ -41,7 +41,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     interrupt::install()?;
     let config = Config::load(&args.config, &args.sets)?;
     let path = args.out.unwrap_or_else(|| Path::new("runs").join(&config.name));
-    let device = Device::open(args.device)?;
+    let device = Device::open(args.device)?.ready_for(config.train.precision)?;
     let run = RunDir::create(&path, args.resume)?;
     let run_config = run.config();
     let mut trainer = Trainer::new(config, run, &device, args.resume)?;

@@ -2,6 +2,7 @@
 
 use super::check::{at_least_one, fraction, masking_rate, not_negative, positive, require};
 use crate::Result;
+use crate::kernels::Precision;
 use serde::{Deserialize, Serialize};
 
 /// The optimiser and its schedule.
@@ -37,6 +38,10 @@ pub struct TrainConfig {
     pub weight_decay: f64,
     /// Largest global norm of the gradient; 0 leaves it alone. Default 1.
     pub clip: f64,
+    /// How activations, their gradients and the weights of products are stored: "f32" (default), or "f16" for half the memory
+    /// and traffic, on GPUs that have it. Sums, statistics, losses, parameters and the optimiser stay f32 with either, and with
+    /// "f16" the loss is scaled so that small gradients do not vanish.
+    pub precision: Precision,
     /// Training stops when as many steps in a row had a gradient that is not finite. Default 10.
     pub max_skipped_steps: u64,
     /// Steps between lines of the log. Default 10.

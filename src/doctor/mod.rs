@@ -64,7 +64,7 @@ impl Examination {
         for (precision, kernel) in offered.iter().flat_map(|&p| vetting::kernels_of(p).map(move |kernel| (p, kernel))) {
             let parity = Parity::new(kernel, precision)?;
             for (place, variant) in kernel.variants.iter().enumerate() {
-                if !gpu.offers(variant) {
+                if !gpu.offers(variant) || !variant.computes_in(precision) {
                     continue;
                 }
                 let finding = parity.check(gpu, place, false);

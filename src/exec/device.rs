@@ -3,6 +3,7 @@
 use super::gpu::{self, Gpu, GpuExecutor};
 use super::{CpuExecutor, DeviceChoice, Executor, Program};
 use crate::doctor::vetting;
+use crate::kernels::Precision;
 use crate::{Error, Result};
 
 /// An opened device.
@@ -26,6 +27,23 @@ impl Device {
     /// There is no such adapter, or it can't be opened.
     pub fn open_unvetted(choice: DeviceChoice) -> Result<Device> {
         Self::open_by(choice, Gpu::open)
+    }
+
+    /// Makes sure that the device stores numbers in this precision, and has a GPU's kernels checked in that form.
+    ///
+    /// # Errors
+    /// A GPU does not have the precision, or gives wrong answers in it.
+    pub fn ready_for(self, precision: Precision) -> Result<Device> {
+        match self {
+            Device::Gpu(gpu) if precision != Precision::F32 => {
+                Ok(Device::Gpu(Box::new(vetting::vet(*gpu, precision)?)))
+            }
+            Device::Cpu if precision != Precision::F32 => {
+                log::warn!("on a CPU train.precision = \"f16\" only imitates what a GPU does: \"f32\" is faster");
+                Ok(Device::Cpu)
+            }
+            device => Ok(device),
+        }
     }
 
     fn open_by(choice: DeviceChoice, open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Result<Device> {

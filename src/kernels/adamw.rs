@@ -23,7 +23,8 @@ params! {
 
 kernel! {
     /// One update of the parameters from the gradients, which are cleared for the next step; nothing but the clearing
-    /// happens when `optimizer.coefficient` is 0, the sign of a skipped step.
+    /// happens when `optimizer.coefficient` is 0, the sign of a skipped step. `copy` gets the parameters as the model's
+    /// products use them.
     pub static ADAMW = "adamw" (p: &AdamW);
     args {
         In step: u32[STEP_WORDS],
@@ -32,6 +33,7 @@ kernel! {
         InOut gradients: f32[p.count],
         InOut first_moments: f32[p.count],
         InOut second_moments: f32[p.count],
+        MaybeOut copy: real[p.count],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "shared/step.wgsl", "shared/optimizer.wgsl", "adamw.wgsl"] {
@@ -46,19 +48,32 @@ kernel! {
 }
 
 fn adamw(p: &AdamW, views: Views) {
-    let [step, optimizer, parameters, gradients, first, second] = views.array();
+    let [step, optimizer, parameters, gradients, first, second, copy] = views.array();
     let (step, state) = (StepState::from_words(step.read()), OptimizerState::from_words(optimizer.read()));
-    let gradients = gradients.write::<f32>();
-    if state.coefficient == 0.0 {
-        gradients.fill(0.0);
-        return;
+    let (parameters, gradients, copy) = (parameters.write::<f32>(), gradients.write::<f32>(), copy.write::<f32>());
+    match state.coefficient {
+        0.0 => gradients.fill(0.0),
+        _ => update(p, step, state, parameters, gradients, [first.write(), second.write()]),
     }
+    if !copy.is_empty() {
+        copy.copy_from_slice(parameters);
+    }
+}
+
+fn update(
+    p: &AdamW,
+    step: &StepState,
+    state: &OptimizerState,
+    parameters: &mut [f32],
+    gradients: &mut [f32],
+    [first, second]: [&mut [f32]; 2],
+) {
     let keep = 1.0 - step.learning_rate * p.weight_decay;
     let rate = step.learning_rate / state.correction1;
     let root = state.correction2.sqrt();
     const CHUNK: usize = 16 * 1024;
-    let moments = first.write::<f32>().par_chunks_mut(CHUNK).zip(second.write::<f32>().par_chunks_mut(CHUNK));
-    let weights = parameters.write::<f32>().par_chunks_mut(CHUNK).zip(gradients.par_chunks_mut(CHUNK));
+    let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
+    let weights = parameters.par_chunks_mut(CHUNK).zip(gradients.par_chunks_mut(CHUNK));
     weights.zip(moments).for_each(|((parameters, gradients), (first, second))| {
         simd(|| {
             for (((x, g), m), v) in parameters.iter_mut().zip(gradients).zip(first).zip(second) {
@@ -73,11 +88,11 @@ fn adamw(p: &AdamW, views: Views) {
 }
 
 fn cases() -> Vec<Case> {
-    [(1, 1.0), (255, 0.5), (1025, 0.0)]
+    [(1, 1.0), (255, 0.5), (1025, 0.0), (513, 0.25), (77, 0.0)]
         .map(|(count, coefficient)| {
             let p =
                 AdamW { count, beta1: 0.9, beta2: 0.98, rest1: 0.1, rest2: 0.02, epsilon: 1e-6, weight_decay: 0.01 };
-            case(p, coefficient)
+            case(p, coefficient, if count % 256 == 1 || count == 77 { Fill::Nothing } else { Fill::Absent })
         })
         .into()
 }
@@ -85,10 +100,14 @@ fn cases() -> Vec<Case> {
 /// Moments that never decay: gradients are gone after the first run, and later ones would time denormal numbers.
 fn bench(sizes: &Sizes) -> Case {
     let count = sizes.weights();
-    case(AdamW { count, beta1: 1.0, beta2: 1.0, rest1: 0.1, rest2: 0.02, epsilon: 1e-6, weight_decay: 0.01 }, 1.0)
+    case(
+        AdamW { count, beta1: 1.0, beta2: 1.0, rest1: 0.1, rest2: 0.02, epsilon: 1e-6, weight_decay: 0.01 },
+        1.0,
+        Fill::Absent,
+    )
 }
 
-fn case(p: AdamW, coefficient: f32) -> Case {
+fn case(p: AdamW, coefficient: f32, copy: Fill) -> Case {
     let any = Fill::Uniform(-1.0, 1.0);
     let step = StepState { learning_rate: 0.01, loss_weight: 0.0, seed_low: 0, seed_high: 0, microbatch: 0 };
     let state = OptimizerState {
@@ -99,7 +118,9 @@ fn case(p: AdamW, coefficient: f32) -> Case {
         skipped_in_a_row: 0.0,
         gradient_norm: 2.0,
         coefficient,
+        loss_scale: 0.0,
+        steps_at_scale: 0.0,
     };
     let (step, state) = (Fill::Words(step.words().to_vec()), Fill::Words(state.words().to_vec()));
-    Case::new(p, [step, state, any.clone(), any.clone(), any, Fill::Uniform(0.0, 1.0)])
+    Case::new(p, [step, state, any.clone(), any.clone(), any, Fill::Uniform(0.0, 1.0), copy])
 }

@@ -1,5 +1,6 @@
 //! Softmax cross-entropy over the masked rows, with its gradient and the count of right answers in one pass.
 
+use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::math::exp;
 use super::native::simd;
@@ -21,11 +22,13 @@ pub const METRICS: usize = 3;
 
 kernel! {
     /// metrics += [Σ −ln softmax(logits)[label], Σ (argmax = label), Σ 1] over the rows whose label is not u32::MAX;
-    /// logits = their gradient, weighted by `step.loss_weight`.
+    /// logits = their gradient, weighted by `step.loss_weight` and, where the optimiser's state is given, by its loss scale.
+    /// Where logits are too large for a loss, it and its gradient are infinite, so that the step is skipped.
     pub static CROSS_ENTROPY = "cross_entropy" (p: &CrossEntropy);
     args {
         In labels: u32[p.rows],
         In step: u32[STEP_WORDS],
+        MaybeIn optimizer: f32[OPTIMIZER_WORDS],
         InOut logits: real[p.rows * p.vocabulary],
         Scratch results: f32[METRICS as u32 * p.rows],
         InOut metrics: f32[METRICS],
@@ -34,7 +37,7 @@ kernel! {
         GRADIENT = p.gradient == 1,
     }
     variant "reference" = [
-        "shared/index.wgsl", "shared/reduce.wgsl", "shared/step.wgsl", "cross_entropy.wgsl"
+        "shared/index.wgsl", "shared/reduce.wgsl", "shared/step.wgsl", "shared/optimizer.wgsl", "cross_entropy.wgsl"
     ] {
         "rows": fold(p.rows as usize),
         "total": [1, 1, 1],
@@ -42,18 +45,21 @@ kernel! {
     flops: 6 * u64::from(p.rows) * u64::from(p.vocabulary),
     tolerance: 1e-5,
     exact: false,
-    cases: || [(1, 1, 1), (7, 65, 1), (65, 131, 0), (12, 1000, 1)].map(case).into(),
+    cases: cases,
     bench: |s| case((s.masked, s.vocabulary, 1)),
     twin: cross_entropy,
 }
 
 fn cross_entropy(p: &CrossEntropy, views: Views) {
-    let [labels, step, logits, results, metrics] = views.array();
+    let [labels, step, optimizer, logits, results, metrics] = views.array();
     let (labels, step) = (labels.read::<u32>(), StepState::from_words(step.read()));
+    let scale =
+        bytemuck::cast_slice::<f32, OptimizerState>(optimizer.read()).first().map_or(1.0, |state| state.loss_scale);
+    let weight = step.loss_weight * scale;
     let results: &mut [[f32; METRICS]] = bytemuck::cast_slice_mut(results.write::<f32>());
     let rows = logits.write::<f32>().par_chunks_exact_mut(p.vocabulary as usize).zip(&mut *results).zip(labels);
     rows.for_each(|((logits, result), &label)| {
-        *result = simd(|| row(logits, label, step.loss_weight, p.gradient == 1));
+        *result = simd(|| row(logits, label, weight, p.gradient == 1));
     });
     let metrics = metrics.write::<f32>();
     for result in results {
@@ -78,6 +84,12 @@ fn row(logits: &mut [f32], label: u32, weight: f32, gradient: bool) -> [f32; MET
     let right = own == most && !logits[..label].contains(&most);
     let sum = exponential_sum(logits, most);
     let log_sum = most + sum.ln();
+    if !log_sum.is_finite() {
+        if gradient {
+            logits.fill(f32::INFINITY);
+        }
+        return [f32::INFINITY, 0.0, 1.0];
+    }
     if gradient {
         let scale = weight / sum;
         logits.iter_mut().for_each(|logit| *logit = scale * exp(*logit - most));
@@ -113,12 +125,24 @@ fn exponential_sum(row: &[f32], most: f32) -> f32 {
     parts.iter().sum::<f32>() + rest
 }
 
+/// One with a scaled loss, and one with logits that are too large.
+fn cases() -> Vec<Case> {
+    let mut cases: Vec<Case> =
+        [(1, 1, 1), (7, 65, 1), (65, 131, 0), (12, 1000, 1), (9, 70, 1), (3, 66, 1)].map(case).into();
+    let state = OptimizerState { loss_scale: 512.0, ..bytemuck::Zeroable::zeroed() };
+    cases[4].fills[2] = Fill::Words(state.words().to_vec());
+    let logits = (0..3 * 66).map(|i| if i == 70 { f32::INFINITY } else { (i % 7) as f32 });
+    cases[5].fills[3] = Fill::Words(logits.map(f32::to_bits).collect());
+    cases
+}
+
 fn case((rows, vocabulary, gradient): (u32, u32, u32)) -> Case {
     let label = |row: u32| if row % 5 == 4 { u32::MAX } else { row * 31 % vocabulary };
     let step = StepState { learning_rate: 0.0, loss_weight: 0.25, seed_low: 0, seed_high: 0, microbatch: 0 };
     let fills = [
         Fill::Words((0..rows).map(label).collect()),
         Fill::Words(step.words().to_vec()),
+        Fill::Absent,
         Fill::Uniform(-6.0, 6.0),
         Fill::Nothing,
         Fill::Uniform(0.0, 4.0),

@@ -1,7 +1,7 @@
 //! The global gradient norm, the test that it is finite, and the clip coefficient: all on the device, so that no step
 //! waits for the host.
 
-use super::kernel::{Case, Fill, Views, kernel, params};
+use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::native::simd;
 use rayon::prelude::*;
 
@@ -76,6 +76,8 @@ params! {
         rest1: f32,
         /// 1 − beta2, rounded once.
         rest2: f32,
+        /// Steps without overflow after which the loss scale doubles; 0 when losses are not scaled.
+        growth_interval: u32,
     }
 }
 
@@ -96,8 +98,19 @@ params! {
         gradient_norm: f32,
         /// What the last gradients were multiplied by; 0 when the step was skipped.
         coefficient: f32,
+        /// What the losses of the next step are multiplied by, so that small gradients do not vanish in f16.
+        loss_scale: f32,
+        /// Steps without overflow since the scale changed.
+        steps_at_scale: f32,
     }
 }
+
+/// The loss scale that a training in f16 begins with.
+pub const FIRST_LOSS_SCALE: f32 = 65536.0;
+/// Its largest value; without one it would grow for ever where gradients vanish.
+const MAX_LOSS_SCALE: f32 = 16_777_216.0;
+/// Steps without overflow after which it doubles: PyTorch's GradScaler has as many.
+pub const GROWTH_INTERVAL: u32 = 2000;
 
 /// Length of the `optimizer` argument.
 pub const OPTIMIZER_WORDS: usize = std::mem::size_of::<OptimizerState>() / 4;
@@ -106,12 +119,19 @@ kernel! {
     /// Updates the optimiser's state for gradients with these partial sums of squares: the norm, the coefficient
     /// min(1, clip / (norm + 1e-6)) as PyTorch's `clip_grad_norm_` has it, and the bias corrections of Adam. With a norm
     /// that is not finite the step is counted as skipped.
+    ///
+    /// With a growth interval the gradients are those of a scaled loss (Micikevicius et al., "Mixed precision training",
+    /// 2018): the scale is taken out of norm and coefficient, and for the next step it is halved after an overflow, never
+    /// below 1, and doubled after so many steps without.
     pub static GRADIENT_NORM = "gradient_norm" (p: &GradientNorm);
     args {
         In partials: f32[p.count],
         InOut optimizer: f32[OPTIMIZER_WORDS],
     }
-    constants {}
+    constants {
+        SCALED = p.growth_interval > 0,
+        MAX_LOSS_SCALE = MAX_LOSS_SCALE as u32,
+    }
     variant "reference" = ["shared/reduce.wgsl", "shared/optimizer.wgsl", "gradient_norm.wgsl"] { "main": [1, 1, 1], }
     flops: u64::from(p.count),
     tolerance: 1e-5,
@@ -125,7 +145,11 @@ fn gradient_norm(p: &GradientNorm, views: Views) {
     let [partials, optimizer] = views.array();
     let state: &mut OptimizerState = &mut bytemuck::cast_slice_mut(optimizer.write::<f32>())[0];
     let sum: f32 = partials.read::<f32>().iter().sum();
-    state.gradient_norm = sum.sqrt();
+    let scale = if p.growth_interval > 0 { state.loss_scale } else { 1.0 };
+    state.gradient_norm = sum.sqrt() / scale;
+    if p.growth_interval > 0 {
+        update_scale(state, sum.is_finite(), p.growth_interval);
+    }
     if !sum.is_finite() {
         state.skipped += 1.0;
         state.skipped_in_a_row += 1.0;
@@ -133,10 +157,21 @@ fn gradient_norm(p: &GradientNorm, views: Views) {
         return;
     }
     state.skipped_in_a_row = 0.0;
-    state.coefficient = if p.clip > 0.0 { (p.clip / (state.gradient_norm + 1e-6)).min(1.0) } else { 1.0 };
+    let clipped = if p.clip > 0.0 { (p.clip / (state.gradient_norm + 1e-6)).min(1.0) } else { 1.0 };
+    state.coefficient = clipped / scale;
     state.applied += 1.0;
     state.correction1 = state.correction1 * p.beta1 + p.rest1;
     state.correction2 = state.correction2 * p.beta2 + p.rest2;
+}
+
+fn update_scale(state: &mut OptimizerState, finite: bool, growth_interval: u32) {
+    state.steps_at_scale = if finite { state.steps_at_scale + 1.0 } else { 0.0 };
+    if !finite {
+        state.loss_scale = (state.loss_scale / 2.0).max(1.0);
+    } else if state.steps_at_scale >= growth_interval as f32 {
+        state.loss_scale = (state.loss_scale * 2.0).min(MAX_LOSS_SCALE);
+        state.steps_at_scale = 0.0;
+    }
 }
 
 fn sum_squares_case(count: u32) -> Case {
@@ -156,8 +191,17 @@ fn sum_squares_cases() -> Vec<Case> {
 }
 
 fn gradient_norm_case(count: u32, clip: f32) -> Case {
-    let p = GradientNorm { count, clip, beta1: 0.9, beta2: 0.98, rest1: 0.1, rest2: 0.02 };
+    let p = GradientNorm { count, clip, beta1: 0.9, beta2: 0.98, rest1: 0.1, rest2: 0.02, growth_interval: 0 };
     Case::new(p, [Fill::Uniform(0.0, 1.0), Fill::Uniform(0.0, 0.9)])
+}
+
+/// One of a scaled loss, that has seen `steps_at_scale` steps; its partial sums end with `last`.
+fn scaled_case(loss_scale: f32, steps_at_scale: f32, last: f32) -> Case {
+    let p =
+        GradientNorm { count: 256, clip: 1.0, beta1: 0.9, beta2: 0.98, rest1: 0.1, rest2: 0.02, growth_interval: 100 };
+    let state = OptimizerState { loss_scale, steps_at_scale, ..bytemuck::Zeroable::zeroed() };
+    let partials = (0..256).map(|i| f32::to_bits(if i == 255 { last } else { 1e8 }));
+    Case::new(p, [Fill::Words(partials.collect()), Fill::Words(state.words().to_vec())])
 }
 
 fn gradient_norm_cases() -> Vec<Case> {
@@ -167,5 +211,15 @@ fn gradient_norm_cases() -> Vec<Case> {
             Fill::Words((0..256).map(|i| f32::to_bits(if i == 200 { f32::INFINITY } else { 1.0 })).collect());
         case
     };
-    vec![gradient_norm_case(256, 1.0), gradient_norm_case(512, 0.0), gradient_norm_case(1, 100.0), infinite]
+    vec![
+        gradient_norm_case(256, 1.0),
+        gradient_norm_case(512, 0.0),
+        gradient_norm_case(1, 100.0),
+        infinite,
+        scaled_case(1024.0, 3.0, 1e8),
+        scaled_case(1024.0, 99.0, 1e8),
+        scaled_case(MAX_LOSS_SCALE, 99.0, 1e8),
+        scaled_case(1024.0, 99.0, f32::INFINITY),
+        scaled_case(1.0, 0.0, f32::NAN),
+    ]
 }

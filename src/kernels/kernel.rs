@@ -163,11 +163,14 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Whether it computes a launch of these parameters and this precision. One that needs half precision for itself is for
-    /// launches in f16.
+    /// Whether it computes launches of this precision: one that needs half precision for itself is for f16.
+    pub fn computes_in(&self, precision: Precision) -> bool {
+        precision == Precision::F16 || !self.needs.contains(wgpu::Features::SHADER_F16)
+    }
+
+    /// Whether it computes a launch of these parameters and this precision.
     pub fn suits(&self, params: &[u32], precision: Precision) -> bool {
-        let half = !self.needs.contains(wgpu::Features::SHADER_F16) || precision == Precision::F16;
-        half && (self.fits)(params)
+        self.computes_in(precision) && (self.fits)(params)
     }
 }
 

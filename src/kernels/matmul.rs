@@ -39,6 +39,10 @@ kernel! {
     constants {}
     variant "tiled" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
     variant "direct" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "cooperative" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_coop.wgsl"] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        "main": p.grid(64),
+    }
     flops: p.flops(),
     tolerance: 1e-5,
     exact: false,
@@ -96,6 +100,10 @@ kernel! {
     constants {}
     variant "tiled" = ["matmul_nn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
     variant "direct" = ["matmul_nn.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "cooperative" = ["matmul_nn.wgsl", "shared/product_coop.wgsl"] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        "main": p.grid(64),
+    }
     flops: p.flops(),
     tolerance: 1e-5,
     exact: true,
@@ -124,6 +132,10 @@ kernel! {
     constants {}
     variant "tiled" = ["matmul_tn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
     variant "direct" = ["matmul_tn.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "cooperative" = ["matmul_tn.wgsl", "shared/product_coop.wgsl"] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        "main": p.grid(64),
+    }
     flops: p.flops(),
     tolerance: 1e-5,
     exact: true,

@@ -48,6 +48,10 @@ kernel! {
     constants {}
     variant "tiled" = ["qkv.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
     variant "direct" = ["qkv.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "cooperative" = ["qkv.wgsl", "shared/product_coop.wgsl"] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        "main": p.grid(64),
+    }
     flops: 6 * u64::from(p.rows()) * u64::from(p.width()) * u64::from(p.width()),
     tolerance: 1e-5,
     exact: false,

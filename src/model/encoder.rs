@@ -144,7 +144,7 @@ impl Encoder {
         let (weight, bias) = (layer.qkv.weight.value, layer.qkv.bias.value);
         r.program.launch(&QKV, self.qkv_shape(), &[x, weight, bias, inputs.rope(layer.global), qkv]);
         let y = r.activation("output", rows * self.width);
-        let lse = r.activation("lse", rows * self.heads);
+        let lse = r.statistics("lse", rows * self.heads);
         r.program.launch(&ATTENTION, self.attention_shape(layer), &[qkv, inputs.spans, r.step, y, lse]);
         let sum = r.linear_dropout(&layer.output, layer.output_dropout, y, residual);
         (sum, AttentionSaved { x, qkv, y, lse })

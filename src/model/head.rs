@@ -5,6 +5,7 @@ use super::parameters::Parameters;
 use super::recorder::{Linear, Norm, NormSaved, Recorder};
 use crate::config::ModelConfig;
 use crate::exec::Tensor;
+use crate::kernels::Precision;
 use crate::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
 use crate::kernels::rows::{GATHER_ROWS, Rows, SCATTER_ROWS};
 
@@ -12,8 +13,8 @@ pub struct Head {
     transform: Option<Transform>,
     /// The token embedding again where they are tied, with a bias of its own.
     decoder: Linear,
-    /// Rows whose logits are computed at once, so that they fit a binding. A multiple of 64, because their places in
-    /// larger tensors have to be aligned.
+    /// Rows whose logits are computed at once, so that they fit a binding. A multiple of 256 bytes of numbers, because their
+    /// places in larger tensors have to be aligned.
     chunk: usize,
 }
 
@@ -36,7 +37,7 @@ struct TransformSaved {
 
 impl Head {
     /// `binding` is the largest binding of the device in bytes.
-    pub fn new(config: &ModelConfig, parameters: &Parameters, binding: u64) -> Self {
+    pub fn new(config: &ModelConfig, parameters: &Parameters, binding: u64, precision: Precision) -> Self {
         let width = config.hidden_size;
         let transform = config.head_transform.then(|| Transform {
             dense: Recorder::linear_layer(parameters, "head.dense", width, width),
@@ -51,7 +52,8 @@ impl Head {
         };
         // 128 MiB of logits keep any GPU busy; more would only cost memory.
         let bytes = binding.min(128 << 20);
-        let chunk = (bytes as usize / (4 * config.vocab_size) / 64 * 64).max(64);
+        let (width, multiple) = (precision.bytes(), 256 / precision.bytes());
+        let chunk = (bytes as usize / (width * config.vocab_size) / multiple * multiple).max(multiple);
         Head { transform, decoder, chunk }
     }
 
@@ -87,13 +89,14 @@ impl Head {
         for (start, rows) in self.chunks(inputs) {
             let y = r.program.part(saved.y, start * self.decoder.inputs, rows * self.decoder.inputs, "head.chunk");
             let logits = r.linear(&self.decoder, y, Tensor::NONE);
-            self.cross_entropy(r, inputs, (start, rows), logits, metrics, false);
+            self.cross_entropy(r, inputs, (start, rows), logits, metrics, None);
         }
     }
 
     /// Forward and backward in one: the logits of a chunk turn into their gradient and are gone before the next.
-    /// Adds to `metrics` and to the gradients, and gives dx [N, H].
-    pub fn train(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor) -> Tensor {
+    /// Adds to `metrics` and to the gradients, and gives dx [N, H]. `scaling` is the optimiser's state where the loss is
+    /// scaled, else `NONE`.
+    pub fn train(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor, scaling: Tensor) -> Tensor {
         let width = self.decoder.inputs;
         let saved = self.forward(r, inputs, x);
         let dy = r.activation("d_decoder", inputs.shape.masked * width); // [K, H]
@@ -101,7 +104,7 @@ impl Head {
             let y = r.program.part(saved.y, start * width, rows * width, "head.chunk");
             let dy = r.program.part(dy, start * width, rows * width, "head.d_chunk");
             let logits = r.linear(&self.decoder, y, Tensor::NONE); // [rows, V]
-            self.cross_entropy(r, inputs, (start, rows), logits, metrics, true);
+            self.cross_entropy(r, inputs, (start, rows), logits, metrics, Some(scaling));
             r.linear_backward_weights(&self.decoder, y, logits);
             r.linear_backward_input(&self.decoder, logits, Tensor::NONE, dy);
         }
@@ -118,6 +121,7 @@ impl Head {
         dx
     }
 
+    /// `gradient` asks for the logits' gradient, scaled by the state that it holds.
     fn cross_entropy(
         &self,
         r: &mut Recorder,
@@ -125,13 +129,20 @@ impl Head {
         (start, rows): (usize, usize),
         logits: Tensor,
         metrics: Tensor,
-        gradient: bool,
+        gradient: Option<Tensor>,
     ) {
         let labels = r.program.part(inputs.labels, start, rows, "labels.chunk");
-        let shape =
-            CrossEntropy { rows: rows as u32, vocabulary: self.decoder.outputs as u32, gradient: u32::from(gradient) };
+        let shape = CrossEntropy {
+            rows: rows as u32,
+            vocabulary: self.decoder.outputs as u32,
+            gradient: u32::from(gradient.is_some()),
+        };
         let results = r.workspace(&CROSS_ENTROPY, &shape, "results");
-        r.program.launch(&CROSS_ENTROPY, shape, &[labels, r.step, logits, results, metrics]);
+        r.program.launch(
+            &CROSS_ENTROPY,
+            shape,
+            &[labels, r.step, gradient.unwrap_or(Tensor::NONE), logits, results, metrics],
+        );
     }
 
     /// (first row, rows) of every chunk.

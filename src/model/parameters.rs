@@ -2,16 +2,18 @@
 //!
 //! Parameters lie one after another in flat tensors (and so do their gradients and the optimiser's moments), so that the
 //! optimiser and the gradient norm run over a handful of tensors however many layers there are. A flat tensor holds
-//! either decayed parameters (matrices) or the others, and is no larger than a binding.
+//! either decayed parameters (matrices) or the others, and is no larger than a binding. In a program that stores numbers
+//! as f16 the model's products use a copy of the matrices in that precision, which every write and update keeps up.
 
 use super::init::Init;
-use crate::exec::{Executor, Program, Role, Tensor};
+use crate::exec::{Executor, Program, Role, Tensor, halves};
+use crate::kernels::Precision;
 use crate::random::{Site, Stream};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
-/// Elements that every parameter starts at a multiple of: 256 bytes, the largest alignment that an adapter asks for.
-const ALIGNMENT: usize = 64;
+/// Bytes that every parameter starts at a multiple of: the largest alignment that an adapter asks for.
+const ALIGNMENT: usize = 256;
 
 /// Most elements of a flat tensor: with them aligned, still below what a tensor may have.
 const MAX_LEN: usize = (1 << 30) - 2 * ALIGNMENT;
@@ -19,6 +21,7 @@ const MAX_LEN: usize = (1 << 30) - 2 * ALIGNMENT;
 /// A parameter and its gradient; `NONE` twice for a parameter the model does without.
 #[derive(Clone, Copy, Debug)]
 pub struct Weight {
+    /// As the model uses it: of a matrix, the copy where there is one.
     pub value: Tensor,
     /// `NONE` in a program that does not train.
     pub gradient: Tensor,
@@ -34,6 +37,8 @@ pub struct Flat {
     /// Whether weight decay applies.
     pub decayed: bool,
     pub values: Tensor,
+    /// The values once more in the precision of the program, where that is not f32 and the model's products use them.
+    pub copy: Option<Tensor>,
     pub training: Option<FlatTraining>,
 }
 
@@ -103,6 +108,7 @@ impl Flat {
 impl Parameters {
     /// Gives every declared parameter its place. `binding` is the largest binding of the device in bytes.
     pub fn new(program: &mut Program, list: Vec<Declaration>, train: bool, binding: u64) -> Self {
+        let precision = program.precision();
         let most = ((binding / 4) as usize).min(MAX_LEN);
         let mut lens: Vec<(usize, bool)> = Vec::new();
         let mut place = |parameter: &Declaration| {
@@ -113,19 +119,21 @@ impl Parameters {
                 lens.len() - 1
             });
             let start = lens[flat].0;
-            lens[flat].0 += len.next_multiple_of(ALIGNMENT);
+            lens[flat].0 += len.next_multiple_of(ALIGNMENT / precision.bytes());
             Place { flat, start }
         };
         let places: Vec<Place> = list.iter().map(&mut place).collect();
         let flat = |(number, &(len, decayed)): (usize, &(usize, bool))| {
             let mut tensor = |role, what| program.tensor(role, format!("{what} {number}"), &[len]);
             let values = tensor(Role::Parameter, "parameters");
+            let copied = decayed && precision != Precision::F32;
             let training = train.then(|| FlatTraining {
                 gradients: tensor(Role::Gradient, "gradients"),
                 first_moments: tensor(Role::Optimizer, "first moments"),
                 second_moments: tensor(Role::Optimizer, "second moments"),
             });
-            Flat { len, decayed, values, training }
+            let copy = copied.then(|| program.reals(Role::Parameter, format!("parameters {number} in f16"), &[len]));
+            Flat { len, decayed, values, copy, training }
         };
         let flats: Vec<Flat> = lens.iter().enumerate().map(flat).collect();
         let mut weights = BTreeMap::new();
@@ -135,7 +143,7 @@ impl Parameters {
                 None => Tensor::NONE,
             };
             let flat = &flats[place.flat];
-            let (value, gradient) = (part(flat.tensor(Kind::Value)), part(flat.tensor(Kind::Gradient)));
+            let (value, gradient) = (part(flat.copy.or(Some(flat.values))), part(flat.tensor(Kind::Gradient)));
             weights.insert(parameter.name.clone(), Weight { value, gradient });
         }
         Parameters { list, flats, places, weights }
@@ -166,6 +174,11 @@ impl Parameters {
         for (flat, values) in self.flats.iter().zip(flats) {
             if let Some(tensor) = flat.tensor(kind) {
                 executor.write(tensor, bytemuck::cast_slice(&values));
+            }
+            if let (Kind::Value, Some(copy)) = (kind, flat.copy) {
+                let mut words = vec![0; values.len().div_ceil(2)];
+                halves::narrow(&values, &mut words);
+                executor.write(copy, &words);
             }
         }
     }

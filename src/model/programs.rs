@@ -12,12 +12,17 @@ use crate::data::Batch;
 use crate::exec::{Device, Executor, Phase, Program, Role, Tensor};
 use crate::kernels::adamw::{ADAMW, AdamW};
 use crate::kernels::cross_entropy::METRICS;
-use crate::kernels::gradient_norm::{GRADIENT_NORM, GradientNorm, OPTIMIZER_WORDS, PARTIALS, SUM_SQUARES, SumSquares};
+use crate::kernels::gradient_norm::{
+    FIRST_LOSS_SCALE, GRADIENT_NORM, GROWTH_INTERVAL, GradientNorm, OPTIMIZER_WORDS, OptimizerState, PARTIALS,
+    SUM_SQUARES, SumSquares,
+};
 use crate::kernels::rows::{GATHER_ROWS, Rows};
 use crate::kernels::step::StepState;
+use crate::kernels::{Params, Precision};
 use crate::random;
+use bytemuck::Zeroable;
 
-/// The settings of AdamW that stay the same for a run.
+/// The settings of an optimiser step that stay the same for a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OptimizerConfig {
     pub beta1: f64,
@@ -27,12 +32,22 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// Largest global gradient norm; 0 for no limit.
     pub clip: f64,
+    /// How activations and the weights of products are stored. With f16 the loss is scaled; parameters, their gradients and
+    /// moments stay f32.
+    pub precision: Precision,
 }
 
 impl Default for OptimizerConfig {
     /// As a config file that says nothing else.
     fn default() -> Self {
-        OptimizerConfig { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.01, clip: 1.0 }
+        OptimizerConfig {
+            beta1: 0.9,
+            beta2: 0.98,
+            epsilon: 1e-6,
+            weight_decay: 0.01,
+            clip: 1.0,
+            precision: Precision::F32,
+        }
     }
 }
 
@@ -67,20 +82,21 @@ impl Training {
         optimizer: OptimizerConfig,
         binding: u64,
     ) -> Result<Self> {
-        let mut program = Program::new();
+        let mut program = Program::of(optimizer.precision);
         let parameters = Parameters::new(&mut program, declare(config), true, binding);
         let inputs = Inputs::new(&mut program, config, shape, "batch");
         let validation_inputs = Inputs::new(&mut program, config, validation_shape, "validation");
         let metrics = program.tensor(Role::Output, "metrics", &[METRICS]);
         let validation_metrics = program.tensor(Role::Output, "validation metrics", &[METRICS]);
         let state = program.tensor(Role::Optimizer, "optimizer state", &[OPTIMIZER_WORDS]);
-        let head = Head::new(config, &parameters, binding);
+        let head = Head::new(config, &parameters, binding, optimizer.precision);
+        let scaling = if optimizer.precision == Precision::F32 { Tensor::NONE } else { state };
         let mut r = Recorder { program, step: inputs.step, scope: String::new() };
 
         let accumulate = r.program.phase("accumulate");
         let encoder = Encoder::new(config, &parameters, shape, true);
         let (x, saved) = encoder.forward(&mut r, &inputs);
-        let dx = head.train(&mut r, &inputs, x, metrics);
+        let dx = head.train(&mut r, &inputs, x, metrics, scaling);
         encoder.backward(&mut r, &inputs, &saved, dx);
 
         let update = r.program.phase("update");
@@ -116,7 +132,16 @@ impl Training {
         let mut executor = device.executor(&self.program)?;
         self.inputs.prepare(&mut *executor, config);
         self.validation_inputs.prepare(&mut *executor, config);
+        self.write_state(&mut *executor, OptimizerState::zeroed());
         Ok(executor)
+    }
+
+    /// Writes the optimiser's state, with the first loss scale where it has none.
+    pub fn write_state(&self, executor: &mut dyn Executor, mut state: OptimizerState) {
+        if state.loss_scale == 0.0 {
+            state.loss_scale = FIRST_LOSS_SCALE;
+        }
+        executor.write(self.optimizer, state.words());
     }
 
     /// Queues one optimiser step over `batches`. `seed` is the run's, and `first` the microbatches it has behind it:
@@ -180,7 +205,7 @@ impl Measured {
 fn record_update(r: &mut Recorder, parameters: &Parameters, state: Tensor, config: OptimizerConfig) {
     r.scope = "optimizer".into();
     let count = parameters.flats.len() * PARTIALS;
-    let partials = r.activation("partials", count);
+    let partials = r.statistics("partials", count);
     for (number, flat) in parameters.flats.iter().enumerate() {
         let part = r.program.part(partials, number * PARTIALS, PARTIALS, "optimizer.partials");
         let gradients = flat.training.expect("a training program has gradients").gradients;
@@ -188,7 +213,9 @@ fn record_update(r: &mut Recorder, parameters: &Parameters, state: Tensor, confi
     }
     let (beta1, beta2) = (config.beta1 as f32, config.beta2 as f32);
     let (rest1, rest2) = ((1.0 - config.beta1) as f32, (1.0 - config.beta2) as f32);
-    let norm = GradientNorm { count: count as u32, clip: config.clip as f32, beta1, beta2, rest1, rest2 };
+    let growth_interval = if config.precision == Precision::F32 { 0 } else { GROWTH_INTERVAL };
+    let (count, clip) = (count as u32, config.clip as f32);
+    let norm = GradientNorm { count, clip, beta1, beta2, rest1, rest2, growth_interval };
     r.program.launch(&GRADIENT_NORM, norm, &[partials, state]);
     for flat in &parameters.flats {
         let training = flat.training.expect("a training program has gradients");
@@ -201,7 +228,8 @@ fn record_update(r: &mut Recorder, parameters: &Parameters, state: Tensor, confi
             epsilon: config.epsilon as f32,
             weight_decay: if flat.decayed { config.weight_decay as f32 } else { 0.0 },
         };
-        let args = [r.step, state, flat.values, training.gradients, training.first_moments, training.second_moments];
+        let (moments, copy) = ([training.first_moments, training.second_moments], flat.copy.unwrap_or(Tensor::NONE));
+        let args = [r.step, state, flat.values, training.gradients, moments[0], moments[1], copy];
         r.program.launch(&ADAMW, adamw, &args);
     }
 }
@@ -223,7 +251,7 @@ impl Inference {
     /// A tensor is too large for any device; `binding` is the device's largest binding in bytes.
     pub fn evaluation(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
         Self::record(config, shape, binding, ("metrics", &[METRICS]), |r, parameters, inputs, x, metrics| {
-            Head::new(config, parameters, binding).evaluate(r, inputs, x, metrics);
+            Head::new(config, parameters, binding, Precision::F32).evaluate(r, inputs, x, metrics);
         })
     }
 
@@ -238,7 +266,7 @@ impl Inference {
             binding,
             ("logits", &[shape.masked, config.vocab_size]),
             |r, parameters, inputs, x, logits| {
-                Head::new(config, parameters, binding).predict(r, inputs, x, logits);
+                Head::new(config, parameters, binding, Precision::F32).predict(r, inputs, x, logits);
             },
         )
     }

@@ -69,8 +69,14 @@ impl Recorder {
         DropoutLayer { rate: rate as f32, site: Site::Dropout as u32 + number as u32 }
     }
 
-    /// A new activation [len], named after the scope.
+    /// A new activation [len], named after the scope, in the precision of the program.
     pub fn activation(&mut self, name: &str, len: usize) -> Tensor {
+        let name = format!("{}.{name}", self.scope);
+        self.program.reals(Role::Activation, name, &[len])
+    }
+
+    /// A new activation [len] that is f32 in every precision: a mean, a sum.
+    pub fn statistics(&mut self, name: &str, len: usize) -> Tensor {
         let name = format!("{}.{name}", self.scope);
         self.program.tensor(Role::Activation, name, &[len])
     }
@@ -143,7 +149,7 @@ impl Recorder {
     pub fn norm(&mut self, layer: &Norm, x: Tensor) -> (Tensor, NormSaved) {
         let shape = self.norm_shape(layer, x);
         let y = self.activation("norm", self.program.len(x));
-        let stats = self.activation("norm_stats", 2 * shape.rows as usize);
+        let stats = self.statistics("norm_stats", 2 * shape.rows as usize);
         self.program.launch(&LAYER_NORM, shape, &[x, layer.weight.value, layer.bias.value, y, stats]);
         (y, NormSaved { x, stats })
     }

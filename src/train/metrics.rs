@@ -22,6 +22,9 @@ pub struct Metrics {
     pub grad_norm: f64,
     /// Smoothed: see [`super::Throughput`].
     pub tokens_per_second: f64,
+    /// What the losses of the next step are multiplied by in training; only with `train.precision = "f16"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<f64>,
 }
 
 /// What one validation measured.
@@ -138,6 +141,7 @@ mod tests {
             learning_rate: 1e-3,
             grad_norm: 1.5,
             tokens_per_second: 10.0,
+            loss_scale: None,
         }
     }
 

@@ -109,7 +109,16 @@ mod tests {
     use super::*;
 
     fn metrics(step: u64, tokens: u64, tokens_per_second: f64) -> Metrics {
-        Metrics { step, tokens, loss: 2.34567, accuracy: 0.5, learning_rate: 1e-3, grad_norm: 1.0, tokens_per_second }
+        Metrics {
+            step,
+            tokens,
+            loss: 2.34567,
+            accuracy: 0.5,
+            learning_rate: 1e-3,
+            grad_norm: 1.0,
+            tokens_per_second,
+            loss_scale: None,
+        }
     }
 
     #[test]

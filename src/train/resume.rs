@@ -5,6 +5,7 @@ use super::saved::{CONFIG, MOMENTS, OPTIMIZER, read_values};
 use crate::config::{Config, ModelConfig};
 use crate::exec::Executor;
 use crate::hf::{Family, folder};
+use crate::kernels::Params;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::model::{Kind, Training, weights};
 use crate::{Error, Result};
@@ -66,6 +67,6 @@ pub(super) fn restore(
     if words.len() * 4 != std::mem::size_of::<OptimizerState>() {
         return Err(Error::file(checkpoint.path().join(OPTIMIZER), "is not as long as an optimiser's state"));
     }
-    executor.write(training.optimizer, &words);
+    training.write_state(executor, *OptimizerState::from_words(&words));
     Ok(checkpoint.state().clone())
 }

@@ -11,8 +11,8 @@ use crate::config::{Config, MaskingConfig, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::exec::{Device, Executor};
 use crate::hf;
-use crate::kernels::Params;
 use crate::kernels::gradient_norm::OptimizerState;
+use crate::kernels::{Params, Precision};
 use crate::model::{Kind, Measured, OptimizerConfig, Shape, Training, weights};
 use crate::{Error, Result};
 use std::collections::VecDeque;
@@ -104,6 +104,7 @@ impl Trainer {
             epsilon: config.train.epsilon,
             weight_decay: config.train.weight_decay,
             clip: config.train.clip,
+            precision: config.train.precision,
         };
         let training = Training::new(&model, shape(&masker), shape(&validation_masker), optimizer, device.binding())?;
         let mut executor = training.start(device, &model)?;
@@ -232,6 +233,7 @@ impl Trainer {
                 learning_rate: pending.learning_rate,
                 grad_norm: f64::from(optimizer.gradient_norm),
                 tokens_per_second,
+                loss_scale: (self.config.train.precision != Precision::F32).then_some(f64::from(optimizer.loss_scale)),
             };
             self.metrics_log.step(&metrics)?;
             progress.step(&metrics);
@@ -252,8 +254,10 @@ impl Trainer {
             return Ok(());
         }
         progress.note(&format!(
-            "step {}: the gradient is not finite; skipped, {} in all",
-            metrics.step, optimizer.skipped as u64
+            "step {}: the gradient is not finite; skipped, {} in all{}",
+            metrics.step,
+            optimizer.skipped as u64,
+            metrics.loss_scale.map_or(String::new(), |scale| format!("; the loss scale is {scale} now"))
         ));
         if in_a_row >= self.config.train.max_skipped_steps {
             return Err(Error::Diverged(format!(

@@ -4,7 +4,7 @@
 use crate::adapter;
 use crate::workshop::{Outcome, Workshop, outcome};
 use cloze::exec::gpu::{adapters, is_software};
-use cloze::kernels::{KERNELS, Kernel};
+use cloze::kernels::{Elem, KERNELS, Kernel, Precision};
 use serde_json::Value;
 
 const BREAK: &str = "CLOZE_TEST_BREAK";
@@ -14,11 +14,16 @@ fn broken(shop: &Workshop, variant: &str, line: &str) -> Outcome {
     outcome(shop.command().env(BREAK, variant).args(line.split_whitespace()))
 }
 
-/// Every variant that an adapter with these features runs, in the order of the table.
-fn variants(features: wgpu::Features) -> Vec<(&'static str, &'static str)> {
-    let of = |kernel: &'static Kernel| kernel.variants.iter().map(move |variant| (kernel.name, variant));
-    let offered = KERNELS.iter().flat_map(|kernel| of(kernel)).filter(|(_, variant)| features.contains(variant.needs));
-    offered.map(|(kernel, variant)| (kernel, variant.name)).collect()
+/// Every variant that an adapter with these features runs, in the order of the table: in f32, then in f16 where it has that,
+/// of the kernels that differ in it.
+fn variants(features: wgpu::Features) -> Vec<(&'static str, &'static str, &'static str)> {
+    let of = |kernel: &'static Kernel| kernel.variants.iter().map(move |variant| (kernel, variant));
+    let offered = || KERNELS.iter().flat_map(|kernel| of(kernel)).filter(|(_, v)| features.contains(v.needs));
+    let full = offered().filter(|(_, variant)| variant.computes_in(Precision::F32));
+    let half = offered().filter(|(kernel, _)| kernel.args.iter().any(|arg| arg.elem == Elem::real));
+    let half = half.filter(|_| features.contains(Precision::F16.needs()));
+    let all = full.map(|both| (both, "f32")).chain(half.map(|both| (both, "f16")));
+    all.map(|((kernel, variant), precision)| (kernel.name, variant.name, precision)).collect()
 }
 
 fn failed(device: &Value) -> Vec<(&str, &str)> {
@@ -64,8 +69,10 @@ fn every_variant_of_every_kernel_is_checked() {
     assert_eq!((&devices[0]["device"], &devices[devices.len() - 1]["device"]), (&"0".into(), &"cpu".into()));
     for (gpu, adapter) in devices.iter().zip(adapters()) {
         let kernels = gpu["kernels"].as_array().unwrap();
-        let found: Vec<_> =
-            kernels.iter().map(|k| (k["kernel"].as_str().unwrap(), k["variant"].as_str().unwrap())).collect();
+        let text = |kernel: &'_ Value, key: &str| kernel[key].as_str().unwrap().to_string();
+        let found = kernels.iter().map(|k| (text(k, "kernel"), text(k, "variant"), text(k, "precision")));
+        let found: Vec<_> = found.collect();
+        let found: Vec<_> = found.iter().map(|(k, v, p)| (k.as_str(), v.as_str(), p.as_str())).collect();
         assert_eq!(found, variants(adapter.features()));
         assert!(kernels.iter().all(|k| k["worst"].as_f64().unwrap() <= 1.0 && k["trials"].as_u64().unwrap() > 0));
         assert!(gpu["limits"]["binding"].as_u64().unwrap() >= 128 << 20, "{}", gpu["limits"]);
@@ -82,13 +89,16 @@ fn a_wrong_variant_is_told() {
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     let report = ended.json();
     assert_eq!((&report["passed"], &report["devices"][0]["passed"]), (&false.into(), &false.into()));
-    assert_eq!(failed(&report["devices"][0]), [("attention", "reference")]);
+    let half = adapters()[0].features().contains(Precision::F16.needs());
+    let wrong = vec![("attention", "reference"); if half { 2 } else { 1 }];
+    assert_eq!(failed(&report["devices"][0]), wrong);
 
     let ended = broken(&shop, "matmul_nt/direct", "doctor --device gpu");
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     let failed: Vec<&str> =
         ended.stdout.lines().filter(|line| line.trim_start().starts_with("matmul_nt direct")).collect();
-    assert!(failed.len() == 1 && failed[0].ends_with("FAILED"), "{}", ended.stdout);
+    assert_eq!(failed.len(), wrong.len(), "{}", ended.stdout);
+    assert!(failed.iter().all(|line| line.ends_with("FAILED")), "{}", ended.stdout);
     assert!(ended.stdout.contains("elements of `c` are off"), "{}", ended.stdout);
 }
 

@@ -20,6 +20,19 @@ fn from_any_step_on_the_gpu() {
     }
 }
 
+/// The loss scale and its count of steps are part of the state.
+#[test]
+fn from_any_step_in_f16() {
+    from_any_step("cpu --set train.precision=f16");
+}
+
+#[test]
+fn from_any_step_in_f16_on_the_gpu() {
+    if adapter::present() {
+        from_any_step("gpu --set train.precision=f16");
+    }
+}
+
 fn from_any_step(device: &str) {
     let shop = Workshop::new();
     let line = format!("train run.toml --device {device} {SETTINGS}");

@@ -8,13 +8,20 @@ use super::report::Check;
 use crate::Result;
 use crate::data::Batch;
 use crate::exec::{Device, Executor};
+use crate::kernels::Precision;
 use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::step::StepState;
 use crate::model::{Inference, Kind, Measured, OptimizerConfig, Shape, Training};
 
 /// The optimiser of `make_golden.py`.
-const OPTIMIZER: OptimizerConfig =
-    OptimizerConfig { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.01, clip: 1.0 };
+const OPTIMIZER: OptimizerConfig = OptimizerConfig {
+    beta1: 0.9,
+    beta2: 0.98,
+    epsilon: 1e-6,
+    weight_decay: 0.01,
+    clip: 1.0,
+    precision: Precision::F32,
+};
 const LEARNING_RATE: f32 = 1e-3;
 
 /// Largest error of a parameter's gradient, or of its value after the steps, in the L2 norm and relative to it.

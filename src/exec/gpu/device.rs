@@ -124,14 +124,26 @@ impl Gpu {
     /// The variant of a kernel that this device runs in a precision: the one that suits it, or the reference where that was
     /// passed over.
     pub fn variant(&self, kernel: &'static Kernel, precision: Precision) -> &'static Variant {
-        let suited = suited(kernel, is_software(&self.info));
+        let cooperative = kernel.variants.iter().find(|variant| variant.name == "cooperative");
+        let cooperative = cooperative.filter(|variant| precision == Precision::F16 && self.offers(variant));
+        let suited = cooperative.unwrap_or_else(|| suited(kernel, is_software(&self.info)));
         let passed_over = self.passed_over.contains(&(kernel.name, suited.name, precision));
         if passed_over { kernel.reference() } else { suited }
     }
 
-    /// Whether the device was opened with every feature that a variant needs.
+    /// Whether the device was opened with every feature that a variant needs. Cooperative matrices are those of 16×16×16, f16
+    /// into f32.
     pub fn offers(&self, variant: &Variant) -> bool {
-        self.device.features().contains(variant.needs)
+        let matrices = variant.needs.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+        self.device.features().contains(variant.needs) && (!matrices || self.has_matrices())
+    }
+
+    fn has_matrices(&self) -> bool {
+        self.adapter.cooperative_matrix_properties().iter().any(|matrix| {
+            (matrix.m_size, matrix.n_size, matrix.k_size) == (16, 16, 16)
+                && matrix.ab_type == wgpu::CooperativeScalarType::F16
+                && matrix.cr_type == wgpu::CooperativeScalarType::F32
+        })
     }
 
     /// Errors when the device can't store numbers in a precision.

@@ -1,0 +1,194 @@
+//! Training in f16: a whole model against the same in f32, the loss scale, and what a skipped step leaves alone.
+//!
+//! A number in f16 has 11 bits, so each store rounds by up to 2⁻¹¹ = 4.9e-4 of it. Errors of a gradient add up over the
+//! layers like those of independent roundings; the bounds are about three times what was measured.
+
+use crate::adapter::gpus;
+use cloze::doctor::golden::Golden;
+use cloze::exec::{Device, Executor};
+use cloze::kernels::Precision;
+use cloze::kernels::gradient_norm::{FIRST_LOSS_SCALE, GROWTH_INTERVAL, OptimizerState};
+use cloze::kernels::{Access, Elem, KERNELS, Params};
+use cloze::model::{Kind, OptimizerConfig, Training};
+
+/// Relative error of a mean loss.
+const LOSS: f64 = 1e-3;
+/// Error of a parameter's gradient in the L2 norm, relative to it.
+const GRADIENT: f64 = 2e-2;
+
+/// A model in training on a device.
+struct Trained {
+    golden: Golden,
+    training: Training,
+    executor: Box<dyn Executor>,
+    steps: u64,
+}
+
+impl Trained {
+    fn new(device: &Device, precision: Precision) -> Trained {
+        let golden = Golden::embedded().unwrap();
+        let optimizer = OptimizerConfig { precision, clip: 0.0, ..Default::default() };
+        let training = Training::new(&golden.config, golden.shape, golden.shape, optimizer, device.binding()).unwrap();
+        let mut executor = training.start(device, &golden.config).unwrap();
+        training.parameters.write(&mut *executor, Kind::Value, &golden.values);
+        Trained { golden, training, executor, steps: 0 }
+    }
+
+    /// Sets the loss scale, and how many good steps it has seen.
+    fn scale(mut self, loss_scale: f32, steps_at_scale: u32) -> Self {
+        let state = OptimizerState { loss_scale, steps_at_scale: steps_at_scale as f32, ..self.state() };
+        self.training.write_state(&mut *self.executor, state);
+        self
+    }
+
+    /// One optimiser step; gives its mean loss.
+    fn step(&mut self) -> f64 {
+        let batches = std::slice::from_ref(&self.golden.batch);
+        self.training.step(&mut *self.executor, batches, 1e-3, 1, self.steps).unwrap();
+        self.steps += 1;
+        self.training.measured(&mut *self.executor).unwrap().loss
+    }
+
+    fn state(&mut self) -> OptimizerState {
+        *OptimizerState::from_words(&self.executor.read(self.training.optimizer).unwrap())
+    }
+
+    fn read(&mut self, kind: Kind) -> Vec<Vec<f32>> {
+        self.training.parameters.read(&mut *self.executor, kind).unwrap()
+    }
+
+    /// The first moments after one step from zero are the gradients times 1 − beta1.
+    fn gradients(mut self) -> (f64, Vec<Vec<f32>>) {
+        (self.step(), self.read(Kind::FirstMoment))
+    }
+}
+
+fn devices(test: &str) -> Vec<Device> {
+    let gpus = gpus(test).iter().filter(|gpu| match gpu.check_precision(Precision::F16) {
+        Ok(()) => true,
+        Err(error) => {
+            eprintln!("{test}: skipped, {error}");
+            false
+        }
+    });
+    std::iter::once(Device::Cpu).chain(gpus.map(|gpu| Device::Gpu(Box::new(gpu.clone())))).collect()
+}
+
+#[test]
+fn losses_and_gradients_are_those_of_f32() {
+    let (want_loss, want) = Trained::new(&Device::Cpu, Precision::F32).gradients();
+    for device in devices("half") {
+        let (loss, got) = Trained::new(&device, Precision::F16).scale(1024.0, 0).gradients();
+        let error = (loss - want_loss).abs() / want_loss;
+        println!("{}: loss {error:.2e}", device.describe());
+        assert!(error > 0.0, "the very same loss: nothing was stored as f16");
+        assert!(error < LOSS, "loss {loss}, in f32 {want_loss}");
+        let golden = Golden::embedded().unwrap();
+        let names = Trained::new(&Device::Cpu, Precision::F32).training.parameters.list;
+        assert_eq!(golden.values.len(), got.len());
+        for ((got, want), parameter) in got.iter().zip(&want).zip(names) {
+            let norm = l2(want.iter().copied());
+            let error = l2(got.iter().zip(want).map(|(got, want)| got - want));
+            println!("  {:<40} {:.2e}", parameter.name, error / norm);
+            assert!(error <= GRADIENT * norm + 1e-6, "`{}`: {error:e} of {norm:e}", parameter.name);
+        }
+    }
+}
+
+#[test]
+fn ten_steps_lose_what_they_do_in_f32() {
+    let mut full = Trained::new(&Device::Cpu, Precision::F32);
+    let want: Vec<f64> = (0..10).map(|_| full.step()).collect();
+    for device in devices("half") {
+        let mut half = Trained::new(&device, Precision::F16);
+        // Steps that overflow at first are not taken, so that the curve begins later.
+        let mut got = Vec::new();
+        while got.len() < 10 {
+            let (loss, before) = (half.step(), half.state().skipped_in_a_row);
+            assert!(half.steps < 30, "{:?}", half.state());
+            if before == 0.0 {
+                got.push(loss);
+            }
+        }
+        for (got, want) in got.iter().zip(&want) {
+            assert!((got - want).abs() < 3e-3 * want, "{got}, in f32 {want}");
+        }
+    }
+}
+
+/// The largest finite scale makes activations' gradients overflow.
+#[test]
+fn an_overflow_halves_the_scale_and_skips_the_step() {
+    for device in devices("half") {
+        let scale = 16_777_216.0 * 64.0;
+        let mut trained = Trained::new(&device, Precision::F16).scale(scale, 7);
+        let before: Vec<_> = [Kind::Value, Kind::FirstMoment, Kind::SecondMoment].map(|kind| trained.read(kind)).into();
+        let loss = trained.step();
+        let state = trained.state();
+        assert!(loss.is_finite());
+        assert_eq!((state.loss_scale, state.steps_at_scale), (scale / 2.0, 0.0), "{}", device.describe());
+        assert_eq!((state.skipped, state.skipped_in_a_row, state.coefficient, state.applied), (1.0, 1.0, 0.0, 0.0));
+        let after: Vec<_> = [Kind::Value, Kind::FirstMoment, Kind::SecondMoment].map(|kind| trained.read(kind)).into();
+        assert!(before == after, "a skipped step changed something");
+        assert_eq!(trained.step(), loss, "the model is the same as before");
+    }
+}
+
+/// Scales are powers of two, so that the gradients are the same but for the smallest.
+#[test]
+fn the_scale_doubles_after_enough_good_steps_and_leaves_the_gradient_alone() {
+    for device in devices("half") {
+        let mut trained = Trained::new(&device, Precision::F16).scale(256.0, GROWTH_INTERVAL - 1);
+        trained.step();
+        let state = trained.state();
+        assert_eq!((state.loss_scale, state.steps_at_scale, state.skipped), (512.0, 0.0, 0.0));
+        assert_eq!(state.coefficient, 1.0 / 256.0);
+
+        let mut other = Trained::new(&device, Precision::F16).scale(2048.0, 0);
+        other.step();
+        let (norm, want) = (other.state().gradient_norm, state.gradient_norm);
+        assert!((norm - want).abs() < 1e-3 * want, "{norm} at another scale than {want}");
+        assert_eq!(other.state().steps_at_scale, 1.0);
+    }
+}
+
+#[test]
+fn a_training_begins_with_the_first_scale() {
+    let mut trained = Trained::new(&Device::Cpu, Precision::F16);
+    assert_eq!(trained.state().loss_scale, FIRST_LOSS_SCALE);
+}
+
+/// Sums, statistics and losses are never stored as f16.
+#[test]
+fn working_memory_is_f32() {
+    for kernel in KERNELS {
+        for arg in kernel.args {
+            let sums = ["stats", "lse", "results", "metrics", "sums", "bias"].contains(&arg.name);
+            let sums = sums || arg.access == Access::Scratch;
+            assert!(!sums || arg.elem != Elem::real, "{} {}", kernel.name, arg.name);
+        }
+    }
+}
+
+/// Half the activations, and half as much again for the matrices of the model.
+#[test]
+fn activations_take_half_the_memory() {
+    let memory = |precision| {
+        let trained = Trained::new(&Device::Cpu, precision);
+        cloze::exec::Plan::new(
+            &trained.training.program,
+            cloze::exec::plan::Limits { binding: u64::MAX, alignment: 256, memory: None },
+        )
+        .unwrap()
+        .memory()
+    };
+    let (full, half) = (memory(Precision::F32), memory(Precision::F16));
+    let share = half.activations as f64 / full.activations as f64;
+    assert!((0.5..0.6).contains(&share), "{share} of the activations");
+    assert!(half.parameters > full.parameters && half.parameters <= full.parameters * 3 / 2 + 4096);
+    assert!((half.gradients as f64 / full.gradients as f64 - 1.0).abs() < 0.1);
+}
+
+fn l2(values: impl Iterator<Item = f32>) -> f64 {
+    values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+}

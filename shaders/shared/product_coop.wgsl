@@ -1,0 +1,111 @@
+// A 64×64 tile of the product on cooperative matrices, 16×16×16 of f16 into f32: a workgroup of 128 threads, whose subgroups
+// each own quadrants of 32×32. Both operands go through workgroup memory, 32 terms at a time, with zeros past the edges; sums
+// go through it to `store`. Needs the same functions as product_tiled.wgsl.
+const TILE: u32 = 64u;
+const DEPTH: u32 = 32u;
+const THREADS: u32 = 128u;
+const QUADRANTS: u32 = 4u;
+const MOST_SUBGROUPS: u32 = 8u;
+
+var<workgroup> tile_a: array<f16, 2048>; // [TILE rows, DEPTH]
+var<workgroup> tile_b: array<f16, 2048>; // [TILE columns, DEPTH]
+var<workgroup> patches: array<f32, 2048>; // [MOST_SUBGROUPS, 16, 16]
+
+// Which row (or column) and which depth the n-th element of a tile is, so that neighbours load neighbours.
+fn place(n: u32, by_depth: bool) -> vec2<u32> {
+    if by_depth {
+        return vec2<u32>(n / DEPTH, n % DEPTH);
+    }
+    return vec2<u32>(n % TILE, n / TILE);
+}
+
+fn load_tiles(row: u32, column: u32, depth: u32, thread: u32) {
+    let size = size();
+    for (var n = thread; n < TILE * DEPTH; n += THREADS) {
+        let at = place(n, A_BY_DEPTH);
+        var value = 0.0;
+        if row + at.x < size.x && depth + at.y < size.z {
+            value = load_a(row + at.x, depth + at.y);
+        }
+        tile_a[at.x * DEPTH + at.y] = f16(value);
+    }
+    for (var n = thread; n < TILE * DEPTH; n += THREADS) {
+        let at = place(n, B_BY_DEPTH);
+        var value = 0.0;
+        if column + at.x < size.y && depth + at.y < size.z {
+            value = load_b(depth + at.y, column + at.x);
+        }
+        tile_b[at.x * DEPTH + at.y] = f16(value);
+    }
+}
+
+@compute @workgroup_size(128)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) subgroups: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+    @builtin(subgroup_size) lanes: u32,
+) {
+    let row = group.y * TILE;
+    let column = group.x * TILE;
+    // With more subgroups than quadrants some compute one again, and do not store it.
+    for (var pass = 0u; pass < max(QUADRANTS / subgroups, 1u); pass++) {
+        let quadrant = (pass * subgroups + subgroup) % QUADRANTS;
+        let row_in_tile = 32u * (quadrant / 2u);
+        let column_in_tile = 32u * (quadrant % 2u);
+        var sum00 = coop_mat16x16<f32, C>();
+        var sum01 = coop_mat16x16<f32, C>();
+        var sum10 = coop_mat16x16<f32, C>();
+        var sum11 = coop_mat16x16<f32, C>();
+        for (var depth = 0u; depth < size().z; depth += DEPTH) {
+            load_tiles(row, column, depth, thread);
+            workgroupBarrier();
+            for (var i = 0u; i < DEPTH; i += 16u) {
+                let at_a = row_in_tile * DEPTH + i;
+                let at_b = column_in_tile * DEPTH + i;
+                let a0 = coopLoadT<coop_mat16x16<f16, A>>(&tile_a[at_a], DEPTH);
+                let a1 = coopLoadT<coop_mat16x16<f16, A>>(&tile_a[at_a + 16u * DEPTH], DEPTH);
+                let b0 = coopLoad<coop_mat16x16<f16, B>>(&tile_b[at_b], DEPTH);
+                let b1 = coopLoad<coop_mat16x16<f16, B>>(&tile_b[at_b + 16u * DEPTH], DEPTH);
+                sum00 = coopMultiplyAdd(a0, b0, sum00);
+                sum01 = coopMultiplyAdd(a0, b1, sum01);
+                sum10 = coopMultiplyAdd(a1, b0, sum10);
+                sum11 = coopMultiplyAdd(a1, b1, sum11);
+            }
+            workgroupBarrier();
+        }
+        let patch_start = 256u * (subgroup % MOST_SUBGROUPS);
+        let from = vec2<u32>(row + row_in_tile, column + column_in_tile);
+        let owned = subgroup < QUADRANTS;
+        coopStoreT(sum00, &patches[patch_start], 16u);
+        workgroupBarrier();
+        store_patch(from, patch_start, lane, lanes, owned);
+        workgroupBarrier();
+        coopStoreT(sum01, &patches[patch_start], 16u);
+        workgroupBarrier();
+        store_patch(from + vec2<u32>(0u, 16u), patch_start, lane, lanes, owned);
+        workgroupBarrier();
+        coopStoreT(sum10, &patches[patch_start], 16u);
+        workgroupBarrier();
+        store_patch(from + vec2<u32>(16u, 0u), patch_start, lane, lanes, owned);
+        workgroupBarrier();
+        coopStoreT(sum11, &patches[patch_start], 16u);
+        workgroupBarrier();
+        store_patch(from + vec2<u32>(16u, 16u), patch_start, lane, lanes, owned);
+        workgroupBarrier();
+    }
+}
+
+// Hands a subgroup's 16×16 sums to the kernel, four columns at a time.
+fn store_patch(from: vec2<u32>, patch_start: u32, lane: u32, lanes: u32, owned: bool) {
+    for (var i = lane; i < 64u; i += lanes) {
+        let row = from.x + i / 4u;
+        let column = from.y + 4u * (i % 4u);
+        if owned && row < size().x && column < size().y {
+            let at = patch_start + 4u * i;
+            store(row, column, vec4<f32>(patches[at], patches[at + 1u], patches[at + 2u], patches[at + 3u]));
+        }
+    }
+}

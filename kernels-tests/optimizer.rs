@@ -3,7 +3,7 @@
 use crate::check::checks;
 use crate::twin::{call, close, numbers};
 use cloze::kernels::adamw::{ADAMW, AdamW};
-use cloze::kernels::gradient_norm::{GRADIENT_NORM, GradientNorm, PARTIALS, SUM_SQUARES, SumSquares};
+use cloze::kernels::gradient_norm::{GRADIENT_NORM, GradientNorm, OPTIMIZER_WORDS, PARTIALS, SUM_SQUARES, SumSquares};
 use cloze::kernels::step::StepState;
 use cloze::kernels::{Kernel, Params};
 
@@ -59,7 +59,7 @@ impl Optimizer<'_> {
         };
         let mut got = vec![start(1, 1000), start(2, 77)];
         let mut want = got.clone();
-        let mut state = vec![0.0; 7];
+        let mut state = vec![0.0; OPTIMIZER_WORDS];
         let mut torch = Torch { step: 0, norm: 0.0 };
         for (number, (spoil, skipped, in_a_row)) in [
             (None, 0.0, 0.0),

@@ -51,8 +51,8 @@ fn main(
     let row = group.y * TILE;
     let column = group.x * TILE;
     // With more subgroups than quadrants some compute one again, and do not store it.
-    for (var pass = 0u; pass < max(QUADRANTS / subgroups, 1u); pass++) {
-        let quadrant = (pass * subgroups + subgroup) % QUADRANTS;
+    for (var round = 0u; round < max(QUADRANTS / subgroups, 1u); round++) {
+        let quadrant = (round * subgroups + subgroup) % QUADRANTS;
         let row_in_tile = 32u * (quadrant / 2u);
         let column_in_tile = 32u * (quadrant % 2u);
         var sum00 = coop_mat16x16<f32, C>();

@@ -11,6 +11,7 @@ pub use sabotage::Sabotage;
 use super::executor::Executor;
 use super::plan::{Limits, Memory, Place, Plan};
 use super::program::{Launch, Phase, Program, Tensor};
+use crate::kernels::gradient_norm::OPTIMIZER_WORDS;
 use crate::kernels::{Precision, Variant};
 use crate::{Error, Result};
 use pipelines::Source;
@@ -38,6 +39,9 @@ struct Dispatch {
     grid: [u32; 3],
     flops: u64,
 }
+
+/// What is bound in place of an absent argument: as long as any struct that a shader declares.
+const ABSENT_WORDS: usize = OPTIMIZER_WORDS;
 
 /// How a program is put on a GPU.
 #[derive(Clone, Copy, Default)]
@@ -224,7 +228,7 @@ impl<'a> Binder<'a> {
         sources.dedup();
         let pipelines = pipelines::compile(gpu, sources, &layouts, options.checked)?;
         let uniforms = uniforms(gpu, launches());
-        let absent = [storage(gpu, "absent input", 4), storage(gpu, "absent output", 4)];
+        let absent = ["absent input", "absent output"].map(|label| storage(gpu, label, ABSENT_WORDS));
         Ok(Binder { gpu, program, plan, buffers, options, uniforms, absent, layouts, pipelines })
     }
 

@@ -77,32 +77,32 @@ fn main(
             workgroupBarrier();
         }
         let patch_start = 256u * (subgroup % MOST_SUBGROUPS);
-        let from = vec2<u32>(row + row_in_tile, column + column_in_tile);
+        let corner = vec2<u32>(row + row_in_tile, column + column_in_tile);
         let owned = subgroup < QUADRANTS;
         coopStoreT(sum00, &patches[patch_start], 16u);
         workgroupBarrier();
-        store_patch(from, patch_start, lane, lanes, owned);
+        store_patch(corner, patch_start, lane, lanes, owned);
         workgroupBarrier();
         coopStoreT(sum01, &patches[patch_start], 16u);
         workgroupBarrier();
-        store_patch(from + vec2<u32>(0u, 16u), patch_start, lane, lanes, owned);
+        store_patch(corner + vec2<u32>(0u, 16u), patch_start, lane, lanes, owned);
         workgroupBarrier();
         coopStoreT(sum10, &patches[patch_start], 16u);
         workgroupBarrier();
-        store_patch(from + vec2<u32>(16u, 0u), patch_start, lane, lanes, owned);
+        store_patch(corner + vec2<u32>(16u, 0u), patch_start, lane, lanes, owned);
         workgroupBarrier();
         coopStoreT(sum11, &patches[patch_start], 16u);
         workgroupBarrier();
-        store_patch(from + vec2<u32>(16u, 16u), patch_start, lane, lanes, owned);
+        store_patch(corner + vec2<u32>(16u, 16u), patch_start, lane, lanes, owned);
         workgroupBarrier();
     }
 }
 
 // Hands a subgroup's 16×16 sums to the kernel, four columns at a time.
-fn store_patch(from: vec2<u32>, patch_start: u32, lane: u32, lanes: u32, owned: bool) {
+fn store_patch(corner: vec2<u32>, patch_start: u32, lane: u32, lanes: u32, owned: bool) {
     for (var i = lane; i < 64u; i += lanes) {
-        let row = from.x + i / 4u;
-        let column = from.y + 4u * (i % 4u);
+        let row = corner.x + i / 4u;
+        let column = corner.y + 4u * (i % 4u);
         if owned && row < size().x && column < size().y {
             let at = patch_start + 4u * i;
             store(row, column, vec4<f32>(patches[at], patches[at + 1u], patches[at + 2u], patches[at + 3u]));

@@ -4,7 +4,7 @@
 use super::parity::{Finding, Parity};
 use super::record::{Record, Verdict};
 use crate::exec::gpu::Gpu;
-use crate::kernels::{Elem, KERNELS, Kernel, Precision, Variant};
+use crate::kernels::{KERNELS, Kernel, Precision, Variant};
 use crate::{Error, Result};
 
 /// Opens an adapter. The variants that suit it are checked against the CPU twins, unless the record has them from an
@@ -28,8 +28,7 @@ pub fn vet(gpu: Gpu, precision: Precision) -> Result<Gpu> {
 
 /// The kernels that have a form of their own in a precision.
 pub(super) fn kernels_of(precision: Precision) -> impl Iterator<Item = &'static Kernel> {
-    let differs = |kernel: &Kernel| kernel.args.iter().any(|arg| arg.elem == Elem::real);
-    KERNELS.iter().copied().filter(move |kernel| precision == Precision::F32 || differs(kernel))
+    KERNELS.iter().copied().filter(move |kernel| precision == Precision::F32 || kernel.stores_reals())
 }
 
 struct Vetting {

@@ -78,7 +78,7 @@ impl Scratch {
 
 /// Whether a launch has arguments that its precision stores as f16.
 pub(super) fn stores_halves(kernel: &Kernel, precision: Precision) -> bool {
-    precision == Precision::F16 && kernel.args.iter().any(|arg| arg.elem == Elem::real)
+    precision == Precision::F16 && kernel.stores_reals()
 }
 
 #[cfg(test)]

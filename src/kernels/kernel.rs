@@ -203,6 +203,11 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Whether it has arguments that are stored as the launch's precision has it.
+    pub fn stores_reals(&self) -> bool {
+        self.args.iter().any(|arg| arg.elem == Elem::real)
+    }
+
     /// The variant that the others fall back to.
     pub fn reference(&self) -> &'static Variant {
         &self.variants[0]

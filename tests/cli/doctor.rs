@@ -4,7 +4,7 @@
 use crate::adapter;
 use crate::workshop::{Outcome, Workshop, outcome};
 use cloze::exec::gpu::{adapters, is_software};
-use cloze::kernels::{Elem, KERNELS, Kernel, Precision};
+use cloze::kernels::{KERNELS, Kernel, Precision};
 use serde_json::Value;
 
 const BREAK: &str = "CLOZE_TEST_BREAK";
@@ -20,7 +20,7 @@ fn variants(features: wgpu::Features) -> Vec<(&'static str, &'static str, &'stat
     let of = |kernel: &'static Kernel| kernel.variants.iter().map(move |variant| (kernel, variant));
     let offered = || KERNELS.iter().flat_map(|kernel| of(kernel)).filter(|(_, v)| features.contains(v.needs));
     let full = offered().filter(|(_, variant)| variant.computes_in(Precision::F32));
-    let half = offered().filter(|(kernel, _)| kernel.args.iter().any(|arg| arg.elem == Elem::real));
+    let half = offered().filter(|(kernel, _)| kernel.stores_reals());
     let half = half.filter(|_| features.contains(Precision::F16.needs()));
     let all = full.map(|both| (both, "f32")).chain(half.map(|both| (both, "f16")));
     all.map(|((kernel, variant), precision)| (kernel.name, variant.name, precision)).collect()

@@ -34,11 +34,15 @@ kernel! {
 fn gelu_backward(_: &Elements, views: Views) {
     let [pre, dy, d_pre] = views.array();
     let (pre, dy) = (pre.read::<f32>(), dy.read::<f32>());
-    blocks(d_pre.write::<f32>(), |first, block| {
-        for ((d_pre, pre), dy) in block.iter_mut().zip(&pre[first..]).zip(&dy[first..]) {
-            *d_pre = dy * gelu_gradient(*pre);
-        }
-    });
+    blocks(
+        d_pre.write::<f32>(),
+        #[inline(always)]
+        |first, block| {
+            for ((d_pre, pre), dy) in block.iter_mut().zip(&pre[first..]).zip(&dy[first..]) {
+                *d_pre = dy * gelu_gradient(*pre);
+            }
+        },
+    );
 }
 
 params! {
@@ -71,14 +75,19 @@ kernel! {
 fn gated_gelu(p: &GatedGelu, views: Views) {
     let [u, y] = views.array();
     let (u, width) = (u.read::<f32>(), p.width as usize);
-    row_blocks(y.write::<f32>(), width, |first, block| {
-        for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
-            let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
-            for ((y, input), gate) in y.iter_mut().zip(input).zip(gate) {
-                *y = gelu(*input) * gate;
+    row_blocks(
+        y.write::<f32>(),
+        width,
+        #[inline(always)]
+        |first, block| {
+            for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
+                let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
+                for ((y, input), gate) in y.iter_mut().zip(input).zip(gate) {
+                    *y = gelu(*input) * gate;
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 kernel! {
@@ -104,19 +113,24 @@ kernel! {
 fn gated_gelu_backward(p: &GatedGelu, views: Views) {
     let [u, dy, du] = views.array();
     let (u, dy, width) = (u.read::<f32>(), dy.read::<f32>(), p.width as usize);
-    row_blocks(du.write::<f32>(), 2 * width, |first, block| {
-        for (row, du) in (first..).zip(block.chunks_exact_mut(2 * width)) {
-            let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
-            let (d_input, d_gate) = du.split_at_mut(width);
-            let dy = &dy[row * width..][..width];
-            for (((d, dy), input), gate) in d_input.iter_mut().zip(dy).zip(input).zip(gate) {
-                *d = dy * gate * gelu_gradient(*input);
+    row_blocks(
+        du.write::<f32>(),
+        2 * width,
+        #[inline(always)]
+        |first, block| {
+            for (row, du) in (first..).zip(block.chunks_exact_mut(2 * width)) {
+                let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
+                let (d_input, d_gate) = du.split_at_mut(width);
+                let dy = &dy[row * width..][..width];
+                for (((d, dy), input), gate) in d_input.iter_mut().zip(dy).zip(input).zip(gate) {
+                    *d = dy * gate * gelu_gradient(*input);
+                }
+                for ((d, dy), input) in d_gate.iter_mut().zip(dy).zip(input) {
+                    *d = dy * gelu(*input);
+                }
             }
-            for ((d, dy), input) in d_gate.iter_mut().zip(dy).zip(input) {
-                *d = dy * gelu(*input);
-            }
-        }
-    });
+        },
+    );
 }
 
 const ANY: Fill = Fill::Uniform(-6.0, 6.0);

@@ -35,6 +35,13 @@ impl Steps {
         Steps { batch: Batch::new(&vec![one; batch], picks.len()), training, executor, done: 0 }
     }
 
+    /// Launches of a step.
+    #[allow(dead_code, reason = "one of the two programs that share this file asks")]
+    pub fn launches(&self) -> usize {
+        let phases = [self.training.accumulate, self.training.update];
+        phases.iter().map(|&phase| self.training.program.cost(phase).0).sum()
+    }
+
     /// As the training loop takes a step: metrics are asked for, and taken in when they have arrived.
     pub fn step(&mut self) {
         let (executor, batches) = (&mut *self.executor, std::slice::from_ref(&self.batch));

@@ -11,6 +11,7 @@ pub mod repeat;
 pub mod report;
 pub mod speed;
 pub mod trial;
+pub mod tuning;
 pub mod vetting;
 
 use crate::Result;

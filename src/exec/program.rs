@@ -210,6 +210,12 @@ impl Program {
         (launches.len(), launches.iter().map(|launch| (launch.kernel.flops)(&launch.params)).sum())
     }
 
+    /// Every launch: its kernel, its parameters, and a bit for each argument given.
+    pub fn launches(&self) -> impl Iterator<Item = (&'static Kernel, &[u32], u32)> {
+        let launches = self.phases.iter().flat_map(|phase| &phase.launches);
+        launches.map(|launch| (launch.kernel, launch.params.as_slice(), launch.present()))
+    }
+
     pub(super) fn root(&self, tensor: Tensor) -> (Tensor, usize) {
         self.tensors[tensor.index()].part_of.unwrap_or((tensor, 0))
     }

@@ -129,7 +129,8 @@ impl<'a> Binder<'a> {
 /// The variant that a launch runs: the reference where another can't.
 fn variant(gpu: &Gpu, options: Options, launch: &Launch) -> &'static Variant {
     let kernel = launch.kernel;
-    let wanted = options.variant.map_or_else(|| gpu.variant(kernel), |place| &kernel.variants[place]);
+    let Some(place) = options.variant else { return gpu.variant_for(kernel, &launch.params, launch.present()) };
+    let wanted = &kernel.variants[place];
     if gpu.offers(wanted) && (wanted.fits)(&launch.params) { wanted } else { kernel.reference() }
 }
 

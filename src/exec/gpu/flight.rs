@@ -1,6 +1,6 @@
 //! Submissions under way: how many there are, and what is learnt from each about the speed of the device.
 
-use super::device::Gpu;
+use super::device::{Gpu, is_software};
 use super::pace::{Pace, Sighting, Work};
 use crate::exec::Cost;
 use crate::{Error, Result};
@@ -39,11 +39,20 @@ impl Flight {
         self.pace.batch(costs)
     }
 
-    /// Takes note of a submission, and waits for the oldest when there are too many.
-    pub fn push(&mut self, gpu: &Gpu, index: wgpu::SubmissionIndex, work: Work) -> Result<Ticket> {
-        let (ticket, alone) = (Ticket(self.next), self.submissions.is_empty());
+    /// Submits commands, and waits for the oldest submission when there are too many.
+    pub fn submit(&mut self, gpu: &Gpu, commands: wgpu::CommandBuffer, work: Work) -> Result<Ticket> {
+        let (ticket, alone, at) = (Ticket(self.next), self.submissions.is_empty(), Instant::now());
         self.next += 1;
-        self.submissions.push_back(Submission { ticket, index, work, at: Instant::now(), alone });
+        let index = gpu.queue.submit([commands]);
+        self.submissions.push_back(Submission { ticket, index, work, at, alone });
+        if is_software(&gpu.info) {
+            // Some of them compute within the call.
+            let ended = Instant::now();
+            self.waited += ended - at;
+            if self.look(gpu)? {
+                self.pace.learn(Sighting { work, submitted: at, alone, waiting_since: at, ended });
+            }
+        }
         if self.submissions.len() > MOST {
             self.land_oldest(gpu)?;
         }
@@ -62,13 +71,14 @@ impl Flight {
         self.land(gpu, Ticket(self.next))
     }
 
-    /// Has wgpu look at what has ended, without waiting.
-    pub fn look(&mut self, gpu: &Gpu) -> Result<()> {
+    /// Has wgpu look at what has ended, without waiting; whether all has.
+    pub fn look(&mut self, gpu: &Gpu) -> Result<bool> {
         let status = gpu.device.poll(wgpu::PollType::Poll);
-        if status.map_err(|error| Error::Device(format!("asking the device failed: {error}")))?.is_queue_empty() {
+        let status = status.map_err(|error| Error::Device(format!("asking the device failed: {error}")))?;
+        if status.is_queue_empty() {
             self.submissions.clear();
         }
-        Ok(())
+        Ok(status.is_queue_empty())
     }
 
     /// How long the host has waited in all.

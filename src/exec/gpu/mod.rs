@@ -2,8 +2,11 @@
 
 mod binder;
 mod device;
+pub mod disk;
 mod flight;
+mod forced;
 mod pace;
+mod pipeline_cache;
 mod pipelines;
 mod readback;
 mod sabotage;
@@ -69,19 +72,12 @@ impl GpuExecutor {
         Ok(GpuExecutor { gpu: gpu.clone(), plan, buffers, phases, flight, readback, timestamps: None })
     }
 
-    /// The variants in use, for kernels that have more than one.
-    pub fn variants(gpu: &Gpu) -> Vec<(&'static str, &'static str)> {
-        let several = crate::kernels::KERNELS.iter().filter(|kernel| kernel.variants.len() > 1);
-        several.map(|kernel| (kernel.name, gpu.variant(kernel).name)).collect()
-    }
-
     fn place(&self, tensor: Tensor) -> Place {
         self.plan.place(tensor).expect("the host only touches tensors that keep their content")
     }
 
     fn submit(&mut self, encoder: wgpu::CommandEncoder, work: Work) -> Result<Ticket> {
-        let index = self.gpu.queue.submit([encoder.finish()]);
-        let ticket = self.flight.push(&self.gpu, index, work)?;
+        let ticket = self.flight.submit(&self.gpu, encoder.finish(), work)?;
         self.gpu.problems.check()?;
         Ok(ticket)
     }

@@ -59,8 +59,11 @@ impl Flight {
         Ok(ticket)
     }
 
-    /// Waits for a submission.
+    /// Waits for a submission, and has wgpu call back what was to be told of its end.
     pub fn land(&mut self, gpu: &Gpu, ticket: Ticket) -> Result<()> {
+        if self.submissions.is_empty() {
+            self.look(gpu)?;
+        }
         while self.submissions.front().is_some_and(|oldest| oldest.ticket <= ticket) {
             self.land_oldest(gpu)?;
         }

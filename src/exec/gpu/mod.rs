@@ -81,6 +81,16 @@ impl GpuExecutor {
         self.gpu.problems.check()?;
         Ok(ticket)
     }
+
+    /// The oldest request's content, when it is there or `wait` is set.
+    fn arrived(&mut self, wait: bool) -> Result<Option<Vec<Vec<u32>>>> {
+        match self.readback.oldest().filter(|_| wait) {
+            Some(ticket) => self.flight.land(&self.gpu, ticket)?,
+            None => _ = self.flight.look(&self.gpu)?,
+        }
+        self.gpu.problems.check()?;
+        self.readback.pop(wait)
+    }
 }
 
 impl Executor for GpuExecutor {
@@ -135,15 +145,12 @@ impl Executor for GpuExecutor {
     }
 
     fn collect(&mut self, wait: bool) -> Result<Option<Vec<Vec<u32>>>> {
-        if wait {
-            if let Some(ticket) = self.readback.oldest() {
-                self.flight.land(&self.gpu, ticket)?;
-            }
-        } else {
-            self.flight.look(&self.gpu)?;
+        let collected = self.arrived(wait);
+        if collected.is_err() {
+            // What was asked for before an error is not mistaken for what is asked for after it.
+            self.readback = Readback::default();
         }
-        self.gpu.problems.check()?;
-        self.readback.pop(wait)
+        collected
     }
 
     fn memory(&self) -> Memory {

@@ -35,6 +35,12 @@ pub struct Args {
     /// Go on from the run's latest checkpoint; the run's own config.toml has the settings it began with
     #[arg(long)]
     pub resume: bool,
+
+    /// Time every kernel over some steps [default: 10], show where the time goes, and write a trace for ui.perfetto.dev into
+    /// the run's folder
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, require_equals = true, default_missing_value = "10",
+        value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub profile: Option<u64>,
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {
@@ -45,6 +51,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let run = RunDir::create(&path, args.resume)?;
     let run_config = run.config();
     let mut trainer = Trainer::new(config, run, &device, args.resume)?;
+    if let Some(steps) = args.profile {
+        trainer.profile(&device, steps)?;
+    }
     match trainer.run()? {
         Outcome::Finished => finished(&trainer, &path),
         Outcome::Interrupted => {

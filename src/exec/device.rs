@@ -2,7 +2,7 @@
 
 use super::gpu::{self, Gpu, GpuExecutor};
 use super::{CpuExecutor, DeviceChoice, Executor, Program};
-use crate::doctor::vetting;
+use crate::doctor::{tuning, vetting};
 use crate::{Error, Result};
 
 /// An opened device.
@@ -83,7 +83,10 @@ impl Device {
     pub fn executor(&self, program: &Program) -> Result<Box<dyn Executor>> {
         Ok(match self {
             Device::Cpu => Box::new(CpuExecutor::new(program)?),
-            Device::Gpu(gpu) => Box::new(GpuExecutor::new(gpu, program, Default::default())?),
+            Device::Gpu(gpu) => {
+                tuning::tune(gpu, program);
+                Box::new(GpuExecutor::new(gpu, program, Default::default())?)
+            }
         })
     }
 
@@ -92,7 +95,7 @@ impl Device {
         match self {
             Device::Cpu => format!("cpu ({} threads, {})", rayon::current_num_threads(), crate::kernels::native::isa()),
             Device::Gpu(gpu) => {
-                let variants = GpuExecutor::variants(gpu);
+                let variants = gpu.variants();
                 let variants: Vec<String> = variants.iter().map(|(kernel, name)| format!("{kernel} {name}")).collect();
                 format!("{}; features: {}; variants: {}", gpu.describe(), gpu.features(), variants.join(", "))
             }

@@ -79,6 +79,7 @@ kernel! {
     exact: false,
     cases: || cases_of(forward_fills),
     bench: |s| bench(s, forward_fills),
+    typical: case(*p, p.sequence, forward_fills).fills,
     twin: attention,
 }
 
@@ -236,6 +237,7 @@ kernel! {
     exact: false,
     cases: || cases_of(backward_fills),
     bench: |s| bench(s, backward_fills),
+    typical: case(*p, p.sequence, backward_fills).fills,
     twin: attention_backward,
 }
 

@@ -50,3 +50,10 @@ pub static KERNELS: &[&Kernel] = &[
     &gradient_norm::GRADIENT_NORM,
     &adamw::ADAMW,
 ];
+
+/// The variant with a name such as `matmul_nt/direct`.
+pub fn find_variant(name: &str) -> Option<(&'static Kernel, &'static Variant)> {
+    let (kernel, variant) = name.split_once('/')?;
+    let kernel = KERNELS.iter().find(|known| known.name == kernel)?;
+    kernel.variants.iter().find(|known| known.name == variant).map(|variant| (*kernel, variant))
+}

@@ -3,6 +3,7 @@
 use super::checkpoint::{CheckpointStore, TrainingState};
 use super::evaluate::Gauge;
 use super::metrics::{Metrics, MetricsLog, Validation};
+use super::profiling::{HostTime, Profiling};
 use super::resume::MOMENT_KINDS;
 use super::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM, read_tokenizer};
 use super::text::{Required, prepared_data};
@@ -35,7 +36,7 @@ pub struct Trainer {
     config: Config,
     model: ModelConfig,
     /// Holds the lock on the run's folder.
-    _run: RunDir,
+    run: RunDir,
     store: CheckpointStore,
     metrics_log: MetricsLog,
     prepared: Prepared,
@@ -55,6 +56,8 @@ pub struct Trainer {
     earlier_seconds: f64,
     /// The last validation, for the closing words.
     last_validation: Option<Validation>,
+    host: HostTime,
+    profiling: Option<Profiling>,
 }
 
 /// What the host knows of a step whose metrics it waits for.
@@ -136,7 +139,7 @@ impl Trainer {
         let trainer = Trainer {
             config,
             model,
-            _run: run,
+            run,
             store,
             metrics_log,
             prepared,
@@ -151,9 +154,22 @@ impl Trainer {
             last: Instant::now(),
             started: Instant::now(),
             last_validation: None,
+            host: HostTime::default(),
+            profiling: None,
         };
         trainer.announce(device);
         Ok(trainer)
+    }
+
+    /// Has the next `steps` steps profiled, after a few to warm up. Training goes on after them.
+    ///
+    /// # Errors
+    /// The device has no timestamps, or fails.
+    pub fn profile(&mut self, device: &Device, steps: u64) -> Result<()> {
+        let steps_of = (self.state.step, self.config.train.steps);
+        let profiling = Profiling::new(&mut *self.executor, device, self.run.path(), steps, steps_of)?;
+        self.profiling = Some(profiling);
+        Ok(())
     }
 
     /// Says what will be trained on what.
@@ -182,11 +198,15 @@ impl Trainer {
         let progress = Progress::new(steps, self.state.step, self.config.train.log_every);
         (self.last, self.started) = (Instant::now(), Instant::now());
         while self.state.step < steps {
-            self.step()?;
-            self.collect(&progress, false)?;
+            self.timed_step(&progress)?;
             let step = self.state.step;
             let due = |every: u64| every > 0 && step.is_multiple_of(every);
             let (last, interrupted) = (step == steps, interrupt::interrupted());
+            if let Some(profiling) = &mut self.profiling
+                && profiling.after(&mut *self.executor, (step, last || interrupted), self.host, &progress)?
+            {
+                self.profiling = None;
+            }
             let validated =
                 if due(self.config.validation.every) || last { Some(self.validate(&progress)?) } else { None };
             if due(self.config.checkpoint.every) || last || interrupted {
@@ -196,7 +216,20 @@ impl Trainer {
                 return Ok(Outcome::Interrupted);
             }
         }
+        log::debug!("{}", self.host);
         Ok(Outcome::Finished)
+    }
+
+    /// A step, and the metrics that have arrived meanwhile, with what they cost the host.
+    fn timed_step(&mut self, progress: &Progress) -> Result<()> {
+        if let Some(profiling) = &mut self.profiling {
+            profiling.before(&mut *self.executor, self.state.step, self.host)?;
+        }
+        let (start, waited) = (Instant::now(), self.executor.waited());
+        self.step()?;
+        self.collect(progress, false)?;
+        self.host.step(start, waited, &*self.executor);
+        Ok(())
     }
 
     /// Queues one optimiser step on the device.

@@ -14,7 +14,7 @@ mod train;
 
 pub use data::{DataConfig, MaskingConfig, TokenizerConfig};
 pub use model::{Activation, ModelConfig, NormPlacement, Positions, Recipe};
-pub use train::{CheckpointConfig, Schedule, TrainConfig, ValidationConfig};
+pub use train::{CheckpointConfig, Recompute, Schedule, TrainConfig, ValidationConfig};
 
 use crate::{Error, Result};
 use check::require;

@@ -15,6 +15,9 @@ pub struct TrainConfig {
     /// Sequences the device takes at once; it divides `batch_size`, and gradients are summed over the passes of a step.
     /// Default: `batch_size`.
     pub micro_batch: usize,
+    /// What the backward pass computes again rather than keep from the forward pass: "none" (default), "attention" or
+    /// "layer". It trades time for memory, and changes no result.
+    pub recompute: Recompute,
     /// Highest learning rate. No default.
     pub learning_rate: f64,
     /// How the learning rate falls after the warm-up: "linear" (default), "cosine", "wsd" or "constant".
@@ -41,6 +44,20 @@ pub struct TrainConfig {
     pub max_skipped_steps: u64,
     /// Steps between lines of the log. Default 10.
     pub log_every: u64,
+}
+
+/// What the backward pass computes again, the more of it the less memory for activations (Chen et al., "Training deep nets
+/// with sublinear memory cost", 2016; Korthikanti et al., "Reducing activation recomputation in large transformer models",
+/// 2022). Attention's scores are never kept in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recompute {
+    /// Nothing.
+    None,
+    /// What is large for what it takes: q, k and v, which is one product a layer, and the outputs of norms and of GELU.
+    Attention,
+    /// All but each layer's input: a second forward pass.
+    Layer,
 }
 
 /// How the learning rate falls after the warm-up; `train::schedule` has the formulae.

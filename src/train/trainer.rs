@@ -105,7 +105,14 @@ impl Trainer {
             weight_decay: config.train.weight_decay,
             clip: config.train.clip,
         };
-        let training = Training::new(&model, shape(&masker), shape(&validation_masker), optimizer, device.binding())?;
+        let training = Training::new(
+            &model,
+            shape(&masker),
+            shape(&validation_masker),
+            optimizer,
+            config.train.recompute,
+            device.binding(),
+        )?;
         let mut executor = training.start(device, &model)?;
 
         let packing = |split| Packing::new(prepared.split(split).clone(), prepared.specials(), length).map(Arc::new);

@@ -1,6 +1,7 @@
 //! Runs a program with the CPU twins of its kernels.
 
 use super::executor::Executor;
+use super::host_memory::{self, Resident};
 use super::plan::{Limits, Memory, Place, Plan};
 use super::program::{Launch, Phase, Program, Tensor};
 use crate::Result;
@@ -15,6 +16,8 @@ pub struct CpuExecutor {
     phases: Vec<Vec<Step>>,
     /// Read-backs asked for and not yet collected.
     results: VecDeque<Vec<Vec<u32>>>,
+    /// The process as it was before this.
+    resident: Option<Resident>,
 }
 
 /// A launch with its arguments found: which run of which buffer, sorted by buffer and start.
@@ -38,11 +41,16 @@ impl CpuExecutor {
     pub const ALIGNMENT: u64 = 4;
 
     pub fn new(program: &Program) -> Result<Self> {
-        let memory = available_memory();
-        let plan = Plan::new(program, Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory })?;
+        let resident = Resident::read();
+        let plan = Plan::new(program, Self::limits())?;
         let buffers = plan.buffers.iter().map(|buffer| vec![0; buffer.len]).collect();
         let phases = program.phases.iter().map(|phase| phase.launches.iter().map(|l| bind(&plan, l)).collect());
-        Ok(CpuExecutor { phases: phases.collect(), buffers, plan, results: VecDeque::new() })
+        Ok(CpuExecutor { phases: phases.collect(), buffers, plan, results: VecDeque::new(), resident })
+    }
+
+    /// What a program has to fit.
+    pub fn limits() -> Limits {
+        Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory: host_memory::available() }
     }
 
     fn place(&self, tensor: Tensor) -> Place {
@@ -130,11 +138,8 @@ impl Executor for CpuExecutor {
     fn memory(&self) -> Memory {
         self.plan.memory()
     }
-}
 
-/// Bytes that can be had without swapping, where the system tells (Linux).
-pub fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    fn measured_memory(&self) -> Option<u64> {
+        self.resident?.growth()
+    }
 }

@@ -1,6 +1,7 @@
 //! Choosing what a program runs on.
 
 use super::gpu::{self, Gpu, GpuExecutor};
+use super::plan::Limits;
 use super::{CpuExecutor, DeviceChoice, Executor, Program};
 use crate::doctor::vetting;
 use crate::{Error, Result};
@@ -73,6 +74,14 @@ impl Device {
         match self {
             Device::Cpu => u64::MAX,
             Device::Gpu(gpu) => gpu.binding(),
+        }
+    }
+
+    /// What a program has to fit.
+    pub fn limits(&self) -> Limits {
+        match self {
+            Device::Cpu => CpuExecutor::limits(),
+            Device::Gpu(gpu) => gpu.plan_limits(),
         }
     }
 

@@ -24,4 +24,8 @@ pub trait Executor {
 
     /// The memory plan.
     fn memory(&self) -> Memory;
+
+    /// Bytes in use as the device itself counts them, where it does: on a GPU what its allocator has given out by now; on the
+    /// CPU the most that the process has grown by since the executor was made.
+    fn measured_memory(&self) -> Option<u64>;
 }

@@ -9,7 +9,7 @@ pub use device::{Gpu, adapters, describe, is_software};
 pub use sabotage::Sabotage;
 
 use super::executor::Executor;
-use super::plan::{Limits, Memory, Place, Plan};
+use super::plan::{Memory, Place, Plan};
 use super::program::{Launch, Phase, Program, Tensor};
 use crate::kernels::{Kernel, Variant};
 use crate::{Error, Result};
@@ -21,6 +21,9 @@ use std::collections::{HashMap, VecDeque};
 const IN_FLIGHT: usize = 3;
 /// Work of one submission: far below the two seconds after which Windows resets a GPU, on any GPU worth training on.
 const FLOPS_A_SUBMISSION: u64 = 20_000_000_000;
+
+/// Bytes of a tensor that are written at once.
+const STAGED: usize = 16 << 20;
 
 pub struct GpuExecutor {
     gpu: Gpu,
@@ -54,17 +57,8 @@ pub struct Options {
 impl GpuExecutor {
     /// Plans memory, allocates it and compiles every kernel. Errors name the tensor or the sum that is too large.
     pub fn new(gpu: &Gpu, program: &Program, options: Options) -> Result<Self> {
-        let limits = gpu.device.limits();
-        let plan = Plan::new(
-            program,
-            Limits {
-                binding: gpu.binding(),
-                alignment: u64::from(limits.min_storage_buffer_offset_alignment),
-                memory: gpu.memory(),
-            },
-        )?;
-        let buffers: Vec<_> = plan.buffers.iter().map(|buffer| storage(gpu, &buffer.label, buffer.len)).collect();
-        gpu.problems.check().map_err(|error| Error::Device(format!("{error} (the plan: {})", plan.memory())))?;
+        let plan = Plan::new(program, gpu.plan_limits())?;
+        let buffers = allocate(gpu, &plan)?;
         let phases = Binder::new(gpu, program, &plan, &buffers, options)?.phases();
         gpu.problems.check()?;
         let readback = Readback::default();
@@ -103,8 +97,17 @@ impl Executor for GpuExecutor {
     fn write(&mut self, tensor: Tensor, words: &[u32]) {
         let place = self.place(tensor);
         assert_eq!(place.len, words.len(), "a write fills its tensor");
-        let bytes = bytemuck::cast_slice(words);
-        self.gpu.queue.write_buffer(&self.buffers[place.buffer], 4 * place.start as u64, bytes);
+        let (buffer, start) = (&self.buffers[place.buffer], 4 * place.start as u64);
+        let bytes: &[u8] = bytemuck::cast_slice(words);
+        for (chunk, at) in bytes.chunks(STAGED).zip((start..).step_by(STAGED)) {
+            self.gpu.queue.write_buffer(buffer, at, chunk);
+            if bytes.len() > STAGED {
+                // Until it is submitted and done, a write has a copy in memory that no plan counts.
+                let index = self.gpu.queue.submit([]);
+                let waited = self.wait(Some(index));
+                waited.unwrap_or_else(|error| log::debug!("{error}; the next run says so too"));
+            }
+        }
     }
 
     fn run(&mut self, phase: Phase) -> Result<()> {
@@ -168,6 +171,10 @@ impl Executor for GpuExecutor {
     fn memory(&self) -> Memory {
         self.plan.memory()
     }
+
+    fn measured_memory(&self) -> Option<u64> {
+        self.gpu.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
 }
 
 /// How many dispatches the next submission takes: at least one, then as many as its work allows.
@@ -178,6 +185,18 @@ fn submission_length(dispatches: &[Dispatch]) -> usize {
         flops < FLOPS_A_SUBMISSION
     };
     dispatches.iter().take_while(fits).count().max(1)
+}
+
+/// Every buffer of a plan. Errors with `OutOfMemory` when the device has no room for one; it can be used all the same.
+fn allocate(gpu: &Gpu, plan: &Plan) -> Result<Vec<wgpu::Buffer>> {
+    let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let buffers = plan.buffers.iter().map(|buffer| storage(gpu, &buffer.label, buffer.len)).collect();
+    if pollster::block_on(scope.pop()).is_some() {
+        let (needed, lower) = (plan.memory(), "lower `train.micro_batch` or `data.sequence_length`");
+        return Err(Error::OutOfMemory(format!("the device is out of memory: {needed}; {lower}")));
+    }
+    gpu.problems.check()?;
+    Ok(buffers)
 }
 
 fn storage(gpu: &Gpu, label: &str, len: usize) -> wgpu::Buffer {

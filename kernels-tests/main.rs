@@ -21,6 +21,7 @@ mod finite;
 mod forward;
 mod golden;
 mod gradients;
+mod memory;
 mod module;
 mod optimizer;
 mod parity;

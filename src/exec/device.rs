@@ -96,6 +96,14 @@ impl Device {
         })
     }
 
+    /// The device by name.
+    pub fn describe_briefly(&self) -> String {
+        match self {
+            Device::Cpu => format!("cpu ({} threads)", rayon::current_num_threads()),
+            Device::Gpu(gpu) => gpu.describe(),
+        }
+    }
+
     /// The device on a line: name, driver, features in use, kernel variants.
     pub fn describe(&self) -> String {
         match self {

@@ -73,10 +73,8 @@ mod tests {
     /// A machine with 1000 KiB, and these files.
     fn available_with(membership: &str, files: &[(&str, &str)]) -> Option<u64> {
         let dir = tempfile::tempdir().unwrap();
-        let files = [("proc/meminfo", "MemTotal: 2 kB\nMemAvailable:  1000 kB\n"), ("proc/self/cgroup", membership)]
-            .iter()
-            .chain(files);
-        for (name, content) in files {
+        let machine = [("proc/meminfo", "MemTotal: 2 kB\nMemAvailable:  1000 kB\n"), ("proc/self/cgroup", membership)];
+        for (name, content) in machine.iter().chain(files) {
             let path = dir.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();

@@ -52,7 +52,7 @@ pub struct Plan {
 }
 
 /// Bytes by what they are for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Memory {
     pub parameters: u64,
     pub gradients: u64,

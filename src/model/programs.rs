@@ -53,6 +53,8 @@ pub struct Training {
     pub update: Phase,
     /// Forward over a validation batch.
     pub validate: Phase,
+    /// Bytes of the logits that are there at once.
+    pub logits_bytes: u64,
 }
 
 impl Training {
@@ -105,6 +107,7 @@ impl Training {
             accumulate,
             update,
             validate,
+            logits_bytes: head.logits_bytes(&inputs),
         })
     }
 

@@ -96,14 +96,20 @@ fn activations_shrink() {
 
 #[test]
 fn a_plan_is_near_what_lives_at_once() {
-    let model =
-        ModelConfig { hidden_size: 768, heads: 12, intermediate_size: 3072, vocab_size: 30522, ..models()[2].clone() };
+    let model = ModelConfig {
+        layers: 12,
+        hidden_size: 768,
+        heads: 12,
+        intermediate_size: 3072,
+        vocab_size: 30522,
+        ..models()[2].clone()
+    };
     let shape = Shape { batch: 4, sequence: 512, masked: 4 * 77 };
     for recompute in [Recompute::None, Recompute::Attention, Recompute::Layer] {
         let program = training(&model, shape, recompute).program;
         let (memory, least) = (Plan::unchecked(&program).memory(), Plan::least(&program) as f64);
         let taken = memory.activations as f64;
         println!("{recompute:?}: {taken} bytes for {least}");
-        assert!(taken < 1.07 * least, "{recompute:?}: {taken} bytes for {least}");
+        assert!(taken < 1.08 * least, "{recompute:?}: {taken} bytes for {least}");
     }
 }

@@ -1,6 +1,6 @@
 //! Training steps on a device that does nothing, to see what they cost the host; and on the CPU.
 
-use cloze::config::ModelConfig;
+use cloze::config::{ModelConfig, Recompute};
 use cloze::data::{Batch, MaskedSequence};
 use cloze::exec::gpu::Gpu;
 use cloze::exec::{Device, Executor};
@@ -30,7 +30,8 @@ impl Steps {
         let shape = Shape { batch, sequence, masked: batch * picks.len() };
         let ids = (0..sequence).map(|t| (t * 31 % config.vocab_size) as u32).collect();
         let one = MaskedSequence::new(ids, picks.clone(), vec![1; picks.len()]);
-        let training = Training::new(config, shape, shape, OptimizerConfig::default(), device.binding()).unwrap();
+        let training =
+            Training::new(config, shape, shape, OptimizerConfig::default(), Recompute::None, device.binding()).unwrap();
         let executor = training.start(device, config).unwrap();
         Steps { batch: Batch::new(&vec![one; batch], picks.len()), training, executor, done: 0 }
     }

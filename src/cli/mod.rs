@@ -9,6 +9,7 @@ mod export;
 mod fill_mask;
 mod import;
 mod logging;
+mod plan;
 mod prepare;
 mod tokenizer;
 mod train;

@@ -1,6 +1,7 @@
 //! Runs a program with the CPU twins of its kernels.
 
 use super::executor::Executor;
+use super::host_memory::{self, Resident};
 use super::plan::{Limits, Memory, Place, Plan};
 use super::profile::{Call, Profile};
 use super::program::{Cost, Launch, Phase, PhaseInfo, Program, Tensor};
@@ -21,6 +22,8 @@ pub struct CpuExecutor {
     computed: Duration,
     /// While a profile is taken.
     recorder: Option<Recorder>,
+    /// The process as it was before this.
+    resident: Option<Resident>,
 }
 
 /// A launch with its arguments found: which run of which buffer, sorted by buffer and start.
@@ -45,13 +48,18 @@ impl CpuExecutor {
     pub const ALIGNMENT: u64 = 4;
 
     pub fn new(program: &Program) -> Result<Self> {
-        let memory = available_memory();
-        let plan = Plan::new(program, Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory })?;
+        let resident = Resident::read();
+        let plan = Plan::new(program, Self::limits())?;
         let buffers = plan.buffers.iter().map(|buffer| vec![0; buffer.len]).collect();
         let steps = |phase: &PhaseInfo| phase.launches.iter().map(|launch| bind(&plan, launch)).collect();
         let phases = program.phases.iter().map(|phase| (phase.name.clone(), steps(phase))).collect();
         let (results, computed) = (VecDeque::new(), Duration::ZERO);
-        Ok(CpuExecutor { phases, buffers, plan, results, computed, recorder: None })
+        Ok(CpuExecutor { phases, buffers, plan, results, computed, recorder: None, resident })
+    }
+
+    /// What a program has to fit.
+    pub fn limits() -> Limits {
+        Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory: host_memory::available() }
     }
 
     fn place(&self, tensor: Tensor) -> Place {
@@ -159,6 +167,10 @@ impl Executor for CpuExecutor {
         let calls = self.recorder.take().map(|recorder| recorder.calls).unwrap_or_default();
         Ok(Profile { phases: self.phases.iter().map(|(name, _)| name.clone()).collect(), calls })
     }
+
+    fn measured_memory(&self) -> Option<u64> {
+        self.resident?.growth()
+    }
 }
 
 /// Notes every call of a kernel.
@@ -180,11 +192,4 @@ impl Recorder {
             cost: step.cost,
         });
     }
-}
-
-/// Bytes that can be had without swapping, where the system tells (Linux).
-pub fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }

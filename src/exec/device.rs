@@ -1,6 +1,7 @@
 //! Choosing what a program runs on.
 
 use super::gpu::{self, Gpu, GpuExecutor};
+use super::plan::Limits;
 use super::{CpuExecutor, DeviceChoice, Executor, Program};
 use crate::doctor::{tuning, vetting};
 use crate::{Error, Result};
@@ -76,6 +77,14 @@ impl Device {
         }
     }
 
+    /// What a program has to fit.
+    pub fn limits(&self) -> Limits {
+        match self {
+            Device::Cpu => CpuExecutor::limits(),
+            Device::Gpu(gpu) => gpu.plan_limits(),
+        }
+    }
+
     /// Gives a program its memory on the device.
     ///
     /// # Errors
@@ -88,6 +97,14 @@ impl Device {
                 Box::new(GpuExecutor::new(gpu, program, Default::default())?)
             }
         })
+    }
+
+    /// The device by name.
+    pub fn describe_briefly(&self) -> String {
+        match self {
+            Device::Cpu => format!("cpu ({} threads)", rayon::current_num_threads()),
+            Device::Gpu(gpu) => gpu.describe(),
+        }
     }
 
     /// The device on a line: name, driver, features in use, kernel variants.

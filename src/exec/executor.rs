@@ -35,4 +35,8 @@ pub trait Executor {
 
     /// What was noted; waits for the device. Empty unless a profile was started.
     fn finish_profile(&mut self) -> Result<Profile>;
+
+    /// Bytes in use as the device itself counts them, where it does: on a GPU what its allocator has given out by now; on the
+    /// CPU the most that the process has grown by since the executor was made.
+    fn measured_memory(&self) -> Option<u64>;
 }

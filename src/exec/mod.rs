@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod device;
 pub mod executor;
 pub mod gpu;
+pub mod host_memory;
 pub mod plan;
 pub mod profile;
 pub mod program;

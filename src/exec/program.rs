@@ -216,6 +216,17 @@ impl Program {
         launches.map(|launch| (launch.kernel, launch.params.as_slice(), launch.present()))
     }
 
+    /// Seconds that a phase takes at least on a device of these speeds: each launch is bound by its arithmetic or by what it
+    /// moves (Williams et al., "Roofline", 2009).
+    pub fn least_seconds(&self, phase: Phase, flops_per_second: f64, bytes_per_second: f64) -> f64 {
+        let seconds = |launch: &Launch| {
+            let flops = (launch.kernel.flops)(&launch.params) as f64;
+            let bytes = launch.kernel.bytes(&launch.params, launch.present()) as f64;
+            (flops / flops_per_second).max(bytes / bytes_per_second)
+        };
+        self.phases[phase.0].launches.iter().map(seconds).sum()
+    }
+
     pub(super) fn root(&self, tensor: Tensor) -> (Tensor, usize) {
         self.tensors[tensor.index()].part_of.unwrap_or((tensor, 0))
     }

@@ -38,6 +38,7 @@ pub static KERNELS: &[&Kernel] = &[
     &qkv::QKV_BACKWARD,
     &attention::ATTENTION,
     &attention::ATTENTION_BACKWARD,
+    &gelu::GELU,
     &gelu::GELU_BACKWARD,
     &gelu::GATED_GELU,
     &gelu::GATED_GELU_BACKWARD,

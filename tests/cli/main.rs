@@ -11,6 +11,7 @@ mod interruption;
 mod journey;
 mod measures;
 mod metrics;
+mod planning;
 mod profile;
 mod refusals;
 mod resume;

@@ -3,6 +3,7 @@
 use super::forced::Forced;
 use super::pipeline_cache::PipelineCache;
 use super::sabotage::Sabotage;
+use crate::exec::plan::Limits;
 use crate::kernels::{KERNELS, Kernel, Variant};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -240,7 +241,13 @@ impl Gpu {
 
     /// Bytes of free memory, where that is known: a software adapter has the machine's.
     pub fn memory(&self) -> Option<u64> {
-        crate::exec::cpu::available_memory().filter(|_| is_software(&self.info))
+        crate::exec::host_memory::available().filter(|_| is_software(&self.info))
+    }
+
+    /// What a program has to fit.
+    pub fn plan_limits(&self) -> Limits {
+        let alignment = u64::from(self.device.limits().min_storage_buffer_offset_alignment);
+        Limits { binding: self.binding(), alignment, memory: self.memory() }
     }
 
     /// The optional features of WebGPU that the device was opened with, on a line.

@@ -16,7 +16,7 @@ pub use device::{Gpu, adapters, describe, is_software};
 pub use sabotage::Sabotage;
 
 use super::executor::Executor;
-use super::plan::{Limits, Memory, Place, Plan};
+use super::plan::{Memory, Place, Plan};
 use super::profile::Profile;
 use super::program::{Phase, Program, Tensor};
 use crate::{Error, Result};
@@ -26,6 +26,9 @@ use pace::Work;
 use readback::Readback;
 use std::time::Duration;
 use timestamps::Timestamps;
+
+/// Bytes of a tensor that are written at once.
+const STAGED: usize = 16 << 20;
 
 pub struct GpuExecutor {
     gpu: Gpu,
@@ -55,17 +58,8 @@ pub struct Options {
 impl GpuExecutor {
     /// Plans memory, allocates it and compiles every kernel. Errors name the tensor or the sum that is too large.
     pub fn new(gpu: &Gpu, program: &Program, options: Options) -> Result<Self> {
-        let limits = gpu.device.limits();
-        let plan = Plan::new(
-            program,
-            Limits {
-                binding: gpu.binding(),
-                alignment: u64::from(limits.min_storage_buffer_offset_alignment),
-                memory: gpu.memory(),
-            },
-        )?;
-        let buffers: Vec<_> = plan.buffers.iter().map(|buffer| storage(gpu, &buffer.label, buffer.len)).collect();
-        gpu.problems.check().map_err(|error| Error::Device(format!("{error} (the plan: {})", plan.memory())))?;
+        let plan = Plan::new(program, gpu.plan_limits())?;
+        let buffers = allocate(gpu, &plan)?;
         let phases = Binder::new(gpu, program, &plan, &buffers, options)?.phases();
         gpu.problems.check()?;
         let (flight, readback) = (Flight::default(), Readback::default());
@@ -97,8 +91,17 @@ impl Executor for GpuExecutor {
     fn write(&mut self, tensor: Tensor, words: &[u32]) {
         let place = self.place(tensor);
         assert_eq!(place.len, words.len(), "a write fills its tensor");
-        let bytes = bytemuck::cast_slice(words);
-        self.gpu.queue.write_buffer(&self.buffers[place.buffer], 4 * place.start as u64, bytes);
+        let (buffer, start) = (&self.buffers[place.buffer], 4 * place.start as u64);
+        let bytes: &[u8] = bytemuck::cast_slice(words);
+        for (chunk, at) in bytes.chunks(STAGED).zip((start..).step_by(STAGED)) {
+            self.gpu.queue.write_buffer(buffer, at, chunk);
+            if bytes.len() > STAGED {
+                // Until it is submitted and done, a write has a copy in memory that no plan counts.
+                let submission_index = Some(self.gpu.queue.submit([]));
+                let waited = self.gpu.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
+                waited.map_or_else(|error| log::debug!("{error}; the next run says so too"), |_| ());
+            }
+        }
     }
 
     fn run(&mut self, phase: Phase) -> Result<()> {
@@ -157,6 +160,10 @@ impl Executor for GpuExecutor {
         self.plan.memory()
     }
 
+    fn measured_memory(&self) -> Option<u64> {
+        self.gpu.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+
     fn waited(&self) -> Duration {
         self.flight.waited()
     }
@@ -171,6 +178,18 @@ impl Executor for GpuExecutor {
         self.flight.land_all(&self.gpu)?;
         timestamps.read(&self.gpu, self.phases.iter().map(|(name, _)| name.clone()).collect())
     }
+}
+
+/// Every buffer of a plan. Errors with `OutOfMemory` when the device has no room for one; it can be used all the same.
+fn allocate(gpu: &Gpu, plan: &Plan) -> Result<Vec<wgpu::Buffer>> {
+    let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let buffers = plan.buffers.iter().map(|buffer| storage(gpu, &buffer.label, buffer.len)).collect();
+    if pollster::block_on(scope.pop()).is_some() {
+        let (needed, lower) = (plan.memory(), "lower `train.micro_batch` or `data.sequence_length`");
+        return Err(Error::OutOfMemory(format!("the device is out of memory: {needed}; {lower}")));
+    }
+    gpu.problems.check()?;
+    Ok(buffers)
 }
 
 /// All of it in one pass, between whose dispatches wgpu places the barriers that are needed.

@@ -98,13 +98,7 @@ impl Trainer {
             sequence: length,
             masked: config.train.micro_batch * masker.masking().masked_per_sequence(length),
         };
-        let optimizer = OptimizerConfig {
-            beta1: config.train.beta1,
-            beta2: config.train.beta2,
-            epsilon: config.train.epsilon,
-            weight_decay: config.train.weight_decay,
-            clip: config.train.clip,
-        };
+        let optimizer = OptimizerConfig::from(&config.train);
         let training = Training::new(&model, shape(&masker), shape(&validation_masker), optimizer, device.binding())?;
         let mut executor = training.start(device, &model)?;
 
@@ -336,11 +330,5 @@ fn origin(config: &Config, init: &Path) -> Result<SavedModel> {
 }
 
 fn masker(config: &MaskingConfig, prepared: &Prepared) -> Result<Masker> {
-    let masking = Masking {
-        rate: config.rate as f32,
-        mask_fraction: config.mask as f32,
-        random_fraction: config.random as f32,
-        whole_word: config.whole_word,
-    };
-    Masker::new(masking, prepared.specials(), prepared.vocab_size())
+    Masker::new(Masking::from(config), prepared.specials(), prepared.vocab_size())
 }

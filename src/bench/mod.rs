@@ -1,0 +1,8 @@
+//! How fast this machine does what Cloze does: whole training steps (`cloze bench train`).
+
+mod memory;
+pub mod timing;
+pub mod training;
+
+pub use timing::Timing;
+pub use training::{StepReport, TrainingBench};

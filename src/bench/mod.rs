@@ -1,5 +1,7 @@
-//! How fast this machine does what Cloze does: whole training steps (`cloze bench train`).
+//! How fast this machine does what Cloze does: whole training steps (`cloze bench train`), and kernels one by
+//! one (`cloze bench`).
 
+pub mod kernels;
 mod memory;
 pub mod timing;
 pub mod training;

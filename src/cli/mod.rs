@@ -1,6 +1,7 @@
 //! The command line: one file a command, each with its `Args` and its `run`.
 
 mod bench;
+mod bench_kernels;
 mod bench_train;
 mod completions;
 mod devices;

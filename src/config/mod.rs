@@ -13,6 +13,7 @@ mod model;
 mod train;
 
 pub use data::{DataConfig, MaskingConfig, TokenizerConfig};
+pub(crate) use explain::unknown;
 pub use model::{Activation, ModelConfig, NormPlacement, Positions, Recipe};
 pub use train::{CheckpointConfig, Schedule, TrainConfig, ValidationConfig};
 

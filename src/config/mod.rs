@@ -14,6 +14,7 @@ mod model;
 mod train;
 
 pub use data::{DataConfig, MaskingConfig, TokenizerConfig};
+pub(crate) use explain::unknown;
 pub use micro_batch::MicroBatch;
 pub use model::{Activation, ModelConfig, NormPlacement, Positions, Recipe};
 pub use train::{CheckpointConfig, Recompute, Schedule, TrainConfig, ValidationConfig};

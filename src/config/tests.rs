@@ -191,5 +191,31 @@ fn the_configs_that_ship_are_good() {
         }
     }
     names.sort();
-    assert_eq!(names, ["bert-base", "mini", "quickstart", "small", "tiny", "tiny-bert"]);
+    assert_eq!(
+        names,
+        ["base-bert", "bert-base", "mini", "mini-bert", "quickstart", "small", "small-bert", "tiny", "tiny-bert"]
+    );
+}
+
+/// Those that PyTorch and burn are compared with have the shapes that `benches/compare` gives them.
+#[test]
+fn the_configs_to_compare_with_have_the_shapes_of_their_names() {
+    for (name, layers, hidden_size, heads, intermediate_size, vocabulary, batch_size) in [
+        ("tiny", 2, 128, 2, 512, 8192, 32),
+        ("mini", 4, 256, 4, 1024, 16384, 32),
+        ("small", 4, 512, 8, 2048, 30522, 16),
+        ("base", 12, 768, 12, 3072, 30522, 8),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("configs/{name}-bert.toml"));
+        let Config { model, train, data, masking, tokenizer, .. } = Config::load(&path, &[]).unwrap();
+        assert_eq!((model.layers, model.hidden_size, model.heads), (layers, hidden_size, heads), "{name}");
+        assert_eq!((model.intermediate_size, tokenizer.vocab_size), (intermediate_size, vocabulary), "{name}");
+        assert_eq!(
+            (train.batch_size, train.micro_batch, data.sequence_length),
+            (batch_size, MicroBatch::Sequences(batch_size), 128),
+            "{name}"
+        );
+        assert_eq!((model.recipe, model.dropout, model.attention_dropout), (Recipe::Bert, 0.0, 0.0), "{name}");
+        assert_eq!((masking.rate, model.max_positions, train.clip), (0.15, 512, 1.0), "{name}");
+    }
 }

@@ -3,6 +3,7 @@
 //! the kernel tests use its harness.
 
 pub mod golden;
+pub mod launches;
 pub mod limits;
 pub mod parity;
 pub mod probes;

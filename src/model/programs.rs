@@ -7,7 +7,7 @@ use super::inputs::{Inputs, Shape};
 use super::parameters::{Kind, Parameters};
 use super::recorder::Recorder;
 use crate::Result;
-use crate::config::{ModelConfig, Recompute};
+use crate::config::{ModelConfig, Recompute, TrainConfig};
 use crate::data::Batch;
 use crate::exec::{Device, Executor, Phase, Program, Role, Tensor};
 use crate::kernels::adamw::{ADAMW, AdamW};
@@ -33,6 +33,13 @@ impl Default for OptimizerConfig {
     /// As a config file that says nothing else.
     fn default() -> Self {
         OptimizerConfig { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.01, clip: 1.0 }
+    }
+}
+
+impl From<&TrainConfig> for OptimizerConfig {
+    fn from(config: &TrainConfig) -> Self {
+        let &TrainConfig { beta1, beta2, epsilon, weight_decay, clip, .. } = config;
+        OptimizerConfig { beta1, beta2, epsilon, weight_decay, clip }
     }
 }
 

@@ -28,13 +28,7 @@ pub fn record(
         let masking = Masking { rate: rate as f32, ..Default::default() };
         Shape { batch: micro_batch, sequence, masked: micro_batch * masking.masked_per_sequence(sequence) }
     };
-    let optimizer = OptimizerConfig {
-        beta1: config.train.beta1,
-        beta2: config.train.beta2,
-        epsilon: config.train.epsilon,
-        weight_decay: config.train.weight_decay,
-        clip: config.train.clip,
-    };
+    let optimizer = OptimizerConfig::from(&config.train);
     Training::new(model, shape(config.masking.rate), shape(config.validation.rate), optimizer, recompute, binding)
 }
 

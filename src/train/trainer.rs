@@ -369,11 +369,5 @@ fn origin(config: &Config, init: &Path) -> Result<SavedModel> {
 }
 
 fn masker(config: &MaskingConfig, prepared: &Prepared) -> Result<Masker> {
-    let masking = Masking {
-        rate: config.rate as f32,
-        mask_fraction: config.mask as f32,
-        random_fraction: config.random as f32,
-        whole_word: config.whole_word,
-    };
-    Masker::new(masking, prepared.specials(), prepared.vocab_size())
+    Masker::new(Masking::from(config), prepared.specials(), prepared.vocab_size())
 }

@@ -1,6 +1,7 @@
 //! The binary from outside: what a user types, what comes back, and what lies on the disk afterwards.
 
 mod adapter;
+mod bench;
 mod devices;
 mod doctor;
 mod embed;

@@ -7,12 +7,12 @@
 //! cargo bench --bench kernels -- --save-baseline before      to compare with, by --baseline before
 //! ```
 
+use cloze::doctor::launches::Launches;
 use cloze::exec::gpu::is_software;
-use cloze::exec::{Device, DeviceChoice, Executor, Phase, Program, Role, Tensor};
-use cloze::kernels::{Case, KERNELS, Kernel, SIZES};
-use cloze::random::{Site, Stream};
+use cloze::exec::{Device, DeviceChoice};
+use cloze::kernels::{Case, KERNELS, Kernel, Precision, SIZES};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 criterion_group!(benches, kernels);
 criterion_main!(benches);
@@ -29,8 +29,14 @@ fn kernels(criterion: &mut Criterion) {
                 // Criterion calls the closure for each sample, and not at all when the name is filtered out.
                 let mut bench = None;
                 group.bench_function(BenchmarkId::new(sizes.name, target.name), |bencher| {
-                    let bench = bench.get_or_insert_with(|| Bench::new(target, kernel, &case));
-                    bencher.iter_custom(|times| bench.time(times));
+                    let bench = bench.get_or_insert_with(|| {
+                        let runs = [(case.clone(), target.launches.into())];
+                        Launches::new(&target.device, None, kernel, &runs).expect("the device has room for the kernel")
+                    });
+                    bencher.iter_custom(|times| {
+                        let time = |_| bench.time(0).expect("the device runs the kernel");
+                        (0..times).map(time).sum::<Duration>() / target.launches
+                    });
                 });
             }
         }
@@ -62,50 +68,9 @@ fn targets() -> Vec<Target> {
 }
 
 fn throughput(kernel: &Kernel, case: &Case) -> Throughput {
-    let (flops, bytes) = ((kernel.flops)(&case.params), kernel.bytes(&case.params, case.present()));
+    let (flops, bytes) = ((kernel.flops)(&case.params), kernel.bytes(&case.params, case.present(), Precision::F32));
     match flops {
         0 => Throughput::BytesDecimal(bytes),
         elements => Throughput::ElementsAndBytes { elements, bytes },
-    }
-}
-
-/// A case, ready to run.
-struct Bench {
-    executor: Box<dyn Executor>,
-    phase: Phase,
-    /// A tensor of one word: reading it waits for the device.
-    end: Tensor,
-    launches: u32,
-}
-
-impl Bench {
-    fn new(target: &Target, kernel: &'static Kernel, case: &Case) -> Self {
-        let mut program = Program::new();
-        let end = program.tensor(Role::Output, "end", &[1]);
-        let mut stream = Stream::new(1, Site::Init, 0);
-        let contents: Vec<Vec<u32>> = case.contents(kernel, &mut stream);
-        let tensor = |(arg, words): (usize, &Vec<u32>)| match words.len() {
-            0 => Tensor::NONE,
-            len => program.tensor(Role::Output, kernel.args[arg].name, &[len]),
-        };
-        let args: Vec<Tensor> = contents.iter().enumerate().map(tensor).collect();
-        let phase = program.phase(kernel.name);
-        (0..target.launches).for_each(|_| program.launch_words(kernel, &case.params, &args));
-        let executor = program.finish().and_then(|program| target.device.executor(&program));
-        let mut executor = executor.unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
-        for (&arg, words) in args.iter().zip(&contents).filter(|(arg, _)| **arg != Tensor::NONE) {
-            executor.write(arg, words);
-        }
-        Bench { executor, phase, end, launches: target.launches }
-    }
-
-    /// How long `times` launches take.
-    fn time(&mut self, times: u64) -> Duration {
-        let start = Instant::now();
-        for _ in 0..times {
-            self.executor.run(self.phase).expect("the kernel runs");
-        }
-        self.executor.read(self.end).expect("the device answers");
-        start.elapsed() / self.launches
     }
 }

@@ -4,6 +4,7 @@
 //! layers like those of independent roundings; the bounds are about three times what was measured.
 
 use crate::adapter::gpus;
+use cloze::config::Recompute;
 use cloze::doctor::golden::Golden;
 use cloze::exec::{Device, Executor};
 use cloze::kernels::Precision;
@@ -28,7 +29,9 @@ impl Trained {
     fn new(device: &Device, precision: Precision) -> Trained {
         let golden = Golden::embedded().unwrap();
         let optimizer = OptimizerConfig { precision, clip: 0.0, ..Default::default() };
-        let training = Training::new(&golden.config, golden.shape, golden.shape, optimizer, device.binding()).unwrap();
+        let training =
+            Training::new(&golden.config, golden.shape, golden.shape, optimizer, Recompute::None, device.binding())
+                .unwrap();
         let mut executor = training.start(device, &golden.config).unwrap();
         training.parameters.write(&mut *executor, Kind::Value, &golden.values);
         Trained { golden, training, executor, steps: 0 }

@@ -1,6 +1,7 @@
 //! Cloze trains masked language models (BERT, RoBERTa, ModernBERT and their like) with WGSL compute shaders on any GPU
 //! that wgpu reaches, and with native Rust code on a machine that has none.
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod data;

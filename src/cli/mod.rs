@@ -1,5 +1,8 @@
 //! The command line: one file a command, each with its `Args` and its `run`.
 
+mod bench;
+mod bench_kernels;
+mod bench_train;
 mod completions;
 mod devices;
 mod doctor;
@@ -9,6 +12,7 @@ mod export;
 mod fill_mask;
 mod import;
 mod logging;
+mod plan;
 mod prepare;
 mod tokenizer;
 mod train;
@@ -52,6 +56,7 @@ enum Command {
     Embed(embed::Args),
     Import(import::Args),
     Export(export::Args),
+    Bench(bench::Args),
     Completions(completions::Args),
 }
 
@@ -73,6 +78,7 @@ impl Cli {
             Command::Embed(args) => embed::run(args),
             Command::Import(args) => import::run(args),
             Command::Export(args) => export::run(args),
+            Command::Bench(args) => bench::run(args),
             Command::Completions(args) => completions::run(args),
         }
     }

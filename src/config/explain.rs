@@ -25,7 +25,8 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() || path == "." { name.to_string() } else { format!("{path}.{name}") }
 }
 
-fn unknown(what: &str, names: &[&str]) -> String {
+/// What to say of a name that is none of the known ones; `names` has first the one found, then those.
+pub(crate) fn unknown(what: &str, names: &[&str]) -> String {
     let (name, allowed) = (names.first().copied().unwrap_or_default(), names.get(1..).unwrap_or_default());
     let closest = allowed.iter().map(|known| (edit_distance(name, known), *known)).min();
     let hint = match closest {

@@ -102,7 +102,7 @@ impl Manifest {
     }
 
     /// Reads `folder/manifest.json`. The files it names lie in `folder` itself; nothing else is checked.
-    pub(super) fn read(folder: &Path) -> Result<Self> {
+    pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(MANIFEST);
         let json = match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

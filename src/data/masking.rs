@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::packing::Sequence;
 use super::special::SpecialTokens;
+use crate::config::MaskingConfig;
 use crate::random::{Site, Stream};
 use crate::{Error, Result};
 
@@ -26,6 +27,17 @@ pub struct Masking {
 impl Default for Masking {
     fn default() -> Self {
         Masking { rate: 0.15, mask_fraction: 0.8, random_fraction: 0.1, whole_word: false }
+    }
+}
+
+impl From<&MaskingConfig> for Masking {
+    fn from(config: &MaskingConfig) -> Self {
+        Masking {
+            rate: config.rate as f32,
+            mask_fraction: config.mask as f32,
+            random_fraction: config.random as f32,
+            whole_word: config.whole_word,
+        }
     }
 }
 

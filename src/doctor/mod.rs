@@ -3,6 +3,7 @@
 //! the kernel tests use its harness.
 
 pub mod golden;
+pub mod launches;
 pub mod limits;
 pub mod parity;
 pub mod probes;
@@ -11,6 +12,7 @@ pub mod repeat;
 pub mod report;
 pub mod speed;
 pub mod trial;
+pub mod tuning;
 pub mod vetting;
 
 use crate::Result;
@@ -56,7 +58,8 @@ impl Examination {
         Ok(())
     }
 
-    /// Every variant of every kernel that the device offers, in f32 and in f16 where it has that, and notes for the starts to come which of them to pass over.
+    /// Every variant of every kernel that the device offers, in f32 and in f16 where it has that, and notes for the starts to
+    /// come which of them to pass over.
     fn check_kernels(&mut self, gpu: &mut Gpu) -> Result<()> {
         let mut record = Record::of(gpu);
         let precisions = [Precision::F32, Precision::F16].into_iter();

@@ -52,7 +52,7 @@ impl Parity {
         let cases = (kernel.cases)();
         let largest = |variant: &Variant| {
             let fitting = cases.iter().filter(|case| variant.suits(&case.params, precision));
-            fitting.max_by_key(|case| kernel.bytes(&case.params, case.present())).map(shader)
+            fitting.max_by_key(|case| kernel.bytes(&case.params, case.present(), precision)).map(shader)
         };
         let chosen: Vec<String> = kernel.variants.iter().filter_map(largest).collect();
         Self::of_cases(kernel, precision, |case| chosen.contains(&shader(case)))

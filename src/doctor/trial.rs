@@ -89,7 +89,7 @@ impl Trial {
                     Elem::f32 | Elem::u32 => program.tensor(Role::Output, arg.name, &shape),
                 };
                 part = program.part(whole, guard, len, arg.name);
-                words = stored(words, width);
+                words = guarded(words, width);
             }
             args.push(Guarded { whole, content: words, width });
             parts.push(part);
@@ -123,7 +123,7 @@ impl Trial {
                 return Err(format!("{self}: element 0 of the guard after `{}` was written", arg.name));
             }
             if !arg.access.reads_only() && arg.access != Access::Scratch {
-                outputs.push(Output { arg, words: loaded(words, len, guarded.width) });
+                outputs.push(Output { arg, words: halves::loaded(words, len, guarded.width) });
             }
         }
         Ok(outputs)
@@ -143,24 +143,14 @@ impl Guarded {
     }
 }
 
-/// Elements, a word each, as a tensor of elements of `width` bytes holds them.
-fn stored(words: Vec<u32>, width: usize) -> Vec<u32> {
-    if width == 4 {
-        return words;
+/// Elements as they are stored; behind an odd number of f16 lies a piece of guard.
+fn guarded(words: Vec<u32>, width: usize) -> Vec<u32> {
+    let odd = width == 2 && words.len() % 2 == 1;
+    let mut stored = halves::stored(words, width);
+    if let Some(last) = stored.last_mut().filter(|_| odd) {
+        *last = GUARD_WORD << 16 | (*last & 0xffff);
     }
-    let mut halves = vec![GUARD_WORD; words.len().div_ceil(2)];
-    halves::narrow(bytemuck::cast_slice(&words), &mut halves);
-    halves
-}
-
-/// The way back from `stored`.
-fn loaded(words: &[u32], len: usize, width: usize) -> Vec<u32> {
-    if width == 4 {
-        return words.to_vec();
-    }
-    let mut numbers = vec![0.0; len];
-    halves::widen(words, &mut numbers);
-    bytemuck::cast_slice(&numbers).to_vec()
+    stored
 }
 
 /// As benchmarks have it, but for poison in outputs and integers where they are asked for.

@@ -26,6 +26,26 @@ pub fn widen(words: &[u32], numbers: &mut [f32]) {
     blocks.for_each(|(halves, numbers)| halves.convert_to_f32_slice(numbers));
 }
 
+/// Elements, a word each, as a tensor of elements of `width` bytes holds them.
+pub fn stored(words: Vec<u32>, width: usize) -> Vec<u32> {
+    if width == 4 {
+        return words;
+    }
+    let mut halves = vec![0; words.len().div_ceil(2)];
+    narrow(bytemuck::cast_slice(&words), &mut halves);
+    halves
+}
+
+/// The way back from `stored`, of `len` elements.
+pub fn loaded(words: &[u32], len: usize, width: usize) -> Vec<u32> {
+    if width == 4 {
+        return words.to_vec();
+    }
+    let mut numbers = vec![0.0; len];
+    widen(words, &mut numbers);
+    bytemuck::cast_slice(&numbers).to_vec()
+}
+
 /// Memory for the `real` arguments of a launch as its twin sees them, by their place in the declaration.
 #[derive(Default)]
 pub(super) struct Scratch {
@@ -46,6 +66,10 @@ impl Scratch {
 
     pub fn new(lens: [usize; MAX_ARGS]) -> Scratch {
         Scratch { arguments: lens.map(|len| vec![0.0; len]) }
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.arguments.iter().map(|numbers| 4 * numbers.len() as u64).sum()
     }
 
     /// Runs a twin over arguments of which the `real` ones are stored as f16.

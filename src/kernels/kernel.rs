@@ -199,6 +199,8 @@ pub struct Kernel {
     pub cases: fn() -> Vec<Case>,
     /// A launch as a model of these sizes makes it, for benchmarks. It may be repeated.
     pub bench: fn(&Sizes) -> Case,
+    /// What the arguments of a launch typically hold, by which variants are timed: a fill for each.
+    pub typical: fn(&[u32]) -> Vec<Fill>,
     pub twin: for<'a> fn(&[u32], Views<'a>),
 }
 
@@ -230,10 +232,24 @@ impl Kernel {
         text + &variant.source.concat()
     }
 
+    /// A name for what decides how fast a launch is: the kernel, the sizes of its arguments, its constants, its work, f16.
+    pub fn shape(&self, params: &[u32], present: u32, precision: Precision) -> String {
+        let given = self.args.iter().enumerate().filter(|(place, _)| present >> place & 1 == 1);
+        let sizes: Vec<String> = given.map(|(_, arg)| format!("{}:{}", arg.name, (arg.len)(params))).collect();
+        let constants = (self.constants)(params).into_iter().map(|(name, value)| match value {
+            Constant::U32(value) => format!(" {name}={value}"),
+            Constant::Bool(value) => format!(" {name}={value}"),
+        });
+        let constants: String = constants.collect();
+        let half = if precision == Precision::F16 && self.stores_reals() { " f16" } else { "" };
+        format!("{} {}{constants} {}{half}", self.name, sizes.join(" "), (self.flops)(params))
+    }
+
     /// Bytes that a launch must move: inputs and outputs once, in-place arguments twice.
-    pub fn bytes(&self, params: &[u32], present: u32) -> u64 {
+    pub fn bytes(&self, params: &[u32], present: u32, precision: Precision) -> u64 {
         let moved = |arg: &Arg| {
-            4 * (arg.len)(params) as u64 * if !arg.access.reads_only() && arg.access.reads() { 2 } else { 1 }
+            let bytes = (arg.elem.bytes(precision) * (arg.len)(params)) as u64;
+            bytes * if !arg.access.reads_only() && arg.access.reads() { 2 } else { 1 }
         };
         self.args.iter().enumerate().filter(|(place, _)| present >> place & 1 == 1).map(|(_, arg)| moved(arg)).sum()
     }
@@ -304,6 +320,16 @@ pub enum Fill {
     Words(Vec<u32>),
 }
 
+impl Fill {
+    /// Numbers about one; zeros for integers, which are ids and places mostly.
+    pub fn any(elem: Elem) -> Fill {
+        match elem {
+            Elem::f32 | Elem::real => Fill::Uniform(-1.0, 1.0),
+            Elem::u32 => Fill::Nothing,
+        }
+    }
+}
+
 /// A launch for tests, benchmarks and `cloze doctor`: parameters and a fill for each argument.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -361,6 +387,7 @@ macro_rules! kernel {
         exact: $exact:expr,
         cases: $cases:expr,
         bench: $bench:expr,
+        $(typical: $typical:expr,)?
         twin: $twin:path,
     ) => {
         $(#[$meta])*
@@ -411,6 +438,12 @@ macro_rules! kernel {
                 exact: $exact,
                 cases: $cases,
                 bench: $bench,
+                typical: |words| {
+                    let $p = <$params as Params>::from_words(words);
+                    let _ = $p;
+                    let fills: Option<Vec<Fill>> = None $(.or(Some($typical)))?;
+                    fills.unwrap_or_else(|| [$(Elem::$elem),*].map(Fill::any).into())
+                },
                 twin: |words, views| $twin(<$params as Params>::from_words(words), views),
             }
         };

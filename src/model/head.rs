@@ -16,6 +16,7 @@ pub struct Head {
     /// Rows whose logits are computed at once, so that they fit a binding. A multiple of 256 bytes of numbers, because their
     /// places in larger tensors have to be aligned.
     chunk: usize,
+    precision: Precision,
 }
 
 struct Transform {
@@ -54,7 +55,7 @@ impl Head {
         let bytes = binding.min(128 << 20);
         let (width, multiple) = (precision.bytes(), 256 / precision.bytes());
         let chunk = (bytes as usize / (width * config.vocab_size) / multiple * multiple).max(multiple);
-        Head { transform, decoder, chunk }
+        Head { transform, decoder, chunk, precision }
     }
 
     /// The encoder's output x [N, H] → y [K, H], what the decoder sees of the masked rows.
@@ -143,6 +144,11 @@ impl Head {
             shape,
             &[labels, r.step, gradient.unwrap_or(Tensor::NONE), logits, results, metrics],
         );
+    }
+
+    /// Bytes of the largest chunk's logits.
+    pub fn logits_bytes(&self, inputs: &Inputs) -> u64 {
+        (self.precision.bytes() * self.chunk.min(inputs.shape.masked) * self.decoder.outputs) as u64
     }
 
     /// (first row, rows) of every chunk.

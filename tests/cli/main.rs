@@ -1,6 +1,7 @@
 //! The binary from outside: what a user types, what comes back, and what lies on the disk afterwards.
 
 mod adapter;
+mod bench;
 mod devices;
 mod doctor;
 mod embed;
@@ -11,7 +12,10 @@ mod interruption;
 mod journey;
 mod measures;
 mod metrics;
+mod planning;
+mod profile;
 mod refusals;
 mod resume;
+mod tuning;
 mod usage;
 mod workshop;

@@ -32,6 +32,7 @@ fn help_names_every_command_and_shows_examples() {
         "embed",
         "import",
         "export",
+        "bench",
         "completions",
     ] {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{command} is not in:\n{}", help.stdout);

@@ -61,6 +61,10 @@ fn usage() {
         ("eval runs/run", &["<DATA>"]),
         ("eval runs/run text.txt --pll --rate 0.5", &["--pll", "--rate", "cannot be used with"]),
         ("eval runs/run text.txt --max-sequences 0", &["--max-sequences"]),
+        ("bench matmul_nt --shape huge", &["--shape", "tiny, bert-base", "m=1024"]),
+        ("bench matmul_nt --shape m=0", &["--shape", "above 0"]),
+        ("bench train run.toml --steps 0", &["--steps"]),
+        ("bench train", &["<CONFIG>"]),
         ("embed runs/run --pooling max", &["--pooling", "mean, cls"]),
         ("embed runs/run --format csv", &["--format", "jsonl, npy"]),
         ("eval runs/run text.txt --split word", &["--split", "blank-line"]),
@@ -69,6 +73,24 @@ fn usage() {
         ("completions tcsh", &["bash"]),
     ] {
         judge(&format!("cloze {line}"), &shop.run(line, &[]), 2, words);
+    }
+}
+
+#[test]
+fn benches() {
+    let shop = Workshop::new();
+    for (line, words) in [
+        ("bench matmul_tt", &["unknown kernel `matmul_tt`", "did you mean `matmul_", "`attention`"][..]),
+        ("bench matmul_nt --variant fast", &["--variant", "they have twin"]),
+        ("bench matmul_nt --shape rows=2", &["--shape", "matmul_nt", "unknown size `rows`", "`m`, `n`, `k`"]),
+        ("bench matmul_nt --shape m=4294967295,n=4294967295", &["--shape", "too large"]),
+        ("bench attention --shape heads=2", &["--shape", "attention", "tiny, bert-base"]),
+        ("bench train missing.toml", &["missing.toml", "check the path"]),
+        ("bench train run.toml --set train.batch_size=1048576", &["2^30 elements", "train.micro_batch"]),
+        ("bench train run.toml --set tokenizer.file=missing.json", &["missing.json", "check the path"]),
+        ("bench train run.toml --set data.prepared=missing", &["missing", "check the path"]),
+    ] {
+        refused(&shop, &format!("{line} --device cpu"), words);
     }
 }
 

@@ -1,0 +1,10 @@
+//! How fast this machine does what Cloze does: whole training steps (`cloze bench train`), and kernels one by
+//! one (`cloze bench`).
+
+pub mod kernels;
+mod memory;
+pub mod timing;
+pub mod training;
+
+pub use timing::Timing;
+pub use training::{StepReport, TrainingBench};

@@ -1,0 +1,232 @@
+//! Whole training steps, timed: the program, the executor and the loader of `cloze train`, on text of random tokens.
+
+use super::Timing;
+use super::memory::peak_resident;
+use crate::Result;
+use crate::config::{Config, ModelConfig};
+use crate::data::{Encoded, Loader, Manifest, Masker, Masking, Packing, SpecialTokens, Tokenizer};
+use crate::doctor::speed;
+use crate::exec::{Device, Executor};
+use crate::model::{Measured, Shape, Training};
+use crate::random::{Site, Stream};
+use crate::train::{learning_rate, planning};
+use serde::Serialize;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Steps before those that count: the first touches the memory, and may wait for the driver.
+const WARM_UP: u64 = 2;
+
+/// As in a vocabulary of Cloze's own.
+const SPECIALS: SpecialTokens = SpecialTokens { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
+
+/// A model about to be trained on random tokens.
+pub struct TrainingBench {
+    config: Config,
+    model: ModelConfig,
+    device: Device,
+    shape: Shape,
+    training: Training,
+    executor: Box<dyn Executor>,
+    loader: Loader,
+    /// Steps done.
+    step: u64,
+}
+
+/// What was measured, and of what. The names stay as they are from version to version.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepReport {
+    /// The version of Cloze.
+    pub version: &'static str,
+    pub config: String,
+    /// Name, driver, features and kernel variants in use.
+    pub device: String,
+    pub parameters: usize,
+    pub shapes: Shapes,
+    /// Steps that were timed, each by itself: from its first batch to its metrics on the host.
+    pub steps: u64,
+    /// At the median, padding included.
+    pub tokens_per_second: f64,
+    /// The median.
+    pub step_ms: f64,
+    pub timing_ms: Timing,
+    /// Floating-point operations of a step by the declarations of its kernels.
+    pub flops: u64,
+    /// Achieved, 10⁹ a second.
+    pub gflops: f64,
+    /// f32 multiply-adds that the device was measured to do, 10⁹ operations a second.
+    pub peak_gflops: f64,
+    /// `gflops` as a share of `peak_gflops`.
+    pub mfu: f64,
+    /// On the CPU what the process had in memory at most, `null` where the system does not tell; on a GPU what its
+    /// allocator has given out, or the plan where it does not tell.
+    pub peak_bytes: Option<u64>,
+    /// Memory that the program was planned to take.
+    pub planned_bytes: u64,
+    /// Cross-entropy of the last step, in nats.
+    pub loss: f64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Shapes {
+    pub layers: usize,
+    pub hidden_size: usize,
+    pub heads: usize,
+    pub intermediate_size: usize,
+    pub vocab_size: usize,
+    pub batch_size: usize,
+    pub micro_batch: usize,
+    pub sequence_length: usize,
+    /// Masked tokens a microbatch.
+    pub masked: usize,
+}
+
+impl TrainingBench {
+    /// Everything up to the first step.
+    ///
+    /// # Errors
+    /// The device is too small; the config's tokenizer can't be read; its vocabulary has only special tokens.
+    pub fn new(config: Config, device: Device) -> Result<Self> {
+        let model = config.model(vocabulary(&config)?);
+        let length = config.data.sequence_length;
+        let masker = Masker::new(Masking::from(&config.masking), SPECIALS, model.vocab_size)?;
+        let (micro_batch, training, mut executor) = planning::start(&config, &model, &device)?;
+        let shape = training.inputs.shape;
+        training.parameters.initialize(&mut *executor, config.seed);
+        let text = random_text(config.train.batch_size * (length - 2), model.vocab_size as u32, config.seed);
+        let packing = Arc::new(Packing::new(Arc::new(vec![text]), SPECIALS, length)?);
+        let loader = Loader::new(packing, masker, micro_batch, config.seed, 0)?;
+        Ok(TrainingBench { config, model, device, shape, training, executor, loader, step: 0 })
+    }
+
+    /// Does a few steps, then times `steps` more (at least one), then measures the device's own speed.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn run(mut self, steps: u64) -> Result<StepReport> {
+        for _ in 0..WARM_UP {
+            self.step()?;
+        }
+        let (mut times, mut loss) = (Vec::new(), f64::NAN);
+        for _ in 0..steps.max(1) {
+            let start = Instant::now();
+            loss = self.step()?;
+            times.push(start.elapsed());
+        }
+        let TrainingBench { config, model, device, shape, training, executor, .. } = self;
+        let planned = executor.memory().total();
+        let peak_bytes = match device {
+            Device::Cpu => peak_resident(),
+            Device::Gpu(_) => executor.measured_memory().or(Some(planned)),
+        };
+        // The device's own speed takes buffers as well.
+        drop(executor);
+        let peak = speed::flops_per_second(&device)?;
+
+        let timing = Timing::of(times);
+        let seconds = timing.median / 1e3;
+        let cost = |phase| training.program.cost(phase).1;
+        let accumulation = (config.train.batch_size / shape.batch) as u64;
+        let flops = accumulation * cost(training.accumulate) + cost(training.update);
+        let achieved = flops as f64 / seconds;
+        Ok(StepReport {
+            version: env!("CARGO_PKG_VERSION"),
+            config: config.name.clone(),
+            device: device.describe(),
+            parameters: training.parameters.count(),
+            shapes: Shapes::of(&config, &model, shape),
+            steps: steps.max(1),
+            tokens_per_second: (config.train.batch_size * shape.sequence) as f64 / seconds,
+            step_ms: timing.median,
+            timing_ms: timing,
+            flops,
+            gflops: achieved / 1e9,
+            peak_gflops: peak / 1e9,
+            mfu: achieved / peak,
+            peak_bytes,
+            planned_bytes: planned,
+            loss,
+        })
+    }
+
+    /// One optimiser step as `Trainer` does it, but that it waits for the device; the step's loss.
+    fn step(&mut self) -> Result<f64> {
+        let accumulation = self.config.train.batch_size / self.shape.batch;
+        let batches = (0..accumulation).map(|_| self.loader.next()).collect::<Result<Vec<_>>>()?;
+        let rate = learning_rate(&self.config.train, self.step);
+        let executor = &mut *self.executor;
+        self.training.step(executor, &batches, rate, self.config.seed, self.step * accumulation as u64)?;
+        executor.request(&[self.training.metrics, self.training.optimizer])?;
+        let values = executor.collect(true)?.expect("a request is answered");
+        self.step += 1;
+        Ok(Measured::from_words(&values[0]).loss)
+    }
+}
+
+impl Shapes {
+    fn of(config: &Config, model: &ModelConfig, shape: Shape) -> Shapes {
+        Shapes {
+            layers: model.layers,
+            hidden_size: model.hidden_size,
+            heads: model.heads,
+            intermediate_size: model.intermediate_size,
+            vocab_size: model.vocab_size,
+            batch_size: config.train.batch_size,
+            micro_batch: shape.batch,
+            sequence_length: shape.sequence,
+            masked: shape.masked,
+        }
+    }
+}
+
+/// Entries of the vocabulary that a training would have, or nearly: a tokenizer that is yet to be learnt may end up with
+/// fewer than the config asks for.
+fn vocabulary(config: &Config) -> Result<usize> {
+    match (&config.data.prepared, &config.tokenizer.file) {
+        (Some(folder), _) => Ok(Manifest::read(folder)?.vocab_size),
+        (None, Some(file)) => Ok(Tokenizer::load(file)?.vocab_size()),
+        (None, None) => Ok(config.tokenizer.vocab_size),
+    }
+}
+
+/// A document of `tokens` tokens, each as likely as any other. The vocabulary has more than the special ones.
+fn random_text(tokens: usize, vocabulary: u32, seed: u64) -> Encoded {
+    let (mut stream, first) = (Stream::new(seed, Site::Order, 0), SPECIALS.ids().len() as u32);
+    let ids = (0..tokens).map(|_| first + stream.below(vocabulary - first)).collect();
+    Encoded { ids, word_starts: vec![true; tokens] }
+}
+
+impl fmt::Display for StepReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shapes { layers, hidden_size, heads, vocab_size, .. } = self.shapes;
+        let Shapes { batch_size, micro_batch, sequence_length, masked, .. } = self.shapes;
+        let Timing { median, min, max, spread } = self.timing_ms;
+        let (flops, share) = (self.flops as f64 / 1e9, 100.0 * self.mfu);
+        let bytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+        let peak = self.peak_bytes.map_or_else(|| "not known on this system".into(), bytes);
+        writeln!(f, "device      {}", self.device)?;
+        writeln!(
+            f,
+            "model       {}: {layers} × {hidden_size}, {heads} heads, vocabulary {vocab_size}, {} parameters",
+            self.config, self.parameters
+        )?;
+        writeln!(
+            f,
+            "step        {batch_size} × {sequence_length} tokens in microbatches of {micro_batch}, each with {masked} masked"
+        )?;
+        writeln!(
+            f,
+            "time        {median:.2} ms, the median of {} ({min:.2} to {max:.2}; middle half within {:.1} %)",
+            self.steps,
+            100.0 * spread
+        )?;
+        writeln!(f, "tokens      {:.0} a second", self.tokens_per_second)?;
+        writeln!(
+            f,
+            "arithmetic  {flops:.1} GFLOP a step, {:.1} GFLOP/s: {share:.1} % of {:.1}, measured in multiply-adds",
+            self.gflops, self.peak_gflops
+        )?;
+        writeln!(f, "memory      {peak} at most; the plan has {}", bytes(self.planned_bytes))
+    }
+}

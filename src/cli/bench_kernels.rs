@@ -1,0 +1,78 @@
+//! `cloze bench [KERNEL…]`
+
+use crate::bench::kernels::{BenchShape, KernelBench, KernelReport, KernelsReport, find, usual_shapes};
+use crate::exec::{Device, DeviceChoice};
+use crate::kernels::{KERNELS, Kernel};
+use std::io::Write;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Kernels to time [default: all]
+    #[arg(value_name = "KERNEL")]
+    pub kernels: Vec<String>,
+
+    /// Sizes: those of a model (tiny, bert-base), or a kernel's own, such as m=1024,n=1024,k=1024 of a product
+    #[arg(long, value_name = "SHAPE")]
+    pub shape: Option<BenchShape>,
+
+    /// Time one variant alone; on the CPU there is only `twin`
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
+
+    /// Where to compute: auto, cpu, gpu, or a number that `cloze devices` lists
+    #[arg(long, default_value_t, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let kernels = match args.kernels.as_slice() {
+        [] => KERNELS.to_vec(),
+        names => names.iter().map(|name| find(name)).collect::<crate::Result<Vec<&'static Kernel>>>()?,
+    };
+    let bench = KernelBench::new(Device::open(args.device)?, args.device.to_string())?;
+    let shapes = args.shape.clone().map_or_else(|| usual_shapes(bench.device()), |shape| vec![shape]);
+    let variant = args.variant.as_deref();
+    let known: Vec<&str> =
+        kernels.iter().flat_map(|kernel| bench.variants(kernel, None)).map(|(_, name)| name).collect();
+    anyhow::ensure!(
+        variant.is_none_or(|name| known.contains(&name)),
+        "--variant: none of these kernels has it here; they have {}",
+        unique(known).join(", ")
+    );
+
+    let mut out = std::io::stdout().lock();
+    if !args.json {
+        let (copied, computed) = (bench.peak.bytes_per_second / 1e9, bench.peak.flops_per_second / 1e9);
+        writeln!(out, "{}", bench.device().describe())?;
+        writeln!(out, "peak: copies {copied:.1} GB/s, computes {computed:.1} GFLOP/s (f32 multiply-add)\n")?;
+        writeln!(out, "{}", KernelReport::heads())?;
+    }
+    let mut reports = Vec::new();
+    for kernel in kernels {
+        for shape in &shapes {
+            for chosen in bench.variants(kernel, variant) {
+                let report = bench.measure(kernel, chosen, shape)?;
+                if !args.json {
+                    writeln!(out, "{report}")?;
+                }
+                reports.push(report);
+            }
+        }
+    }
+    if args.json {
+        let (version, device, peak) = (env!("CARGO_PKG_VERSION"), bench.device().describe(), bench.peak);
+        let report = KernelsReport { version, device, peak, kernels: reports };
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(())
+}
+
+fn unique(mut names: Vec<&str>) -> Vec<&str> {
+    names.sort_unstable();
+    names.dedup();
+    names
+}

@@ -1,0 +1,116 @@
+//! `cloze bench`: what it prints and that it leaves nothing behind. How fast anything is is not tested.
+
+use crate::adapter;
+use crate::workshop::{Workshop, names};
+use cloze::kernels::KERNELS;
+use serde_json::Value;
+
+fn positive(value: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(value[key].as_f64().is_some_and(|number| number > 0.0), "`{key}` of {value}");
+    }
+}
+
+#[test]
+fn training_steps_need_no_text() {
+    let shop = Workshop::new();
+    std::fs::remove_file(shop.path("text.txt")).unwrap();
+    let line = "bench train run.toml --device cpu --steps 3 --set train.micro_batch=2";
+    let report = shop.done(&format!("{line} --json"), &[]).json();
+    positive(
+        &report,
+        &["tokens_per_second", "step_ms", "gflops", "mfu", "peak_gflops", "flops", "planned_bytes", "loss"],
+    );
+    if cfg!(target_os = "linux") {
+        assert!(report["peak_bytes"].as_u64() > report["planned_bytes"].as_u64(), "{report}");
+    }
+    assert_eq!((&report["config"], &report["steps"]), (&"run".into(), &3.into()));
+    let shapes = &report["shapes"];
+    for (key, value) in [("layers", 1), ("hidden_size", 32), ("heads", 2), ("vocab_size", 400), ("sequence_length", 32)]
+    {
+        assert_eq!(shapes[key], value, "{key}");
+    }
+    // A quarter of 32 tokens, in two sequences.
+    assert_eq!((&shapes["batch_size"], &shapes["micro_batch"], &shapes["masked"]), (&8.into(), &2.into(), &16.into()));
+    let tokens = 8.0 * 32.0 / (report["step_ms"].as_f64().unwrap() / 1e3);
+    assert!((report["tokens_per_second"].as_f64().unwrap() / tokens - 1.0).abs() < 1e-9, "{report}");
+
+    let table = shop.done(line, &[]).stdout;
+    for line in ["device      cpu (", "model       run: 1 × 32", "tokens  ", "GFLOP/s", "memory  "] {
+        assert!(table.contains(line), "no `{line}` in:\n{table}");
+    }
+    assert_eq!(names(shop.path(".")), ["run.toml"]);
+}
+
+#[test]
+fn as_much_is_computed_in_microbatches_as_at_once() {
+    let shop = Workshop::new();
+    let report =
+        |sets: &str| shop.done(&format!("bench train run.toml --device cpu --steps 1 --json {sets}"), &[]).json();
+    let (whole, parts) = (report(""), report("--set train.micro_batch=2"));
+    let (whole, parts) = (whole["flops"].as_f64().unwrap(), parts["flops"].as_f64().unwrap());
+    assert!((whole / parts - 1.0).abs() < 0.05, "{whole} and {parts}");
+}
+
+#[test]
+fn a_gpu_reports_the_same_keys() {
+    if !adapter::present() {
+        return;
+    }
+    let shop = Workshop::new();
+    let report =
+        |device: &str| shop.done(&format!("bench train run.toml --device {device} --steps 1 --json"), &[]).json();
+    let (cpu, gpu) = (report("cpu"), report("gpu"));
+    let keys = |report: &Value| report.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&cpu), keys(&gpu));
+    assert_eq!((&cpu["flops"], &cpu["shapes"]), (&gpu["flops"], &gpu["shapes"]));
+    positive(&gpu, &["tokens_per_second", "step_ms", "gflops", "mfu", "peak_bytes"]);
+    let [cpu, gpu] = [cpu, gpu].map(|report| report["loss"].as_f64().unwrap());
+    assert!((cpu - gpu).abs() < 1e-4 * cpu, "{cpu} on the CPU, {gpu} on the GPU");
+}
+
+#[test]
+fn every_kernel_has_a_line_and_the_command_for_it() {
+    let shop = Workshop::new();
+    let report = shop.done("bench --device cpu --shape tiny --json", &[]).json();
+    positive(&report["peak"], &["bytes_per_second", "flops_per_second"]);
+    let kernels = report["kernels"].as_array().unwrap();
+    let found: Vec<&str> = kernels.iter().map(|kernel| kernel["kernel"].as_str().unwrap()).collect();
+    assert_eq!(found, KERNELS.iter().map(|kernel| kernel.name).collect::<Vec<_>>());
+    for kernel in kernels {
+        positive(kernel, &["gbytes_per_second", "of_copy"]);
+        positive(&kernel["timing_ms"], &["median", "min", "max"]);
+        assert_eq!((&kernel["variant"], &kernel["shape"]), (&"twin".into(), &"tiny".into()));
+    }
+    let again = kernels[0]["again"].as_str().unwrap().strip_prefix("cloze ").unwrap();
+    let table = shop.done(again, &[]).stdout;
+    assert!(table.contains("embedding twin tiny") && table.contains(again), "{table}");
+}
+
+#[test]
+fn a_product_of_ones_own_size() {
+    let shop = Workshop::new();
+    let line = "bench matmul_nt matmul_tn --device cpu --shape m=64,n=32,k=16 --json";
+    let report = shop.done(line, &[]).json();
+    let [first, second] = report["kernels"].as_array().unwrap().as_slice() else { panic!("{report}") };
+    assert_eq!((&first["kernel"], &second["kernel"]), (&"matmul_nt".into(), &"matmul_tn".into()));
+    let flops = first["gflops"].as_f64().unwrap() * 1e6 * first["timing_ms"]["median"].as_f64().unwrap();
+    assert!((flops / (2.0 * 64.0 * 32.0 * 16.0) - 1.0).abs() < 1e-6, "{flops}");
+}
+
+#[test]
+fn every_variant_of_a_gpu_is_timed() {
+    if !adapter::present() {
+        return;
+    }
+    let shop = Workshop::new();
+    let line = "bench matmul_nn --device gpu --shape m=64,n=64,k=64 --json";
+    let variants = |report: &Value| {
+        let kernels = report["kernels"].as_array().unwrap();
+        kernels.iter().map(|kernel| kernel["variant"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    let kernel = KERNELS.iter().find(|kernel| kernel.name == "matmul_nn").unwrap();
+    let known: Vec<&str> = kernel.variants.iter().map(|variant| variant.name).collect();
+    assert_eq!(variants(&shop.done(line, &[]).json()), known);
+    assert_eq!(variants(&shop.done(&format!("{line} --variant {}", known[0]), &[]).json()), known[..1]);
+}

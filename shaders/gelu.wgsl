@@ -3,8 +3,8 @@ struct Elements {
 }
 
 @group(0) @binding(0) var<uniform> params: Elements;
-@group(0) @binding(1) var<storage, read> pre: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> pre: array<Real>;
+@group(0) @binding(2) var<storage, read_write> y: array<Real>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -14,6 +14,6 @@ fn main(
 ) {
     let i = group_number(group, groups) * 256u + lane;
     if i < params.count {
-        y[i] = gelu(pre[i]);
+        y[i] = Real(gelu(f32(pre[i])));
     }
 }

@@ -15,8 +15,8 @@ kernel! {
     /// y = gelu(pre), to the bits of `matmul_nt`'s epilogue.
     pub static GELU = "gelu" (p: &Elements);
     args {
-        In pre: f32[p.count],
-        Out y: f32[p.count],
+        In pre: real[p.count],
+        Out y: real[p.count],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "shared/gelu.wgsl", "gelu.wgsl"] {

@@ -4,7 +4,7 @@
 //! cargo run --release --example masked_lm
 //! ```
 
-use cloze::config::{ModelConfig, Recipe};
+use cloze::config::{ModelConfig, Recipe, Recompute};
 use cloze::data::{Batch, MaskedSequence};
 use cloze::exec::Device;
 use cloze::model::{Filler, Kind, OptimizerConfig, Shape, Training};
@@ -20,7 +20,7 @@ fn main() -> cloze::Result<()> {
 
     let device = Device::Cpu;
     let shape = Shape { batch: 1, sequence: sentence.len(), masked: 1 };
-    let training = Training::new(&config, shape, shape, OptimizerConfig::default(), device.binding())?;
+    let training = Training::new(&config, shape, shape, OptimizerConfig::default(), Recompute::None, device.binding())?;
     let mut executor = training.start(&device, &config)?;
     training.parameters.initialize(&mut *executor, 1);
 

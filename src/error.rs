@@ -19,6 +19,9 @@ pub enum Error {
     /// The compute device is missing, refused something, or is too small.
     #[error("{0}")]
     Device(String),
+    /// The compute device has no room for a program that nothing kept from being tried.
+    #[error("{0}")]
+    OutOfMemory(String),
     /// Training cannot go on: losses or gradients are not finite.
     #[error("{0}")]
     Diverged(String),

@@ -7,9 +7,9 @@ use crate::config::{Config, ModelConfig};
 use crate::data::{Encoded, Loader, Manifest, Masker, Masking, Packing, SpecialTokens, Tokenizer};
 use crate::doctor::speed;
 use crate::exec::{Device, Executor};
-use crate::model::{Measured, OptimizerConfig, Shape, Training};
+use crate::model::{Measured, Shape, Training};
 use crate::random::{Site, Stream};
-use crate::train::learning_rate;
+use crate::train::{learning_rate, planning};
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
@@ -59,7 +59,8 @@ pub struct StepReport {
     pub peak_gflops: f64,
     /// `gflops` as a share of `peak_gflops`.
     pub mfu: f64,
-    /// On the CPU what the process had in memory at most, `null` where the system does not tell; on a GPU the plan.
+    /// On the CPU what the process had in memory at most, `null` where the system does not tell; on a GPU what its
+    /// allocator has given out, or the plan where it does not tell.
     pub peak_bytes: Option<u64>,
     /// Memory that the program was planned to take.
     pub planned_bytes: u64,
@@ -88,14 +89,10 @@ impl TrainingBench {
     /// The device is too small; the config's tokenizer can't be read; its vocabulary has only special tokens.
     pub fn new(config: Config, device: Device) -> Result<Self> {
         let model = config.model(vocabulary(&config)?);
-        let (micro_batch, length) = (config.train.micro_batch, config.data.sequence_length);
-        let masking = Masking::from(&config.masking);
-        let masker = Masker::new(masking, SPECIALS, model.vocab_size)?;
-        let shape =
-            Shape { batch: micro_batch, sequence: length, masked: micro_batch * masking.masked_per_sequence(length) };
-        let optimizer = OptimizerConfig::from(&config.train);
-        let training = Training::new(&model, shape, shape, optimizer, device.binding())?;
-        let mut executor = training.start(&device, &model)?;
+        let length = config.data.sequence_length;
+        let masker = Masker::new(Masking::from(&config.masking), SPECIALS, model.vocab_size)?;
+        let (micro_batch, training, mut executor) = planning::start(&config, &model, &device)?;
+        let shape = training.inputs.shape;
         training.parameters.initialize(&mut *executor, config.seed);
         let text = random_text(config.train.batch_size * (length - 2), model.vocab_size as u32, config.seed);
         let packing = Arc::new(Packing::new(Arc::new(vec![text]), SPECIALS, length)?);
@@ -117,16 +114,21 @@ impl TrainingBench {
             loss = self.step()?;
             times.push(start.elapsed());
         }
-        let resident = peak_resident();
         let TrainingBench { config, model, device, shape, training, executor, .. } = self;
         let planned = executor.memory().total();
+        let peak_bytes = match device {
+            Device::Cpu => peak_resident(),
+            Device::Gpu(_) => executor.measured_memory().or(Some(planned)),
+        };
         // The device's own speed takes buffers as well.
         drop(executor);
         let peak = speed::flops_per_second(&device)?;
 
         let timing = Timing::of(times);
         let seconds = timing.median / 1e3;
-        let flops = flops(&config, &training);
+        let cost = |phase| training.program.cost(phase).1;
+        let accumulation = (config.train.batch_size / shape.batch) as u64;
+        let flops = accumulation * cost(training.accumulate) + cost(training.update);
         let achieved = flops as f64 / seconds;
         Ok(StepReport {
             version: env!("CARGO_PKG_VERSION"),
@@ -142,10 +144,7 @@ impl TrainingBench {
             gflops: achieved / 1e9,
             peak_gflops: peak / 1e9,
             mfu: achieved / peak,
-            peak_bytes: match device {
-                Device::Cpu => resident,
-                Device::Gpu(_) => Some(planned),
-            },
+            peak_bytes,
             planned_bytes: planned,
             loss,
         })
@@ -153,7 +152,7 @@ impl TrainingBench {
 
     /// One optimiser step as `Trainer` does it, but that it waits for the device; the step's loss.
     fn step(&mut self) -> Result<f64> {
-        let accumulation = self.config.train.accumulation();
+        let accumulation = self.config.train.batch_size / self.shape.batch;
         let batches = (0..accumulation).map(|_| self.loader.next()).collect::<Result<Vec<_>>>()?;
         let rate = learning_rate(&self.config.train, self.step);
         let executor = &mut *self.executor;
@@ -179,12 +178,6 @@ impl Shapes {
             masked: shape.masked,
         }
     }
-}
-
-/// Floating-point operations of an optimiser step.
-fn flops(config: &Config, training: &Training) -> u64 {
-    let cost = |phase| training.program.cost(phase).1;
-    config.train.accumulation() as u64 * cost(training.accumulate) + cost(training.update)
 }
 
 /// Entries of the vocabulary that a training would have, or nearly: a tokenizer that is yet to be learnt may end up with

@@ -12,6 +12,7 @@ mod export;
 mod fill_mask;
 mod import;
 mod logging;
+mod plan;
 mod prepare;
 mod tokenizer;
 mod train;

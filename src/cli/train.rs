@@ -1,5 +1,6 @@
 //! `cloze train`
 
+use super::plan;
 use crate::config::Config;
 use crate::exec::{Device, DeviceChoice};
 use crate::train::{Outcome, RunDir, Trainer, interrupt};
@@ -13,6 +14,7 @@ Examples:
   cloze train configs/quickstart.toml --set train.steps=500
   cloze train configs/tiny.toml --set data.train='[\"my/*.txt\"]' --out runs/mine
   cloze train configs/bert-base.toml --set model.init=bert-base-uncased    from a model that is there
+  cloze train configs/bert-base.toml --plan --set train.micro_batch=32     what it takes
   cloze train runs/mine/config.toml --out runs/mine --resume
 
 Ctrl-C stops after the step at hand and saves a checkpoint; a second one stops at once.")]
@@ -35,16 +37,36 @@ pub struct Args {
     /// Go on from the run's latest checkpoint; the run's own config.toml has the settings it began with
     #[arg(long)]
     pub resume: bool,
+
+    /// Time every kernel over some steps [default: 10], show where the time goes, and write a trace for ui.perfetto.dev into
+    /// the run's folder
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, require_equals = true, default_missing_value = "10",
+        value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub profile: Option<u64>,
+
+    /// Print what the training takes, memory and time a step, with each train.recompute; trains nothing
+    #[arg(long, conflicts_with_all = ["resume", "out"])]
+    pub plan: bool,
+
+    /// Print the plan as JSON
+    #[arg(long, requires = "plan")]
+    pub json: bool,
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     interrupt::install()?;
     let config = Config::load(&args.config, &args.sets)?;
+    if args.plan {
+        return plan::print(&config, &Device::open(args.device)?, args.json);
+    }
     let path = args.out.unwrap_or_else(|| Path::new("runs").join(&config.name));
     let device = Device::open(args.device)?;
     let run = RunDir::create(&path, args.resume)?;
     let run_config = run.config();
     let mut trainer = Trainer::new(config, run, &device, args.resume)?;
+    if let Some(steps) = args.profile {
+        trainer.profile(&device, steps)?;
+    }
     match trainer.run()? {
         Outcome::Finished => finished(&trainer, &path),
         Outcome::Interrupted => {

@@ -9,13 +9,15 @@ mod data;
 mod explain;
 mod init;
 mod layers;
+mod micro_batch;
 mod model;
 mod train;
 
 pub use data::{DataConfig, MaskingConfig, TokenizerConfig};
 pub(crate) use explain::unknown;
+pub use micro_batch::MicroBatch;
 pub use model::{Activation, ModelConfig, NormPlacement, Positions, Recipe};
-pub use train::{CheckpointConfig, Schedule, TrainConfig, ValidationConfig};
+pub use train::{CheckpointConfig, Recompute, Schedule, TrainConfig, ValidationConfig};
 
 use crate::{Error, Result};
 use check::require;

@@ -19,7 +19,7 @@ fn defaults_follow_the_recipe_and_other_keys() {
     assert_eq!((modern.model.norm, modern.model.positions), (NormPlacement::Pre, Positions::Rope));
     assert_eq!((modern.model.intermediate_size, modern.model.max_positions), (336, 512));
     assert_eq!((modern.model.bias, modern.model.token_types, modern.model.norm_eps), (false, 0, 1e-5));
-    assert_eq!((modern.train.micro_batch, modern.train.warmup(), modern.seed), (32, 5, 1));
+    assert_eq!((modern.train.micro_batch, modern.train.warmup(), modern.seed), (MicroBatch::Sequences(32), 5, 1));
     assert!(modern.tokenizer.lowercase);
 
     let bert = config(&["model.recipe=bert", "data.sequence_length=1024", "tokenizer.kind=bpe"]).unwrap();
@@ -48,7 +48,9 @@ fn layers_are_global_or_local_by_number() {
 
 #[test]
 fn the_resolved_config_reads_back_the_same() {
-    let config = config(&["model.recipe=bert", "train.warmup_steps=3", "data.prepared=some/dir"]).unwrap();
+    let sets = ["model.recipe=bert", "train.warmup_steps=3", "data.prepared=some/dir", "train.micro_batch=auto"];
+    let config = config(&sets).unwrap();
+    assert_eq!(config.train.micro_batch, MicroBatch::Auto);
     let read = Config::from_table(config.to_toml().parse().unwrap(), &[]).unwrap();
     assert_eq!(read, config);
     assert_eq!(read.digest(), config.digest());
@@ -93,6 +95,13 @@ fn bad_configs_are_refused_by_key() {
         ("train.learning_rate=nan", "train.learning_rate", "is NaN; it must be above 0"),
         ("train.learning_rate=inf", "train.learning_rate", "is inf; it must be above 0"),
         ("train.micro_batch=5", "train.micro_batch", "is 5, which does not divide train.batch_size = 32"),
+        (
+            "train.micro_batch=-1",
+            "train.micro_batch",
+            "found integer `-1`, expected a whole number, 0 or more, or \"auto\"",
+        ),
+        ("train.micro_batch=most", "train.micro_batch", "or \"auto\""),
+        ("train.recompute=all", "train.recompute", "unknown value `all`; allowed: `none`, `attention`, `layer`"),
         ("train.micro_batch=0", "train.micro_batch", "is 0; it must be at least 1"),
         ("train.warmup_steps=101", "train.warmup_steps", "is 101, more than train.steps = 100"),
         ("train.warmup_fraction=1.0", "train.warmup_fraction", "must be at least 0 and below 1"),
@@ -203,7 +212,7 @@ fn the_configs_to_compare_with_have_the_shapes_of_their_names() {
         assert_eq!((model.intermediate_size, tokenizer.vocab_size), (intermediate_size, vocabulary), "{name}");
         assert_eq!(
             (train.batch_size, train.micro_batch, data.sequence_length),
-            (batch_size, batch_size, 128),
+            (batch_size, MicroBatch::Sequences(batch_size), 128),
             "{name}"
         );
         assert_eq!((model.recipe, model.dropout, model.attention_dropout), (Recipe::Bert, 0.0, 0.0), "{name}");

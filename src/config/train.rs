@@ -1,5 +1,6 @@
 //! `[train]`, `[validation]` and `[checkpoint]`: the loop.
 
+use super::MicroBatch;
 use super::check::{at_least_one, fraction, masking_rate, not_negative, positive, require};
 use crate::Result;
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,13 @@ pub struct TrainConfig {
     /// Sequences a step. Default 32.
     pub batch_size: usize,
     /// Sequences the device takes at once; it divides `batch_size`, and gradients are summed over the passes of a step.
-    /// Default: `batch_size`.
-    pub micro_batch: usize,
+    /// "auto" takes the largest whose plan fits the device's bindings and nine tenths of its free memory; on a GPU, which does
+    /// not tell its memory, the largest whose buffers it makes. The run's own config then has the number, and a resume keeps
+    /// it, since dropout and the order of sums depend on it. Default: `batch_size`.
+    pub micro_batch: MicroBatch,
+    /// What the backward pass computes again rather than keep from the forward pass: "none" (default), "attention" or
+    /// "layer". It trades time for memory, and changes no result.
+    pub recompute: Recompute,
     /// Highest learning rate. No default.
     pub learning_rate: f64,
     /// How the learning rate falls after the warm-up: "linear" (default), "cosine", "wsd" or "constant".
@@ -41,6 +47,20 @@ pub struct TrainConfig {
     pub max_skipped_steps: u64,
     /// Steps between lines of the log. Default 10.
     pub log_every: u64,
+}
+
+/// What the backward pass computes again, the more of it the less memory for activations (Chen et al., "Training deep nets
+/// with sublinear memory cost", 2016; Korthikanti et al., "Reducing activation recomputation in large transformer models",
+/// 2022). Attention's scores are never kept in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recompute {
+    /// Nothing.
+    None,
+    /// What is large for what it takes: q, k and v, which is one product a layer, and the outputs of norms and of GELU.
+    Attention,
+    /// All but each layer's input: a second forward pass.
+    Layer,
 }
 
 /// How the learning rate falls after the warm-up; `train::schedule` has the formulae.
@@ -92,21 +112,18 @@ impl TrainConfig {
         (self.decay_fraction * self.steps as f64).round() as u64
     }
 
-    /// Device passes whose gradients make one step.
-    pub fn accumulation(&self) -> usize {
-        self.batch_size / self.micro_batch
-    }
-
     pub(super) fn check(&self) -> Result<()> {
         at_least_one("train.steps", self.steps)?;
         at_least_one("train.batch_size", self.batch_size as u64)?;
-        at_least_one("train.micro_batch", self.micro_batch as u64)?;
         at_least_one("train.max_skipped_steps", self.max_skipped_steps)?;
         at_least_one("train.log_every", self.log_every)?;
-        let (batch, micro) = (self.batch_size, self.micro_batch);
-        require(batch.is_multiple_of(micro), "train.micro_batch", || {
-            format!("is {micro}, which does not divide train.batch_size = {batch}")
-        })?;
+        if let MicroBatch::Sequences(micro) = self.micro_batch {
+            let batch = self.batch_size;
+            at_least_one("train.micro_batch", micro as u64)?;
+            require(batch.is_multiple_of(micro), "train.micro_batch", || {
+                format!("is {micro}, which does not divide train.batch_size = {batch}")
+            })?;
+        }
         self.check_optimiser()?;
         self.check_schedule()
     }

@@ -1,8 +1,8 @@
 //! What a device can hold.
 
 use crate::exec::Device;
-use crate::exec::cpu::available_memory;
 use crate::exec::gpu::Gpu;
+use crate::exec::host_memory::available;
 use serde::Serialize;
 
 /// Limits in bytes; `None` where there is none, or none is known.
@@ -24,7 +24,7 @@ const WIDTH: u64 = 768;
 impl Limits {
     pub fn of(device: &Device) -> Limits {
         match device {
-            Device::Cpu => Limits { binding: None, buffer: None, workgroup: None, memory: available_memory() },
+            Device::Cpu => Limits { binding: None, buffer: None, workgroup: None, memory: available() },
             Device::Gpu(gpu) => Self::of_gpu(gpu),
         }
     }

@@ -1,12 +1,11 @@
 //! What was found out about the kernels' variants on an adapter, kept on the disk so that a start need not find it out
 //! again.
 
-use crate::exec::gpu::Gpu;
+use crate::exec::gpu::{Gpu, disk};
 use crate::kernels::{KERNELS, Kernel, Variant};
-use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Verdicts on an adapter with its driver, for one build of the kernels.
@@ -21,6 +20,9 @@ struct Content {
     key: Key,
     /// By kernel and variant, such as `matmul_nt/direct`.
     verdicts: BTreeMap<String, Verdict>,
+    /// The fastest variant of launches, by `Kernel::shape`.
+    #[serde(default)]
+    fastest: BTreeMap<String, String>,
 }
 
 /// What the verdicts hold for.
@@ -50,38 +52,25 @@ impl Record {
         if gpu.sabotaged() {
             return Self::unkept(info);
         }
-        match etcetera::choose_base_strategy() {
-            Ok(directories) => Self::open_in(&directories.cache_dir().join("cloze"), info),
-            Err(error) => {
-                log::debug!("what is found out about kernels is not kept: {error}");
-                Self::unkept(info)
-            }
-        }
+        disk::folder().map_or_else(|| Self::unkept(info), |folder| Self::open_in(&folder, info))
     }
 
     /// An empty record that stays in memory.
     fn unkept(info: &wgpu::AdapterInfo) -> Record {
-        Record { path: None, content: Content { key: Key::of(info), verdicts: BTreeMap::new() } }
+        Record {
+            path: None,
+            content: Content { key: Key::of(info), verdicts: BTreeMap::new(), fastest: BTreeMap::new() },
+        }
     }
 
     fn open_in(folder: &Path, info: &wgpu::AdapterInfo) -> Record {
         let empty = Self::unkept(info);
         let path = folder.join(empty.content.key.file_name());
-        let verdicts = match std::fs::read(&path) {
-            Ok(bytes) => {
-                serde_json::from_slice::<Content>(&bytes).map_err(|error| error.to_string()).and_then(|content| {
-                    let ours = content.key == empty.content.key;
-                    ours.then_some(content.verdicts).ok_or_else(|| "it is of another adapter".into())
-                })
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(BTreeMap::new()),
-            Err(error) => Err(error.to_string()),
-        };
-        let verdicts = verdicts.unwrap_or_else(|problem| {
+        let content = read(&path, &empty.content.key).unwrap_or_else(|problem| {
             log::warn!("{}: {problem}; the kernels are checked anew", path.display());
-            BTreeMap::new()
+            None
         });
-        Record { path: Some(path), content: Content { verdicts, ..empty.content } }
+        Record { path: Some(path), content: content.unwrap_or(empty.content) }
     }
 
     pub fn verdict(&self, kernel: &Kernel, variant: &Variant) -> Option<Verdict> {
@@ -90,6 +79,22 @@ impl Record {
 
     pub fn note(&mut self, kernel: &Kernel, variant: &Variant, verdict: Verdict) {
         self.content.verdicts.insert(name(kernel, variant), verdict);
+    }
+
+    /// The fastest variant of a kernel for launches of a shape, as far as it was measured.
+    pub fn fastest(&self, kernel: &'static Kernel, shape: &str) -> Option<&'static Variant> {
+        let name = self.content.fastest.get(shape)?;
+        kernel.variants.iter().find(|variant| variant.name == name)
+    }
+
+    /// Notes what was measured. What another process noted of a shape meanwhile stays: two that train the same model compute
+    /// the same.
+    pub fn note_fastest(&mut self, measured: impl IntoIterator<Item = (String, &'static Variant)>) {
+        let theirs = self.path.as_ref().and_then(|path| read(path, &self.content.key).ok().flatten());
+        self.content.fastest.extend(theirs.into_iter().flat_map(|content| content.fastest));
+        for (shape, variant) in measured {
+            self.content.fastest.entry(shape).or_insert_with(|| variant.name.into());
+        }
     }
 
     /// Writes the record. Where that is impossible it says so, and the next start checks again.
@@ -101,16 +106,20 @@ impl Record {
         }
     }
 
-    /// In one rename, since other processes may read and write the same file.
     fn write(&self, path: &Path) -> std::io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer_pretty(&mut file, &self.content)?;
-        file.flush()?;
-        file.persist(path)?;
-        Ok(())
+        disk::write(path, &serde_json::to_vec_pretty(&self.content)?)
     }
+}
+
+/// `None` where there is no file.
+fn read(path: &Path, key: &Key) -> Result<Option<Content>, String> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let content = serde_json::from_slice::<Content>(&bytes).map_err(|error| error.to_string())?;
+    if content.key == *key { Ok(Some(content)) } else { Err("it is of another adapter".into()) }
 }
 
 fn name(kernel: &Kernel, variant: &Variant) -> String {

@@ -3,7 +3,7 @@
 use super::golden::Golden;
 use super::report::Check;
 use crate::Result;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Recompute};
 use crate::exec::Device;
 use crate::model::{Kind, OptimizerConfig, Training};
 
@@ -22,7 +22,14 @@ pub fn check(golden: &Golden, device: &Device) -> Result<Check> {
 /// Every parameter's bits after a few steps.
 fn train(golden: &Golden, device: &Device) -> Result<Vec<Vec<u32>>> {
     let config = ModelConfig { dropout: 0.1, attention_dropout: 0.1, ..golden.config.clone() };
-    let training = Training::new(&config, golden.shape, golden.shape, OptimizerConfig::default(), device.binding())?;
+    let training = Training::new(
+        &config,
+        golden.shape,
+        golden.shape,
+        OptimizerConfig::default(),
+        Recompute::None,
+        device.binding(),
+    )?;
     let mut executor = training.start(device, &config)?;
     training.parameters.initialize(&mut *executor, 1);
     for step in 0..STEPS {

@@ -7,13 +7,15 @@ use crate::exec::gpu::Gpu;
 use crate::kernels::{KERNELS, Kernel, Variant};
 use crate::{Error, Result};
 
-/// Opens an adapter. The variants that suit it are checked against the CPU twins, unless the record has them from an
-/// earlier start; for one that fails the reference stands in.
+/// Opens an adapter. Every variant that it can run is checked against the CPU twins, unless the record has it from an earlier
+/// start; one that fails is never chosen.
 ///
 /// # Errors
 /// The driver refuses, or a kernel's reference gives wrong answers too.
 pub fn open(adapter: &wgpu::Adapter) -> Result<Gpu> {
-    let gpu = Gpu::open(adapter)?;
+    let mut gpu = Gpu::open(adapter)?;
+    gpu.keep_pipelines();
+    gpu.choose_by_speed();
     Vetting { record: Record::of(&gpu), gpu, checked: false }.run()
 }
 
@@ -35,22 +37,22 @@ impl Vetting {
         Ok(self.gpu)
     }
 
-    /// Finds a variant of the kernel that gives right answers.
+    /// Passes over what gives wrong answers.
     fn settle(&mut self, kernel: &'static Kernel) -> Result<()> {
-        let (suited, reference) = (self.gpu.variant(kernel), kernel.reference());
-        if self.verdict(kernel, suited)? == Verdict::Passed {
-            return Ok(());
+        for variant in kernel.variants {
+            if self.gpu.offers(variant) && self.verdict(kernel, variant)? == Verdict::Failed {
+                if variant.name == kernel.reference().name {
+                    return Err(Error::Device(format!(
+                        "the kernel `{}` fails its check on {}; update its driver, or take --device cpu (`cloze doctor` \
+                         tells more, and looks again)",
+                        kernel.name,
+                        self.gpu.describe()
+                    )));
+                }
+                pass_over(&mut self.gpu, kernel, variant);
+            }
         }
-        pass_over(&mut self.gpu, kernel, suited);
-        if suited.name != reference.name && self.verdict(kernel, reference)? == Verdict::Passed {
-            return Ok(());
-        }
-        Err(Error::Device(format!(
-            "the kernel `{}` fails its check on {}; update its driver, or take --device cpu (`cloze doctor` tells \
-             more, and looks again)",
-            kernel.name,
-            self.gpu.describe()
-        )))
+        Ok(())
     }
 
     /// From the record, or by a check that is short enough for a start.
@@ -78,17 +80,18 @@ impl Finding {
     }
 }
 
-/// Has the reference stand in for a variant that the GPU would run, and says so.
+/// Has a variant never run, and says so where it would be the first choice.
 pub(super) fn pass_over(gpu: &mut Gpu, kernel: &'static Kernel, variant: &Variant) {
-    if variant.name != gpu.variant(kernel).name || variant.name == kernel.reference().name {
-        return;
+    let reference = kernel.reference().name;
+    if variant.name != reference && variant.name == gpu.variant(kernel).name {
+        log::warn!(
+            "the kernel `{}` fails its check as `{}` on {}; `{reference}` stands in",
+            kernel.name,
+            variant.name,
+            gpu.describe(),
+        );
     }
-    log::warn!(
-        "the kernel `{}` fails its check as `{}` on {}; `{}` stands in",
-        kernel.name,
-        variant.name,
-        gpu.describe(),
-        kernel.reference().name
-    );
-    gpu.pass_over(kernel, variant);
+    if variant.name != reference {
+        gpu.pass_over(kernel, variant);
+    }
 }

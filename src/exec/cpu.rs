@@ -1,20 +1,29 @@
 //! Runs a program with the CPU twins of its kernels.
 
 use super::executor::Executor;
+use super::host_memory::{self, Resident};
 use super::plan::{Limits, Memory, Place, Plan};
-use super::program::{Launch, Phase, Program, Tensor};
+use super::profile::{Call, Profile};
+use super::program::{Cost, Launch, Phase, PhaseInfo, Program, Tensor};
 use crate::Result;
 use crate::kernels::kernel::MAX_ARGS;
 use crate::kernels::{Kernel, View, Views};
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 pub struct CpuExecutor {
     plan: Plan,
     buffers: Vec<Vec<u32>>,
-    phases: Vec<Vec<Step>>,
+    phases: Vec<(String, Vec<Step>)>,
     /// Read-backs asked for and not yet collected.
     results: VecDeque<Vec<Vec<u32>>>,
+    /// Time spent in kernels.
+    computed: Duration,
+    /// While a profile is taken.
+    recorder: Option<Recorder>,
+    /// The process as it was before this.
+    resident: Option<Resident>,
 }
 
 /// A launch with its arguments found: which run of which buffer, sorted by buffer and start.
@@ -22,6 +31,7 @@ struct Step {
     kernel: &'static Kernel,
     params: Vec<u32>,
     args: Vec<BoundArg>,
+    cost: Cost,
 }
 
 struct BoundArg {
@@ -38,11 +48,18 @@ impl CpuExecutor {
     pub const ALIGNMENT: u64 = 4;
 
     pub fn new(program: &Program) -> Result<Self> {
-        let memory = available_memory();
-        let plan = Plan::new(program, Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory })?;
+        let resident = Resident::read();
+        let plan = Plan::new(program, Self::limits())?;
         let buffers = plan.buffers.iter().map(|buffer| vec![0; buffer.len]).collect();
-        let phases = program.phases.iter().map(|phase| phase.launches.iter().map(|l| bind(&plan, l)).collect());
-        Ok(CpuExecutor { phases: phases.collect(), buffers, plan, results: VecDeque::new() })
+        let steps = |phase: &PhaseInfo| phase.launches.iter().map(|launch| bind(&plan, launch)).collect();
+        let phases = program.phases.iter().map(|phase| (phase.name.clone(), steps(phase))).collect();
+        let (results, computed) = (VecDeque::new(), Duration::ZERO);
+        Ok(CpuExecutor { phases, buffers, plan, results, computed, recorder: None, resident })
+    }
+
+    /// What a program has to fit.
+    pub fn limits() -> Limits {
+        Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory: host_memory::available() }
     }
 
     fn place(&self, tensor: Tensor) -> Place {
@@ -65,7 +82,7 @@ fn bind(plan: &Plan, launch: &Launch) -> Step {
     args.sort_by_key(|arg| (arg.buffer, arg.range.start));
     let written: Vec<usize> = args.iter().filter(|arg| arg.written).map(|arg| arg.buffer).collect();
     args.iter_mut().for_each(|arg| arg.exclusive = written.contains(&arg.buffer));
-    Step { kernel: launch.kernel, params: launch.params.clone(), args }
+    Step { kernel: launch.kernel, params: launch.params.clone(), args, cost: launch.cost() }
 }
 
 impl Step {
@@ -107,9 +124,15 @@ impl Executor for CpuExecutor {
     }
 
     fn run(&mut self, phase: Phase) -> Result<()> {
-        for step in &self.phases[phase.0] {
+        let start = Instant::now();
+        for step in &self.phases[phase.0].1 {
+            let start = self.recorder.is_some().then(Instant::now);
             step.run(&mut self.buffers);
+            if let (Some(recorder), Some(start)) = (&mut self.recorder, start) {
+                recorder.call(phase.0, step, start);
+            }
         }
+        self.computed += start.elapsed();
         Ok(())
     }
 
@@ -130,11 +153,43 @@ impl Executor for CpuExecutor {
     fn memory(&self) -> Memory {
         self.plan.memory()
     }
+
+    fn waited(&self) -> Duration {
+        self.computed
+    }
+
+    fn start_profile(&mut self) -> Result<()> {
+        self.recorder = Some(Recorder { start: Instant::now(), calls: Vec::new() });
+        Ok(())
+    }
+
+    fn finish_profile(&mut self) -> Result<Profile> {
+        let calls = self.recorder.take().map(|recorder| recorder.calls).unwrap_or_default();
+        Ok(Profile { phases: self.phases.iter().map(|(name, _)| name.clone()).collect(), calls })
+    }
+
+    fn measured_memory(&self) -> Option<u64> {
+        self.resident?.growth()
+    }
 }
 
-/// Bytes that can be had without swapping, where the system tells (Linux).
-pub fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+/// Notes every call of a kernel.
+struct Recorder {
+    start: Instant,
+    calls: Vec<Call>,
+}
+
+impl Recorder {
+    fn call(&mut self, phase: usize, step: &Step, start: Instant) {
+        self.calls.push(Call {
+            phase,
+            kernel: step.kernel.name,
+            variant: "twin",
+            entry: "main",
+            first: true,
+            start: start.duration_since(self.start).as_secs_f64(),
+            seconds: start.elapsed().as_secs_f64(),
+            cost: step.cost,
+        });
+    }
 }

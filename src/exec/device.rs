@@ -1,8 +1,9 @@
 //! Choosing what a program runs on.
 
 use super::gpu::{self, Gpu, GpuExecutor};
+use super::plan::Limits;
 use super::{CpuExecutor, DeviceChoice, Executor, Program};
-use crate::doctor::vetting;
+use crate::doctor::{tuning, vetting};
 use crate::{Error, Result};
 
 /// An opened device.
@@ -76,6 +77,14 @@ impl Device {
         }
     }
 
+    /// What a program has to fit.
+    pub fn limits(&self) -> Limits {
+        match self {
+            Device::Cpu => CpuExecutor::limits(),
+            Device::Gpu(gpu) => gpu.plan_limits(),
+        }
+    }
+
     /// Gives a program its memory on the device.
     ///
     /// # Errors
@@ -83,8 +92,19 @@ impl Device {
     pub fn executor(&self, program: &Program) -> Result<Box<dyn Executor>> {
         Ok(match self {
             Device::Cpu => Box::new(CpuExecutor::new(program)?),
-            Device::Gpu(gpu) => Box::new(GpuExecutor::new(gpu, program, Default::default())?),
+            Device::Gpu(gpu) => {
+                tuning::tune(gpu, program);
+                Box::new(GpuExecutor::new(gpu, program, Default::default())?)
+            }
         })
+    }
+
+    /// The device by name.
+    pub fn describe_briefly(&self) -> String {
+        match self {
+            Device::Cpu => format!("cpu ({} threads)", rayon::current_num_threads()),
+            Device::Gpu(gpu) => gpu.describe(),
+        }
     }
 
     /// The device on a line: name, driver, features in use, kernel variants.
@@ -92,7 +112,7 @@ impl Device {
         match self {
             Device::Cpu => format!("cpu ({} threads, {})", rayon::current_num_threads(), crate::kernels::native::isa()),
             Device::Gpu(gpu) => {
-                let variants = GpuExecutor::variants(gpu);
+                let variants = gpu.variants();
                 let variants: Vec<String> = variants.iter().map(|(kernel, name)| format!("{kernel} {name}")).collect();
                 format!("{}; features: {}; variants: {}", gpu.describe(), gpu.features(), variants.join(", "))
             }

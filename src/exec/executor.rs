@@ -1,8 +1,10 @@
 //! What the host asks of a device that runs a program.
 
 use super::plan::Memory;
+use super::profile::Profile;
 use super::program::{Phase, Tensor};
 use crate::Result;
+use std::time::Duration;
 
 /// Replays the phases of a program. `run` and `request` only queue work on a device that works on its own; `read` and
 /// `collect(true)` wait for it.
@@ -24,4 +26,17 @@ pub trait Executor {
 
     /// The memory plan.
     fn memory(&self) -> Memory;
+
+    /// How long the host has waited for the device so far; on the CPU, how long it computed.
+    fn waited(&self) -> Duration;
+
+    /// Notes from now on when every kernel starts and ends, which slows a GPU down. Errors where a GPU has no timestamps.
+    fn start_profile(&mut self) -> Result<()>;
+
+    /// What was noted; waits for the device. Empty unless a profile was started.
+    fn finish_profile(&mut self) -> Result<Profile>;
+
+    /// Bytes in use as the device itself counts them, where it does: on a GPU what its allocator has given out by now; on the
+    /// CPU the most that the process has grown by since the executor was made.
+    fn measured_memory(&self) -> Option<u64>;
 }

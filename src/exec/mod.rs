@@ -5,7 +5,9 @@ pub mod cpu;
 pub mod device;
 pub mod executor;
 pub mod gpu;
+pub mod host_memory;
 pub mod plan;
+pub mod profile;
 pub mod program;
 
 pub use choice::DeviceChoice;
@@ -13,4 +15,5 @@ pub use cpu::CpuExecutor;
 pub use device::Device;
 pub use executor::Executor;
 pub use plan::{Memory, Place, Plan};
-pub use program::{Phase, Program, Role, Tensor};
+pub use profile::Profile;
+pub use program::{Cost, Phase, Program, Role, Tensor};

@@ -4,7 +4,7 @@
 //! soon as nothing needs what is in them; a slot is a buffer of its own, because wgpu tracks usage by buffer: one that a
 //! launch reads and another part of which it writes would be refused.
 
-use super::program::{Launch, Program, Role, Tensor, setting_to_lower};
+use super::program::{Program, Role, Tensor, setting_to_lower};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -34,13 +34,25 @@ pub struct Buffer {
     pub role: Role,
 }
 
+/// A buffer that activations share, with the lives of those in it: first launch to last.
+struct Slot {
+    buffer: usize,
+    lives: BTreeMap<usize, usize>,
+}
+
+impl Slot {
+    fn is_free(&self, first: usize, last: usize) -> bool {
+        self.lives.range(..=last).next_back().is_none_or(|(_, &end)| end < first)
+    }
+}
+
 pub struct Plan {
     pub buffers: Vec<Buffer>,
     places: Vec<Option<Place>>,
 }
 
 /// Bytes by what they are for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Memory {
     pub parameters: u64,
     pub gradients: u64,
@@ -79,14 +91,33 @@ impl Plan {
     /// Errors when a tensor is larger than a binding, or everything together larger than the device's memory. Panics
     /// when a phase reads an activation that none of its launches has written: a mistake in the model.
     pub fn new(program: &Program, limits: Limits) -> Result<Plan> {
-        let mut plan = Plan { buffers: Vec::new(), places: vec![None; program.tensors.len()] };
-        plan.place_persistent(program);
-        for phase in 0..program.phases.len() {
-            plan.place_activations(program, phase);
-        }
-        plan.place_parts(program);
+        let plan = Plan::unchecked(program);
         plan.check(program, limits)?;
         Ok(plan)
+    }
+
+    /// The plan of a program, whether or not a device can hold it. Panics as `new`.
+    pub fn unchecked(program: &Program) -> Plan {
+        let mut plan = Plan { buffers: Vec::new(), places: vec![None; program.tensors.len()] };
+        plan.place_persistent(program);
+        plan.place_activations(program);
+        plan.place_parts(program);
+        plan
+    }
+
+    /// Bytes of activations and workspace that live at once at the most: no plan takes less.
+    pub fn least(program: &Program) -> u64 {
+        let mut changes: BTreeMap<usize, i64> = BTreeMap::new();
+        for (root, (first, last)) in lives(program) {
+            let bytes = 4 * program.tensors[root as usize].len as i64;
+            *changes.entry(first).or_default() += bytes;
+            *changes.entry(last + 1).or_default() -= bytes;
+        }
+        let alive = changes.values().scan(0, |alive, change| {
+            *alive += change;
+            Some(*alive)
+        });
+        alive.max().unwrap_or(0) as u64
     }
 
     /// The place of a tensor; `None` for an activation that no phase uses.
@@ -118,38 +149,26 @@ impl Plan {
         }
     }
 
-    fn place_activations(&mut self, program: &Program, phase: usize) {
-        let lives = lives(program, phase);
-        let mut free: Vec<usize> = (0..self.buffers.len()).filter(|&b| !self.buffers[b].role.persistent()).collect();
-        for (number, launch) in program.phases[phase].launches.iter().enumerate() {
-            for root in roots(program, launch) {
-                if lives[&root].0 == number {
-                    let info = &program.tensors[root as usize];
-                    let buffer = self.take_slot(&mut free, info.len, info.role, &info.name);
-                    self.places[root as usize] = Some(Place { buffer, start: 0, len: info.len });
-                }
-            }
-            for root in roots(program, launch) {
-                if lives[&root].1 == number {
-                    free.extend(self.places[root as usize].map(|place| place.buffer));
-                }
-            }
+    /// Largest first, each into the smallest slot that is free for the whole of its life: the greedy by size of Pisarchyk and
+    /// Lee, "Efficient memory management for deep neural net inference" (2020). A slot never grows, since what comes
+    /// later is no larger. Phases come one after another, and so share slots.
+    fn place_activations(&mut self, program: &Program) {
+        let mut lives: Vec<_> = lives(program).into_iter().collect();
+        let len = |root: u32| program.tensors[root as usize].len;
+        lives.sort_by_key(|&(root, (first, _))| (std::cmp::Reverse(len(root)), first));
+        let mut slots: Vec<Slot> = Vec::new();
+        for (root, (first, last)) in lives {
+            let info = &program.tensors[root as usize];
+            let free = slots.iter().rposition(|slot| slot.is_free(first, last));
+            let slot = free.unwrap_or_else(|| {
+                slots.push(Slot { buffer: self.buffer(&info.name, info.len, info.role), lives: BTreeMap::new() });
+                slots.len() - 1
+            });
+            slots[slot].lives.insert(first, last);
+            let buffer = slots[slot].buffer;
+            self.buffers[buffer].role = self.buffers[buffer].role.min(info.role);
+            self.places[root as usize] = Some(Place { buffer, start: 0, len: info.len });
         }
-    }
-
-    /// The smallest free slot that is large enough; else the largest free one, enlarged; else a new one.
-    fn take_slot(&mut self, free: &mut Vec<usize>, len: usize, role: Role, name: &str) -> usize {
-        let fits = free.iter().copied().filter(|&slot| self.buffers[slot].len >= len);
-        let best = fits.min_by_key(|&slot| (self.buffers[slot].len, slot));
-        let best = best.or_else(|| free.iter().copied().max_by_key(|&slot| (self.buffers[slot].len, slot)));
-        let Some(slot) = best else { return self.buffer(name, len, role) };
-        free.retain(|&other| other != slot);
-        let buffer = &mut self.buffers[slot];
-        if buffer.len < len {
-            (buffer.len, buffer.label) = (len, name.to_string());
-        }
-        buffer.role = buffer.role.min(role);
-        slot
     }
 
     fn place_parts(&mut self, program: &Program) {
@@ -160,7 +179,8 @@ impl Plan {
         }
     }
 
-    fn check(&self, program: &Program, limits: Limits) -> Result<()> {
+    /// Errors as `new`.
+    pub fn check(&self, program: &Program, limits: Limits) -> Result<()> {
         for (index, info) in program.tensors.iter().enumerate() {
             let Some(place) = self.places[index] else { continue };
             let bytes = 4 * place.len as u64;
@@ -197,11 +217,11 @@ impl Plan {
     }
 }
 
-/// First and last launch of every activation of a phase, by the number of its root.
-fn lives(program: &Program, phase: usize) -> BTreeMap<u32, (usize, usize)> {
+/// First and last launch of every activation, by the number of its root. Launches are counted through all phases.
+fn lives(program: &Program) -> BTreeMap<u32, (usize, usize)> {
     let mut lives = BTreeMap::new();
-    let phase = &program.phases[phase];
-    for (number, launch) in phase.launches.iter().enumerate() {
+    let phases = program.phases.iter().flat_map(|phase| phase.launches.iter().map(move |launch| (phase, launch)));
+    for (number, (phase, launch)) in phases.enumerate() {
         for (place, &arg) in launch.args.iter().enumerate().filter(|(_, arg)| **arg != Tensor::NONE) {
             let (root, _) = program.root(arg);
             if program.tensors[root.index()].role.persistent() {
@@ -214,15 +234,6 @@ fn lives(program: &Program, phase: usize) -> BTreeMap<u32, (usize, usize)> {
         }
     }
     lives
-}
-
-/// The activations and workspace that a launch uses, each once, by the number of its root.
-fn roots(program: &Program, launch: &Launch) -> Vec<u32> {
-    let used = launch.args.iter().filter(|&&arg| arg != Tensor::NONE).map(|&arg| program.root(arg).0);
-    let mut roots: Vec<u32> = used.filter(|t| !program.tensors[t.index()].role.persistent()).map(|t| t.0).collect();
-    roots.sort_unstable();
-    roots.dedup();
-    roots
 }
 
 fn launched(program: &Program, tensor: Tensor) -> bool {

@@ -49,6 +49,23 @@ pub(super) struct TensorInfo {
     pub part_of: Option<(Tensor, usize)>,
 }
 
+/// What a launch asks of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Floating-point operations.
+    pub flops: u64,
+    /// That have to be moved: see [`Kernel::bytes`].
+    pub bytes: u64,
+}
+
+impl std::ops::Div<u64> for Cost {
+    type Output = Cost;
+
+    fn div(self, parts: u64) -> Cost {
+        Cost { flops: self.flops / parts, bytes: self.bytes / parts }
+    }
+}
+
 pub(super) struct Launch {
     pub kernel: &'static Kernel,
     pub params: Vec<u32>,
@@ -60,6 +77,10 @@ impl Launch {
     /// A bit for each argument given.
     pub fn present(&self) -> u32 {
         self.args.iter().enumerate().map(|(place, &arg)| u32::from(arg != Tensor::NONE) << place).sum()
+    }
+
+    pub fn cost(&self) -> Cost {
+        Cost { flops: (self.kernel.flops)(&self.params), bytes: self.kernel.bytes(&self.params, self.present()) }
     }
 
     /// Whether it needs what was in the argument before.
@@ -187,6 +208,23 @@ impl Program {
     pub fn cost(&self, phase: Phase) -> (usize, u64) {
         let launches = &self.phases[phase.0].launches;
         (launches.len(), launches.iter().map(|launch| (launch.kernel.flops)(&launch.params)).sum())
+    }
+
+    /// Every launch: its kernel, its parameters, and a bit for each argument given.
+    pub fn launches(&self) -> impl Iterator<Item = (&'static Kernel, &[u32], u32)> {
+        let launches = self.phases.iter().flat_map(|phase| &phase.launches);
+        launches.map(|launch| (launch.kernel, launch.params.as_slice(), launch.present()))
+    }
+
+    /// Seconds that a phase takes at least on a device of these speeds: each launch is bound by its arithmetic or by what it
+    /// moves (Williams et al., "Roofline", 2009).
+    pub fn least_seconds(&self, phase: Phase, flops_per_second: f64, bytes_per_second: f64) -> f64 {
+        let seconds = |launch: &Launch| {
+            let flops = (launch.kernel.flops)(&launch.params) as f64;
+            let bytes = launch.kernel.bytes(&launch.params, launch.present()) as f64;
+            (flops / flops_per_second).max(bytes / bytes_per_second)
+        };
+        self.phases[phase.0].launches.iter().map(seconds).sum()
     }
 
     pub(super) fn root(&self, tensor: Tensor) -> (Tensor, usize) {

@@ -60,15 +60,18 @@ fn adamw(p: &AdamW, views: Views) {
     let moments = first.write::<f32>().par_chunks_mut(CHUNK).zip(second.write::<f32>().par_chunks_mut(CHUNK));
     let weights = parameters.write::<f32>().par_chunks_mut(CHUNK).zip(gradients.par_chunks_mut(CHUNK));
     weights.zip(moments).for_each(|((parameters, gradients), (first, second))| {
-        simd(|| {
-            for (((x, g), m), v) in parameters.iter_mut().zip(gradients).zip(first).zip(second) {
-                let gradient = *g * state.coefficient;
-                *m = p.beta1 * *m + p.rest1 * gradient;
-                *v = p.beta2 * *v + p.rest2 * gradient * gradient;
-                *x = *x * keep - rate * *m / (v.sqrt() / root + p.epsilon);
-                *g = 0.0;
-            }
-        })
+        simd(
+            #[inline(always)]
+            || {
+                for (((x, g), m), v) in parameters.iter_mut().zip(gradients).zip(first).zip(second) {
+                    let gradient = *g * state.coefficient;
+                    *m = p.beta1 * *m + p.rest1 * gradient;
+                    *v = p.beta2 * *v + p.rest2 * gradient * gradient;
+                    *x = *x * keep - rate * *m / (v.sqrt() / root + p.epsilon);
+                    *g = 0.0;
+                }
+            },
+        )
     });
 }
 

@@ -7,8 +7,10 @@
 use super::case::Sizes;
 use super::dropout::masks;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
+use super::lanes::{dot, maximum, sum};
 use super::math::exp;
-use super::native::{Cores, Matrix, product, simd};
+use super::native::{simd, with_scratch};
+use super::product::{Cores, Matrix, product};
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -77,42 +79,35 @@ kernel! {
     exact: false,
     cases: || cases_of(forward_fills),
     bench: |s| bench(s, forward_fills),
+    typical: case(*p, p.sequence, forward_fills).fills,
     twin: attention,
 }
 
 /// Query rows that the twin handles at once, so that their scores stay in cache.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
 
 fn attention(p: &Attention, views: Views) {
     let [qkv, spans, step, y, lse] = views.array();
     let (qkv, spans, step) = (qkv.read::<f32>(), spans.read::<[u32; 2]>(), StepState::from_words(step.read()));
-    let (sequence, head_dim, width) = (p.sequence as usize, p.head_dim as usize, p.width() as usize);
-    let outputs = y.write::<f32>().par_chunks_exact_mut(sequence * width);
-    outputs.zip(lse.write::<f32>().par_chunks_exact_mut(p.heads as usize * sequence)).enumerate().for_each(
-        |(b, (y, lse))| {
-            let spans = &spans[b * sequence..][..sequence];
-            let mut scores = vec![0.0; BLOCK * sequence];
-            for (head, lse) in lse.chunks_exact_mut(sequence).enumerate() {
-                let [q, k, v] = heads(p, qkv, b, head);
-                for (first, lse) in (0..sequence).step_by(BLOCK).zip(lse.chunks_mut(BLOCK)) {
-                    let block = Block::new(p, spans, first);
-                    let scores = &mut scores[..block.rows * block.keys.len()];
-                    block.products(p, scores, q, k);
-                    for (t, row, range) in block.row_ranges(p, spans) {
-                        let row = &mut scores[row * block.keys.len()..][..block.keys.len()];
-                        lse[t - first] = simd(|| softmax(row, range));
-                        block.drop_out(p, step, b, head, t, row);
-                    }
-                    let keys = block.keys.start * head_dim..;
-                    let v = Matrix::new(&v[keys], block.keys.len(), head_dim);
-                    let scores = Matrix::new(&*scores, block.rows, block.keys.len());
-                    let at = first * width + head * head_dim;
-                    let y = Matrix { row_stride: width, ..Matrix::new(&mut y[at..], block.rows, head_dim) };
-                    product(y, false, scores, v, Cores::One);
-                }
-            }
-        },
-    );
+    let (heads, sequence, width) = (p.heads as usize, p.sequence as usize, p.width() as usize);
+    let (y, lse) = (y.write::<f32>(), lse.write::<f32>());
+    // Log-sum-exps by rows, as the blocks of rows give them: [B, T, heads].
+    with_scratch(lse.len(), |by_rows| {
+        let sequences = y.par_chunks_exact_mut(sequence * width).zip(by_rows.par_chunks_exact_mut(sequence * heads));
+        sequences.zip(spans.par_chunks_exact(sequence)).enumerate().for_each(|(b, ((y, by_rows), spans))| {
+            let blocks = y.par_chunks_mut(BLOCK * width).zip(by_rows.par_chunks_mut(BLOCK * heads)).enumerate();
+            blocks.for_each(|(number, (y, by_rows))| {
+                let block = Block::new(p, spans, number * BLOCK);
+                with_scratch(block.rows * block.keys.len(), |scores| {
+                    (0..heads).for_each(|head| block.attend(p, step, (b, head), qkv, spans, scores, y, by_rows));
+                });
+            });
+        });
+        lse.par_chunks_exact_mut(sequence).enumerate().for_each(|(number, lse)| {
+            let by_rows = &by_rows[number / heads * sequence * heads + number % heads..];
+            lse.iter_mut().zip(by_rows.iter().step_by(heads)).for_each(|(lse, by_row)| *lse = *by_row);
+        });
+    });
 }
 
 /// q, k and v of a head, [T, head_dim] each.
@@ -145,6 +140,36 @@ impl Block {
         product(Matrix::new(out, self.rows, self.keys.len()), false, a, b.transposed(), Cores::One);
     }
 
+    /// One head's part of y [rows, width] and of the log-sum-exps [rows, heads].
+    #[allow(clippy::too_many_arguments)]
+    fn attend(
+        &self,
+        p: &Attention,
+        step: &StepState,
+        (b, head): (usize, usize),
+        qkv: &[f32],
+        spans: &[[u32; 2]],
+        scores: &mut [f32],
+        y: &mut [f32],
+        lse: &mut [f32],
+    ) {
+        let (head_dim, width, keys) = (p.head_dim as usize, p.width() as usize, self.keys.len());
+        let [q, k, v] = heads(p, qkv, b, head);
+        self.products(p, scores, q, k);
+        for (t, row, range) in self.row_ranges(p, spans) {
+            let scores = &mut scores[row * keys..][..keys];
+            lse[row * p.heads as usize + head] = simd(
+                #[inline(always)]
+                || softmax(scores, range),
+            );
+            self.drop_out(p, step, b, head, t, scores);
+        }
+        let scores = Matrix::new(&*scores, self.rows, keys);
+        let v = Matrix::new(&v[self.keys.start * head_dim..], keys, head_dim);
+        let y = Matrix { row_stride: width, ..Matrix::new(&mut y[head * head_dim..], self.rows, head_dim) };
+        product(y, false, scores, v, Cores::One);
+    }
+
     /// (position, row of the block, keys it attends to counted from the block's first key).
     fn row_ranges<'a>(
         &'a self,
@@ -174,10 +199,11 @@ fn softmax(row: &mut [f32], range: Range<usize>) -> f32 {
     row[..range.start].fill(0.0);
     row[range.end..].fill(0.0);
     let row = &mut row[range];
-    let most = row.iter().fold(f32::MIN, |most, &score| most.max(score));
+    let most = maximum(row);
     row.iter_mut().for_each(|score| *score = exp(*score - most));
-    let sum: f32 = row.iter().sum();
-    row.iter_mut().for_each(|score| *score /= sum);
+    let sum = sum(row, |score| score);
+    let scale = 1.0 / sum;
+    row.iter_mut().for_each(|score| *score *= scale);
     most + sum.ln()
 }
 
@@ -211,6 +237,7 @@ kernel! {
     exact: false,
     cases: || cases_of(backward_fills),
     bench: |s| bench(s, backward_fills),
+    typical: case(*p, p.sequence, backward_fills).fills,
     twin: attention_backward,
 }
 
@@ -232,36 +259,56 @@ fn attention_backward(p: &Attention, views: Views) {
         let column = b * sequence * width + head * head_dim; // of y and dy
         dk.fill(0.0);
         dv.fill(0.0);
-        let (mut weights, mut d_scores) = (vec![0.0; BLOCK * sequence], vec![0.0; BLOCK * sequence]);
-        for first in (0..sequence).step_by(BLOCK) {
-            let block = Block::new(p, spans, first);
-            let keys = block.keys.len();
-            let (weights, d_scores) = (&mut weights[..block.rows * keys], &mut d_scores[..block.rows * keys]);
-            let key_rows = block.keys.start * head_dim..block.keys.end * head_dim;
-            let dy_block =
-                Matrix { row_stride: width, ..Matrix::new(&dy[column + first * width..], block.rows, head_dim) };
-            let v_block = Matrix::new(&v[key_rows.clone()], keys, head_dim);
-            block.products(p, weights, q, k);
-            product(Matrix::new(&mut *d_scores, block.rows, keys), false, dy_block, v_block.transposed(), Cores::One);
-            for (t, row, range) in block.row_ranges(p, spans) {
-                let at = column + t * width;
-                let weights = &mut weights[row * keys..][..keys];
-                let d_scores = &mut d_scores[row * keys..][..keys];
-                block.drop_out(p, step, b, head, t, d_scores);
-                simd(|| score_gradient(weights, d_scores, range, lse[t], &y[at..][..head_dim], &dy[at..][..head_dim]));
-                block.drop_out(p, step, b, head, t, weights);
+        with_scratch(2 * BLOCK * sequence, |scratch| {
+            let (weights, d_scores) = scratch.split_at_mut(BLOCK * sequence);
+            for first in (0..sequence).step_by(BLOCK) {
+                let block = Block::new(p, spans, first);
+                let keys = block.keys.len();
+                let (weights, d_scores) = (&mut weights[..block.rows * keys], &mut d_scores[..block.rows * keys]);
+                let key_rows = block.keys.start * head_dim..block.keys.end * head_dim;
+                let dy_block =
+                    Matrix { row_stride: width, ..Matrix::new(&dy[column + first * width..], block.rows, head_dim) };
+                let v_block = Matrix::new(&v[key_rows.clone()], keys, head_dim);
+                block.products(p, weights, q, k);
+                product(
+                    Matrix::new(&mut *d_scores, block.rows, keys),
+                    false,
+                    dy_block,
+                    v_block.transposed(),
+                    Cores::One,
+                );
+                for (t, row, range) in block.row_ranges(p, spans) {
+                    let at = column + t * width;
+                    let weights = &mut weights[row * keys..][..keys];
+                    let d_scores = &mut d_scores[row * keys..][..keys];
+                    block.drop_out(p, step, b, head, t, d_scores);
+                    simd(
+                        #[inline(always)]
+                        || {
+                            score_gradient(
+                                weights,
+                                d_scores,
+                                range,
+                                lse[t],
+                                &y[at..][..head_dim],
+                                &dy[at..][..head_dim],
+                            )
+                        },
+                    );
+                    block.drop_out(p, step, b, head, t, weights);
+                }
+                let weights = Matrix::new(&*weights, block.rows, keys);
+                let d_scores = Matrix::new(&*d_scores, block.rows, keys);
+                let q_block = Matrix::new(&q[first * head_dim..], block.rows, head_dim);
+                let k_block = Matrix::new(&k[key_rows.clone()], keys, head_dim);
+                let dq_block = Matrix::new(&mut dq[first * head_dim..], block.rows, head_dim);
+                product(dq_block, false, d_scores, k_block, Cores::One);
+                let dk_block = Matrix::new(&mut dk[key_rows.clone()], keys, head_dim);
+                product(dk_block, true, d_scores.transposed(), q_block, Cores::One);
+                let dv_block = Matrix::new(&mut dv[key_rows], keys, head_dim);
+                product(dv_block, true, weights.transposed(), dy_block, Cores::One);
             }
-            let weights = Matrix::new(&*weights, block.rows, keys);
-            let d_scores = Matrix::new(&*d_scores, block.rows, keys);
-            let q_block = Matrix::new(&q[first * head_dim..], block.rows, head_dim);
-            let k_block = Matrix::new(&k[key_rows.clone()], keys, head_dim);
-            let dq_block = Matrix::new(&mut dq[first * head_dim..], block.rows, head_dim);
-            product(dq_block, false, d_scores, k_block, Cores::One);
-            let dk_block = Matrix::new(&mut dk[key_rows.clone()], keys, head_dim);
-            product(dk_block, true, d_scores.transposed(), q_block, Cores::One);
-            let dv_block = Matrix::new(&mut dv[key_rows], keys, head_dim);
-            product(dv_block, true, weights.transposed(), dy_block, Cores::One);
-        }
+        });
     });
 }
 
@@ -269,7 +316,7 @@ fn attention_backward(p: &Attention, views: Views) {
 /// are zero outside of `range`.
 #[inline(always)]
 fn score_gradient(weights: &mut [f32], d_scores: &mut [f32], range: Range<usize>, lse: f32, y: &[f32], dy: &[f32]) {
-    let delta: f32 = y.iter().zip(dy).map(|(y, dy)| y * dy).sum();
+    let delta = dot(y, dy);
     for row in [&mut *weights, &mut *d_scores] {
         row[..range.start].fill(0.0);
         row[range.end..].fill(0.0);

@@ -1,6 +1,7 @@
 //! The gradient of a bias: the sum of each column.
 
 use super::kernel::{Case, Fill, Views, kernel, params};
+use super::lanes::add;
 use super::native::simd;
 use rayon::prelude::*;
 
@@ -38,18 +39,22 @@ kernel! {
 }
 
 fn column_sum(p: &ColumnSum, views: Views) {
-    let [x, _, sums] = views.array();
-    let x = x.read::<f32>();
-    const STRIP: usize = 64;
-    sums.write::<f32>().par_chunks_mut(STRIP).enumerate().for_each(|(strip, sums)| {
-        simd(|| {
-            for row in x.chunks_exact(p.width as usize) {
-                for (sum, x) in sums.iter_mut().zip(&row[strip * STRIP..]) {
-                    *sum += x;
-                }
-            }
-        })
+    let [x, partial, sums] = views.array();
+    let (x, partial, sums) = (x.read::<f32>(), partial.write::<f32>(), sums.write::<f32>());
+    let (width, rows) = (p.width as usize, ROWS_A_GROUP as usize);
+    partial.par_chunks_exact_mut(width).enumerate().for_each(|(group, partial)| {
+        simd(
+            #[inline(always)]
+            || {
+                partial.fill(0.0);
+                x[group * rows * width..].chunks_exact(width).take(rows).for_each(|row| add(partial, row));
+            },
+        );
     });
+    simd(
+        #[inline(always)]
+        || partial.chunks_exact(width).for_each(|partial| add(sums, partial)),
+    );
 }
 
 fn case((rows, width): (u32, u32)) -> Case {

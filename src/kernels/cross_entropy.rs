@@ -1,6 +1,7 @@
 //! Softmax cross-entropy over the masked rows, with its gradient and the count of right answers in one pass.
 
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
+use super::lanes::{maximum, sum};
 use super::math::exp;
 use super::native::simd;
 use super::step::{STEP_WORDS, StepState};
@@ -53,7 +54,10 @@ fn cross_entropy(p: &CrossEntropy, views: Views) {
     let results: &mut [[f32; METRICS]] = bytemuck::cast_slice_mut(results.write::<f32>());
     let rows = logits.write::<f32>().par_chunks_exact_mut(p.vocabulary as usize).zip(&mut *results).zip(labels);
     rows.for_each(|((logits, result), &label)| {
-        *result = simd(|| row(logits, label, step.loss_weight, p.gradient == 1));
+        *result = simd(
+            #[inline(always)]
+            || row(logits, label, step.loss_weight, p.gradient == 1),
+        );
     });
     let metrics = metrics.write::<f32>();
     for result in results {
@@ -76,7 +80,7 @@ fn row(logits: &mut [f32], label: u32, weight: f32, gradient: bool) -> [f32; MET
     let own = logits[label];
     let most = maximum(logits);
     let right = own == most && !logits[..label].contains(&most);
-    let sum = exponential_sum(logits, most);
+    let sum = sum(logits, |logit| exp(logit - most));
     let log_sum = most + sum.ln();
     if gradient {
         let scale = weight / sum;
@@ -84,33 +88,6 @@ fn row(logits: &mut [f32], label: u32, weight: f32, gradient: bool) -> [f32; MET
         logits[label] -= weight;
     }
     [log_sum - own, f32::from(u8::from(right)), 1.0]
-}
-
-/// In sixteen interleaved parts, which vectorises.
-#[inline(always)]
-fn maximum(row: &[f32]) -> f32 {
-    let mut parts = [f32::MIN; 16];
-    let chunks = row.chunks_exact(16);
-    let rest = chunks.remainder().iter().fold(f32::MIN, |most, &x| most.max(x));
-    for chunk in chunks {
-        for (part, &x) in parts.iter_mut().zip(chunk) {
-            *part = if x > *part { x } else { *part };
-        }
-    }
-    parts.iter().fold(rest, |most, &x| most.max(x))
-}
-
-#[inline(always)]
-fn exponential_sum(row: &[f32], most: f32) -> f32 {
-    let mut parts = [0.0; 16];
-    let chunks = row.chunks_exact(16);
-    let rest: f32 = chunks.remainder().iter().map(|&x| exp(x - most)).sum();
-    for chunk in chunks {
-        for (part, &x) in parts.iter_mut().zip(chunk) {
-            *part += exp(x - most);
-        }
-    }
-    parts.iter().sum::<f32>() + rest
 }
 
 fn case((rows, vocabulary, gradient): (u32, u32, u32)) -> Case {

@@ -47,19 +47,24 @@ pub(super) fn masks(step: &StepState, site: u32, row: u32, block: u32, rate: f32
 fn dropout(p: &Dropout, views: Views) {
     let [x, residual, step, y] = views.array();
     let (x, residual, step) = (x.read::<f32>(), residual.read::<f32>(), StepState::from_words(step.read()));
-    row_blocks(y.write::<f32>(), 4, |first, block| {
-        for (quad, y) in (first..).zip(block.chunks_mut(4)) {
-            let masks = masks(step, p.site, 0, quad as u32, p.rate);
-            for ((y, x), mask) in y.iter_mut().zip(&x[4 * quad..]).zip(masks) {
-                *y = x * mask;
-            }
-            if !residual.is_empty() {
-                for (y, residual) in y.iter_mut().zip(&residual[4 * quad..]) {
-                    *y += residual;
+    row_blocks(
+        y.write::<f32>(),
+        4,
+        #[inline(always)]
+        |first, block| {
+            for (quad, y) in (first..).zip(block.chunks_mut(4)) {
+                let masks = masks(step, p.site, 0, quad as u32, p.rate);
+                for ((y, x), mask) in y.iter_mut().zip(&x[4 * quad..]).zip(masks) {
+                    *y = x * mask;
+                }
+                if !residual.is_empty() {
+                    for (y, residual) in y.iter_mut().zip(&residual[4 * quad..]) {
+                        *y += residual;
+                    }
                 }
             }
-        }
-    });
+        },
+    );
 }
 
 const ANY: Fill = Fill::Uniform(-2.0, 2.0);

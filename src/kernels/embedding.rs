@@ -2,6 +2,7 @@
 
 use super::case::Sizes;
 use super::kernel::{Case, Fill, Views, kernel, params};
+use super::lanes::add;
 use super::native::{row_blocks, simd};
 
 params! {
@@ -46,28 +47,26 @@ fn embedding(p: &Embedding, views: Views) {
     let (ids, positions, types) = (ids.read::<u32>(), positions.read::<u32>(), types.read::<u32>());
     let (tokens, position_table, type_table) = (tokens.read(), position_table.read(), type_table.read());
     let width = p.width as usize;
-    row_blocks(y.write::<f32>(), width, |first, block| {
-        for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
-            y.copy_from_slice(table_row(tokens, ids[row], width));
-            if !position_table.is_empty() {
-                add(y, table_row(position_table, positions[row], width));
+    row_blocks(
+        y.write::<f32>(),
+        width,
+        #[inline(always)]
+        |first, block| {
+            for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
+                y.copy_from_slice(table_row(tokens, ids[row], width));
+                if !position_table.is_empty() {
+                    add(y, table_row(position_table, positions[row], width));
+                }
+                if !type_table.is_empty() {
+                    add(y, table_row(type_table, types[row], width));
+                }
             }
-            if !type_table.is_empty() {
-                add(y, table_row(type_table, types[row], width));
-            }
-        }
-    });
+        },
+    );
 }
 
 fn table_row(table: &[f32], row: u32, width: usize) -> &[f32] {
     &table[row as usize * width..][..width]
-}
-
-#[inline(always)]
-fn add(sum: &mut [f32], x: &[f32]) {
-    for (sum, x) in sum.iter_mut().zip(x) {
-        *sum += x;
-    }
 }
 
 params! {
@@ -106,12 +105,15 @@ fn embedding_backward(p: &EmbeddingBackward, views: Views) {
     let [ids, order, dy, d_table] = views.array();
     let (ids, order, dy, d_table) = (ids.read::<u32>(), order.read::<u32>(), dy.read::<f32>(), d_table.write());
     let width = p.width as usize;
-    simd(|| {
-        for &row in order {
-            let entry = ids[row as usize] as usize;
-            add(&mut d_table[entry * width..][..width], &dy[row as usize * width..][..width]);
-        }
-    });
+    simd(
+        #[inline(always)]
+        || {
+            for &row in order {
+                let entry = ids[row as usize] as usize;
+                add(&mut d_table[entry * width..][..width], &dy[row as usize * width..][..width]);
+            }
+        },
+    );
 }
 
 const ANY: Fill = Fill::Uniform(-4.0, 4.0);

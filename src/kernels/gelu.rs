@@ -1,5 +1,5 @@
-//! The gradient of GELU (its forward pass is an epilogue of `matmul_nt`), and the gated GELU of Shazeer, "GLU variants
-//! improve transformer" (2020), both ways.
+//! GELU alone (in a forward pass it is an epilogue of `matmul_nt`) and its gradient, and the gated GELU of Shazeer, "GLU
+//! variants improve transformer" (2020), both ways.
 
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::math::{gelu, gelu_gradient};
@@ -9,6 +9,35 @@ params! {
     pub struct Elements {
         count: u32,
     }
+}
+
+kernel! {
+    /// y = gelu(pre), to the bits of `matmul_nt`'s epilogue.
+    pub static GELU = "gelu" (p: &Elements);
+    args {
+        In pre: f32[p.count],
+        Out y: f32[p.count],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "shared/gelu.wgsl", "gelu.wgsl"] {
+        "main": fold(p.count.div_ceil(256) as usize),
+    }
+    flops: 30 * u64::from(p.count),
+    tolerance: 2e-6,
+    exact: false,
+    cases: || COUNTS.map(gelu_case).into(),
+    bench: |s| gelu_case(s.rows() * s.inner),
+    twin: gelu_twin,
+}
+
+fn gelu_twin(_: &Elements, views: Views) {
+    let [pre, y] = views.array();
+    let pre = pre.read::<f32>();
+    blocks(y.write::<f32>(), |first, block| {
+        for (y, pre) in block.iter_mut().zip(&pre[first..]) {
+            *y = gelu(*pre);
+        }
+    });
 }
 
 kernel! {
@@ -26,7 +55,7 @@ kernel! {
     flops: 40 * u64::from(p.count),
     tolerance: 2e-6,
     exact: false,
-    cases: || [1, 63, 256, 1025].map(gelu_backward_case).into(),
+    cases: || COUNTS.map(gelu_backward_case).into(),
     bench: |s| gelu_backward_case(s.rows() * s.inner),
     twin: gelu_backward,
 }
@@ -34,11 +63,15 @@ kernel! {
 fn gelu_backward(_: &Elements, views: Views) {
     let [pre, dy, d_pre] = views.array();
     let (pre, dy) = (pre.read::<f32>(), dy.read::<f32>());
-    blocks(d_pre.write::<f32>(), |first, block| {
-        for ((d_pre, pre), dy) in block.iter_mut().zip(&pre[first..]).zip(&dy[first..]) {
-            *d_pre = dy * gelu_gradient(*pre);
-        }
-    });
+    blocks(
+        d_pre.write::<f32>(),
+        #[inline(always)]
+        |first, block| {
+            for ((d_pre, pre), dy) in block.iter_mut().zip(&pre[first..]).zip(&dy[first..]) {
+                *d_pre = dy * gelu_gradient(*pre);
+            }
+        },
+    );
 }
 
 params! {
@@ -71,14 +104,19 @@ kernel! {
 fn gated_gelu(p: &GatedGelu, views: Views) {
     let [u, y] = views.array();
     let (u, width) = (u.read::<f32>(), p.width as usize);
-    row_blocks(y.write::<f32>(), width, |first, block| {
-        for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
-            let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
-            for ((y, input), gate) in y.iter_mut().zip(input).zip(gate) {
-                *y = gelu(*input) * gate;
+    row_blocks(
+        y.write::<f32>(),
+        width,
+        #[inline(always)]
+        |first, block| {
+            for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
+                let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
+                for ((y, input), gate) in y.iter_mut().zip(input).zip(gate) {
+                    *y = gelu(*input) * gate;
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 kernel! {
@@ -104,22 +142,33 @@ kernel! {
 fn gated_gelu_backward(p: &GatedGelu, views: Views) {
     let [u, dy, du] = views.array();
     let (u, dy, width) = (u.read::<f32>(), dy.read::<f32>(), p.width as usize);
-    row_blocks(du.write::<f32>(), 2 * width, |first, block| {
-        for (row, du) in (first..).zip(block.chunks_exact_mut(2 * width)) {
-            let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
-            let (d_input, d_gate) = du.split_at_mut(width);
-            let dy = &dy[row * width..][..width];
-            for (((d, dy), input), gate) in d_input.iter_mut().zip(dy).zip(input).zip(gate) {
-                *d = dy * gate * gelu_gradient(*input);
+    row_blocks(
+        du.write::<f32>(),
+        2 * width,
+        #[inline(always)]
+        |first, block| {
+            for (row, du) in (first..).zip(block.chunks_exact_mut(2 * width)) {
+                let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
+                let (d_input, d_gate) = du.split_at_mut(width);
+                let dy = &dy[row * width..][..width];
+                for (((d, dy), input), gate) in d_input.iter_mut().zip(dy).zip(input).zip(gate) {
+                    *d = dy * gate * gelu_gradient(*input);
+                }
+                for ((d, dy), input) in d_gate.iter_mut().zip(dy).zip(input) {
+                    *d = dy * gelu(*input);
+                }
             }
-            for ((d, dy), input) in d_gate.iter_mut().zip(dy).zip(input) {
-                *d = dy * gelu(*input);
-            }
-        }
-    });
+        },
+    );
 }
 
 const ANY: Fill = Fill::Uniform(-6.0, 6.0);
+
+const COUNTS: [u32; 4] = [1, 63, 256, 1025];
+
+fn gelu_case(count: u32) -> Case {
+    Case::new(Elements { count }, [ANY, Fill::Nothing])
+}
 
 fn gelu_backward_case(count: u32) -> Case {
     Case::new(Elements { count }, [ANY, ANY, Fill::Nothing])

@@ -45,7 +45,10 @@ fn sum_squares(p: &SumSquares, views: Views) {
     let (x, share) = (x.read::<f32>(), p.share() as usize);
     partials.write::<f32>().par_iter_mut().enumerate().for_each(|(i, partial)| {
         let end = ((i + 1) * share).min(x.len());
-        *partial = simd(|| squares(&x[(i * share).min(end)..end]));
+        *partial = simd(
+            #[inline(always)]
+            || squares(&x[(i * share).min(end)..end]),
+        );
     });
 }
 

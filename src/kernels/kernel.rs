@@ -105,7 +105,22 @@ pub struct Variant {
     pub name: &'static str,
     /// The WGSL, in pieces that are put one after another.
     pub source: &'static [&'static str],
+    /// What an adapter must offer; nothing for a reference.
+    pub needs: wgpu::Features,
+    /// Whether it computes a launch of these parameters. A reference computes every launch.
+    pub fits: fn(&[u32]) -> bool,
     pub passes: &'static [Pass],
+}
+
+impl Variant {
+    /// The lines of WGSL that have to come before everything else for the features that the variant needs.
+    fn directives(&self) -> String {
+        let enable = [
+            (wgpu::Features::SHADER_F16, "enable f16;\n"),
+            (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "enable wgpu_cooperative_matrix;\n"),
+        ];
+        enable.iter().filter(|(feature, _)| self.needs.contains(*feature)).map(|(_, line)| *line).collect()
+    }
 }
 
 /// The declaration of a kernel; see `kernel!`.
@@ -124,6 +139,8 @@ pub struct Kernel {
     pub cases: fn() -> Vec<Case>,
     /// A launch as a model of these sizes makes it, for benchmarks. It may be repeated.
     pub bench: fn(&Sizes) -> Case,
+    /// What the arguments of a launch typically hold, by which variants are timed: a fill for each.
+    pub typical: fn(&[u32]) -> Vec<Fill>,
     pub twin: for<'a> fn(&[u32], Views<'a>),
 }
 
@@ -135,7 +152,7 @@ impl Kernel {
 
     /// The WGSL of a variant: constants of the launch, then the source. `present` has a bit for each argument given.
     pub fn wgsl(&self, variant: &Variant, params: &[u32], present: u32) -> String {
-        let mut text = String::new();
+        let mut text = variant.directives();
         for (name, value) in (self.constants)(params) {
             match value {
                 Constant::U32(value) => text += &format!("const {name}: u32 = {value}u;\n"),
@@ -146,6 +163,18 @@ impl Kernel {
             text += &format!("const HAS_{}: bool = {};\n", arg.name.to_uppercase(), present >> place & 1 == 1);
         }
         text + &variant.source.concat()
+    }
+
+    /// A name for what decides how fast a launch is: the kernel, the sizes of its arguments, its constants, its work.
+    pub fn shape(&self, params: &[u32], present: u32) -> String {
+        let given = self.args.iter().enumerate().filter(|(place, _)| present >> place & 1 == 1);
+        let sizes: Vec<String> = given.map(|(_, arg)| format!("{}:{}", arg.name, (arg.len)(params))).collect();
+        let constants = (self.constants)(params).into_iter().map(|(name, value)| match value {
+            Constant::U32(value) => format!(" {name}={value}"),
+            Constant::Bool(value) => format!(" {name}={value}"),
+        });
+        let constants: String = constants.collect();
+        format!("{} {}{constants} {}", self.name, sizes.join(" "), (self.flops)(params))
     }
 
     /// Bytes that a launch must move: inputs and outputs once, in-place arguments twice.
@@ -213,6 +242,16 @@ pub enum Fill {
     Words(Vec<u32>),
 }
 
+impl Fill {
+    /// Numbers about one; zeros for integers, which are ids and places mostly.
+    pub fn any(elem: Elem) -> Fill {
+        match elem {
+            Elem::f32 => Fill::Uniform(-1.0, 1.0),
+            Elem::u32 => Fill::Nothing,
+        }
+    }
+}
+
 /// A launch for tests, benchmarks and `cloze doctor`: parameters and a fill for each argument.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -252,19 +291,25 @@ macro_rules! params {
     };
 }
 
-/// Declares a kernel. `p` names the launch parameters in every expression.
+/// Declares a kernel. `p` names the launch parameters in every expression. A variant may say in front of its passes which
+/// features of `wgpu::Features` it needs and which launches it fits: `needs: SUBGROUP | SHADER_F16, fits: p.k % 4 == 0,`
 macro_rules! kernel {
     (
         $(#[$meta:meta])*
         pub static $id:ident = $name:literal ($p:ident: &$params:ty);
         args { $($access:ident $arg:ident: $elem:ident[$len:expr],)* }
         constants { $($constant:ident = $value:expr,)* }
-        $(variant $variant:literal = [$($source:literal),*] { $($entry:literal: $grid:expr,)* })+
+        $(variant $variant:literal = [$($source:literal),*] {
+            $(needs: $($feature:ident)|+,)?
+            $(fits: $fits:expr,)?
+            $($entry:literal: $grid:expr,)*
+        })+
         flops: $flops:expr,
         tolerance: $tolerance:expr,
         exact: $exact:expr,
         cases: $cases:expr,
         bench: $bench:expr,
+        $(typical: $typical:expr,)?
         twin: $twin:path,
     ) => {
         $(#[$meta])*
@@ -291,6 +336,12 @@ macro_rules! kernel {
                 variants: &[$(Variant {
                     name: $variant,
                     source: &[$(include_str!(concat!("../../shaders/", $source)),)*],
+                    needs: wgpu::Features::empty()$($(.union(wgpu::Features::$feature))+)?,
+                    fits: |words| {
+                        let $p = <$params as Params>::from_words(words);
+                        let _ = $p;
+                        true $(&& $fits)?
+                    },
                     passes: &[$(Pass {
                         entry: $entry,
                         grid: |words| {
@@ -309,6 +360,12 @@ macro_rules! kernel {
                 exact: $exact,
                 cases: $cases,
                 bench: $bench,
+                typical: |words| {
+                    let $p = <$params as Params>::from_words(words);
+                    let _ = $p;
+                    let fills: Option<Vec<Fill>> = None $(.or(Some($typical)))?;
+                    fills.unwrap_or_else(|| [$(Elem::$elem),*].map(Fill::any).into())
+                },
                 twin: |words, views| $twin(<$params as Params>::from_words(words), views),
             }
         };

@@ -1,7 +1,8 @@
 //! Layer norm (Ba, Kiros and Hinton, 2016), with and without bias, and its gradients.
 
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::native::row_blocks;
+use super::lanes::{add, dot, sum};
+use super::native::{row_blocks, rows_a_block, simd};
 use rayon::prelude::*;
 
 params! {
@@ -41,40 +42,27 @@ fn layer_norm(p: &LayerNorm, views: Views) {
     let (x, weight, bias) = (x.read::<f32>(), weight.read::<f32>(), bias.read::<f32>());
     let width = p.width as usize;
     let stats: &mut [[f32; 2]] = bytemuck::cast_slice_mut(stats.write::<f32>());
-    row_blocks(stats, 1 + width / 64, |first, block| {
-        for (row, stats) in (first..).zip(block) {
-            let x = &x[row * width..][..width];
-            let mean = sum(x, |x| x) / width as f32;
-            let variance = sum(x, |x| (x - mean) * (x - mean)) / width as f32;
-            *stats = [mean, 1.0 / (variance + p.epsilon).sqrt()];
-        }
+    let rows = rows_a_block(width);
+    let blocks = y.write::<f32>().par_chunks_mut(rows * width).zip(stats.par_chunks_mut(rows)).enumerate();
+    blocks.for_each(|(block, (y, stats))| {
+        simd(
+            #[inline(always)]
+            || {
+                for ((y, stats), x) in
+                    y.chunks_exact_mut(width).zip(stats).zip(x[block * rows * width..].chunks_exact(width))
+                {
+                    let mean = sum(x, |x| x) / width as f32;
+                    let variance = sum(x, |x| (x - mean) * (x - mean)) / width as f32;
+                    let scale = 1.0 / (variance + p.epsilon).sqrt();
+                    for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
+                        *y = (x - mean) * scale * weight;
+                    }
+                    add(y, bias);
+                    *stats = [mean, scale];
+                }
+            },
+        );
     });
-    row_blocks(y.write::<f32>(), width, |first, block| {
-        for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
-            let [mean, scale] = stats[row];
-            let x = &x[row * width..][..width];
-            for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-                *y = (x - mean) * scale * weight;
-            }
-            for (y, bias) in y.iter_mut().zip(bias) {
-                *y += bias;
-            }
-        }
-    });
-}
-
-/// Sum of `term` over a row in sixteen interleaved parts, which vectorises.
-#[inline(always)]
-fn sum(x: &[f32], term: impl Fn(f32) -> f32) -> f32 {
-    let mut parts = [0.0; 16];
-    let chunks = x.chunks_exact(16);
-    let rest: f32 = chunks.remainder().iter().map(|&x| term(x)).sum();
-    for chunk in chunks {
-        for (part, &x) in parts.iter_mut().zip(chunk) {
-            *part += term(x);
-        }
-    }
-    parts.iter().sum::<f32>() + rest
 }
 
 kernel! {
@@ -105,28 +93,28 @@ fn layer_norm_backward(p: &LayerNorm, views: Views) {
     let (x, weight, dy) = (x.read::<f32>(), weight.read::<f32>(), dy.read::<f32>());
     let (stats, residual) = (stats.read::<[f32; 2]>(), residual.read::<f32>());
     let width = p.width as usize;
-    row_blocks(dx.write::<f32>(), width, |first, block| {
-        for (row, dx) in (first..).zip(block.chunks_exact_mut(width)) {
-            let [mean, scale] = stats[row];
-            let (x, dy) = (&x[row * width..][..width], &dy[row * width..][..width]);
-            for (((dx, x), dy), weight) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
-                *dx = dy * weight * (x - mean); // dx̂·x̂/scale, summed below, then overwritten
-            }
-            let along = sum(dx, |d| d) * scale / width as f32;
-            for ((dx, dy), weight) in dx.iter_mut().zip(dy).zip(weight) {
-                *dx = dy * weight;
-            }
-            let mean_gradient = sum(dx, |d| d) / width as f32;
-            for (dx, x) in dx.iter_mut().zip(x) {
-                *dx = scale * (*dx - mean_gradient - (x - mean) * scale * along);
-            }
-            if !residual.is_empty() {
-                for (dx, residual) in dx.iter_mut().zip(&residual[row * width..][..width]) {
-                    *dx += residual;
+    row_blocks(
+        dx.write::<f32>(),
+        width,
+        #[inline(always)]
+        |first, block| {
+            for (row, dx) in (first..).zip(block.chunks_exact_mut(width)) {
+                let [mean, scale] = stats[row];
+                let (x, dy) = (&x[row * width..][..width], &dy[row * width..][..width]);
+                for ((dx, dy), weight) in dx.iter_mut().zip(dy).zip(weight) {
+                    *dx = dy * weight;
+                }
+                let mean_gradient = sum(dx, |d| d) / width as f32;
+                let along = (dot(dx, x) / width as f32 - mean_gradient * mean) * scale;
+                for (dx, x) in dx.iter_mut().zip(x) {
+                    *dx = scale * (*dx - mean_gradient - (x - mean) * scale * along);
+                }
+                if !residual.is_empty() {
+                    add(dx, &residual[row * width..][..width]);
                 }
             }
-        }
-    });
+        },
+    );
 }
 
 /// Rows that one workgroup adds up before the sums of all workgroups are added.
@@ -159,30 +147,38 @@ kernel! {
 }
 
 fn layer_norm_backward_weights(p: &LayerNorm, views: Views) {
-    let [x, stats, dy, _, d_weight, d_bias] = views.array();
+    let [x, stats, dy, partial, d_weight, d_bias] = views.array();
     let (x, stats, dy) = (x.read::<f32>(), stats.read::<[f32; 2]>(), dy.read::<f32>());
-    let (d_weight, d_bias) = (d_weight.write::<f32>(), d_bias.write::<f32>());
-    let width = p.width as usize;
-    const STRIP: usize = 64;
-    let weights = d_weight.par_chunks_mut(STRIP).enumerate().map(|(strip, sums)| (strip, sums, true));
-    let biases = d_bias.par_chunks_mut(STRIP).enumerate().map(|(strip, sums)| (strip, sums, false));
-    weights.chain(biases).for_each(|(strip, sums, weight)| {
-        super::native::simd(|| {
-            for (row, &[mean, scale]) in stats.iter().enumerate() {
-                let at = row * width + strip * STRIP;
-                let (x, dy) = (&x[at..][..sums.len()], &dy[at..][..sums.len()]);
-                if weight {
-                    for ((sum, x), dy) in sums.iter_mut().zip(x).zip(dy) {
-                        *sum += dy * ((x - mean) * scale);
-                    }
-                } else {
-                    for (sum, dy) in sums.iter_mut().zip(dy) {
-                        *sum += dy;
+    let (partial, d_weight, d_bias) = (partial.write::<f32>(), d_weight.write::<f32>(), d_bias.write::<f32>());
+    let (width, rows) = (p.width as usize, ROWS_A_GROUP as usize);
+    partial.par_chunks_exact_mut(2 * width).enumerate().for_each(|(group, sums)| {
+        simd(
+            #[inline(always)]
+            || {
+                sums.fill(0.0);
+                let (weight, bias) = sums.split_at_mut(width);
+                let first = group * rows;
+                let x = x[first * width..].chunks_exact(width);
+                let dy = dy[first * width..].chunks_exact(width);
+                for ((x, dy), &[mean, scale]) in x.zip(dy).zip(&stats[first..]).take(rows) {
+                    for (((weight, bias), x), dy) in weight.iter_mut().zip(&mut *bias).zip(x).zip(dy) {
+                        *weight += dy * ((x - mean) * scale);
+                        *bias += dy;
                     }
                 }
-            }
-        })
+            },
+        );
     });
+    simd(
+        #[inline(always)]
+        || {
+            for sums in partial.chunks_exact(2 * width) {
+                let (weight, bias) = sums.split_at(width);
+                add(d_weight, weight);
+                add(d_bias, bias);
+            }
+        },
+    );
 }
 
 const ANY: Fill = Fill::Uniform(-2.0, 2.0);

@@ -8,11 +8,12 @@ use std::f32::consts::{FRAC_2_SQRT_PI, LOG2_E};
 pub fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it rounds to an integer
     let x = x.clamp(-87.0, 88.0);
-    let n = (x * LOG2_E + ROUND) - ROUND;
+    let rounded = x * LOG2_E + ROUND; // the integer, in the low bits
+    let n = rounded - ROUND;
     let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4; // ln 2 in two parts
     let p =
         1.0 + r * (1.0 + r * (0.5 + r * (0.166_666_66 + r * (0.041_666_485 + r * (0.008_333_361 + r * 0.001_390_8)))));
-    p * f32::from_bits(((n as i32 + 127) as u32) << 23)
+    p * f32::from_bits((rounded.to_bits() << 23).wrapping_add(1.0f32.to_bits())) // p·2ⁿ
 }
 
 /// erf(x) as x·P(x²)/Q(x²) on [−4, 4], a least-maximum fit made for Cloze: absolute error below 4e-7.

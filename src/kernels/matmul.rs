@@ -3,8 +3,9 @@
 
 use super::case::Sizes;
 use super::kernel::{Case, Fill, Views, kernel, params};
+use super::lanes::add;
 use super::math::gelu;
-use super::native::{Cores, Matrix, blocks, product, row_blocks};
+use super::product::{Cores, Matrix, product, product_rows, with_transposed};
 
 params! {
     /// An m×n result of sums over k terms.
@@ -49,39 +50,32 @@ kernel! {
 
 fn matmul_nt(p: &Product, views: Views) {
     let [a, b, bias, residual, pre, c] = views.array();
-    let (bias, residual, c) = (bias.read::<f32>(), residual.read::<f32>(), c.write::<f32>());
+    let (bias, residual) = (bias.read::<f32>(), residual.read::<f32>());
+    let (pre, c) = (pre.write::<f32>(), c.write::<f32>());
     let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
-    let (a, b) = (Matrix::new(a.read(), m, k), Matrix::new(b.read(), n, k).transposed());
-    product(Matrix::new(&mut *c, m, n), false, a, b, Cores::All);
-    if !bias.is_empty() {
-        row_blocks(c, n, |_, block| {
-            for c in block.chunks_exact_mut(n) {
-                for (c, bias) in c.iter_mut().zip(bias) {
-                    *c += bias;
+    let a = Matrix::new(a.read(), m, k);
+    let activate = !pre.is_empty();
+    let (sums, activated) = if activate { (pre, c) } else { (c, &mut [][..]) };
+    with_transposed(b.read(), [n, k], m, |b| {
+        product_rows(
+            sums,
+            activated,
+            a,
+            b,
+            #[inline(always)]
+            |first, sums, activated| {
+                if !bias.is_empty() {
+                    sums.chunks_exact_mut(n).for_each(|row| add(row, bias));
                 }
-            }
-        });
-    }
-    let pre = pre.write::<f32>();
-    if !pre.is_empty() {
-        pre.copy_from_slice(c);
-        blocks(c, |_, block| {
-            for c in block {
-                *c = gelu(*c);
-            }
-        });
-    }
-    add_residual(c, residual);
-}
-
-fn add_residual(c: &mut [f32], residual: &[f32]) {
-    if !residual.is_empty() {
-        blocks(c, |first, block| {
-            for (c, residual) in block.iter_mut().zip(&residual[first..]) {
-                *c += residual;
-            }
-        });
-    }
+                if activate {
+                    activated.iter_mut().zip(&*sums).for_each(|(y, x)| *y = gelu(*x));
+                }
+                if !residual.is_empty() {
+                    add(if activate { activated } else { sums }, &residual[first * n..]);
+                }
+            },
+        );
+    });
 }
 
 kernel! {
@@ -107,10 +101,20 @@ kernel! {
 fn matmul_nn(p: &Product, views: Views) {
     let [a, b, residual, c] = views.array();
     let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
-    let c = c.write::<f32>();
+    let (residual, c) = (residual.read::<f32>(), c.write::<f32>());
     let (a, b) = (Matrix::new(a.read(), m, k), Matrix::new(b.read(), k, n));
-    product(Matrix::new(&mut *c, m, n), false, a, b, Cores::All);
-    add_residual(c, residual.read());
+    product_rows(
+        c,
+        &mut [],
+        a,
+        b,
+        #[inline(always)]
+        |first, c, _| {
+            if !residual.is_empty() {
+                add(c, &residual[first * n..]);
+            }
+        },
+    );
 }
 
 kernel! {

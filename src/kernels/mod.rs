@@ -11,10 +11,12 @@ pub mod embedding;
 pub mod gelu;
 pub mod gradient_norm;
 pub mod kernel;
+pub mod lanes;
 pub mod layer_norm;
 pub mod math;
 pub mod matmul;
 pub mod native;
+pub mod product;
 pub mod qkv;
 pub mod rows;
 pub mod step;
@@ -36,6 +38,7 @@ pub static KERNELS: &[&Kernel] = &[
     &qkv::QKV_BACKWARD,
     &attention::ATTENTION,
     &attention::ATTENTION_BACKWARD,
+    &gelu::GELU,
     &gelu::GELU_BACKWARD,
     &gelu::GATED_GELU,
     &gelu::GATED_GELU_BACKWARD,
@@ -48,3 +51,10 @@ pub static KERNELS: &[&Kernel] = &[
     &gradient_norm::GRADIENT_NORM,
     &adamw::ADAMW,
 ];
+
+/// The variant with a name such as `matmul_nt/direct`.
+pub fn find_variant(name: &str) -> Option<(&'static Kernel, &'static Variant)> {
+    let (kernel, variant) = name.split_once('/')?;
+    let kernel = KERNELS.iter().find(|known| known.name == kernel)?;
+    kernel.variants.iter().find(|known| known.name == variant).map(|variant| (*kernel, variant))
+}

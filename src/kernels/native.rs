@@ -1,14 +1,16 @@
-//! What the CPU twins share: vector dispatch, rows in parallel, and the matrix product.
+//! What the CPU twins share: vector dispatch, rows in parallel, working memory.
 //!
 //! Work is split at fixed places, never by the number of threads, so sums have one order.
 
 use rayon::prelude::*;
+use std::cell::RefCell;
 use std::sync::LazyLock;
 
 static ARCH: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);
 
 /// Runs `body` compiled for the best vector instructions of this machine. Loops in it vectorise; closures handed on to
-/// other threads do not inherit it, so call this inside them.
+/// other threads do not inherit it, so call this inside them; a closure that is not `#[inline(always)]` may be compiled
+/// on its own, for the oldest machine, and only be called from here.
 #[inline(always)]
 pub fn simd<R>(body: impl FnOnce() -> R) -> R {
     ARCH.dispatch(body)
@@ -28,10 +30,20 @@ pub fn isa() -> String {
 /// Elements that one task handles: enough to outweigh handing it over.
 const GRAIN: usize = 16 * 1024;
 
+/// Rows of a block of about `GRAIN` elements.
+pub fn rows_a_block(width: usize) -> usize {
+    (GRAIN / width.max(1)).max(1)
+}
+
 /// Calls `body(first_row, rows)` on blocks of whole rows of `out`, in parallel.
 pub fn row_blocks<T: Send>(out: &mut [T], width: usize, body: impl Fn(usize, &mut [T]) + Sync) {
-    let rows = (GRAIN / width.max(1)).max(1);
-    out.par_chunks_mut(rows * width.max(1)).enumerate().for_each(|(block, chunk)| simd(|| body(block * rows, chunk)));
+    let rows = rows_a_block(width);
+    out.par_chunks_mut(rows * width.max(1)).enumerate().for_each(|(block, chunk)| {
+        simd(
+            #[inline(always)]
+            || body(block * rows, chunk),
+        )
+    });
 }
 
 /// Calls `body(first, block)` on blocks of `out`, in parallel.
@@ -39,79 +51,18 @@ pub fn blocks<T: Send>(out: &mut [T], body: impl Fn(usize, &mut [T]) + Sync) {
     row_blocks(out, 1, body);
 }
 
-/// A matrix inside a slice: rows and columns with their strides in elements.
-#[derive(Clone, Copy)]
-pub struct Matrix<S> {
-    pub data: S,
-    pub rows: usize,
-    pub cols: usize,
-    pub row_stride: usize,
-    pub col_stride: usize,
-}
-
-impl<S> Matrix<S> {
-    /// Row-major, without gaps.
-    pub fn new(data: S, rows: usize, cols: usize) -> Self {
-        Matrix { data, rows, cols, row_stride: cols, col_stride: 1 }
+/// Lends `len` elements of working memory, which hold anything. It belongs to the thread and is kept for the next time,
+/// so that a step allocates nothing once it ran.
+pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
+    thread_local! {
+        /// A stack, since a task that this thread takes over while it waits for others may want some of its own.
+        static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
     }
-
-    pub fn transposed(self) -> Self {
-        Matrix {
-            data: self.data,
-            rows: self.cols,
-            cols: self.rows,
-            row_stride: self.col_stride,
-            col_stride: self.row_stride,
-        }
+    let mut scratch = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
+    if scratch.len() < len {
+        scratch.resize(len, 0.0);
     }
-
-    /// Elements from the first to the last, gaps included.
-    fn extent(&self) -> usize {
-        if self.rows == 0 || self.cols == 0 {
-            return 0;
-        }
-        (self.rows - 1) * self.row_stride + (self.cols - 1) * self.col_stride + 1
-    }
-}
-
-/// Whether a product may use the other cores.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Cores {
-    One,
-    All,
-}
-
-/// out = a·b, or out += a·b.
-pub fn product(out: Matrix<&mut [f32]>, add: bool, a: Matrix<&[f32]>, b: Matrix<&[f32]>, cores: Cores) {
-    assert!(a.rows == out.rows && b.cols == out.cols && a.cols == b.rows, "shapes of a product disagree");
-    assert!(out.extent() <= out.data.len() && a.extent() <= a.data.len() && b.extent() <= b.data.len());
-    let parallelism = match cores {
-        Cores::One => gemm::Parallelism::None,
-        Cores::All => gemm::Parallelism::Rayon(0),
-    };
-    // SAFETY: the three matrices lie within their slices (asserted above), `out` is borrowed mutably so overlaps
-    // neither input, and f32 has no invalid bits.
-    unsafe {
-        gemm::gemm(
-            out.rows,
-            out.cols,
-            a.cols,
-            out.data.as_mut_ptr(),
-            out.col_stride as isize,
-            out.row_stride as isize,
-            add,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.col_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
+    let result = body(&mut scratch[..len]);
+    SCRATCH.with_borrow_mut(|stack| stack.push(scratch));
+    result
 }

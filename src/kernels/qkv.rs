@@ -3,7 +3,9 @@
 
 use super::case::Sizes;
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::native::{Cores, Matrix, product, row_blocks, simd};
+use super::lanes::add;
+use super::native::{row_blocks, simd, with_scratch};
+use super::product::{BLOCK_ROWS, Cores, Matrix, product, with_transposed};
 use rayon::prelude::*;
 
 params! {
@@ -61,26 +63,40 @@ fn qkv(p: &Qkv, views: Views) {
     let (x, weight, bias, rope) = (x.read::<f32>(), weight.read::<f32>(), bias.read::<f32>(), rope.read::<f32>());
     let (batch, heads) = (p.batch as usize, p.heads as usize);
     let (sequence, head_dim, width) = (p.sequence as usize, p.head_dim as usize, p.width() as usize);
-    qkv.write::<f32>().par_chunks_exact_mut(sequence * head_dim).enumerate().for_each(|(chunk, out)| {
-        let (part, b, head) = (chunk / (batch * heads), chunk / heads % batch, chunk % heads);
-        let first = part * width + head * head_dim; // of this head's rows in the weight
-        let x = Matrix::new(&x[b * sequence * width..][..sequence * width], sequence, width);
-        let weight = Matrix::new(&weight[first * width..][..head_dim * width], head_dim, width);
-        product(Matrix::new(&mut *out, sequence, head_dim), false, x, weight.transposed(), Cores::One);
-        simd(|| {
-            for (t, out) in out.chunks_exact_mut(head_dim).enumerate() {
-                if !bias.is_empty() {
-                    for (out, bias) in out.iter_mut().zip(&bias[first..]) {
-                        *out += bias;
-                    }
-                }
-                if part < 2 && !rope.is_empty() {
-                    turn(out, &rope[t * head_dim..][..head_dim], 1.0);
-                }
-                if part == 0 {
-                    out.iter_mut().for_each(|q| *q *= p.scale);
-                }
-            }
+    // Sequences of a block, and elements that it has of each of q, k and v.
+    let block = (BLOCK_ROWS / sequence).max(1);
+    let size = block * sequence * width;
+    let (q, rest) = qkv.write::<f32>().split_at_mut(batch * sequence * width);
+    let (k, v) = rest.split_at_mut(batch * sequence * width);
+    let blocks = q.par_chunks_mut(size).zip(k.par_chunks_mut(size)).zip(v.par_chunks_mut(size));
+    with_transposed(weight, [3 * width, width], batch * sequence, |weight| {
+        blocks.zip(x.par_chunks(size)).for_each(|(((q, k), v), x)| {
+            let rows = x.len() / width;
+            with_scratch(3 * rows * width, |y| {
+                product(Matrix::new(&mut *y, rows, 3 * width), false, Matrix::new(x, rows, width), weight, Cores::One);
+                simd(
+                    #[inline(always)]
+                    || {
+                        for (part, out) in [q, k, v].into_iter().enumerate() {
+                            for (place, out) in out.chunks_exact_mut(head_dim).enumerate() {
+                                let (b, head, t) =
+                                    (place / sequence / heads, place / sequence % heads, place % sequence);
+                                let column = part * width + head * head_dim;
+                                out.copy_from_slice(&y[3 * (b * sequence + t) * width + column..][..head_dim]);
+                                if !bias.is_empty() {
+                                    add(out, &bias[column..]);
+                                }
+                                if part < 2 && !rope.is_empty() {
+                                    turn(out, &rope[t * head_dim..][..head_dim], 1.0);
+                                }
+                                if part == 0 {
+                                    out.iter_mut().for_each(|q| *q *= p.scale);
+                                }
+                            }
+                        }
+                    },
+                );
+            });
         });
     });
 }
@@ -120,22 +136,27 @@ fn qkv_backward(p: &Qkv, views: Views) {
     let (d_qkv, rope) = (d_qkv.read::<f32>(), rope.read::<f32>());
     let (batch, heads) = (p.batch as usize, p.heads as usize);
     let (sequence, head_dim, width) = (p.sequence as usize, p.head_dim as usize, p.width() as usize);
-    row_blocks(dy.write::<f32>(), 3 * width, |first, block| {
-        for (row, dy) in (first..).zip(block.chunks_exact_mut(3 * width)) {
-            let (b, t) = (row / sequence, row % sequence);
-            for (place, dy) in dy.chunks_exact_mut(head_dim).enumerate() {
-                let (part, head) = (place / heads, place % heads);
-                let from = (((part * batch + b) * heads + head) * sequence + t) * head_dim;
-                dy.copy_from_slice(&d_qkv[from..][..head_dim]);
-                if part == 0 {
-                    dy.iter_mut().for_each(|dq| *dq *= p.scale);
-                }
-                if part < 2 && !rope.is_empty() {
-                    turn(dy, &rope[t * head_dim..][..head_dim], -1.0);
+    row_blocks(
+        dy.write::<f32>(),
+        3 * width,
+        #[inline(always)]
+        |first, block| {
+            for (row, dy) in (first..).zip(block.chunks_exact_mut(3 * width)) {
+                let (b, t) = (row / sequence, row % sequence);
+                for (place, dy) in dy.chunks_exact_mut(head_dim).enumerate() {
+                    let (part, head) = (place / heads, place % heads);
+                    let from = (((part * batch + b) * heads + head) * sequence + t) * head_dim;
+                    dy.copy_from_slice(&d_qkv[from..][..head_dim]);
+                    if part == 0 {
+                        dy.iter_mut().for_each(|dq| *dq *= p.scale);
+                    }
+                    if part < 2 && !rope.is_empty() {
+                        turn(dy, &rope[t * head_dim..][..head_dim], -1.0);
+                    }
                 }
             }
-        }
-    });
+        },
+    );
 }
 
 const ANY: Fill = Fill::Uniform(-2.0, 2.0);

@@ -36,11 +36,16 @@ kernel! {
 fn gather_rows(p: &Rows, views: Views) {
     let [x, picks, y] = views.array();
     let (x, picks, width) = (x.read::<f32>(), picks.read::<u32>(), p.width as usize);
-    row_blocks(y.write::<f32>(), width, |first, block| {
-        for (y, &pick) in block.chunks_exact_mut(width).zip(&picks[first..]) {
-            y.copy_from_slice(&x[pick as usize * width..][..width]);
-        }
-    });
+    row_blocks(
+        y.write::<f32>(),
+        width,
+        #[inline(always)]
+        |first, block| {
+            for (y, &pick) in block.chunks_exact_mut(width).zip(&picks[first..]) {
+                y.copy_from_slice(&x[pick as usize * width..][..width]);
+            }
+        },
+    );
 }
 
 kernel! {
@@ -67,14 +72,19 @@ kernel! {
 fn scatter_rows(p: &Rows, views: Views) {
     let [dy, slots, dx] = views.array();
     let (dy, slots, width) = (dy.read::<f32>(), slots.read::<u32>(), p.width as usize);
-    row_blocks(dx.write::<f32>(), width, |first, block| {
-        for (dx, &slot) in block.chunks_exact_mut(width).zip(&slots[first..]) {
-            match slot {
-                u32::MAX => dx.fill(0.0),
-                slot => dx.copy_from_slice(&dy[slot as usize * width..][..width]),
+    row_blocks(
+        dx.write::<f32>(),
+        width,
+        #[inline(always)]
+        |first, block| {
+            for (dx, &slot) in block.chunks_exact_mut(width).zip(&slots[first..]) {
+                match slot {
+                    u32::MAX => dx.fill(0.0),
+                    slot => dx.copy_from_slice(&dy[slot as usize * width..][..width]),
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 const SHAPES: [[u32; 3]; 3] = [[1, 1, 1], [65, 9, 33], [128, 128, 64]];

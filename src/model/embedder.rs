@@ -160,7 +160,7 @@ impl Ready {
             let hidden = program.part(whole, 0, shape.masked * width, "hidden");
             let phase = program.phase("forward");
             let mut r = Recorder { program, step: inputs.step, scope: String::new() };
-            let (x, _) = Encoder::new(config, &parameters, shape, false).forward(&mut r, &inputs);
+            let (x, _) = Encoder::new(config, &parameters, shape).forward(&mut r, &inputs);
             let rows = Rows { rows: shape.rows() as u32, picked: shape.masked as u32, width: width as u32 };
             r.program.launch(&GATHER_ROWS, rows, &[x, inputs.masked, hidden]);
             program = r.program;

@@ -134,6 +134,11 @@ impl Head {
         r.program.launch(&CROSS_ENTROPY, shape, &[labels, r.step, logits, results, metrics]);
     }
 
+    /// Bytes of the largest chunk's logits.
+    pub fn logits_bytes(&self, inputs: &Inputs) -> u64 {
+        4 * (self.chunk.min(inputs.shape.masked) * self.decoder.outputs) as u64
+    }
+
     /// (first row, rows) of every chunk.
     fn chunks(&self, inputs: &Inputs) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (masked, chunk) = (inputs.shape.masked, self.chunk);

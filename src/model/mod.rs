@@ -1,15 +1,18 @@
 //! The model: its parameters, and its forward and backward pass as programs.
 //!
-//! `encoder.rs` and `head.rs` are the pages to read; `recorder.rs` has the layers they are written in, `programs.rs` puts
-//! them together.
+//! `encoder.rs`, `layer.rs` and `head.rs` are the pages to read; `attention.rs` and `mlp.rs` are a layer's blocks, `recorder.rs`
+//! has what all are written in, `programs.rs` puts them together.
 
 pub mod architecture;
+mod attention;
 pub mod embedder;
 pub mod encoder;
 pub mod filler;
 pub mod head;
 pub mod init;
 pub mod inputs;
+mod layer;
+mod mlp;
 pub mod parameters;
 pub mod programs;
 pub mod recorder;

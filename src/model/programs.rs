@@ -7,7 +7,7 @@ use super::inputs::{Inputs, Shape};
 use super::parameters::{Kind, Parameters};
 use super::recorder::Recorder;
 use crate::Result;
-use crate::config::{ModelConfig, TrainConfig};
+use crate::config::{ModelConfig, Recompute, TrainConfig};
 use crate::data::Batch;
 use crate::exec::{Device, Executor, Phase, Program, Role, Tensor};
 use crate::kernels::adamw::{ADAMW, AdamW};
@@ -60,6 +60,8 @@ pub struct Training {
     pub update: Phase,
     /// Forward over a validation batch.
     pub validate: Phase,
+    /// Bytes of the logits that are there at once.
+    pub logits_bytes: u64,
 }
 
 impl Training {
@@ -72,6 +74,7 @@ impl Training {
         shape: Shape,
         validation_shape: Shape,
         optimizer: OptimizerConfig,
+        recompute: Recompute,
         binding: u64,
     ) -> Result<Self> {
         let mut program = Program::new();
@@ -85,7 +88,7 @@ impl Training {
         let mut r = Recorder { program, step: inputs.step, scope: String::new() };
 
         let accumulate = r.program.phase("accumulate");
-        let encoder = Encoder::new(config, &parameters, shape, true);
+        let encoder = Encoder::training(config, &parameters, shape, recompute);
         let (x, saved) = encoder.forward(&mut r, &inputs);
         let dx = head.train(&mut r, &inputs, x, metrics);
         encoder.backward(&mut r, &inputs, &saved, dx);
@@ -95,7 +98,7 @@ impl Training {
 
         r.step = validation_inputs.step;
         let validate = r.program.phase("validate");
-        let encoder = Encoder::new(config, &parameters, validation_shape, false);
+        let encoder = Encoder::new(config, &parameters, validation_shape);
         let (x, _) = encoder.forward(&mut r, &validation_inputs);
         head.evaluate(&mut r, &validation_inputs, x, validation_metrics);
 
@@ -111,6 +114,7 @@ impl Training {
             accumulate,
             update,
             validate,
+            logits_bytes: head.logits_bytes(&inputs),
         })
     }
 
@@ -281,7 +285,7 @@ impl Inference {
         let output = program.tensor(Role::Output, name, size);
         let phase = program.phase("forward");
         let mut r = Recorder { program, step: inputs.step, scope: String::new() };
-        let (x, _) = Encoder::new(config, &parameters, shape, false).forward(&mut r, &inputs);
+        let (x, _) = Encoder::new(config, &parameters, shape).forward(&mut r, &inputs);
         finish(&mut r, &parameters, &inputs, x, output);
         Ok(Inference { program: r.program.finish()?, parameters, inputs, output, phase })
     }

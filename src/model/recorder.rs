@@ -4,7 +4,7 @@ use super::parameters::{Parameters, Weight};
 use crate::exec::{Program, Role, Tensor};
 use crate::kernels::column_sum::{COLUMN_SUM, ColumnSum};
 use crate::kernels::dropout::{DROPOUT, Dropout};
-use crate::kernels::gelu::{Elements, GATED_GELU, GATED_GELU_BACKWARD, GELU_BACKWARD, GatedGelu};
+use crate::kernels::gelu::{Elements, GATED_GELU, GATED_GELU_BACKWARD, GELU, GELU_BACKWARD, GatedGelu};
 use crate::kernels::layer_norm::{LAYER_NORM, LAYER_NORM_BACKWARD, LAYER_NORM_BACKWARD_WEIGHTS, LayerNorm};
 use crate::kernels::matmul::{MATMUL_NN, MATMUL_NT, MATMUL_TN, Product};
 use crate::kernels::{Arg, Kernel, Params};
@@ -148,6 +148,25 @@ impl Recorder {
         (y, NormSaved { x, stats })
     }
 
+    /// `norm`; without a layer, x itself.
+    pub fn maybe_norm(&mut self, layer: Option<&Norm>, x: Tensor) -> (Tensor, Option<NormSaved>) {
+        match layer {
+            None => (x, None),
+            Some(layer) => {
+                let (y, saved) = self.norm(layer, x);
+                (y, Some(saved))
+            }
+        }
+    }
+
+    /// The way back of `maybe_norm`.
+    pub fn maybe_norm_backward(&mut self, layer: Option<&Norm>, saved: Option<NormSaved>, dy: Tensor) -> Tensor {
+        match (layer, saved) {
+            (Some(layer), Some(saved)) => self.norm_backward(layer, saved, dy, Tensor::NONE),
+            _ => dy,
+        }
+    }
+
     /// Adds to the gradients of weight and bias, and gives dx (+ residual).
     pub fn norm_backward(&mut self, layer: &Norm, saved: NormSaved, dy: Tensor, residual: Tensor) -> Tensor {
         let shape = self.norm_shape(layer, dy);
@@ -180,6 +199,14 @@ impl Recorder {
         }
         let y = self.linear(layer, x, Tensor::NONE);
         self.dropout(dropout, y, residual)
+    }
+
+    /// gelu(pre) alone, as `linear_gelu` has it.
+    pub fn gelu(&mut self, pre: Tensor) -> Tensor {
+        let count = self.program.len(pre);
+        let y = self.activation("gelu", count);
+        self.program.launch(&GELU, Elements { count: count as u32 }, &[pre, y]);
+        y
     }
 
     pub fn gelu_backward(&mut self, pre: Tensor, dy: Tensor) -> Tensor {

@@ -5,6 +5,8 @@ pub(crate) mod durable;
 pub mod evaluate;
 pub mod interrupt;
 pub mod metrics;
+pub mod planning;
+mod profiling;
 mod progress;
 pub mod pseudo_likelihood;
 mod resume;

@@ -2,7 +2,7 @@
 
 use super::checkpoint::{Checkpoint, TrainingState};
 use super::saved::{CONFIG, MOMENTS, OPTIMIZER, read_values};
-use crate::config::{Config, ModelConfig};
+use crate::config::{Config, MicroBatch, ModelConfig};
 use crate::exec::Executor;
 use crate::hf::{Family, folder};
 use crate::kernels::gradient_norm::OptimizerState;
@@ -30,6 +30,22 @@ pub(super) fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
         log::warn!("the config differs from the one that {} was trained with", checkpoint.path().display());
     }
     Ok(())
+}
+
+/// The microbatch that a run with "auto" began with: another would change dropout and the order of sums.
+///
+/// # Errors
+/// It does not divide the config's batch any more.
+pub(super) fn micro_batch(checkpoint: &Checkpoint, config: &Config) -> Result<MicroBatch> {
+    let (began, batch) = (checkpoint.state().micro_batch, config.train.batch_size);
+    match began {
+        0 => Ok(MicroBatch::Auto),
+        began if batch.is_multiple_of(began) => Ok(MicroBatch::Sequences(began)),
+        began => {
+            let problem = format!("began as {began}, which does not divide train.batch_size = {batch}; give a number");
+            Err(Error::config("train.micro_batch", problem))
+        }
+    }
 }
 
 fn check_model(saved: &ModelConfig, wanted: &ModelConfig) -> Result<()> {

@@ -3,17 +3,18 @@
 use super::checkpoint::{CheckpointStore, TrainingState};
 use super::evaluate::Gauge;
 use super::metrics::{Metrics, MetricsLog, Validation};
+use super::profiling::{HostTime, Profiling};
 use super::resume::MOMENT_KINDS;
 use super::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM, read_tokenizer};
 use super::text::{Required, prepared_data};
-use super::{Progress, RunDir, SavedModel, Throughput, interrupt, learning_rate, resume};
-use crate::config::{Config, MaskingConfig, ModelConfig};
+use super::{Progress, RunDir, SavedModel, Throughput, interrupt, learning_rate, planning, resume};
+use crate::config::{Config, MaskingConfig, MicroBatch, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::exec::{Device, Executor};
 use crate::hf;
 use crate::kernels::Params;
 use crate::kernels::gradient_norm::OptimizerState;
-use crate::model::{Kind, Measured, OptimizerConfig, Shape, Training, weights};
+use crate::model::{Kind, Measured, Training, weights};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -35,7 +36,7 @@ pub struct Trainer {
     config: Config,
     model: ModelConfig,
     /// Holds the lock on the run's folder.
-    _run: RunDir,
+    run: RunDir,
     store: CheckpointStore,
     metrics_log: MetricsLog,
     prepared: Prepared,
@@ -55,6 +56,8 @@ pub struct Trainer {
     earlier_seconds: f64,
     /// The last validation, for the closing words.
     last_validation: Option<Validation>,
+    host: HostTime,
+    profiling: Option<Profiling>,
 }
 
 /// What the host knows of a step whose metrics it waits for.
@@ -76,6 +79,10 @@ impl Trainer {
             (None, Some(init)) => Some(origin(&config, init)?),
             _ => None,
         };
+        let mut config = config;
+        if let (Some(checkpoint), MicroBatch::Auto) = (&checkpoint, config.train.micro_batch) {
+            config.train.micro_batch = resume::micro_batch(checkpoint, &config)?;
+        }
         // A resume that is refused leaves the run as it was.
         match &checkpoint {
             Some(checkpoint) => resume::check(checkpoint, &config)?,
@@ -93,21 +100,19 @@ impl Trainer {
         let masker = masker(&config.masking, &prepared)?;
         let validation_masking = Masking { rate: config.validation.rate as f32, ..Default::default() };
         let validation_masker = Masker::new(validation_masking, prepared.specials(), prepared.vocab_size())?;
-        let shape = |masker: &Masker| Shape {
-            batch: config.train.micro_batch,
-            sequence: length,
-            masked: config.train.micro_batch * masker.masking().masked_per_sequence(length),
-        };
-        let optimizer = OptimizerConfig::from(&config.train);
-        let training = Training::new(&model, shape(&masker), shape(&validation_masker), optimizer, device.binding())?;
-        let mut executor = training.start(device, &model)?;
+        let (micro_batch, training, mut executor) = planning::start(&config, &model, device)?;
+        if config.train.micro_batch == MicroBatch::Auto {
+            log::info!("train.micro_batch: {micro_batch} of {} sequences at once", config.train.batch_size);
+            // What fits may be another number tomorrow.
+            config.train.micro_batch = MicroBatch::Sequences(micro_batch);
+            run.write_config(&config)?;
+        }
 
         let packing = |split| Packing::new(prepared.split(split).clone(), prepared.specials(), length).map(Arc::new);
         let validation = {
             let packing = packing(Split::Validation)?;
             let limit = Some(config.validation.max_sequences);
-            validation_batches(&packing, &validation_masker, config.train.micro_batch, VALIDATION_SEED, limit)?
-                .collect()
+            validation_batches(&packing, &validation_masker, micro_batch, VALIDATION_SEED, limit)?.collect()
         };
         let state = match &checkpoint {
             Some(checkpoint) => {
@@ -123,14 +128,14 @@ impl Trainer {
                 TrainingState { seed: config.seed, ..Default::default() }
             }
         };
-        let state = TrainingState { config_digest: config.digest(), sequence_length: length, ..state };
-        let first = state.sequences.div_ceil(config.train.micro_batch as u64);
-        let loader = Loader::new(packing(Split::Train)?, masker, config.train.micro_batch, config.seed, first)?;
+        let state = TrainingState { config_digest: config.digest(), sequence_length: length, micro_batch, ..state };
+        let first = state.sequences.div_ceil(micro_batch as u64);
+        let loader = Loader::new(packing(Split::Train)?, masker, micro_batch, config.seed, first)?;
         let metrics_log = MetricsLog::open(&run.metrics(), state.step)?;
         let trainer = Trainer {
             config,
             model,
-            _run: run,
+            run,
             store,
             metrics_log,
             prepared,
@@ -145,9 +150,22 @@ impl Trainer {
             last: Instant::now(),
             started: Instant::now(),
             last_validation: None,
+            host: HostTime::default(),
+            profiling: None,
         };
         trainer.announce(device);
         Ok(trainer)
+    }
+
+    /// Has the next `steps` steps profiled, after a few to warm up. Training goes on after them.
+    ///
+    /// # Errors
+    /// The device has no timestamps, or fails.
+    pub fn profile(&mut self, device: &Device, steps: u64) -> Result<()> {
+        let steps_of = (self.state.step, self.config.train.steps);
+        let profiling = Profiling::new(&mut *self.executor, device, self.run.path(), steps, steps_of)?;
+        self.profiling = Some(profiling);
+        Ok(())
     }
 
     /// Says what will be trained on what.
@@ -176,11 +194,15 @@ impl Trainer {
         let progress = Progress::new(steps, self.state.step, self.config.train.log_every);
         (self.last, self.started) = (Instant::now(), Instant::now());
         while self.state.step < steps {
-            self.step()?;
-            self.collect(&progress, false)?;
+            self.timed_step(&progress)?;
             let step = self.state.step;
             let due = |every: u64| every > 0 && step.is_multiple_of(every);
             let (last, interrupted) = (step == steps, interrupt::interrupted());
+            if let Some(profiling) = &mut self.profiling
+                && profiling.after(&mut *self.executor, (step, last || interrupted), self.host, &progress)?
+            {
+                self.profiling = None;
+            }
             let validated =
                 if due(self.config.validation.every) || last { Some(self.validate(&progress)?) } else { None };
             if due(self.config.checkpoint.every) || last || interrupted {
@@ -190,20 +212,37 @@ impl Trainer {
                 return Ok(Outcome::Interrupted);
             }
         }
+        log::debug!("{}", self.host);
+        if let Some(measured) = self.executor.measured_memory() {
+            log::debug!("memory: {} bytes measured, {} planned", measured, self.executor.memory().total());
+        }
         Ok(Outcome::Finished)
+    }
+
+    /// A step, and the metrics that have arrived meanwhile, with what they cost the host.
+    fn timed_step(&mut self, progress: &Progress) -> Result<()> {
+        if let Some(profiling) = &mut self.profiling {
+            profiling.before(&mut *self.executor, self.state.step, self.host)?;
+        }
+        let (start, waited) = (Instant::now(), self.executor.waited());
+        self.step()?;
+        self.collect(progress, false)?;
+        self.host.step(start, waited, &*self.executor);
+        Ok(())
     }
 
     /// Queues one optimiser step on the device.
     fn step(&mut self) -> Result<()> {
-        let batches: Vec<Batch> =
-            (0..self.config.train.accumulation()).map(|_| self.loader.next()).collect::<Result<_>>()?;
+        let batches: Vec<Batch> = (0..self.config.train.batch_size / self.state.micro_batch)
+            .map(|_| self.loader.next())
+            .collect::<Result<_>>()?;
         let rate = learning_rate(&self.config.train, self.state.step);
         let executor = &mut *self.executor;
-        let first = self.state.sequences.div_ceil(self.config.train.micro_batch as u64);
+        let first = self.state.sequences.div_ceil(self.state.micro_batch as u64);
         self.training.step(executor, &batches, rate, self.config.seed, first)?;
         executor.request(&[self.training.metrics, self.training.optimizer])?;
         self.state.step += 1;
-        self.state.sequences = (first + batches.len() as u64) * self.config.train.micro_batch as u64;
+        self.state.sequences = (first + batches.len() as u64) * self.state.micro_batch as u64;
         self.state.tokens += batches.iter().map(|batch| u64::from(batch.tokens)).sum::<u64>();
         let (step, tokens) = (self.state.step, self.state.tokens);
         self.pending.push_back(PendingStep { step, tokens, learning_rate: rate });

@@ -6,6 +6,7 @@ pub use case::Golden;
 
 use super::report::Check;
 use crate::Result;
+use crate::config::Recompute;
 use crate::data::Batch;
 use crate::exec::{Device, Executor};
 use crate::kernels::cross_entropy::METRICS;
@@ -74,7 +75,8 @@ impl Golden {
     }
 
     fn training(&self, device: &Device) -> Result<(Training, Box<dyn Executor>)> {
-        let training = Training::new(&self.config, self.shape, self.shape, OPTIMIZER, device.binding())?;
+        let training =
+            Training::new(&self.config, self.shape, self.shape, OPTIMIZER, Recompute::None, device.binding())?;
         let mut executor = training.start(device, &self.config)?;
         training.parameters.write(&mut *executor, Kind::Value, &self.values);
         Ok((training, executor))

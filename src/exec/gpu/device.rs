@@ -1,8 +1,12 @@
 //! Finding and opening an adapter.
 
+use super::forced::Forced;
+use super::pipeline_cache::PipelineCache;
 use super::sabotage::Sabotage;
-use crate::kernels::{Kernel, Variant};
+use crate::exec::plan::Limits;
+use crate::kernels::{KERNELS, Kernel, Variant};
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// Every adapter that can run Cloze, in wgpu's order: the numbers of `--device <index>`.
@@ -34,21 +38,33 @@ const WANTED: wgpu::Features = wgpu::Features::SHADER_F16
     .union(wgpu::Features::PIPELINE_CACHE)
     .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
 
-/// The first error the device reported outside of a call, and whether it was lost.
+/// The first error that the device reported outside of a call.
 #[derive(Clone, Default)]
-pub(super) struct Problems(Arc<Mutex<Option<String>>>);
+pub(super) struct Problems(Arc<Mutex<Option<Problem>>>);
+
+struct Problem {
+    message: String,
+    /// Whether nothing will go well on the device any more.
+    lost: bool,
+}
 
 impl Problems {
-    fn report(&self, problem: String) {
-        self.0.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(problem);
+    fn report(&self, message: String, lost: bool) {
+        let mut first = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        if lost || first.is_none() {
+            *first = Some(Problem { message, lost });
+        }
     }
 
-    /// Errors with what was reported since the device was opened.
+    /// Errors with what was reported since the last look. A device that was lost stays so.
     pub fn check(&self) -> Result<()> {
-        match &*self.0.lock().unwrap_or_else(|e| e.into_inner()) {
-            None => Ok(()),
-            Some(problem) => Err(Error::Device(problem.clone())),
+        let mut first = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let Some(problem) = &*first else { return Ok(()) };
+        let error = Error::Device(problem.message.clone());
+        if !problem.lost {
+            *first = None;
         }
+        Err(error)
     }
 }
 
@@ -62,7 +78,13 @@ pub struct Gpu {
     pub info: wgpu::AdapterInfo,
     /// Names of kernels and of their variants that are not to be used here, since they give wrong answers.
     passed_over: Vec<(&'static str, &'static str)>,
+    /// The variants that CLOZE_VARIANTS asks for.
+    forced: Forced,
+    /// The fastest variants of launches, by `Kernel::shape`; `None` where nothing is measured.
+    chosen: Option<Arc<Mutex<BTreeMap<String, &'static Variant>>>>,
     pub(super) sabotage: Option<Sabotage>,
+    /// Pipelines that are kept on the disk.
+    pub(super) pipelines: Option<Arc<PipelineCache>>,
 }
 
 impl Gpu {
@@ -93,39 +115,118 @@ impl Gpu {
         let problems = Problems::default();
         let (uncaptured, lost) = (problems.clone(), problems.clone());
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            uncaptured.report(match error {
+            let message = match error {
                 wgpu::Error::OutOfMemory { .. } => {
                     "the device is out of memory; lower `train.micro_batch` or `data.sequence_length`".into()
                 }
                 other => format!("the device reported: {other}"),
-            });
+            };
+            uncaptured.report(message, false);
         }));
         device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed {
-                lost.report(format!("the device was lost: {message}; training goes on with --resume"));
+                lost.report(format!("the device was lost: {message}; training goes on with --resume"), true);
             }
         });
-        Ok(Gpu { adapter: adapter.clone(), device, queue, problems, info, passed_over: Vec::new(), sabotage })
+        Ok(Gpu {
+            adapter: adapter.clone(),
+            device,
+            queue,
+            problems,
+            info,
+            passed_over: Vec::new(),
+            forced: Forced::from_environment()?,
+            chosen: None,
+            sabotage,
+            pipelines: None,
+        })
     }
 
-    /// The same adapter as a new device: one that reported an error stays unusable.
+    /// The same adapter as a new device: whatever happened to this one is left behind.
     ///
     /// # Errors
     /// As [`Gpu::open`].
     pub fn reopen(&self) -> Result<Gpu> {
-        Ok(Gpu { passed_over: self.passed_over.clone(), ..Gpu::open(&self.adapter)? })
+        let mut gpu =
+            Gpu { passed_over: self.passed_over.clone(), chosen: self.chosen.clone(), ..Gpu::open(&self.adapter)? };
+        if self.pipelines.is_some() {
+            gpu.keep_pipelines();
+        }
+        Ok(gpu)
     }
 
-    /// From now on the reference stands in for a variant of a kernel.
+    /// Has pipelines kept in the user's cache directory from now on, and takes what is there.
+    pub fn keep_pipelines(&mut self) {
+        self.pipelines = PipelineCache::open(&self.device, &self.info).map(Arc::new);
+    }
+
+    /// Lets the variants of launches be measured.
+    pub fn choose_by_speed(&mut self) {
+        self.chosen = Some(Arc::default()).filter(|_| !self.forced.everything());
+    }
+
+    /// From now on a variant of a kernel is not used.
     pub fn pass_over(&mut self, kernel: &Kernel, variant: &Variant) {
         self.passed_over.push((kernel.name, variant.name));
     }
 
-    /// The variant of a kernel that this device runs: the one that suits it, or the reference where that was passed over.
+    /// The variant of a kernel that suits this device where nothing is known of the launch, or the reference where that was
+    /// passed over.
     pub fn variant(&self, kernel: &'static Kernel) -> &'static Variant {
-        let suited = suited(kernel, is_software(&self.info));
-        let passed_over = self.passed_over.contains(&(kernel.name, suited.name));
-        if passed_over { kernel.reference() } else { suited }
+        let wanted = self.forced.of(kernel).unwrap_or_else(|| suited(kernel, is_software(&self.info)));
+        if self.trusts(kernel, wanted) { wanted } else { kernel.reference() }
+    }
+
+    /// The variant that runs a launch: the fastest that is known, else the one that suits the device, else the reference.
+    pub fn variant_for(&self, kernel: &'static Kernel, params: &[u32], present: u32) -> &'static Variant {
+        let suited = Some(self.variant(kernel));
+        let wanted = self.forced.of(kernel).or_else(|| self.chosen(&kernel.shape(params, present))).or(suited);
+        let wanted = wanted.filter(|variant| self.trusts(kernel, variant) && (variant.fits)(params));
+        wanted.unwrap_or(kernel.reference())
+    }
+
+    /// Whether a variant may run here: its features are there, and it was not found to be wrong.
+    pub fn trusts(&self, kernel: &Kernel, variant: &Variant) -> bool {
+        self.offers(variant) && !self.passed_over.contains(&(kernel.name, variant.name))
+    }
+
+    /// The trusted variants that fit a launch, where it is to be measured which of them is the fastest.
+    pub fn candidates(&self, kernel: &'static Kernel, params: &[u32]) -> Vec<&'static Variant> {
+        let measured = self.chosen.is_some() && self.forced.of(kernel).is_none();
+        let fitting = kernel.variants.iter().filter(|variant| self.trusts(kernel, variant) && (variant.fits)(params));
+        if measured { fitting.collect() } else { Vec::new() }
+    }
+
+    fn chosen(&self, shape: &str) -> Option<&'static Variant> {
+        self.chosen.as_ref()?.lock().unwrap_or_else(|e| e.into_inner()).get(shape).copied()
+    }
+
+    /// From now on a variant runs the launches of this shape.
+    pub fn choose(&self, shape: String, variant: &'static Variant) {
+        if let Some(chosen) = &self.chosen {
+            chosen.lock().unwrap_or_else(|e| e.into_inner()).insert(shape, variant);
+        }
+    }
+
+    /// The variants in use, for kernels that have more than one.
+    pub fn variants(&self) -> Vec<(&'static str, String)> {
+        let several = KERNELS.iter().filter(|kernel| kernel.variants.len() > 1);
+        several.map(|kernel| (kernel.name, self.variants_of(kernel).join("/"))).collect()
+    }
+
+    fn variants_of(&self, kernel: &'static Kernel) -> Vec<&'static str> {
+        let chosen = self.chosen.as_ref().map(|chosen| chosen.lock().unwrap_or_else(|e| e.into_inner()));
+        let of = |shape: &str| shape.split(' ').next() == Some(kernel.name);
+        let chosen = chosen.iter().flat_map(|chosen| chosen.iter()).filter(|(shape, _)| of(shape));
+        let mut names: Vec<&str> = chosen.map(|(_, variant)| variant.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() { vec![self.variant(kernel).name] } else { names }
+    }
+
+    /// Whether the device was opened with every feature that a variant needs.
+    pub fn offers(&self, variant: &Variant) -> bool {
+        self.device.features().contains(variant.needs)
     }
 
     /// Whether a variant is broken on purpose, so that nothing found out about this device may be kept.
@@ -140,7 +241,13 @@ impl Gpu {
 
     /// Bytes of free memory, where that is known: a software adapter has the machine's.
     pub fn memory(&self) -> Option<u64> {
-        crate::exec::cpu::available_memory().filter(|_| is_software(&self.info))
+        crate::exec::host_memory::available().filter(|_| is_software(&self.info))
+    }
+
+    /// What a program has to fit.
+    pub fn plan_limits(&self) -> Limits {
+        let alignment = u64::from(self.device.limits().min_storage_buffer_offset_alignment);
+        Limits { binding: self.binding(), alignment, memory: self.memory() }
     }
 
     /// The optional features of WebGPU that the device was opened with, on a line.

@@ -1,26 +1,34 @@
 //! Runs a program on a GPU: buffers, bind groups and pipelines are made once, a phase is encoded as one compute pass.
 
+mod binder;
 mod device;
+pub mod disk;
+mod flight;
+mod forced;
+mod pace;
+mod pipeline_cache;
 mod pipelines;
 mod readback;
 mod sabotage;
+mod timestamps;
 
 pub use device::{Gpu, adapters, describe, is_software};
 pub use sabotage::Sabotage;
 
 use super::executor::Executor;
-use super::plan::{Limits, Memory, Place, Plan};
-use super::program::{Launch, Phase, Program, Tensor};
-use crate::kernels::{Kernel, Variant};
+use super::plan::{Memory, Place, Plan};
+use super::profile::Profile;
+use super::program::{Phase, Program, Tensor};
 use crate::{Error, Result};
-use pipelines::Source;
+use binder::{Binder, Dispatch, storage};
+use flight::{Flight, Ticket};
+use pace::Work;
 use readback::Readback;
-use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+use timestamps::Timestamps;
 
-/// Submissions that may wait on the device before the host waits for the oldest.
-const IN_FLIGHT: usize = 3;
-/// Work of one submission: far below the two seconds after which Windows resets a GPU, on any GPU worth training on.
-const FLOPS_A_SUBMISSION: u64 = 20_000_000_000;
+/// Bytes of a tensor that are written at once.
+const STAGED: usize = 16 << 20;
 
 pub struct GpuExecutor {
     gpu: Gpu,
@@ -28,15 +36,10 @@ pub struct GpuExecutor {
     buffers: Vec<wgpu::Buffer>,
     /// Name and dispatches of every phase.
     phases: Vec<(String, Vec<Dispatch>)>,
-    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    flight: Flight,
     readback: Readback,
-}
-
-struct Dispatch {
-    pipeline: wgpu::ComputePipeline,
-    bindings: wgpu::BindGroup,
-    grid: [u32; 3],
-    flops: u64,
+    /// While a profile is taken.
+    timestamps: Option<Timestamps>,
 }
 
 /// How a program is put on a GPU.
@@ -44,7 +47,8 @@ struct Dispatch {
 pub struct Options {
     /// Keep bounds checks in the shaders.
     pub checked: bool,
-    /// Which variant of every kernel to run, by its place in the declaration, instead of the device's own choice.
+    /// Which variant of every kernel to run, by its place in the declaration, instead of the device's own choice. The
+    /// reference stands in where the device lacks a feature that it needs, or the launch is none that it fits.
     pub variant: Option<usize>,
     /// Elements behind each argument that its binding covers too. With 0 a device may drop a write past the end, as
     /// llvmpipe does; a test that guards the ends of its tensors sees it when the guard is bound.
@@ -54,48 +58,32 @@ pub struct Options {
 impl GpuExecutor {
     /// Plans memory, allocates it and compiles every kernel. Errors name the tensor or the sum that is too large.
     pub fn new(gpu: &Gpu, program: &Program, options: Options) -> Result<Self> {
-        let limits = gpu.device.limits();
-        let plan = Plan::new(
-            program,
-            Limits {
-                binding: gpu.binding(),
-                alignment: u64::from(limits.min_storage_buffer_offset_alignment),
-                memory: gpu.memory(),
-            },
-        )?;
-        let buffers: Vec<_> = plan.buffers.iter().map(|buffer| storage(gpu, &buffer.label, buffer.len)).collect();
-        gpu.problems.check().map_err(|error| Error::Device(format!("{error} (the plan: {})", plan.memory())))?;
+        let plan = Plan::new(program, gpu.plan_limits())?;
+        let buffers = allocate(gpu, &plan)?;
         let phases = Binder::new(gpu, program, &plan, &buffers, options)?.phases();
         gpu.problems.check()?;
-        let readback = Readback::default();
-        Ok(GpuExecutor { gpu: gpu.clone(), plan, buffers, phases, in_flight: VecDeque::new(), readback })
-    }
-
-    /// The variants in use, for kernels that have more than one.
-    pub fn variants(gpu: &Gpu) -> Vec<(&'static str, &'static str)> {
-        let several = crate::kernels::KERNELS.iter().filter(|kernel| kernel.variants.len() > 1);
-        several.map(|kernel| (kernel.name, gpu.variant(kernel).name)).collect()
+        let (flight, readback) = (Flight::default(), Readback::default());
+        Ok(GpuExecutor { gpu: gpu.clone(), plan, buffers, phases, flight, readback, timestamps: None })
     }
 
     fn place(&self, tensor: Tensor) -> Place {
         self.plan.place(tensor).expect("the host only touches tensors that keep their content")
     }
 
-    fn submit(&mut self, encoder: wgpu::CommandEncoder) -> Result<wgpu::SubmissionIndex> {
-        let index = self.gpu.queue.submit([encoder.finish()]);
-        self.in_flight.push_back(index.clone());
-        if self.in_flight.len() > IN_FLIGHT {
-            let oldest = self.in_flight.pop_front();
-            self.wait(oldest)?;
-        }
+    fn submit(&mut self, encoder: wgpu::CommandEncoder, work: Work) -> Result<Ticket> {
+        let ticket = self.flight.submit(&self.gpu, encoder.finish(), work)?;
         self.gpu.problems.check()?;
-        Ok(index)
+        Ok(ticket)
     }
 
-    fn wait(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let waited = self.gpu.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
+    /// The oldest request's content, when it is there or `wait` is set.
+    fn arrived(&mut self, wait: bool) -> Result<Option<Vec<Vec<u32>>>> {
+        match self.readback.oldest().filter(|_| wait) {
+            Some(ticket) => self.flight.land(&self.gpu, ticket)?,
+            None => _ = self.flight.look(&self.gpu)?,
+        }
         self.gpu.problems.check()?;
-        waited.map(|_| ()).map_err(|error| Error::Device(format!("waiting for the device failed: {error}")))
+        self.readback.pop(wait)
     }
 }
 
@@ -103,8 +91,17 @@ impl Executor for GpuExecutor {
     fn write(&mut self, tensor: Tensor, words: &[u32]) {
         let place = self.place(tensor);
         assert_eq!(place.len, words.len(), "a write fills its tensor");
-        let bytes = bytemuck::cast_slice(words);
-        self.gpu.queue.write_buffer(&self.buffers[place.buffer], 4 * place.start as u64, bytes);
+        let (buffer, start) = (&self.buffers[place.buffer], 4 * place.start as u64);
+        let bytes: &[u8] = bytemuck::cast_slice(words);
+        for (chunk, at) in bytes.chunks(STAGED).zip((start..).step_by(STAGED)) {
+            self.gpu.queue.write_buffer(buffer, at, chunk);
+            if bytes.len() > STAGED {
+                // Until it is submitted and done, a write has a copy in memory that no plan counts.
+                let submission_index = Some(self.gpu.queue.submit([]));
+                let waited = self.gpu.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
+                waited.map_or_else(|error| log::debug!("{error}; the next run says so too"), |_| ());
+            }
+        }
     }
 
     fn run(&mut self, phase: Phase) -> Result<()> {
@@ -112,19 +109,17 @@ impl Executor for GpuExecutor {
         while let (name, dispatches) = &self.phases[phase.0]
             && done < dispatches.len()
         {
-            let batch = &dispatches[done..][..submission_length(&dispatches[done..])];
+            let left = &dispatches[done..];
+            let left = &left[..left.len().min(self.timestamps.as_ref().map_or(usize::MAX, |_| Timestamps::MOST))];
+            let (count, work) = self.flight.batch(left.iter().map(|dispatch| dispatch.cost));
             let label = wgpu::CommandEncoderDescriptor { label: Some(name) };
             let mut encoder = self.gpu.device.create_command_encoder(&label);
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for dispatch in batch {
-                pass.set_pipeline(&dispatch.pipeline);
-                pass.set_bind_group(0, &dispatch.bindings, &[]);
-                let [x, y, z] = dispatch.grid;
-                pass.dispatch_workgroups(x, y, z);
+            match &mut self.timestamps {
+                None => encode(&mut encoder, &left[..count]),
+                Some(timestamps) => timestamps.encode(&self.gpu, &mut encoder, phase.0, &left[..count]),
             }
-            drop(pass);
-            done += batch.len();
-            self.submit(encoder)?;
+            done += count;
+            self.submit(encoder, work)?;
         }
         Ok(())
     }
@@ -135,9 +130,9 @@ impl Executor for GpuExecutor {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let place = self.place(tensor);
         let pending = own.copy(&self.gpu.device, &mut encoder, &[(&self.buffers[place.buffer], place)]);
-        let index = self.submit(encoder)?;
-        own.push(pending, index.clone());
-        self.wait(Some(index))?;
+        let ticket = self.submit(encoder, Work::default())?;
+        own.push(pending, ticket);
+        self.flight.land(&self.gpu, ticket)?;
         let words = own.pop(true)?.and_then(|mut tensors| tensors.pop());
         words.ok_or_else(|| Error::Device("the device finished without giving back what was read".into()))
     }
@@ -147,176 +142,64 @@ impl Executor for GpuExecutor {
         let places: Vec<_> = tensors.iter().map(|&tensor| self.place(tensor)).collect();
         let sources: Vec<_> = places.iter().map(|&place| (&self.buffers[place.buffer], place)).collect();
         let pending = self.readback.copy(&self.gpu.device, &mut encoder, &sources);
-        let index = self.submit(encoder)?;
-        self.readback.push(pending, index);
+        let ticket = self.submit(encoder, Work::default())?;
+        self.readback.push(pending, ticket);
         Ok(())
     }
 
     fn collect(&mut self, wait: bool) -> Result<Option<Vec<Vec<u32>>>> {
-        if wait {
-            if let Some(index) = self.readback.oldest() {
-                self.wait(Some(index))?;
-            }
-        } else {
-            let polled = self.gpu.device.poll(wgpu::PollType::Poll);
-            polled.map_err(|error| Error::Device(format!("asking the device failed: {error}")))?;
+        let collected = self.arrived(wait);
+        if collected.is_err() {
+            // What was asked for before an error is not mistaken for what is asked for after it.
+            self.readback = Readback::default();
         }
-        self.gpu.problems.check()?;
-        self.readback.pop(wait)
+        collected
     }
 
     fn memory(&self) -> Memory {
         self.plan.memory()
     }
-}
 
-/// How many dispatches the next submission takes: at least one, then as many as its work allows.
-fn submission_length(dispatches: &[Dispatch]) -> usize {
-    let mut flops = 0;
-    let fits = |dispatch: &&Dispatch| {
-        flops += dispatch.flops;
-        flops < FLOPS_A_SUBMISSION
-    };
-    dispatches.iter().take_while(fits).count().max(1)
-}
-
-fn storage(gpu: &Gpu, label: &str, len: usize) -> wgpu::Buffer {
-    gpu.device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some(label),
-        size: 4 * len.max(4) as u64,
-        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    })
-}
-
-/// Turns the launches of a program into dispatches.
-struct Binder<'a> {
-    gpu: &'a Gpu,
-    program: &'a Program,
-    plan: &'a Plan,
-    buffers: &'a [wgpu::Buffer],
-    options: Options,
-    /// The parameters of all launches, each at a multiple of the uniform alignment.
-    uniforms: wgpu::Buffer,
-    /// Bound in place of absent inputs and outputs.
-    absent: [wgpu::Buffer; 2],
-    layouts: HashMap<&'static str, wgpu::BindGroupLayout>,
-    pipelines: HashMap<Source, wgpu::ComputePipeline>,
-}
-
-impl<'a> Binder<'a> {
-    fn new(
-        gpu: &'a Gpu,
-        program: &'a Program,
-        plan: &'a Plan,
-        buffers: &'a [wgpu::Buffer],
-        options: Options,
-    ) -> Result<Self> {
-        let launches = || program.phases.iter().flat_map(|phase| &phase.launches);
-        let layouts: HashMap<_, _> = launches()
-            .map(|launch| launch.kernel)
-            .map(|kernel| (kernel.name, pipelines::layout(gpu, kernel)))
-            .collect();
-        let mut sources: Vec<Source> = launches().flat_map(|launch| sources(gpu, options, launch)).collect();
-        sources.sort_by(|a, b| (a.kernel, a.entry, &a.wgsl).cmp(&(b.kernel, b.entry, &b.wgsl)));
-        sources.dedup();
-        let pipelines = pipelines::compile(gpu, sources, &layouts, options.checked)?;
-        let uniforms = uniforms(gpu, launches());
-        let absent = [storage(gpu, "absent input", 4), storage(gpu, "absent output", 4)];
-        Ok(Binder { gpu, program, plan, buffers, options, uniforms, absent, layouts, pipelines })
+    fn measured_memory(&self) -> Option<u64> {
+        self.gpu.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
 
-    fn phases(&self) -> Vec<(String, Vec<Dispatch>)> {
-        let mut number = 0;
-        let phases = self.program.phases.iter().map(|phase| {
-            let dispatches = phase.launches.iter().flat_map(|launch| {
-                number += 1;
-                self.dispatches(launch, number - 1)
-            });
-            (phase.name.clone(), dispatches.collect())
-        });
-        phases.collect()
+    fn waited(&self) -> Duration {
+        self.flight.waited()
     }
 
-    fn dispatches(&self, launch: &Launch, number: u64) -> Vec<Dispatch> {
-        let variant = variant(self.gpu, self.options, launch.kernel);
-        let bindings = self.bindings(launch, number);
-        let flops = (launch.kernel.flops)(&launch.params) / variant.passes.len() as u64;
-        let passes = sources(self.gpu, self.options, launch).zip(variant.passes).map(|(source, pass)| Dispatch {
-            pipeline: self.pipelines[&source].clone(),
-            bindings: bindings.clone(),
-            grid: (pass.grid)(&launch.params),
-            flops,
-        });
-        passes.collect()
+    fn start_profile(&mut self) -> Result<()> {
+        self.timestamps = Some(Timestamps::new(&self.gpu)?);
+        Ok(())
     }
 
-    fn bindings(&self, launch: &Launch, number: u64) -> wgpu::BindGroup {
-        let uniform = wgpu::BufferBinding {
-            buffer: &self.uniforms,
-            offset: number * uniform_stride(self.gpu),
-            size: wgpu::BufferSize::new(uniform_size(launch)),
-        };
-        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) }];
-        for (place, &arg) in launch.args.iter().enumerate() {
-            let binding = match self.plan.place(arg).filter(|_| arg != Tensor::NONE) {
-                Some(at) => wgpu::BufferBinding {
-                    buffer: &self.buffers[at.buffer],
-                    offset: 4 * at.start as u64,
-                    size: wgpu::BufferSize::new(4 * (at.len + self.options.bound_past_end) as u64),
-                },
-                None => self.absent[usize::from(launch.writes(place))].as_entire_buffer_binding(),
-            };
-            let resource = wgpu::BindingResource::Buffer(binding);
-            entries.push(wgpu::BindGroupEntry { binding: place as u32 + 1, resource });
+    fn finish_profile(&mut self) -> Result<Profile> {
+        let Some(timestamps) = self.timestamps.take() else { return Ok(Profile::default()) };
+        self.flight.land_all(&self.gpu)?;
+        timestamps.read(&self.gpu, self.phases.iter().map(|(name, _)| name.clone()).collect())
+    }
+}
+
+/// Every buffer of a plan. Errors with `OutOfMemory` when the device has no room for one; it can be used all the same.
+fn allocate(gpu: &Gpu, plan: &Plan) -> Result<Vec<wgpu::Buffer>> {
+    let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let buffers = plan.buffers.iter().map(|buffer| storage(gpu, &buffer.label, buffer.len)).collect();
+    if pollster::block_on(scope.pop()).is_some() {
+        let (needed, lower) = (plan.memory(), "lower `train.micro_batch` or `data.sequence_length`");
+        return Err(Error::OutOfMemory(format!("the device is out of memory: {needed}; {lower}")));
+    }
+    gpu.problems.check()?;
+    Ok(buffers)
+}
+
+/// All of it in one pass, between whose dispatches wgpu places the barriers that are needed.
+fn encode(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch]) {
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    let mut before = None;
+    for dispatch in dispatches {
+        if before.replace(&dispatch.pipeline) != Some(&dispatch.pipeline) {
+            pass.set_pipeline(&dispatch.pipeline);
         }
-        self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(launch.kernel.name),
-            layout: &self.layouts[launch.kernel.name],
-            entries: &entries,
-        })
+        dispatch.encode(&mut pass);
     }
-}
-
-fn variant(gpu: &Gpu, options: Options, kernel: &'static Kernel) -> &'static Variant {
-    options.variant.map_or_else(|| gpu.variant(kernel), |place| &kernel.variants[place])
-}
-
-/// One source for each pass of a launch.
-fn sources(gpu: &Gpu, options: Options, launch: &Launch) -> impl Iterator<Item = Source> {
-    let variant = variant(gpu, options, launch.kernel);
-    let mut wgsl = launch.kernel.wgsl(variant, &launch.params, launch.present());
-    if let Some(sabotage) = gpu.sabotage.filter(|sabotage| sabotage.hits(launch.kernel, variant)) {
-        wgsl = sabotage.spoil(&wgsl);
-    }
-    let kernel = launch.kernel.name;
-    variant.passes.iter().map(move |pass| Source { kernel, wgsl: wgsl.clone(), entry: pass.entry })
-}
-
-/// Distance between the parameters of two launches, in bytes.
-fn uniform_stride(gpu: &Gpu) -> u64 {
-    u64::from(gpu.device.limits().min_uniform_buffer_offset_alignment).max(256)
-}
-
-/// Backends want uniform bindings in multiples of 16 bytes.
-fn uniform_size(launch: &Launch) -> u64 {
-    (4 * launch.params.len() as u64).next_multiple_of(16)
-}
-
-fn uniforms<'a>(gpu: &Gpu, launches: impl Iterator<Item = &'a Launch>) -> wgpu::Buffer {
-    let stride = uniform_stride(gpu) as usize;
-    let mut bytes = Vec::new();
-    for launch in launches {
-        let start = bytes.len();
-        bytes.extend_from_slice(bytemuck::cast_slice(&launch.params));
-        bytes.resize(start + stride, 0);
-    }
-    let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("launch parameters"),
-        size: bytes.len().max(stride) as u64,
-        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-        mapped_at_creation: false,
-    });
-    gpu.queue.write_buffer(&buffer, 0, &bytes);
-    buffer
 }

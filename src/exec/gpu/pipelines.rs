@@ -46,6 +46,7 @@ pub(super) fn compile(
     });
     let pipelines = pipelines.collect();
     gpu.problems.check()?;
+    gpu.pipelines.iter().for_each(|kept| kept.keep());
     Ok(pipelines)
 }
 
@@ -76,6 +77,6 @@ fn pipeline(gpu: &Gpu, source: &Source, layout: &wgpu::BindGroupLayout, checked:
             zero_initialize_workgroup_memory: false,
             ..Default::default()
         },
-        cache: None,
+        cache: gpu.pipelines.as_ref().map(|kept| &kept.cache),
     })
 }

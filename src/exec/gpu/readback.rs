@@ -1,5 +1,6 @@
 //! Copies of tensors on their way back to the host, through staging buffers that are used again.
 
+use super::flight::Ticket;
 use crate::exec::plan::Place;
 use crate::{Error, Result};
 use std::collections::VecDeque;
@@ -23,7 +24,7 @@ pub(super) struct Pending {
 
 struct Request {
     pending: Pending,
-    index: wgpu::SubmissionIndex,
+    ticket: Ticket,
     mapped: Receiver<Result<(), wgpu::BufferAsyncError>>,
 }
 
@@ -58,17 +59,17 @@ impl Readback {
     }
 
     /// Asks for a submitted copy to be mapped.
-    pub fn push(&mut self, pending: Pending, index: wgpu::SubmissionIndex) {
+    pub fn push(&mut self, pending: Pending, ticket: Ticket) {
         let (sender, mapped) = channel();
         pending.staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
             // The receiver is gone when the executor was dropped meanwhile; then nobody waits for the result.
             let _ = sender.send(result);
         });
-        self.queue.push_back(Request { pending, index, mapped });
+        self.queue.push_back(Request { pending, ticket, mapped });
     }
 
-    pub fn oldest(&self) -> Option<wgpu::SubmissionIndex> {
-        self.queue.front().map(|request| request.index.clone())
+    pub fn oldest(&self) -> Option<Ticket> {
+        self.queue.front().map(|request| request.ticket)
     }
 
     /// The tensors of the oldest request, if they have arrived; with `finished`, its submission has, and so they will.

@@ -1,6 +1,6 @@
 //! A variant of a kernel that is broken on purpose, for tests of what becomes of wrong answers.
 
-use crate::kernels::{Elem, KERNELS, Kernel, Variant};
+use crate::kernels::{Elem, KERNELS, Kernel, Variant, find_variant};
 use crate::{Error, Result};
 
 /// For tests only: the environment variable `CLOZE_TEST_BREAK=kernel/variant` makes that variant store wrong numbers on
@@ -32,10 +32,7 @@ impl Sabotage {
 
     /// The one with a name such as `matmul_nt/direct`.
     pub fn find(name: &str) -> Option<Sabotage> {
-        let (kernel, variant) = name.split_once('/')?;
-        let kernel = KERNELS.iter().find(|known| known.name == kernel)?;
-        let variant = kernel.variants.iter().find(|known| known.name == variant)?;
-        Some(Sabotage { kernel, variant })
+        find_variant(name).map(|(kernel, variant)| Sabotage { kernel, variant })
     }
 
     pub(super) fn hits(&self, kernel: &Kernel, variant: &Variant) -> bool {

@@ -21,6 +21,9 @@ pub struct TrainingState {
     pub tokens: u64,
     /// Sequences taken from the training data: the loader's cursor, whatever the microbatch.
     pub sequences: u64,
+    /// Sequences of a microbatch, for a resume with "auto"; 0 in a checkpoint that does not tell.
+    #[serde(default)]
+    pub micro_batch: usize,
     /// The run's seed.
     pub seed: u64,
     /// Tokens of a training sequence.

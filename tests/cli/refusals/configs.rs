@@ -30,6 +30,8 @@ fn values() {
         ("train.steps=0", &["train.steps", "at least 1"]),
         ("train.steps=1e30", &["train.steps", "expected a whole number"]),
         ("train.micro_batch=3", &["train.micro_batch", "does not divide train.batch_size = 8"]),
+        ("train.micro_batch=automatic", &["train.micro_batch", "a whole number, 0 or more, or \"auto\""]),
+        ("train.recompute=everything", &["train.recompute", "`none`, `attention`, `layer`"]),
         ("train.learning_rate=-1", &["train.learning_rate", "must be above 0"]),
         ("model.heads=5", &["model.heads", "does not divide model.hidden_size = 32"]),
         ("model.dropout=1.5", &["model.dropout", "below 1"]),

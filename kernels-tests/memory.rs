@@ -1,0 +1,30 @@
+//! What the plan says is what a device gives out.
+
+use crate::adapter::gpus;
+use cloze::config::{ModelConfig, Recipe, Recompute};
+use cloze::exec::Device;
+use cloze::model::{Kind, OptimizerConfig, Shape, Training};
+
+#[test]
+fn the_allocator_has_given_out_what_was_planned() {
+    let model = ModelConfig::new(Recipe::Bert, 8192, 4, 512, 8).unwrap();
+    let shape = Shape { batch: 8, sequence: 128, masked: 160 };
+    for gpu in gpus("memory") {
+        // A device of its own: the report counts everything on it.
+        let gpu = gpu.reopen().unwrap();
+        let device = Device::Gpu(Box::new(gpu));
+        for recompute in [Recompute::None, Recompute::Attention, Recompute::Layer] {
+            let optimizer = OptimizerConfig::default();
+            let training = Training::new(&model, shape, shape, optimizer, recompute, device.binding()).unwrap();
+            let mut executor = training.start(&device, &model).unwrap();
+            training.parameters.initialize(&mut *executor, 1);
+            training.parameters.read(&mut *executor, Kind::Value).unwrap();
+            let planned = executor.memory().total();
+            let Some(measured) = executor.measured_memory() else { continue };
+            println!("{recompute:?}: {planned} planned, {measured} measured");
+            assert!(planned > 200 << 20, "{planned} bytes are too few to tell");
+            let error = (measured as f64 / planned as f64 - 1.0).abs();
+            assert!(error < 0.05, "{recompute:?}: {planned} planned, {measured} measured");
+        }
+    }
+}

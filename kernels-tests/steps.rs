@@ -1,0 +1,54 @@
+//! Training steps on a device that does nothing, to see what they cost the host; and on the CPU.
+
+use cloze::config::{ModelConfig, Recompute};
+use cloze::data::{Batch, MaskedSequence};
+use cloze::exec::gpu::Gpu;
+use cloze::exec::{Device, Executor};
+use cloze::model::{OptimizerConfig, Shape, Training};
+
+/// wgpu's `noop` backend: everything is validated and nothing is computed.
+pub fn noop() -> Device {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::NOOP;
+    descriptor.backend_options.noop = wgpu::NoopBackendOptions::enabled();
+    let adapters = wgpu::Instance::new(descriptor).enumerate_adapters(wgpu::Backends::NOOP);
+    let adapter = pollster::block_on(adapters).pop().expect("the backend was asked for");
+    Device::Gpu(Box::new(Gpu::open(&adapter).expect("it opens")))
+}
+
+/// A training with a batch to repeat.
+pub struct Steps {
+    training: Training,
+    pub executor: Box<dyn Executor>,
+    batch: Batch,
+    done: u64,
+}
+
+impl Steps {
+    pub fn new(device: &Device, config: &ModelConfig, batch: usize, sequence: usize) -> Self {
+        let picks: Vec<u32> = (0..sequence as u32).step_by(7).collect();
+        let shape = Shape { batch, sequence, masked: batch * picks.len() };
+        let ids = (0..sequence).map(|t| (t * 31 % config.vocab_size) as u32).collect();
+        let one = MaskedSequence::new(ids, picks.clone(), vec![1; picks.len()]);
+        let training =
+            Training::new(config, shape, shape, OptimizerConfig::default(), Recompute::None, device.binding()).unwrap();
+        let executor = training.start(device, config).unwrap();
+        Steps { batch: Batch::new(&vec![one; batch], picks.len()), training, executor, done: 0 }
+    }
+
+    /// Launches of a step.
+    #[allow(dead_code, reason = "one of the two programs that share this file asks")]
+    pub fn launches(&self) -> usize {
+        let phases = [self.training.accumulate, self.training.update];
+        phases.iter().map(|&phase| self.training.program.cost(phase).0).sum()
+    }
+
+    /// As the training loop takes a step: metrics are asked for, and taken in when they have arrived.
+    pub fn step(&mut self) {
+        let (executor, batches) = (&mut *self.executor, std::slice::from_ref(&self.batch));
+        self.training.step(executor, batches, 1e-3, 1, self.done).unwrap();
+        executor.request(&[self.training.metrics, self.training.optimizer]).unwrap();
+        while executor.collect(false).unwrap().is_some() {}
+        self.done += 1;
+    }
+}

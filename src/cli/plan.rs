@@ -1,0 +1,65 @@
+//! `cloze train --plan`: the table.
+
+use crate::config::Config;
+use crate::doctor::speed;
+use crate::exec::Device;
+use crate::train::planning::{Outlook, Row};
+use std::io::Write;
+
+/// Prints what the training of a config takes in each way to recompute.
+pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()> {
+    let outlook = Outlook::new(config, device, speed::measure(device)?)?;
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&outlook)?)?;
+        return Ok(());
+    }
+    let batch = outlook.batch_size;
+    writeln!(out, "{}", outlook.device)?;
+    match outlook.memory {
+        Some(memory) => writeln!(out, "free memory {} MiB", memory >> 20)?,
+        None => writeln!(out, "free memory not known")?,
+    }
+    writeln!(out, "a step is {batch} sequences of {} tokens; memory in MiB", outlook.sequence_length)?;
+    let heads = ["recompute", "micro", "auto", "params", "grads", "optim", "activ", "(logits)", "inputs", "peak"];
+    write!(out, "  {:<10}{:>6}{:>6}", heads[0], heads[1], heads[2])?;
+    heads[3..].iter().try_for_each(|head| write!(out, "{head:>9}"))?;
+    writeln!(out, "{:>10}{:>10}{:>12}", "launches", "GFLOP", "s a step ≥")?;
+    for row in &outlook.rows {
+        write_row(&mut out, row)?;
+    }
+    writeln!(
+        out,
+        "* the config's; `auto` is what train.micro_batch = \"auto\" takes; logits are part of the activations"
+    )?;
+    for row in &outlook.rows {
+        if let Some(problem) = &row.refused {
+            writeln!(out, "{} does not fit: {problem}", name(row))?;
+        }
+    }
+    writeln!(out, "saving a checkpoint takes up to {} MiB of the host's memory besides", outlook.saving_bytes >> 20)?;
+    Ok(())
+}
+
+fn write_row(out: &mut impl Write, row: &Row) -> std::io::Result<()> {
+    let auto = row.auto_micro_batch.map_or("none".into(), |number| number.to_string());
+    let mark = if row.configured { '*' } else { ' ' };
+    write!(out, "{mark} {:<10}{:>6}{auto:>6}", name(row), row.micro_batch)?;
+    let Some(memory) = row.memory else { return writeln!(out) };
+    for bytes in [
+        memory.parameters,
+        memory.gradients,
+        memory.optimizer,
+        memory.activations,
+        row.logits_bytes,
+        memory.workspace,
+        row.peak_bytes,
+    ] {
+        write!(out, "{:>9.1}", bytes as f64 / f64::from(1 << 20))?;
+    }
+    writeln!(out, "{:>10}{:>10.0}{:>12.3}", row.launches, row.gflop, row.seconds)
+}
+
+fn name(row: &Row) -> String {
+    format!("{:?}", row.recompute).to_lowercase()
+}

@@ -1,0 +1,183 @@
+//! Turns the launches of a program into dispatches: pipelines, bind groups and grids, made once.
+
+use super::Options;
+use super::device::Gpu;
+use super::pipelines::{self, Source};
+use crate::Result;
+use crate::exec::plan::Plan;
+use crate::exec::program::{Cost, Launch, Program, Tensor};
+use crate::kernels::Variant;
+use std::collections::HashMap;
+
+/// One pass of a launch, ready to be encoded.
+pub(super) struct Dispatch {
+    pub kernel: &'static str,
+    pub variant: &'static str,
+    /// The entry point of the pass.
+    pub entry: &'static str,
+    /// Whether it is the first pass.
+    pub first: bool,
+    pub pipeline: wgpu::ComputePipeline,
+    pub bindings: wgpu::BindGroup,
+    pub grid: [u32; 3],
+    /// Its share of what the launch costs.
+    pub cost: Cost,
+}
+
+impl Dispatch {
+    /// Into a pass that has its pipeline.
+    pub fn encode(&self, pass: &mut wgpu::ComputePass) {
+        pass.set_bind_group(0, &self.bindings, &[]);
+        let [x, y, z] = self.grid;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+pub(super) struct Binder<'a> {
+    gpu: &'a Gpu,
+    program: &'a Program,
+    plan: &'a Plan,
+    buffers: &'a [wgpu::Buffer],
+    options: Options,
+    /// The parameters of all launches, each at a multiple of the uniform alignment.
+    uniforms: wgpu::Buffer,
+    /// Bound in place of absent inputs and outputs.
+    absent: [wgpu::Buffer; 2],
+    layouts: HashMap<&'static str, wgpu::BindGroupLayout>,
+    pipelines: HashMap<Source, wgpu::ComputePipeline>,
+}
+
+impl<'a> Binder<'a> {
+    pub fn new(
+        gpu: &'a Gpu,
+        program: &'a Program,
+        plan: &'a Plan,
+        buffers: &'a [wgpu::Buffer],
+        options: Options,
+    ) -> Result<Self> {
+        let launches = || program.phases.iter().flat_map(|phase| &phase.launches);
+        let layouts: HashMap<_, _> = launches()
+            .map(|launch| launch.kernel)
+            .map(|kernel| (kernel.name, pipelines::layout(gpu, kernel)))
+            .collect();
+        let mut sources: Vec<Source> = launches().flat_map(|launch| sources(gpu, options, launch)).collect();
+        sources.sort_by(|a, b| (a.kernel, a.entry, &a.wgsl).cmp(&(b.kernel, b.entry, &b.wgsl)));
+        sources.dedup();
+        let pipelines = pipelines::compile(gpu, sources, &layouts, options.checked)?;
+        let uniforms = uniforms(gpu, launches());
+        let absent = [storage(gpu, "absent input", 4), storage(gpu, "absent output", 4)];
+        Ok(Binder { gpu, program, plan, buffers, options, uniforms, absent, layouts, pipelines })
+    }
+
+    /// Name and dispatches of every phase.
+    pub fn phases(&self) -> Vec<(String, Vec<Dispatch>)> {
+        let mut number = 0;
+        let phases = self.program.phases.iter().map(|phase| {
+            let dispatches = phase.launches.iter().flat_map(|launch| {
+                number += 1;
+                self.dispatches(launch, number - 1)
+            });
+            (phase.name.clone(), dispatches.collect())
+        });
+        phases.collect()
+    }
+
+    fn dispatches(&self, launch: &Launch, number: u64) -> Vec<Dispatch> {
+        let variant = variant(self.gpu, self.options, launch);
+        let bindings = self.bindings(launch, number);
+        let cost = launch.cost() / variant.passes.len() as u64;
+        let passes = sources(self.gpu, self.options, launch).zip(variant.passes).map(|(source, pass)| Dispatch {
+            kernel: launch.kernel.name,
+            variant: variant.name,
+            entry: pass.entry,
+            first: pass.entry == variant.passes[0].entry,
+            pipeline: self.pipelines[&source].clone(),
+            bindings: bindings.clone(),
+            grid: (pass.grid)(&launch.params),
+            cost,
+        });
+        passes.collect()
+    }
+
+    fn bindings(&self, launch: &Launch, number: u64) -> wgpu::BindGroup {
+        let uniform = wgpu::BufferBinding {
+            buffer: &self.uniforms,
+            offset: number * uniform_stride(self.gpu),
+            size: wgpu::BufferSize::new(uniform_size(launch)),
+        };
+        let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) }];
+        for (place, &arg) in launch.args.iter().enumerate() {
+            let binding = match self.plan.place(arg).filter(|_| arg != Tensor::NONE) {
+                Some(at) => wgpu::BufferBinding {
+                    buffer: &self.buffers[at.buffer],
+                    offset: 4 * at.start as u64,
+                    size: wgpu::BufferSize::new(4 * (at.len + self.options.bound_past_end) as u64),
+                },
+                None => self.absent[usize::from(launch.writes(place))].as_entire_buffer_binding(),
+            };
+            let resource = wgpu::BindingResource::Buffer(binding);
+            entries.push(wgpu::BindGroupEntry { binding: place as u32 + 1, resource });
+        }
+        self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(launch.kernel.name),
+            layout: &self.layouts[launch.kernel.name],
+            entries: &entries,
+        })
+    }
+}
+
+/// The variant that a launch runs: the reference where another can't.
+fn variant(gpu: &Gpu, options: Options, launch: &Launch) -> &'static Variant {
+    let kernel = launch.kernel;
+    let Some(place) = options.variant else { return gpu.variant_for(kernel, &launch.params, launch.present()) };
+    let wanted = &kernel.variants[place];
+    if gpu.offers(wanted) && (wanted.fits)(&launch.params) { wanted } else { kernel.reference() }
+}
+
+/// One source for each pass of a launch.
+fn sources(gpu: &Gpu, options: Options, launch: &Launch) -> impl Iterator<Item = Source> {
+    let variant = variant(gpu, options, launch);
+    let mut wgsl = launch.kernel.wgsl(variant, &launch.params, launch.present());
+    if let Some(sabotage) = gpu.sabotage.filter(|sabotage| sabotage.hits(launch.kernel, variant)) {
+        wgsl = sabotage.spoil(&wgsl);
+    }
+    let kernel = launch.kernel.name;
+    variant.passes.iter().map(move |pass| Source { kernel, wgsl: wgsl.clone(), entry: pass.entry })
+}
+
+/// Distance between the parameters of two launches, in bytes.
+fn uniform_stride(gpu: &Gpu) -> u64 {
+    u64::from(gpu.device.limits().min_uniform_buffer_offset_alignment).max(256)
+}
+
+/// Backends want uniform bindings in multiples of 16 bytes.
+fn uniform_size(launch: &Launch) -> u64 {
+    (4 * launch.params.len() as u64).next_multiple_of(16)
+}
+
+fn uniforms<'a>(gpu: &Gpu, launches: impl Iterator<Item = &'a Launch>) -> wgpu::Buffer {
+    let stride = uniform_stride(gpu) as usize;
+    let mut bytes = Vec::new();
+    for launch in launches {
+        let start = bytes.len();
+        bytes.extend_from_slice(bytemuck::cast_slice(&launch.params));
+        bytes.resize(start + stride, 0);
+    }
+    let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("launch parameters"),
+        size: bytes.len().max(stride) as u64,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.queue.write_buffer(&buffer, 0, &bytes);
+    buffer
+}
+
+pub(super) fn storage(gpu: &Gpu, label: &str, len: usize) -> wgpu::Buffer {
+    gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: 4 * len.max(4) as u64,
+        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}

@@ -1,0 +1,103 @@
+//! Submissions under way: how many there are, and what is learnt from each about the speed of the device.
+
+use super::device::{Gpu, is_software};
+use super::pace::{Pace, Sighting, Work};
+use crate::exec::Cost;
+use crate::{Error, Result};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Submissions that may wait on the device before the host waits for the oldest.
+const MOST: usize = 3;
+
+#[derive(Default)]
+pub(super) struct Flight {
+    pace: Pace,
+    /// From the oldest on; some may have ended without the host having looked.
+    submissions: VecDeque<Submission>,
+    /// Number of the next submission.
+    next: u64,
+    waited: Duration,
+}
+
+/// Which submission something belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u64);
+
+struct Submission {
+    ticket: Ticket,
+    index: wgpu::SubmissionIndex,
+    work: Work,
+    at: Instant,
+    /// Whether nothing was under way before it.
+    alone: bool,
+}
+
+impl Flight {
+    /// How many of the dispatches with these costs the next submission takes, and how long they should.
+    pub fn batch(&self, costs: impl Iterator<Item = Cost>) -> (usize, Work) {
+        self.pace.batch(costs)
+    }
+
+    /// Submits commands, and waits for the oldest submission when there are too many.
+    pub fn submit(&mut self, gpu: &Gpu, commands: wgpu::CommandBuffer, work: Work) -> Result<Ticket> {
+        let (ticket, alone, at) = (Ticket(self.next), self.submissions.is_empty(), Instant::now());
+        self.next += 1;
+        let index = gpu.queue.submit([commands]);
+        self.submissions.push_back(Submission { ticket, index, work, at, alone });
+        if is_software(&gpu.info) {
+            // Some of them compute within the call.
+            let ended = Instant::now();
+            self.waited += ended - at;
+            if self.look(gpu)? {
+                self.pace.learn(Sighting { work, submitted: at, alone, waiting_since: at, ended });
+            }
+        }
+        if self.submissions.len() > MOST {
+            self.land_oldest(gpu)?;
+        }
+        Ok(ticket)
+    }
+
+    /// Waits for a submission, and has wgpu call back what was to be told of its end.
+    pub fn land(&mut self, gpu: &Gpu, ticket: Ticket) -> Result<()> {
+        if self.submissions.is_empty() {
+            self.look(gpu)?;
+        }
+        while self.submissions.front().is_some_and(|oldest| oldest.ticket <= ticket) {
+            self.land_oldest(gpu)?;
+        }
+        Ok(())
+    }
+
+    pub fn land_all(&mut self, gpu: &Gpu) -> Result<()> {
+        self.land(gpu, Ticket(self.next))
+    }
+
+    /// Has wgpu look at what has ended, without waiting; whether all has.
+    pub fn look(&mut self, gpu: &Gpu) -> Result<bool> {
+        let status = gpu.device.poll(wgpu::PollType::Poll);
+        let status = status.map_err(|error| Error::Device(format!("asking the device failed: {error}")))?;
+        if status.is_queue_empty() {
+            self.submissions.clear();
+        }
+        Ok(status.is_queue_empty())
+    }
+
+    /// How long the host has waited in all.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    fn land_oldest(&mut self, gpu: &Gpu) -> Result<()> {
+        let Some(Submission { index, work, at, alone, .. }) = self.submissions.pop_front() else { return Ok(()) };
+        let waiting_since = Instant::now();
+        let waited = gpu.device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None });
+        let ended = Instant::now();
+        self.waited += ended - waiting_since;
+        gpu.problems.check()?;
+        waited.map_err(|error| Error::Device(format!("waiting for the device failed: {error}")))?;
+        self.pace.learn(Sighting { work, submitted: at, alone, waiting_since, ended });
+        Ok(())
+    }
+}

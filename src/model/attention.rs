@@ -1,0 +1,123 @@
+//! The attention block: q, k, v from one product, attention without its scores in memory, and the output product.
+//!
+//! N = B·T rows, H = width. Every activation is [N, H] unless a comment says otherwise.
+
+use super::inputs::{Inputs, Shape};
+use super::parameters::Parameters;
+use super::recorder::{DropoutLayer, Linear, Recorder};
+use crate::config::ModelConfig;
+use crate::exec::Tensor;
+use crate::kernels::attention::{ATTENTION, ATTENTION_BACKWARD, Attention as AttentionShape};
+use crate::kernels::qkv::{QKV, QKV_BACKWARD, Qkv};
+
+pub(super) struct Attention {
+    shape: Shape,
+    width: usize,
+    heads: usize,
+    qkv: Linear,
+    output: Linear,
+    /// How far a token sees to each side.
+    reach: usize,
+    /// Whether that is the whole document.
+    global: bool,
+    dropout: DropoutLayer,
+    output_dropout: DropoutLayer,
+}
+
+/// What the backward pass needs from the forward pass.
+#[derive(Clone, Copy)]
+pub(super) struct AttentionSaved {
+    pub x: Tensor,
+    pub qkv: Tensor, // [3, B, heads, T, head_dim]
+    pub y: Tensor,
+    pub lse: Tensor, // [B, heads, T]
+}
+
+impl Attention {
+    /// The block of layer `number`. `train` turns dropout on.
+    pub fn new(config: &ModelConfig, parameters: &Parameters, shape: Shape, train: bool, number: usize) -> Self {
+        let width = config.hidden_size;
+        let linear = |part: &str, outputs| {
+            Recorder::linear_layer(parameters, &format!("layers.{number}.attention.{part}"), width, outputs)
+        };
+        let dropout = |rate, site| Recorder::dropout_layer(if train { rate } else { 0.0 }, site);
+        Attention {
+            shape,
+            width,
+            heads: config.heads,
+            qkv: linear("qkv", 3 * width),
+            output: linear("output", width),
+            reach: if config.is_global(number) { shape.sequence } else { config.window / 2 },
+            global: config.is_global(number),
+            dropout: dropout(config.attention_dropout, 1 + 3 * number),
+            output_dropout: dropout(config.dropout, 2 + 3 * number),
+        }
+    }
+
+    /// x → attention's y, and what the way back needs.
+    pub fn forward(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> AttentionSaved {
+        let qkv = self.project(r, inputs, x);
+        let y = r.activation("output", self.shape.rows() * self.width);
+        let lse = r.activation("lse", self.shape.rows() * self.heads);
+        r.program.launch(&ATTENTION, self.attention_shape(), &[qkv, inputs.spans, r.step, y, lse]);
+        AttentionSaved { x, qkv, y, lse }
+    }
+
+    /// x → q, k, v [3, B, heads, T, head_dim]
+    pub fn project(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> Tensor {
+        let qkv = r.activation("qkv", 3 * self.shape.rows() * self.width);
+        let (weight, bias) = (self.qkv.weight.value, self.qkv.bias.value);
+        r.program.launch(&QKV, self.qkv_shape(), &[x, weight, bias, inputs.rope(self.global), qkv]);
+        qkv
+    }
+
+    /// residual + the output layer over attention's y
+    pub fn output(&self, r: &mut Recorder, y: Tensor, residual: Tensor) -> Tensor {
+        r.linear_dropout(&self.output, self.output_dropout, y, residual)
+    }
+
+    /// residual + dx, given the gradient of the block's sum
+    pub fn backward(
+        &self,
+        r: &mut Recorder,
+        inputs: &Inputs,
+        saved: AttentionSaved,
+        d_sum: Tensor,
+        residual: Tensor,
+    ) -> Tensor {
+        let rows = self.shape.rows();
+        let d_branch = r.dropout(self.output_dropout, d_sum, Tensor::NONE);
+        let dy = r.linear_backward(&self.output, saved.y, d_branch, Tensor::NONE);
+        let shape = self.attention_shape();
+        let delta = r.workspace(&ATTENTION_BACKWARD, &shape, "delta");
+        let d_qkv = r.activation("d_qkv", 3 * rows * self.width); // [3, B, heads, T, head_dim]
+        let args = [saved.qkv, inputs.spans, r.step, saved.y, saved.lse, dy, delta, d_qkv];
+        r.program.launch(&ATTENTION_BACKWARD, shape, &args);
+        let d_rows = r.activation("d_qkv_rows", 3 * rows * self.width); // [N, 3H]
+        r.program.launch(&QKV_BACKWARD, self.qkv_shape(), &[d_qkv, inputs.rope(self.global), d_rows]);
+        r.linear_backward(&self.qkv, saved.x, d_rows, residual)
+    }
+
+    fn qkv_shape(&self) -> Qkv {
+        let head_dim = self.width / self.heads;
+        Qkv {
+            batch: self.shape.batch as u32,
+            sequence: self.shape.sequence as u32,
+            heads: self.heads as u32,
+            head_dim: head_dim as u32,
+            scale: 1.0 / (head_dim as f32).sqrt(),
+        }
+    }
+
+    fn attention_shape(&self) -> AttentionShape {
+        AttentionShape {
+            batch: self.shape.batch as u32,
+            heads: self.heads as u32,
+            sequence: self.shape.sequence as u32,
+            head_dim: (self.width / self.heads) as u32,
+            reach: self.reach as u32,
+            dropout: self.dropout.rate,
+            site: self.dropout.site,
+        }
+    }
+}

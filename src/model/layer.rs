@@ -1,0 +1,157 @@
+//! A transformer layer: the attention and the feed-forward block with their norms, forward and then its mirror image
+//! backward, and what is kept in between.
+
+use super::attention::{Attention, AttentionSaved};
+use super::inputs::{Inputs, Shape};
+use super::mlp::{Mlp, MlpSaved};
+use super::parameters::Parameters;
+use super::recorder::{Norm, NormSaved, Recorder};
+use crate::config::{ModelConfig, NormPlacement, Recompute};
+use crate::exec::Tensor;
+
+pub(super) struct Layer {
+    name: String,
+    placement: NormPlacement,
+    recompute: Recompute,
+    attention_norm: Option<Norm>,
+    attention: Attention,
+    mlp_norm: Norm,
+    mlp: Mlp,
+}
+
+/// What the backward pass needs from the forward pass. Memory is held only for what it does use: see `Layer::backward`.
+#[derive(Clone, Copy)]
+pub(super) struct LayerSaved {
+    x: Tensor, // [N, H], the layer's input
+    attention_norm: Option<NormSaved>,
+    attention: AttentionSaved,
+    mlp_norm: NormSaved,
+    mlp: MlpSaved,
+}
+
+impl Layer {
+    /// Layer `number` of a config's encoder. `train` turns dropout on.
+    pub fn new(
+        config: &ModelConfig,
+        parameters: &Parameters,
+        shape: Shape,
+        recompute: Recompute,
+        train: bool,
+        number: usize,
+    ) -> Self {
+        let name = format!("layers.{number}");
+        let norm = |part: &str| {
+            Recorder::norm_layer(parameters, &format!("{name}.{part}.norm"), config.hidden_size, config.norm_eps)
+        };
+        Layer {
+            placement: config.norm,
+            recompute,
+            attention_norm: norm("attention"),
+            attention: Attention::new(config, parameters, shape, train, number),
+            mlp_norm: norm("mlp").expect("every layer has this norm"),
+            mlp: Mlp::new(config, parameters, train, number),
+            name,
+        }
+    }
+
+    /// x [N, H] → the layer's output [N, H], and what the way back needs.
+    pub fn forward(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> (Tensor, LayerSaved) {
+        match self.placement {
+            NormPlacement::Pre => {
+                let (sum, saved) = self.forward_pre(r, inputs, x);
+                (self.mlp.output(r, saved.mlp.y, sum), saved)
+            }
+            NormPlacement::Post => self.forward_post(r, inputs, x),
+        }
+    }
+
+    /// sum = x + attention(norm(x)), then mlp(norm(sum)) up to its output layer, which adds sum
+    fn forward_pre(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> (Tensor, LayerSaved) {
+        r.scope = format!("{}.attention", self.name);
+        let (normed, attention_norm) = r.maybe_norm(self.attention_norm.as_ref(), x);
+        let attention = self.attention.forward(r, inputs, normed);
+        let sum = self.attention.output(r, attention.y, x);
+        r.scope = format!("{}.mlp", self.name);
+        let (normed, mlp_norm) = r.norm(&self.mlp_norm, sum);
+        let mlp = self.mlp.forward(r, normed);
+        (sum, LayerSaved { x, attention_norm, attention, mlp_norm, mlp })
+    }
+
+    /// norm(x + attention(x)), then norm(x + mlp(x))
+    fn forward_post(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> (Tensor, LayerSaved) {
+        r.scope = format!("{}.attention", self.name);
+        let attention = self.attention.forward(r, inputs, x);
+        let sum = self.attention.output(r, attention.y, x);
+        let (middle, attention_norm) = r.maybe_norm(self.attention_norm.as_ref(), sum);
+        r.scope = format!("{}.mlp", self.name);
+        let mlp = self.mlp.forward(r, middle);
+        let sum = self.mlp.output(r, mlp.y, middle);
+        let (y, mlp_norm) = r.norm(&self.mlp_norm, sum);
+        (y, LayerSaved { x, attention_norm, attention, mlp_norm, mlp })
+    }
+
+    /// Adds to the gradients of the layer's parameters, and gives dx [N, H] from the gradient of its output.
+    pub fn backward(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved, dy: Tensor) -> Tensor {
+        // With "layer" only x has been kept, so the forward pass goes first once more.
+        let saved = match (self.recompute, self.placement) {
+            (Recompute::None | Recompute::Attention, _) => saved,
+            (Recompute::Layer, NormPlacement::Pre) => self.forward_pre(r, inputs, saved.x).1,
+            (Recompute::Layer, NormPlacement::Post) => self.forward_post(r, inputs, saved.x).1,
+        };
+        match self.placement {
+            NormPlacement::Pre => self.backward_pre(r, inputs, saved, dy),
+            NormPlacement::Post => self.backward_post(r, inputs, saved, dy),
+        }
+    }
+
+    fn backward_pre(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved, dx: Tensor) -> Tensor {
+        r.scope = format!("{}.mlp", self.name);
+        let mlp = self.restore_mlp(r, saved);
+        let d_normed = self.mlp.backward(r, mlp, dx, Tensor::NONE);
+        let dx = r.norm_backward(&self.mlp_norm, saved.mlp_norm, d_normed, dx);
+        r.scope = format!("{}.attention", self.name);
+        let attention = self.restore_attention(r, inputs, saved);
+        match (&self.attention_norm, saved.attention_norm) {
+            (Some(norm), Some(norm_saved)) => {
+                let d_normed = self.attention.backward(r, inputs, attention, dx, Tensor::NONE);
+                r.norm_backward(norm, norm_saved, d_normed, dx)
+            }
+            _ => self.attention.backward(r, inputs, attention, dx, dx),
+        }
+    }
+
+    fn backward_post(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved, dx: Tensor) -> Tensor {
+        r.scope = format!("{}.mlp", self.name);
+        let mlp = self.restore_mlp(r, saved);
+        let d_sum = r.norm_backward(&self.mlp_norm, saved.mlp_norm, dx, Tensor::NONE);
+        let dx = self.mlp.backward(r, mlp, d_sum, d_sum);
+        r.scope = format!("{}.attention", self.name);
+        let attention = self.restore_attention(r, inputs, saved);
+        let d_sum = r.maybe_norm_backward(self.attention_norm.as_ref(), saved.attention_norm, dx);
+        self.attention.backward(r, inputs, attention, d_sum, d_sum)
+    }
+
+    /// With "attention": the feed-forward block's x and y from what was kept, the sum before its norm and u.
+    fn restore_mlp(&self, r: &mut Recorder, saved: LayerSaved) -> MlpSaved {
+        if self.recompute != Recompute::Attention {
+            return saved.mlp;
+        }
+        let x = match (self.placement, &self.attention_norm, saved.attention_norm) {
+            (NormPlacement::Post, Some(norm), Some(norm_saved)) => r.norm(norm, norm_saved.x).0,
+            _ => r.norm(&self.mlp_norm, saved.mlp_norm.x).0,
+        };
+        MlpSaved { x, y: self.mlp.activate(r, saved.mlp.u), ..saved.mlp }
+    }
+
+    /// With "attention": q, k, v from the layer's input, which was kept as attention's y was.
+    fn restore_attention(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved) -> AttentionSaved {
+        if self.recompute != Recompute::Attention {
+            return saved.attention;
+        }
+        let x = match self.placement {
+            NormPlacement::Pre => r.maybe_norm(self.attention_norm.as_ref(), saved.x).0,
+            NormPlacement::Post => saved.x,
+        };
+        AttentionSaved { x, qkv: self.attention.project(r, inputs, x), ..saved.attention }
+    }
+}

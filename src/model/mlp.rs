@@ -1,0 +1,76 @@
+//! The feed-forward block: two linear layers with GELU between them, or gated GELU.
+//!
+//! N = B·T rows, H = width, F = feed-forward width. Every activation is [N, H] unless a comment says otherwise.
+
+use super::parameters::Parameters;
+use super::recorder::{DropoutLayer, Linear, Recorder};
+use crate::config::{Activation, ModelConfig};
+use crate::exec::Tensor;
+
+pub(super) struct Mlp {
+    up: Linear,
+    down: Linear,
+    activation: Activation,
+    dropout: DropoutLayer,
+}
+
+/// What the backward pass needs from the forward pass.
+#[derive(Clone, Copy)]
+pub(super) struct MlpSaved {
+    pub x: Tensor,
+    pub u: Tensor, // [N, F], gated [N, 2F]
+    pub y: Tensor, // [N, F]
+}
+
+impl Mlp {
+    /// The block of layer `number`. `train` turns dropout on.
+    pub fn new(config: &ModelConfig, parameters: &Parameters, train: bool, number: usize) -> Self {
+        let linear = |part: &str, inputs, outputs| {
+            Recorder::linear_layer(parameters, &format!("layers.{number}.mlp.{part}"), inputs, outputs)
+        };
+        let (width, inner) = (config.hidden_size, config.intermediate_size);
+        let up = if config.activation == Activation::GatedGelu { 2 * inner } else { inner };
+        Mlp {
+            up: linear("up", width, up),
+            down: linear("down", inner, width),
+            activation: config.activation,
+            dropout: Recorder::dropout_layer(if train { config.dropout } else { 0.0 }, 3 + 3 * number),
+        }
+    }
+
+    /// x → what the output layer sees, y, and what the way back needs.
+    pub fn forward(&self, r: &mut Recorder, x: Tensor) -> MlpSaved {
+        let (u, y) = match self.activation {
+            Activation::Gelu => r.linear_gelu(&self.up, x),
+            Activation::GatedGelu => {
+                let u = r.linear(&self.up, x, Tensor::NONE);
+                (u, self.activate(r, u))
+            }
+        };
+        MlpSaved { x, u, y }
+    }
+
+    /// u → y
+    pub fn activate(&self, r: &mut Recorder, u: Tensor) -> Tensor {
+        match self.activation {
+            Activation::Gelu => r.gelu(u),
+            Activation::GatedGelu => r.gated_gelu(u, self.down.inputs),
+        }
+    }
+
+    /// residual + the output layer over y
+    pub fn output(&self, r: &mut Recorder, y: Tensor, residual: Tensor) -> Tensor {
+        r.linear_dropout(&self.down, self.dropout, y, residual)
+    }
+
+    /// residual + dx, given the gradient of the block's sum
+    pub fn backward(&self, r: &mut Recorder, saved: MlpSaved, d_sum: Tensor, residual: Tensor) -> Tensor {
+        let d_branch = r.dropout(self.dropout, d_sum, Tensor::NONE);
+        let dy = r.linear_backward(&self.down, saved.y, d_branch, Tensor::NONE);
+        let du = match self.activation {
+            Activation::Gelu => r.gelu_backward(saved.u, dy),
+            Activation::GatedGelu => r.gated_gelu_backward(saved.u, dy, self.down.inputs),
+        };
+        r.linear_backward(&self.up, saved.x, du, residual)
+    }
+}

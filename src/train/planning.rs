@@ -1,0 +1,209 @@
+//! What a training takes, known before any of it is allocated: the microbatch that fits, memory, and time.
+
+use crate::config::{Config, MicroBatch, ModelConfig, Recompute};
+use crate::data::{Masking, Tokenizer};
+use crate::doctor::speed::Speed;
+use crate::exec::plan::{Limits, Plan};
+use crate::exec::{Device, Executor, Memory};
+use crate::model::{OptimizerConfig, Shape, Training};
+use crate::{Error, Result};
+use serde::Serialize;
+
+/// Of the memory that is free, what "auto" fills: the rest is for the data, the driver, and for others.
+const SHARE: f64 = 0.9;
+
+/// Records the program of a config's training.
+///
+/// # Errors
+/// A tensor is too large for any device.
+pub fn record(
+    config: &Config,
+    model: &ModelConfig,
+    micro_batch: usize,
+    recompute: Recompute,
+    binding: u64,
+) -> Result<Training> {
+    let sequence = config.data.sequence_length;
+    let shape = |rate: f64| {
+        let masking = Masking { rate: rate as f32, ..Default::default() };
+        Shape { batch: micro_batch, sequence, masked: micro_batch * masking.masked_per_sequence(sequence) }
+    };
+    let optimizer = OptimizerConfig::from(&config.train);
+    Training::new(model, shape(config.masking.rate), shape(config.validation.rate), optimizer, recompute, binding)
+}
+
+/// Puts the training of a config on a device, with the microbatch of the config or, where that is "auto", the largest
+/// divisor of the batch that fits. Where a device does not tell its memory, the largest whose allocation succeeds.
+///
+/// # Errors
+/// Nothing fits; the device fails.
+pub fn start(config: &Config, model: &ModelConfig, device: &Device) -> Result<(usize, Training, Box<dyn Executor>)> {
+    let mut candidates = match config.train.micro_batch {
+        MicroBatch::Sequences(number) => vec![number],
+        MicroBatch::Auto => divisors(config.train.batch_size),
+    };
+    if config.train.micro_batch == MicroBatch::Auto {
+        let chosen = largest(config, model, config.train.recompute, device)?;
+        candidates.retain(|&number| number <= chosen);
+    }
+    let last = candidates.last().copied();
+    for number in candidates {
+        let training = record(config, model, number, config.train.recompute, device.binding())?;
+        match training.start(device, model) {
+            Err(Error::OutOfMemory(problem)) if Some(number) != last => {
+                log::info!("microbatches of {number} do not fit: {problem}");
+            }
+            executor => return Ok((number, training, executor?)),
+        }
+    }
+    unreachable!("the last candidate is returned or refused")
+}
+
+/// The largest divisor of the batch whose plan the device can hold. Nothing is allocated.
+///
+/// # Errors
+/// Not even one sequence fits: what is too large.
+pub fn largest(config: &Config, model: &ModelConfig, recompute: Recompute, device: &Device) -> Result<usize> {
+    let limits = device.limits();
+    let limits = Limits { memory: limits.memory.map(|memory| (SHARE * memory as f64) as u64), ..limits };
+    let mut refused = None;
+    for number in divisors(config.train.batch_size) {
+        let training = record(config, model, number, recompute, limits.binding);
+        match training.and_then(|training| Plan::new(&training.program, limits)) {
+            Ok(_) => return Ok(number),
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused.expect("a batch has divisors"))
+}
+
+/// The divisors of a number, from the largest to 1.
+fn divisors(number: usize) -> Vec<usize> {
+    let small = (1..).take_while(|small| small * small <= number).filter(|small| number.is_multiple_of(*small));
+    let mut all: Vec<usize> = small.flat_map(|small| [small, number / small]).collect();
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    all.dedup();
+    all
+}
+
+/// What a training takes, in each way to recompute.
+#[derive(Debug, Serialize)]
+pub struct Outlook {
+    pub device: String,
+    /// Free memory of the device in bytes, where it is known.
+    pub memory: Option<u64>,
+    /// Bytes of the largest binding.
+    pub binding: u64,
+    pub sequence_length: usize,
+    pub batch_size: usize,
+    pub rows: Vec<Row>,
+    /// Bytes of the host's memory for copies while a checkpoint is saved.
+    pub saving_bytes: u64,
+}
+
+/// A way to recompute.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    pub recompute: Recompute,
+    /// Whether it is the config's.
+    pub configured: bool,
+    /// Sequences a microbatch: the config's, or what "auto" chooses.
+    pub micro_batch: usize,
+    /// What "auto" would choose; `None` when nothing fits.
+    pub auto_micro_batch: Option<usize>,
+    /// Bytes by what they are for; their sum is `peak_bytes`.
+    pub memory: Option<Memory>,
+    /// The largest part of the logits that is there at once, in activations.
+    pub logits_bytes: u64,
+    pub peak_bytes: u64,
+    /// Of a step: all its microbatches and the update.
+    pub launches: usize,
+    pub gflop: f64,
+    /// What a step takes at least, by the speeds that the device was measured to have.
+    pub seconds: f64,
+    /// Why the device cannot hold it.
+    pub refused: Option<String>,
+}
+
+impl Outlook {
+    /// # Errors
+    /// The tokenizer that the config names cannot be read.
+    pub fn new(config: &Config, device: &Device, speed: Speed) -> Result<Outlook> {
+        let model = config.model(vocabulary(config)?);
+        let limits = device.limits();
+        let modes = [Recompute::None, Recompute::Attention, Recompute::Layer];
+        let rows: Vec<Row> = modes.iter().map(|&mode| row(config, &model, mode, device, limits, speed)).collect();
+        let weights = rows.iter().find_map(|row| row.memory).map_or(0, |memory| memory.parameters);
+        Ok(Outlook {
+            device: device.describe_briefly(),
+            memory: limits.memory,
+            binding: limits.binding,
+            sequence_length: config.data.sequence_length,
+            batch_size: config.train.batch_size,
+            rows,
+            // Weights as tensors and as a file, then moments the same, of which there are two.
+            saving_bytes: 6 * weights,
+        })
+    }
+}
+
+fn row(config: &Config, model: &ModelConfig, mode: Recompute, device: &Device, limits: Limits, speed: Speed) -> Row {
+    let auto = largest(config, model, mode, device).ok();
+    let micro_batch = match config.train.micro_batch {
+        MicroBatch::Sequences(number) => number,
+        MicroBatch::Auto => auto.unwrap_or(1),
+    };
+    let mut row = Row {
+        recompute: mode,
+        configured: mode == config.train.recompute,
+        micro_batch,
+        auto_micro_batch: auto,
+        memory: None,
+        logits_bytes: 0,
+        peak_bytes: 0,
+        launches: 0,
+        gflop: 0.0,
+        seconds: 0.0,
+        refused: None,
+    };
+    let training = match record(config, model, micro_batch, mode, limits.binding) {
+        Ok(training) => training,
+        Err(error) => return Row { refused: Some(error.to_string()), ..row },
+    };
+    let (program, plan) = (&training.program, Plan::unchecked(&training.program));
+    for (phase, times) in [(training.accumulate, config.train.batch_size / micro_batch), (training.update, 1)] {
+        let (launches, flops) = program.cost(phase);
+        row.launches += times * launches;
+        row.gflop += times as f64 * flops as f64 / 1e9;
+        row.seconds += times as f64 * program.least_seconds(phase, speed.flops_per_second, speed.bytes_per_second);
+    }
+    let memory = plan.memory();
+    Row {
+        memory: Some(memory),
+        logits_bytes: training.logits_bytes,
+        peak_bytes: memory.total(),
+        refused: plan.check(program, limits).err().map(|error| error.to_string()),
+        ..row
+    }
+}
+
+/// Entries of the vocabulary: of the tokenizer that is there already, else what the config asks to learn.
+fn vocabulary(config: &Config) -> Result<usize> {
+    let prepared = config.data.prepared.as_ref().map(|folder| folder.join("tokenizer.json"));
+    match prepared.filter(|file| file.is_file()).or(config.tokenizer.file.clone()) {
+        Some(file) => Tokenizer::load(&file).map(|tokenizer| tokenizer.vocab_size()),
+        None => Ok(config.tokenizer.vocab_size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::divisors;
+
+    #[test]
+    fn divisors_of_a_batch() {
+        assert_eq!(divisors(12), [12, 6, 4, 3, 2, 1]);
+        assert_eq!(divisors(16), [16, 8, 4, 2, 1]);
+        assert_eq!(divisors(1), [1]);
+    }
+}

@@ -37,9 +37,10 @@ part() {
     local title=$1; shift
     echo "== $title" >&2
     { echo "## $title"; echo; echo '```'; } >>"$result"
-    if "$@" >"$work/out" 2>"$work/err"; then echo "passed"; else echo "FAILED"; failed=1; cat "$work/err" >&2; fi \
-        | tee -a "$result" >&2
-    grep -q FAILED "$result" && failed=1
+    local verdict=passed
+    "$@" >"$work/out" 2>"$work/err" || verdict=FAILED failed=1
+    if [ "$verdict" = FAILED ]; then cat "$work/err" >&2; fi
+    echo "$verdict" | tee -a "$result" >&2
     { tail -n "${lines:-400}" "$work/out"; echo '```'; echo; } >>"$result"
 }
 

@@ -7,7 +7,7 @@ use cloze::kernels::attention::{ATTENTION, Attention};
 use cloze::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
 use cloze::kernels::dropout::{DROPOUT, Dropout};
 use cloze::kernels::embedding::{EMBEDDING, Embedding};
-use cloze::kernels::gelu::{GATED_GELU, GatedGelu};
+use cloze::kernels::gelu::{Elements, GATED_GELU, GELU, GatedGelu};
 use cloze::kernels::layer_norm::{LAYER_NORM, LayerNorm};
 use cloze::kernels::matmul::{MATMUL_NT, Product};
 use cloze::kernels::qkv::{QKV, Qkv};
@@ -21,6 +21,7 @@ checks! {
     MATMUL_NT => matmul_nt,
     QKV => qkv,
     ATTENTION => attention,
+    GELU => gelu,
     GATED_GELU => gated_gelu,
     DROPOUT => dropout,
     GATHER_ROWS => gather_rows,
@@ -150,6 +151,13 @@ fn attention(kernel: &Kernel) -> Result<(), String> {
         close("attention lse", &results.numbers("lse"), &lse, ROUNDING)?;
     }
     Ok(())
+}
+
+fn gelu(kernel: &Kernel) -> Result<(), String> {
+    let pre = numbers(1, 777, -6.0, 6.0);
+    let want: Vec<f64> = pre.iter().map(|&x| reference::gelu(x)).collect();
+    let results = call(kernel, &Elements { count: 777 }).with("pre", &pre).run();
+    close("gelu y", &results.numbers("y"), &want, ROUNDING)
 }
 
 fn gated_gelu(kernel: &Kernel) -> Result<(), String> {

@@ -174,6 +174,8 @@ def main():
     print(text)
     if args.out:
         pathlib.Path(args.out).write_text(text)
+    if any("failed" in report for runs in results.values() for reports in runs.values() for report in reports):
+        sys.exit("some of the runs failed")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 //! `cloze bench [KERNEL…]`
 
-use crate::bench::kernels::{BenchShape, KernelBench, KernelReport, KernelsReport, find, usual_shapes};
+use crate::bench::kernels::{BenchShape, KernelBench, KernelReport, KernelsReport, case, find, usual_shapes};
 use crate::exec::{Device, DeviceChoice};
 use crate::kernels::{KERNELS, Kernel};
 use std::io::Write;
@@ -33,6 +33,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         [] => KERNELS.to_vec(),
         names => names.iter().map(|name| find(name)).collect::<crate::Result<Vec<&'static Kernel>>>()?,
     };
+    // What does not go is told before the device is measured.
+    if let Some(shape) = &args.shape {
+        kernels.iter().try_for_each(|kernel| case(kernel, shape).map(|_| ()))?;
+    }
     let bench = KernelBench::new(Device::open(args.device)?, args.device.to_string())?;
     let shapes = args.shape.clone().map_or_else(|| usual_shapes(bench.device()), |shape| vec![shape]);
     let variant = args.variant.as_deref();

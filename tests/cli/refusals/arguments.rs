@@ -88,7 +88,7 @@ fn benches() {
         ("bench train missing.toml", &["missing.toml", "check the path"]),
         ("bench train run.toml --set train.batch_size=1048576", &["2^30 elements", "train.micro_batch"]),
         ("bench train run.toml --set tokenizer.file=missing.json", &["missing.json", "check the path"]),
-        ("bench train run.toml --set data.prepared=missing", &["missing", "check the path"]),
+        ("bench train run.toml --set data.prepared=missing", &["missing", "cloze prepare"]),
     ] {
         refused(&shop, &format!("{line} --device cpu"), words);
     }

@@ -1,7 +1,7 @@
 //! Training in f16: a whole model against the same in f32, the loss scale, and what a skipped step leaves alone.
 //!
 //! A number in f16 has 11 bits, so each store rounds by up to 2⁻¹¹ = 4.9e-4 of it. Errors of a gradient add up over the
-//! layers like those of independent roundings; the bounds are about three times what was measured.
+//! layers like those of independent roundings; the bounds are some three times what was measured.
 
 use crate::adapter::gpus;
 use cloze::config::Recompute;
@@ -13,9 +13,9 @@ use cloze::kernels::{Access, Elem, KERNELS, Params};
 use cloze::model::{Kind, OptimizerConfig, Training};
 
 /// Relative error of a mean loss.
-const LOSS: f64 = 1e-3;
+const LOSS: f64 = 2e-5;
 /// Error of a parameter's gradient in the L2 norm, relative to it.
-const GRADIENT: f64 = 2e-2;
+const GRADIENT: f64 = 4e-3;
 
 /// A model in training on a device.
 struct Trained {

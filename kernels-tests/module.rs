@@ -4,6 +4,7 @@ use cloze::doctor::probes::PROBES;
 use cloze::kernels::{KERNELS, Kernel, Variant};
 use naga::Module;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use wgpu::Features;
 
 /// A variant's shader as some case of the kernel has it compiled.
 pub struct Shader {
@@ -21,7 +22,7 @@ pub fn every_shader() -> impl Iterator<Item = Shader> {
 fn shaders(kernel: &'static Kernel) -> Vec<Shader> {
     let mut shaders: Vec<Shader> = Vec::new();
     for variant in kernel.variants {
-        for case in (kernel.cases)() {
+        for case in (kernel.cases)().into_iter().filter(|case| (variant.fits)(&case.params)) {
             let wgsl = kernel.wgsl(variant, &case.params, case.present());
             if shaders.iter().all(|shader| shader.wgsl != wgsl) {
                 shaders.push(Shader { kernel, variant, wgsl });
@@ -37,10 +38,21 @@ impl Shader {
     pub fn module(&self) -> (Module, ModuleInfo) {
         let module = naga::front::wgsl::parse_str(&self.wgsl)
             .unwrap_or_else(|error| panic!("{self}: {}", error.emit_to_string(&self.wgsl)));
-        let info = Validator::new(ValidationFlags::all(), Capabilities::default())
+        let info = Validator::new(ValidationFlags::all(), self.capabilities())
             .validate(&module)
             .unwrap_or_else(|error| panic!("{self}: {}", error.emit_to_string(&self.wgsl)));
         (module, info)
+    }
+
+    /// What naga has to allow for the features that the variant needs.
+    fn capabilities(&self) -> Capabilities {
+        let needed = [
+            (Features::SUBGROUP, Capabilities::SUBGROUP),
+            (Features::SHADER_F16, Capabilities::SHADER_FLOAT16),
+            (Features::EXPERIMENTAL_COOPERATIVE_MATRIX, Capabilities::COOPERATIVE_MATRIX),
+        ];
+        let needed = needed.iter().filter(|(feature, _)| self.variant.needs.contains(*feature));
+        needed.fold(Capabilities::default(), |all, (_, capability)| all | *capability)
     }
 }
 

@@ -104,6 +104,22 @@ fn entry_points_are_there_and_within_limits() {
     }
 }
 
+/// So that it can stand in for every other variant.
+#[test]
+fn references_need_nothing_and_fit_everything() {
+    for kernel in KERNELS.iter().chain(PROBES) {
+        let reference = kernel.reference();
+        assert!(reference.needs.is_empty(), "{}", kernel.name);
+        for case in (kernel.cases)() {
+            assert!((reference.fits)(&case.params), "{}: {:?}", kernel.name, case.params);
+        }
+        for variant in kernel.variants {
+            let fits = (kernel.cases)().iter().any(|case| (variant.fits)(&case.params));
+            assert!(fits, "{} {}: fits no case, so that nothing checks it", kernel.name, variant.name);
+        }
+    }
+}
+
 #[test]
 fn names_are_unique_and_every_shader_file_is_used() {
     let all = || KERNELS.iter().chain(PROBES);

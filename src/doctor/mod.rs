@@ -56,12 +56,15 @@ impl Examination {
         Ok(())
     }
 
-    /// Every variant of every kernel, and notes for the starts to come which of them to pass over.
+    /// Every variant of every kernel that the device offers, and notes for the starts to come which of them to pass over.
     fn check_kernels(&mut self, gpu: &mut Gpu) -> Result<()> {
         let mut record = Record::of(gpu);
         for &kernel in KERNELS {
             let parity = Parity::new(kernel)?;
             for (place, variant) in kernel.variants.iter().enumerate() {
+                if !gpu.offers(variant) {
+                    continue;
+                }
                 let finding = parity.check(gpu, place, false);
                 record.note(kernel, variant, finding.verdict());
                 if !finding.passed {

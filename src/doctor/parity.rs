@@ -21,7 +21,7 @@ pub struct Parity {
 pub struct Finding {
     pub kernel: &'static str,
     pub variant: &'static str,
-    /// How many trials were run.
+    /// How many trials were run: those of launches that the variant fits.
     pub trials: usize,
     /// The largest error as a share of what is allowed. Infinite, `null` in JSON, where nothing but the same bits would do
     /// or a number is not finite.
@@ -40,15 +40,20 @@ impl Parity {
         Self::of_cases(kernel, |_| true)
     }
 
-    /// Only the cases that run the shader of the largest, so that a variant has one shader to compile: what takes the time.
+    /// Only the cases that run the shader of the largest that a variant fits, so that a variant has one shader to compile, or
+    /// few: what takes the time.
     ///
     /// # Errors
     /// As [`Parity::new`].
     pub fn at_a_glance(kernel: &'static Kernel) -> Result<Parity> {
         let shader = |case: &Case| kernel.wgsl(kernel.reference(), &case.params, case.present());
         let cases = (kernel.cases)();
-        let largest = cases.iter().max_by_key(|case| kernel.bytes(&case.params, case.present())).map(shader);
-        Self::of_cases(kernel, |case| Some(shader(case)) == largest)
+        let largest = |variant: &Variant| {
+            let fitting = cases.iter().filter(|case| (variant.fits)(&case.params));
+            fitting.max_by_key(|case| kernel.bytes(&case.params, case.present())).map(shader)
+        };
+        let chosen: Vec<String> = kernel.variants.iter().filter_map(largest).collect();
+        Self::of_cases(kernel, |case| chosen.contains(&shader(case)))
     }
 
     fn of_cases(kernel: &'static Kernel, chosen: impl Fn(&Case) -> bool) -> Result<Parity> {
@@ -60,23 +65,29 @@ impl Parity {
         Ok(Parity { kernel, program, trials, wanted })
     }
 
-    /// Runs the variant at `place` in the declaration, with bounds checks in the shaders or as they ship.
+    /// Runs the variant at `place` in the declaration, which the GPU has to offer, with bounds checks in the shaders or as
+    /// they ship.
     pub fn check(&self, gpu: &Gpu, place: usize, checked: bool) -> Finding {
         let start = Instant::now();
         let variant: &Variant = &self.kernel.variants[place];
+        let trials = || self.trials.iter().zip(&self.wanted).filter(|(trial, _)| (variant.fits)(&trial.case.params));
         let mut finding = Finding {
             kernel: self.kernel.name,
             variant: variant.name,
-            trials: self.trials.len(),
+            trials: trials().count(),
             worst: 0.0,
             passed: true,
             problems: Vec::new(),
         };
+        if !gpu.offers(variant) || finding.trials == 0 {
+            finding.fail(format!("{} {}: the device lacks a feature, or no case fits", self.kernel.name, variant.name));
+            return finding;
+        }
         let options = Options { checked, variant: Some(place), bound_past_end: GUARD };
         match GpuExecutor::new(gpu, &self.program, options) {
             Err(error) => finding.fail(format!("{} {}: {error}", self.kernel.name, variant.name)),
             Ok(mut executor) => {
-                for (trial, wanted) in self.trials.iter().zip(&self.wanted) {
+                for (trial, wanted) in trials() {
                     match trial.run(&mut executor) {
                         Err(problem) => finding.fail(problem),
                         Ok(got) => finding.compare(trial, &got, wanted),

@@ -105,7 +105,22 @@ pub struct Variant {
     pub name: &'static str,
     /// The WGSL, in pieces that are put one after another.
     pub source: &'static [&'static str],
+    /// What an adapter must offer; nothing for a reference.
+    pub needs: wgpu::Features,
+    /// Whether it computes a launch of these parameters. A reference computes every launch.
+    pub fits: fn(&[u32]) -> bool,
     pub passes: &'static [Pass],
+}
+
+impl Variant {
+    /// The lines of WGSL that have to come before everything else for the features that the variant needs.
+    fn directives(&self) -> String {
+        let enable = [
+            (wgpu::Features::SHADER_F16, "enable f16;\n"),
+            (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "enable wgpu_cooperative_matrix;\n"),
+        ];
+        enable.iter().filter(|(feature, _)| self.needs.contains(*feature)).map(|(_, line)| *line).collect()
+    }
 }
 
 /// The declaration of a kernel; see `kernel!`.
@@ -135,7 +150,7 @@ impl Kernel {
 
     /// The WGSL of a variant: constants of the launch, then the source. `present` has a bit for each argument given.
     pub fn wgsl(&self, variant: &Variant, params: &[u32], present: u32) -> String {
-        let mut text = String::new();
+        let mut text = variant.directives();
         for (name, value) in (self.constants)(params) {
             match value {
                 Constant::U32(value) => text += &format!("const {name}: u32 = {value}u;\n"),
@@ -252,14 +267,19 @@ macro_rules! params {
     };
 }
 
-/// Declares a kernel. `p` names the launch parameters in every expression.
+/// Declares a kernel. `p` names the launch parameters in every expression. A variant may say in front of its passes which
+/// features of `wgpu::Features` it needs and which launches it fits: `needs: SUBGROUP | SHADER_F16, fits: p.k % 4 == 0,`
 macro_rules! kernel {
     (
         $(#[$meta:meta])*
         pub static $id:ident = $name:literal ($p:ident: &$params:ty);
         args { $($access:ident $arg:ident: $elem:ident[$len:expr],)* }
         constants { $($constant:ident = $value:expr,)* }
-        $(variant $variant:literal = [$($source:literal),*] { $($entry:literal: $grid:expr,)* })+
+        $(variant $variant:literal = [$($source:literal),*] {
+            $(needs: $($feature:ident)|+,)?
+            $(fits: $fits:expr,)?
+            $($entry:literal: $grid:expr,)*
+        })+
         flops: $flops:expr,
         tolerance: $tolerance:expr,
         exact: $exact:expr,
@@ -291,6 +311,12 @@ macro_rules! kernel {
                 variants: &[$(Variant {
                     name: $variant,
                     source: &[$(include_str!(concat!("../../shaders/", $source)),)*],
+                    needs: wgpu::Features::empty()$($(.union(wgpu::Features::$feature))+)?,
+                    fits: |words| {
+                        let $p = <$params as Params>::from_words(words);
+                        let _ = $p;
+                        true $(&& $fits)?
+                    },
                     passes: &[$(Pass {
                         entry: $entry,
                         grid: |words| {

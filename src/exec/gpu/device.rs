@@ -128,6 +128,11 @@ impl Gpu {
         if passed_over { kernel.reference() } else { suited }
     }
 
+    /// Whether the device was opened with every feature that a variant needs.
+    pub fn offers(&self, variant: &Variant) -> bool {
+        self.device.features().contains(variant.needs)
+    }
+
     /// Whether a variant is broken on purpose, so that nothing found out about this device may be kept.
     pub fn sabotaged(&self) -> bool {
         self.sabotage.is_some()

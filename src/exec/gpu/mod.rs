@@ -11,7 +11,7 @@ pub use sabotage::Sabotage;
 use super::executor::Executor;
 use super::plan::{Limits, Memory, Place, Plan};
 use super::program::{Launch, Phase, Program, Tensor};
-use crate::kernels::{Kernel, Variant};
+use crate::kernels::Variant;
 use crate::{Error, Result};
 use pipelines::Source;
 use readback::Readback;
@@ -44,7 +44,8 @@ struct Dispatch {
 pub struct Options {
     /// Keep bounds checks in the shaders.
     pub checked: bool,
-    /// Which variant of every kernel to run, by its place in the declaration, instead of the device's own choice.
+    /// Which variant of every kernel to run, by its place in the declaration, instead of the device's own choice. The
+    /// reference stands in where the device lacks a feature that it needs, or the launch is none that it fits.
     pub variant: Option<usize>,
     /// Elements behind each argument that its binding covers too. With 0 a device may drop a write past the end, as
     /// llvmpipe does; a test that guards the ends of its tensors sees it when the guard is bound.
@@ -239,7 +240,7 @@ impl<'a> Binder<'a> {
     }
 
     fn dispatches(&self, launch: &Launch, number: u64) -> Vec<Dispatch> {
-        let variant = variant(self.gpu, self.options, launch.kernel);
+        let variant = variant(self.gpu, self.options, launch);
         let bindings = self.bindings(launch, number);
         let flops = (launch.kernel.flops)(&launch.params) / variant.passes.len() as u64;
         let passes = sources(self.gpu, self.options, launch).zip(variant.passes).map(|(source, pass)| Dispatch {
@@ -278,13 +279,16 @@ impl<'a> Binder<'a> {
     }
 }
 
-fn variant(gpu: &Gpu, options: Options, kernel: &'static Kernel) -> &'static Variant {
-    options.variant.map_or_else(|| gpu.variant(kernel), |place| &kernel.variants[place])
+/// The variant that a launch runs: the reference where another can't.
+fn variant(gpu: &Gpu, options: Options, launch: &Launch) -> &'static Variant {
+    let kernel = launch.kernel;
+    let wanted = options.variant.map_or_else(|| gpu.variant(kernel), |place| &kernel.variants[place]);
+    if gpu.offers(wanted) && (wanted.fits)(&launch.params) { wanted } else { kernel.reference() }
 }
 
 /// One source for each pass of a launch.
 fn sources(gpu: &Gpu, options: Options, launch: &Launch) -> impl Iterator<Item = Source> {
-    let variant = variant(gpu, options, launch.kernel);
+    let variant = variant(gpu, options, launch);
     let mut wgsl = launch.kernel.wgsl(variant, &launch.params, launch.present());
     if let Some(sabotage) = gpu.sabotage.filter(|sabotage| sabotage.hits(launch.kernel, variant)) {
         wgsl = sabotage.spoil(&wgsl);

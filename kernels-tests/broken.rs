@@ -14,13 +14,13 @@ use cloze::kernels::{KERNELS, Kernel, Params, Variant, Views};
 
 /// (kernel, what its shader says, what a mistake makes of it, what the report must say)
 const MISTAKES: [(&str, &str, &str, &str); 11] = [
-    ("matmul_nn", "result += residual[at];", "result -= residual[at];", "`c` are off"),
+    ("matmul_nn", "result += ", "result -= ", "`c` are off"),
     ("layer_norm", "+ params.epsilon", "", "are off"),
-    ("attention", "most = new_most;", "most = score;", "are off"),
+    ("attention", "most + log(total)", "most - log(total)", "`lse` are off"),
     ("cross_entropy", "1.0 - better", "better", "`metrics` are off"),
     ("adamw", "gradients[i] = 0.0;", "", "`gradients` are off"),
-    ("qkv_backward", "gradient * rope[at] - d_qkv", "gradient * rope[at] + d_qkv", "`dy` are off"),
-    ("embedding", "sum += type_table", "sum = type_table", "`y` are off"),
+    ("qkv_backward", "gradient * rope[at] - f32", "gradient * rope[at] + f32", "`dy` are off"),
+    ("embedding", "sum += f32(type_table", "sum = f32(type_table", "`y` are off"),
     ("sum_squares", "bits = EXPONENT", "bits = 0u", "`partials` are off"),
     // The last element is left unwritten.
     ("scatter_rows", "i >= params.rows * params.width", "i + 1u >= params.rows * params.width", "got NaN"),

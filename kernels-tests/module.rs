@@ -1,7 +1,7 @@
 //! The shaders of a kernel as naga parses them.
 
 use cloze::doctor::probes::PROBES;
-use cloze::kernels::{KERNELS, Kernel, Variant};
+use cloze::kernels::{KERNELS, Kernel, Precision, Variant};
 use naga::Module;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use wgpu::Features;
@@ -10,6 +10,7 @@ use wgpu::Features;
 pub struct Shader {
     pub kernel: &'static Kernel,
     pub variant: &'static Variant,
+    pub precision: Precision,
     pub wgsl: String,
 }
 
@@ -18,14 +19,16 @@ pub fn every_shader() -> impl Iterator<Item = Shader> {
     KERNELS.iter().chain(PROBES).flat_map(|kernel| shaders(kernel))
 }
 
-/// Every distinct shader text of a kernel: its variants with the constants of its cases.
+/// Every distinct shader text of a kernel: its variants with the constants of its cases, in both precisions.
 fn shaders(kernel: &'static Kernel) -> Vec<Shader> {
     let mut shaders: Vec<Shader> = Vec::new();
     for variant in kernel.variants {
-        for case in (kernel.cases)().into_iter().filter(|case| (variant.fits)(&case.params)) {
-            let wgsl = kernel.wgsl(variant, &case.params, case.present());
-            if shaders.iter().all(|shader| shader.wgsl != wgsl) {
-                shaders.push(Shader { kernel, variant, wgsl });
+        for precision in [Precision::F32, Precision::F16] {
+            for case in (kernel.cases)().into_iter().filter(|case| variant.suits(&case.params, precision)) {
+                let wgsl = kernel.wgsl(variant, &case.params, case.present(), precision);
+                if shaders.iter().all(|shader| shader.wgsl != wgsl) {
+                    shaders.push(Shader { kernel, variant, precision, wgsl });
+                }
             }
         }
     }
@@ -44,20 +47,21 @@ impl Shader {
         (module, info)
     }
 
-    /// What naga has to allow for the features that the variant needs.
+    /// What naga has to allow for the features that the variant and the precision need.
     fn capabilities(&self) -> Capabilities {
         let needed = [
             (Features::SUBGROUP, Capabilities::SUBGROUP),
             (Features::SHADER_F16, Capabilities::SHADER_FLOAT16),
             (Features::EXPERIMENTAL_COOPERATIVE_MATRIX, Capabilities::COOPERATIVE_MATRIX),
         ];
-        let needed = needed.iter().filter(|(feature, _)| self.variant.needs.contains(*feature));
+        let needs = self.variant.needs | self.precision.needs();
+        let needed = needed.iter().filter(|(feature, _)| needs.contains(*feature));
         needed.fold(Capabilities::default(), |all, (_, capability)| all | *capability)
     }
 }
 
 impl std::fmt::Display for Shader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.kernel.name, self.variant.name)
+        write!(f, "{} {} {:?}", self.kernel.name, self.variant.name, self.precision)
     }
 }

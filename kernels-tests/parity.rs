@@ -5,7 +5,7 @@ use crate::broken::sabotaged;
 use cloze::doctor::parity::Parity;
 use cloze::doctor::probes::PROBES;
 use cloze::exec::gpu::Gpu;
-use cloze::kernels::{KERNELS, Kernel};
+use cloze::kernels::{KERNELS, Kernel, Precision};
 
 #[test]
 fn every_kernel_agrees_with_its_twin() {
@@ -24,8 +24,8 @@ fn every_kernel_agrees_with_its_twin() {
 fn a_glance_sees_what_is_wrong() {
     for gpu in gpus("a glance") {
         for kernel in KERNELS {
-            let glance = Parity::at_a_glance(kernel).unwrap();
-            let spoilt = Parity::at_a_glance(sabotaged(kernel)).unwrap();
+            let glance = Parity::at_a_glance(kernel, Precision::F32).unwrap();
+            let spoilt = Parity::at_a_glance(sabotaged(kernel), Precision::F32).unwrap();
             for (place, _) in kernel.variants.iter().enumerate().filter(|(_, variant)| gpu.offers(variant)) {
                 assert!(glance.check(gpu, place, false).passed, "{}", kernel.name);
                 assert!(!spoilt.check(gpu, place, false).passed, "{}", kernel.name);
@@ -36,7 +36,21 @@ fn a_glance_sees_what_is_wrong() {
 
 /// All that is wrong with a kernel on an adapter, a line each.
 pub fn check(gpu: &Gpu, kernel: &'static Kernel) -> Result<(), String> {
-    let parity = Parity::new(kernel).map_err(|error| format!("{}: {error}", kernel.name))?;
+    let problems: Vec<String> = [Precision::F32, Precision::F16]
+        .iter()
+        .filter_map(|&precision| match gpu.check_precision(precision) {
+            Ok(()) => check_in(gpu, kernel, precision).err(),
+            Err(error) => {
+                eprintln!("{} in f16: skipped, {error}", kernel.name);
+                None
+            }
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+}
+
+fn check_in(gpu: &Gpu, kernel: &'static Kernel, precision: Precision) -> Result<(), String> {
+    let parity = Parity::new(kernel, precision).map_err(|error| format!("{}: {error}", kernel.name))?;
     let mut problems = Vec::new();
     for (place, variant) in kernel.variants.iter().enumerate() {
         if !gpu.offers(variant) {

@@ -48,7 +48,8 @@ fn check_element(shader: &Shader, module: &Module, ty: Handle<Type>, elem: Elem)
     match &module.types[ty].inner {
         TypeInner::Array { base, .. } => {
             let scalar = module.types[*base].inner.scalar().unwrap_or_else(|| panic!("{shader}: array of no numbers"));
-            assert_eq!((scalar.kind, scalar.width), (kind(elem), 4), "{shader}: element type");
+            let width = elem.bytes(shader.precision) as u8;
+            assert_eq!((scalar.kind, scalar.width), (kind(elem), width), "{shader}: element type");
         }
         TypeInner::Struct { .. } => match module.types[ty].name.as_deref() {
             Some("StepState") => check_struct(shader, module, ty, StepState::FIELDS),
@@ -75,7 +76,7 @@ fn check_struct(shader: &Shader, module: &Module, ty: Handle<Type>, fields: &[ke
 
 fn kind(elem: Elem) -> ScalarKind {
     match elem {
-        Elem::f32 => ScalarKind::Float,
+        Elem::f32 | Elem::real => ScalarKind::Float,
         Elem::u32 => ScalarKind::Uint,
     }
 }

@@ -63,7 +63,7 @@ impl<'a> Call<'a> {
 impl Results<'_> {
     pub fn numbers(&self, name: &str) -> Vec<f64> {
         let place = place(self.kernel, name);
-        assert_eq!(self.kernel.args[place].elem, Elem::f32, "{}: `{name}` holds no numbers", self.kernel.name);
+        assert_ne!(self.kernel.args[place].elem, Elem::u32, "{}: `{name}` holds no numbers", self.kernel.name);
         let words = self.args[place].as_ref().unwrap_or_else(|| panic!("{}: `{name}` is absent", self.kernel.name));
         words.iter().map(|&word| f64::from(f32::from_bits(word))).collect()
     }

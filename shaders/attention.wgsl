@@ -1,4 +1,4 @@
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<Real>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>; // [B, heads, T]
 
 // A thread for each query row, with the online softmax of Milakov and Gimelshein (2018).
@@ -16,7 +16,7 @@ fn main(
     var query: array<f32, HEAD_DIM>;
     var sum: array<f32, HEAD_DIM>;
     for (var d = 0u; d < HEAD_DIM; d++) {
-        query[d] = qkv[row.sequence + row.position * HEAD_DIM + d];
+        query[d] = f32(qkv[row.sequence + row.position * HEAD_DIM + d]);
         sum[d] = 0.0;
     }
     var most = -1e30;
@@ -25,7 +25,7 @@ fn main(
         let at = row.sequence + key * HEAD_DIM;
         var score = 0.0;
         for (var d = 0u; d < HEAD_DIM; d++) {
-            score += query[d] * qkv[part_size() + at + d];
+            score += query[d] * f32(qkv[part_size() + at + d]);
         }
         let new_most = max(most, score);
         let keep = exp(max(most - new_most, -87.0));
@@ -33,12 +33,12 @@ fn main(
         let value_weight = weight * dropout_mask(number, key);
         total = total * keep + weight;
         for (var d = 0u; d < HEAD_DIM; d++) {
-            sum[d] = sum[d] * keep + value_weight * qkv[2u * part_size() + at + d];
+            sum[d] = sum[d] * keep + value_weight * f32(qkv[2u * part_size() + at + d]);
         }
         most = new_most;
     }
     for (var d = 0u; d < HEAD_DIM; d++) {
-        y[row.output + d] = sum[d] / total;
+        y[row.output + d] = Real(sum[d] / total);
     }
     lse[number] = most + log(total);
 }

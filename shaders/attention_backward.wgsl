@@ -1,8 +1,8 @@
-@group(0) @binding(4) var<storage, read> y: array<f32>;
+@group(0) @binding(4) var<storage, read> y: array<Real>;
 @group(0) @binding(5) var<storage, read> lse: array<f32>; // [B, heads, T]
-@group(0) @binding(6) var<storage, read> dy: array<f32>;
+@group(0) @binding(6) var<storage, read> dy: array<Real>;
 @group(0) @binding(7) var<storage, read_write> delta: array<f32>; // [B, heads, T]
-@group(0) @binding(8) var<storage, read_write> d_qkv: array<f32>;
+@group(0) @binding(8) var<storage, read_write> d_qkv: array<Real>;
 
 // The softmax's gradient needs the sum of dy·y of every row.
 @compute @workgroup_size(64)
@@ -18,7 +18,7 @@ fn row_delta(
     let row = row_of(number);
     var sum = 0.0;
     for (var d = 0u; d < HEAD_DIM; d++) {
-        sum += dy[row.output + d] * y[row.output + d];
+        sum += f32(dy[row.output + d]) * f32(y[row.output + d]);
     }
     delta[number] = sum;
 }
@@ -40,8 +40,8 @@ fn query_gradient(
     var output_gradient: array<f32, HEAD_DIM>;
     var sum: array<f32, HEAD_DIM>;
     for (var d = 0u; d < HEAD_DIM; d++) {
-        query[d] = qkv[own + d];
-        output_gradient[d] = dy[row.output + d];
+        query[d] = f32(qkv[own + d]);
+        output_gradient[d] = f32(dy[row.output + d]);
         sum[d] = 0.0;
     }
     for (var key = row.first; key < row.end; key++) {
@@ -49,17 +49,17 @@ fn query_gradient(
         var score = 0.0;
         var weight_gradient = 0.0;
         for (var d = 0u; d < HEAD_DIM; d++) {
-            score += query[d] * qkv[at + d];
-            weight_gradient += output_gradient[d] * qkv[part_size() + at + d];
+            score += query[d] * f32(qkv[at + d]);
+            weight_gradient += output_gradient[d] * f32(qkv[part_size() + at + d]);
         }
         let weight = exp(clamp(score - lse[number], -87.0, 87.0));
         let score_gradient = weight * (weight_gradient * dropout_mask(number, key) - delta[number]);
         for (var d = 0u; d < HEAD_DIM; d++) {
-            sum[d] += score_gradient * qkv[at + d];
+            sum[d] += score_gradient * f32(qkv[at + d]);
         }
     }
     for (var d = 0u; d < HEAD_DIM; d++) {
-        d_qkv[own + d] = sum[d];
+        d_qkv[own + d] = Real(sum[d]);
     }
 }
 
@@ -81,8 +81,8 @@ fn key_value_gradient(
     var key_sum: array<f32, HEAD_DIM>;
     var value_sum: array<f32, HEAD_DIM>;
     for (var d = 0u; d < HEAD_DIM; d++) {
-        key[d] = qkv[own + d];
-        value[d] = qkv[part_size() + own + d];
+        key[d] = f32(qkv[own + d]);
+        value[d] = f32(qkv[part_size() + own + d]);
         key_sum[d] = 0.0;
         value_sum[d] = 0.0;
     }
@@ -93,19 +93,19 @@ fn key_value_gradient(
         var score = 0.0;
         var weight_gradient = 0.0;
         for (var d = 0u; d < HEAD_DIM; d++) {
-            score += key[d] * qkv[at + d];
-            weight_gradient += value[d] * dy[at_output + d];
+            score += key[d] * f32(qkv[at + d]);
+            weight_gradient += value[d] * f32(dy[at_output + d]);
         }
         let weight = exp(clamp(score - lse[query_number], -87.0, 87.0));
         let mask = dropout_mask(query_number, row.position);
         let score_gradient = weight * (weight_gradient * mask - delta[query_number]);
         for (var d = 0u; d < HEAD_DIM; d++) {
-            key_sum[d] += score_gradient * qkv[at + d];
-            value_sum[d] += weight * mask * dy[at_output + d];
+            key_sum[d] += score_gradient * f32(qkv[at + d]);
+            value_sum[d] += weight * mask * f32(dy[at_output + d]);
         }
     }
     for (var d = 0u; d < HEAD_DIM; d++) {
-        d_qkv[own + d] = key_sum[d];
-        d_qkv[part_size() + own + d] = value_sum[d];
+        d_qkv[own + d] = Real(key_sum[d]);
+        d_qkv[part_size() + own + d] = Real(value_sum[d]);
     }
 }

@@ -4,7 +4,7 @@ struct ColumnSum {
 }
 
 @group(0) @binding(0) var<uniform> params: ColumnSum;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Real>;
 @group(0) @binding(2) var<storage, read_write> partial: array<f32>; // [row group, width]
 @group(0) @binding(3) var<storage, read_write> sums: array<f32>;
 
@@ -24,7 +24,7 @@ fn partial_sums(
     }
     var sum = 0.0;
     for (var row = first; row < min(first + ROWS_A_GROUP, params.rows); row++) {
-        sum += x[row * params.width + column];
+        sum += f32(x[row * params.width + column]);
     }
     partial[part * params.width + column] = sum;
 }

@@ -7,7 +7,7 @@ struct CrossEntropy {
 @group(0) @binding(0) var<uniform> params: CrossEntropy;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read> step: StepState;
-@group(0) @binding(3) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(3) var<storage, read_write> logits: array<Real>;
 @group(0) @binding(4) var<storage, read_write> results: array<f32>; // [rows, (cross-entropy, right, labelled)]
 @group(0) @binding(5) var<storage, read_write> metrics: array<f32>;
 
@@ -38,11 +38,11 @@ fn rows(
         }
         return;
     }
-    let own = logits[start + label];
+    let own = f32(logits[start + label]);
     var most = own;
     var better = 0.0; // whether any id comes before the label in the ranking
     for (var i = lane; i < params.vocabulary; i += REDUCE) {
-        let logit = logits[start + i];
+        let logit = f32(logits[start + i]);
         most = max(most, logit);
         if logit > own || (logit == own && i < label) {
             better = 1.0;
@@ -52,14 +52,14 @@ fn rows(
     better = group_max(better, lane);
     var sum = 0.0;
     for (var i = lane; i < params.vocabulary; i += REDUCE) {
-        sum += exp(max(logits[start + i] - most, -87.0));
+        sum += exp(max(f32(logits[start + i]) - most, -87.0));
     }
     sum = group_sum(sum, lane);
     if GRADIENT {
         let scale = step.loss_weight / sum;
         for (var i = lane; i < params.vocabulary; i += REDUCE) {
-            let share = scale * exp(max(logits[start + i] - most, -87.0));
-            logits[start + i] = select(share, share - step.loss_weight, i == label);
+            let share = scale * exp(max(f32(logits[start + i]) - most, -87.0));
+            logits[start + i] = Real(select(share, share - step.loss_weight, i == label));
         }
     }
     if lane == 0u {

@@ -5,10 +5,10 @@ struct Dropout {
 }
 
 @group(0) @binding(0) var<uniform> params: Dropout;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> residual: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Real>;
+@group(0) @binding(2) var<storage, read> residual: array<Real>;
 @group(0) @binding(3) var<storage, read> step: StepState;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<Real>;
 
 // Four elements a thread: one call of the generator gives four words.
 @compute @workgroup_size(256)
@@ -24,12 +24,12 @@ fn main(
         if at < params.count {
             var value = 0.0;
             if f32(words[i] >> 8u) / 16777216.0 >= params.rate {
-                value = x[at] * (1.0 / (1.0 - params.rate));
+                value = f32(x[at]) * (1.0 / (1.0 - params.rate));
             }
             if HAS_RESIDUAL {
-                value += residual[at];
+                value += f32(residual[at]);
             }
-            y[at] = value;
+            y[at] = Real(value);
         }
     }
 }

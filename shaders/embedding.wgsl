@@ -10,10 +10,10 @@ struct Embedding {
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
 @group(0) @binding(2) var<storage, read> positions: array<u32>;
 @group(0) @binding(3) var<storage, read> types: array<u32>;
-@group(0) @binding(4) var<storage, read> token_table: array<f32>;
-@group(0) @binding(5) var<storage, read> position_table: array<f32>;
-@group(0) @binding(6) var<storage, read> type_table: array<f32>;
-@group(0) @binding(7) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read> token_table: array<Real>;
+@group(0) @binding(5) var<storage, read> position_table: array<Real>;
+@group(0) @binding(6) var<storage, read> type_table: array<Real>;
+@group(0) @binding(7) var<storage, read_write> y: array<Real>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -27,12 +27,12 @@ fn main(
     }
     let row = i / params.width;
     let column = i % params.width;
-    var sum = token_table[ids[row] * params.width + column];
+    var sum = f32(token_table[ids[row] * params.width + column]);
     if HAS_POSITION_TABLE {
-        sum += position_table[positions[row] * params.width + column];
+        sum += f32(position_table[positions[row] * params.width + column]);
     }
     if HAS_TYPE_TABLE {
-        sum += type_table[types[row] * params.width + column];
+        sum += f32(type_table[types[row] * params.width + column]);
     }
-    y[i] = sum;
+    y[i] = Real(sum);
 }

@@ -7,7 +7,7 @@ struct EmbeddingBackward {
 @group(0) @binding(0) var<uniform> params: EmbeddingBackward;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<Real>;
 @group(0) @binding(4) var<storage, read_write> d_table: array<f32>;
 
 const COLUMNS: u32 = 32u;
@@ -41,7 +41,7 @@ fn main(
             break;
         }
         if column < params.width {
-            sum += dy[row * params.width + column];
+            sum += f32(dy[row * params.width + column]);
         }
     }
     partial[thread] = sum;

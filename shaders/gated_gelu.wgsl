@@ -4,8 +4,8 @@ struct GatedGelu {
 }
 
 @group(0) @binding(0) var<uniform> params: GatedGelu;
-@group(0) @binding(1) var<storage, read> u: array<f32>; // [rows, (input, gate), width]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> u: array<Real>; // [rows, (input, gate), width]
+@group(0) @binding(2) var<storage, read_write> y: array<Real>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -18,5 +18,5 @@ fn main(
         return;
     }
     let input = 2u * (i / params.width) * params.width + i % params.width;
-    y[i] = gelu(u[input]) * u[input + params.width];
+    y[i] = Real(gelu(f32(u[input])) * f32(u[input + params.width]));
 }

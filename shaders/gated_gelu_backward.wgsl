@@ -4,9 +4,9 @@ struct GatedGelu {
 }
 
 @group(0) @binding(0) var<uniform> params: GatedGelu;
-@group(0) @binding(1) var<storage, read> u: array<f32>; // [rows, (input, gate), width]
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> du: array<f32>;
+@group(0) @binding(1) var<storage, read> u: array<Real>; // [rows, (input, gate), width]
+@group(0) @binding(2) var<storage, read> dy: array<Real>;
+@group(0) @binding(3) var<storage, read_write> du: array<Real>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -20,6 +20,7 @@ fn main(
     }
     let input = 2u * (i / params.width) * params.width + i % params.width;
     let gate = input + params.width;
-    du[input] = dy[i] * u[gate] * gelu_gradient(u[input]);
-    du[gate] = dy[i] * gelu(u[input]);
+    let d = f32(dy[i]);
+    du[input] = Real(d * f32(u[gate]) * gelu_gradient(f32(u[input])));
+    du[gate] = Real(d * gelu(f32(u[input])));
 }

@@ -5,9 +5,9 @@ struct Rows {
 }
 
 @group(0) @binding(0) var<uniform> params: Rows;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Real>;
 @group(0) @binding(2) var<storage, read> picks: array<u32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Real>;
 
 @compute @workgroup_size(256)
 fn main(

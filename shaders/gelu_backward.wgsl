@@ -3,9 +3,9 @@ struct Elements {
 }
 
 @group(0) @binding(0) var<uniform> params: Elements;
-@group(0) @binding(1) var<storage, read> pre: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> d_pre: array<f32>;
+@group(0) @binding(1) var<storage, read> pre: array<Real>;
+@group(0) @binding(2) var<storage, read> dy: array<Real>;
+@group(0) @binding(3) var<storage, read_write> d_pre: array<Real>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -15,6 +15,6 @@ fn main(
 ) {
     let i = group_number(group, groups) * 256u + lane;
     if i < params.count {
-        d_pre[i] = dy[i] * gelu_gradient(pre[i]);
+        d_pre[i] = Real(f32(dy[i]) * gelu_gradient(f32(pre[i])));
     }
 }

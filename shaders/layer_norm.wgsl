@@ -5,10 +5,10 @@ struct LayerNorm {
 }
 
 @group(0) @binding(0) var<uniform> params: LayerNorm;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Real>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<Real>;
 @group(0) @binding(5) var<storage, read_write> stats: array<f32>;
 
 @compute @workgroup_size(64)
@@ -24,21 +24,21 @@ fn main(
     let start = row * params.width;
     var sum = 0.0;
     for (var i = lane; i < params.width; i += REDUCE) {
-        sum += x[start + i];
+        sum += f32(x[start + i]);
     }
     let mean = group_sum(sum, lane) / f32(params.width);
     var squares = 0.0;
     for (var i = lane; i < params.width; i += REDUCE) {
-        let centred = x[start + i] - mean;
+        let centred = f32(x[start + i]) - mean;
         squares += centred * centred;
     }
     let scale = 1.0 / sqrt(group_sum(squares, lane) / f32(params.width) + params.epsilon);
     for (var i = lane; i < params.width; i += REDUCE) {
-        var value = (x[start + i] - mean) * scale * weight[i];
+        var value = (f32(x[start + i]) - mean) * scale * weight[i];
         if HAS_BIAS {
             value += bias[i];
         }
-        y[start + i] = value;
+        y[start + i] = Real(value);
     }
     if lane == 0u {
         stats[2u * row] = mean;

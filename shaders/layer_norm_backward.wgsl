@@ -5,12 +5,12 @@ struct LayerNorm {
 }
 
 @group(0) @binding(0) var<uniform> params: LayerNorm;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Real>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read> stats: array<f32>;
-@group(0) @binding(4) var<storage, read> dy: array<f32>;
-@group(0) @binding(5) var<storage, read> residual: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read> dy: array<Real>;
+@group(0) @binding(5) var<storage, read> residual: array<Real>;
+@group(0) @binding(6) var<storage, read_write> dx: array<Real>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -28,18 +28,18 @@ fn main(
     var sum = 0.0;
     var sum_along = 0.0;
     for (var i = lane; i < params.width; i += REDUCE) {
-        let d = dy[start + i] * weight[i];
+        let d = f32(dy[start + i]) * weight[i];
         sum += d;
-        sum_along += d * (x[start + i] - mean);
+        sum_along += d * (f32(x[start + i]) - mean);
     }
     let mean_gradient = group_sum(sum, lane) / f32(params.width);
     let along = group_sum(sum_along, lane) * scale / f32(params.width);
     for (var i = lane; i < params.width; i += REDUCE) {
-        let normalised = (x[start + i] - mean) * scale;
-        var d = scale * (dy[start + i] * weight[i] - mean_gradient - normalised * along);
+        let normalised = (f32(x[start + i]) - mean) * scale;
+        var d = scale * (f32(dy[start + i]) * weight[i] - mean_gradient - normalised * along);
         if HAS_RESIDUAL {
-            d += residual[start + i];
+            d += f32(residual[start + i]);
         }
-        dx[start + i] = d;
+        dx[start + i] = Real(d);
     }
 }

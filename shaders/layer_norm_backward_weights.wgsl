@@ -5,9 +5,9 @@ struct LayerNorm {
 }
 
 @group(0) @binding(0) var<uniform> params: LayerNorm;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Real>;
 @group(0) @binding(2) var<storage, read> stats: array<f32>;
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<Real>;
 @group(0) @binding(4) var<storage, read_write> partial: array<f32>; // [row group, 2, width]
 @group(0) @binding(5) var<storage, read_write> d_weight: array<f32>;
 @group(0) @binding(6) var<storage, read_write> d_bias: array<f32>;
@@ -29,8 +29,8 @@ fn partial_sums(
     var weight_sum = 0.0;
     var bias_sum = 0.0;
     for (var row = first; row < min(first + ROWS_A_GROUP, params.rows); row++) {
-        let d = dy[row * params.width + column];
-        weight_sum += d * ((x[row * params.width + column] - stats[2u * row]) * stats[2u * row + 1u]);
+        let d = f32(dy[row * params.width + column]);
+        weight_sum += d * ((f32(x[row * params.width + column]) - stats[2u * row]) * stats[2u * row + 1u]);
         bias_sum += d;
     }
     partial[2u * part * params.width + column] = weight_sum;

@@ -5,10 +5,10 @@ struct Product {
 }
 
 @group(0) @binding(0) var<uniform> params: Product;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read> residual: array<f32>;
-@group(0) @binding(4) var<storage, read_write> c: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<Real>;
+@group(0) @binding(2) var<storage, read> b: array<Real>;
+@group(0) @binding(3) var<storage, read> residual: array<Real>;
+@group(0) @binding(4) var<storage, read_write> c: array<Real>;
 
 const A_BY_DEPTH: bool = true;
 const B_BY_DEPTH: bool = false;
@@ -18,11 +18,11 @@ fn size() -> vec3<u32> {
 }
 
 fn load_a(row: u32, depth: u32) -> f32 {
-    return a[row * params.k + depth];
+    return f32(a[row * params.k + depth]);
 }
 
 fn load_b(depth: u32, column: u32) -> f32 {
-    return b[depth * params.n + column];
+    return f32(b[depth * params.n + column]);
 }
 
 fn store(row: u32, column: u32, value: vec4<f32>) {
@@ -30,9 +30,9 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
         let at = row * params.n + column + i;
         var result = value[i];
         if HAS_RESIDUAL {
-            result += residual[at];
+            result += f32(residual[at]);
         }
-        c[at] = result;
+        c[at] = Real(result);
     }
 }
 

@@ -5,12 +5,12 @@ struct Product {
 }
 
 @group(0) @binding(0) var<uniform> params: Product;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<Real>;
+@group(0) @binding(2) var<storage, read> b: array<Real>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> residual: array<f32>;
-@group(0) @binding(5) var<storage, read_write> pre: array<f32>;
-@group(0) @binding(6) var<storage, read_write> c: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<Real>;
+@group(0) @binding(5) var<storage, read_write> pre: array<Real>;
+@group(0) @binding(6) var<storage, read_write> c: array<Real>;
 
 const A_BY_DEPTH: bool = true;
 const B_BY_DEPTH: bool = true;
@@ -20,11 +20,11 @@ fn size() -> vec3<u32> {
 }
 
 fn load_a(row: u32, depth: u32) -> f32 {
-    return a[row * params.k + depth];
+    return f32(a[row * params.k + depth]);
 }
 
 fn load_b(depth: u32, column: u32) -> f32 {
-    return b[column * params.k + depth];
+    return f32(b[column * params.k + depth]);
 }
 
 fn store(row: u32, column: u32, value: vec4<f32>) {
@@ -35,13 +35,13 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
             result += bias[column + i];
         }
         if HAS_PRE {
-            pre[at] = result;
+            pre[at] = Real(result);
             result = gelu(result);
         }
         if HAS_RESIDUAL {
-            result += residual[at];
+            result += f32(residual[at]);
         }
-        c[at] = result;
+        c[at] = Real(result);
     }
 }
 

@@ -5,8 +5,8 @@ struct Product {
 }
 
 @group(0) @binding(0) var<uniform> params: Product;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<Real>;
+@group(0) @binding(2) var<storage, read> b: array<Real>;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
 
 const A_BY_DEPTH: bool = false;
@@ -17,11 +17,11 @@ fn size() -> vec3<u32> {
 }
 
 fn load_a(row: u32, depth: u32) -> f32 {
-    return a[depth * params.m + row];
+    return f32(a[depth * params.m + row]);
 }
 
 fn load_b(depth: u32, column: u32) -> f32 {
-    return b[depth * params.n + column];
+    return f32(b[depth * params.n + column]);
 }
 
 fn store(row: u32, column: u32, value: vec4<f32>) {

@@ -6,8 +6,8 @@ struct Product {
 }
 
 @group(0) @binding(0) var<uniform> params: Product;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> a: array<vec4<Real>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<Real>>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4<f32>>;
 
 const A_BY_DEPTH: bool = false;
@@ -18,11 +18,11 @@ fn size() -> vec3<u32> {
 }
 
 fn quad_a(row: u32, depth: u32) -> vec4<f32> {
-    return a[(depth * params.m + row) / 4u];
+    return vec4<f32>(a[(depth * params.m + row) / 4u]);
 }
 
 fn quad_b(depth: u32, column: u32) -> vec4<f32> {
-    return b[(depth * params.n + column) / 4u];
+    return vec4<f32>(b[(depth * params.n + column) / 4u]);
 }
 
 fn store(row: u32, column: u32, value: vec4<f32>) {

@@ -1,12 +1,12 @@
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Real>;
+@group(0) @binding(2) var<storage, read> weight: array<Real>;
 
 fn load_a(row: u32, depth: u32) -> f32 {
-    return x[row * params.heads * params.head_dim + depth];
+    return f32(x[row * params.heads * params.head_dim + depth]);
 }
 
 fn load_b(depth: u32, column: u32) -> f32 {
-    return weight[weight_row(column) * params.heads * params.head_dim + depth];
+    return f32(weight[weight_row(column) * params.heads * params.head_dim + depth]);
 }
 
 fn store(row: u32, column: u32, value: vec4<f32>) {
@@ -33,6 +33,6 @@ fn store_one(row: u32, feature: u32, value: f32) {
     let head = (feature % width) / params.head_dim;
     let sequence = part * params.batch + row / params.sequence;
     let at = (sequence * params.heads + head) * params.sequence + row % params.sequence;
-    qkv[at * params.head_dim + feature % params.head_dim] = select(value, value * params.scale, part == 0u);
+    qkv[at * params.head_dim + feature % params.head_dim] = Real(select(value, value * params.scale, part == 0u));
 }
 

@@ -7,9 +7,9 @@ struct Qkv {
 }
 
 @group(0) @binding(0) var<uniform> params: Qkv;
-@group(0) @binding(1) var<storage, read> d_qkv: array<f32>; // [3, B, heads, T, head_dim]
+@group(0) @binding(1) var<storage, read> d_qkv: array<Real>; // [3, B, heads, T, head_dim]
 @group(0) @binding(2) var<storage, read> rope: array<f32>; // [T, head_dim / 2, (cos, sin)]
-@group(0) @binding(3) var<storage, read_write> dy: array<f32>; // [B * T, 3 * width]
+@group(0) @binding(3) var<storage, read_write> dy: array<Real>; // [B * T, 3 * width]
 
 @compute @workgroup_size(256)
 fn main(
@@ -31,15 +31,15 @@ fn main(
     let sequence = part * params.batch + row / params.sequence;
     let start = ((sequence * params.heads + head) * params.sequence + position) * params.head_dim;
 
-    var gradient = d_qkv[start + element];
+    var gradient = f32(d_qkv[start + element]);
     if HAS_ROPE && part < 2u {
         let half = params.head_dim / 2u;
         let at = position * params.head_dim + 2u * (element % half);
         if element < half {
-            gradient = gradient * rope[at] + d_qkv[start + element + half] * rope[at + 1u];
+            gradient = gradient * rope[at] + f32(d_qkv[start + element + half]) * rope[at + 1u];
         } else {
-            gradient = gradient * rope[at] - d_qkv[start + element - half] * rope[at + 1u];
+            gradient = gradient * rope[at] - f32(d_qkv[start + element - half]) * rope[at + 1u];
         }
     }
-    dy[i] = select(gradient, gradient * params.scale, part == 0u);
+    dy[i] = Real(select(gradient, gradient * params.scale, part == 0u));
 }

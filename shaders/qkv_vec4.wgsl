@@ -1,13 +1,13 @@
 // qkv for a head_dim that is a multiple of four, so that a quad of columns lies in one head.
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<Real>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<Real>>;
 
 fn quad_a(row: u32, depth: u32) -> vec4<f32> {
-    return x[(row * params.heads * params.head_dim + depth) / 4u];
+    return vec4<f32>(x[(row * params.heads * params.head_dim + depth) / 4u]);
 }
 
 fn quad_b(depth: u32, column: u32) -> vec4<f32> {
-    return weight[(weight_row(column) * params.heads * params.head_dim + depth) / 4u];
+    return vec4<f32>(weight[(weight_row(column) * params.heads * params.head_dim + depth) / 4u]);
 }
 
 fn store(row: u32, column: u32, value: vec4<f32>) {
@@ -30,9 +30,9 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
     let sequence = part * params.batch + row / params.sequence;
     let at = ((sequence * params.heads + head) * params.sequence + row % params.sequence) * params.head_dim
         + first % params.head_dim;
-    qkv[at] = result.x;
-    qkv[at + beyond.x] = result.y;
-    qkv[at + beyond.y] = result.z;
-    qkv[at + beyond.z] = result.w;
+    qkv[at] = Real(result.x);
+    qkv[at + beyond.x] = Real(result.y);
+    qkv[at + beyond.y] = Real(result.z);
+    qkv[at + beyond.z] = Real(result.w);
 }
 

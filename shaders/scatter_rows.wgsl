@@ -5,9 +5,9 @@ struct Rows {
 }
 
 @group(0) @binding(0) var<uniform> params: Rows;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<Real>;
 @group(0) @binding(2) var<storage, read> slots: array<u32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<Real>;
 
 const NO_SLOT: u32 = 0xffffffffu;
 

@@ -9,7 +9,7 @@ struct Qkv {
 @group(0) @binding(0) var<uniform> params: Qkv;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> rope: array<f32>; // [T, head_dim / 2, (cos, sin)]
-@group(0) @binding(5) var<storage, read_write> qkv: array<f32>; // [3, B, heads, T, head_dim]
+@group(0) @binding(5) var<storage, read_write> qkv: array<Real>; // [3, B, heads, T, head_dim]
 
 const A_BY_DEPTH: bool = true;
 const B_BY_DEPTH: bool = true;

@@ -16,7 +16,7 @@ pub mod vetting;
 use crate::Result;
 use crate::exec::gpu::{self, Gpu};
 use crate::exec::{Device, DeviceChoice};
-use crate::kernels::KERNELS;
+use crate::kernels::Precision;
 use golden::Golden;
 use limits::Limits;
 use parity::Parity;
@@ -56,20 +56,22 @@ impl Examination {
         Ok(())
     }
 
-    /// Every variant of every kernel that the device offers, and notes for the starts to come which of them to pass over.
+    /// Every variant of every kernel that the device offers, in f32 and in f16 where it has that, and notes for the starts to come which of them to pass over.
     fn check_kernels(&mut self, gpu: &mut Gpu) -> Result<()> {
         let mut record = Record::of(gpu);
-        for &kernel in KERNELS {
-            let parity = Parity::new(kernel)?;
+        let precisions = [Precision::F32, Precision::F16].into_iter();
+        let offered: Vec<Precision> = precisions.filter(|&precision| gpu.check_precision(precision).is_ok()).collect();
+        for (precision, kernel) in offered.iter().flat_map(|&p| vetting::kernels_of(p).map(move |kernel| (p, kernel))) {
+            let parity = Parity::new(kernel, precision)?;
             for (place, variant) in kernel.variants.iter().enumerate() {
                 if !gpu.offers(variant) {
                     continue;
                 }
                 let finding = parity.check(gpu, place, false);
-                record.note(kernel, variant, finding.verdict());
+                record.note(kernel, variant, precision, finding.verdict());
                 if !finding.passed {
                     *gpu = gpu.reopen()?;
-                    vetting::pass_over(gpu, kernel, variant);
+                    vetting::pass_over(gpu, kernel, variant, precision);
                 }
                 self.kernels.push(finding);
             }

@@ -1,9 +1,9 @@
 //! A kernel on a GPU against its CPU twin, over the cases of its declaration.
 
-use super::trial::{GUARD, Numbers, Output, Trial, record};
+use super::trial::{GUARD_WORDS, Numbers, Output, Trial, record};
 use crate::exec::gpu::{Gpu, GpuExecutor, Options};
 use crate::exec::{CpuExecutor, Program};
-use crate::kernels::{Case, Elem, Kernel, Variant};
+use crate::kernels::{Case, Elem, Kernel, Precision, Variant};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::time::Instant;
@@ -11,6 +11,7 @@ use std::time::Instant;
 /// The cases of a kernel with what its twin makes of them.
 pub struct Parity {
     kernel: &'static Kernel,
+    precision: Precision,
     program: Program,
     trials: Vec<Trial>,
     wanted: Vec<Vec<Output>>,
@@ -21,6 +22,7 @@ pub struct Parity {
 pub struct Finding {
     pub kernel: &'static str,
     pub variant: &'static str,
+    pub precision: Precision,
     /// How many trials were run: those of launches that the variant fits.
     pub trials: usize,
     /// The largest error as a share of what is allowed. Infinite, `null` in JSON, where nothing but the same bits would do
@@ -36,8 +38,8 @@ impl Parity {
     ///
     /// # Errors
     /// The machine has too little memory for the cases, or the twin writes past an argument.
-    pub fn new(kernel: &'static Kernel) -> Result<Parity> {
-        Self::of_cases(kernel, |_| true)
+    pub fn new(kernel: &'static Kernel, precision: Precision) -> Result<Parity> {
+        Self::of_cases(kernel, precision, |_| true)
     }
 
     /// Only the cases that run the shader of the largest that a variant fits, so that a variant has one shader to compile, or
@@ -45,24 +47,24 @@ impl Parity {
     ///
     /// # Errors
     /// As [`Parity::new`].
-    pub fn at_a_glance(kernel: &'static Kernel) -> Result<Parity> {
-        let shader = |case: &Case| kernel.wgsl(kernel.reference(), &case.params, case.present());
+    pub fn at_a_glance(kernel: &'static Kernel, precision: Precision) -> Result<Parity> {
+        let shader = |case: &Case| kernel.wgsl(kernel.reference(), &case.params, case.present(), precision);
         let cases = (kernel.cases)();
         let largest = |variant: &Variant| {
-            let fitting = cases.iter().filter(|case| (variant.fits)(&case.params));
+            let fitting = cases.iter().filter(|case| variant.suits(&case.params, precision));
             fitting.max_by_key(|case| kernel.bytes(&case.params, case.present())).map(shader)
         };
         let chosen: Vec<String> = kernel.variants.iter().filter_map(largest).collect();
-        Self::of_cases(kernel, |case| chosen.contains(&shader(case)))
+        Self::of_cases(kernel, precision, |case| chosen.contains(&shader(case)))
     }
 
-    fn of_cases(kernel: &'static Kernel, chosen: impl Fn(&Case) -> bool) -> Result<Parity> {
-        let (program, trials) = record(kernel, chosen)?;
+    fn of_cases(kernel: &'static Kernel, precision: Precision, chosen: impl Fn(&Case) -> bool) -> Result<Parity> {
+        let (program, trials) = record(kernel, precision, chosen)?;
         let mut executor = CpuExecutor::new(&program)?;
         let mut run =
             |trial: &Trial| trial.run(&mut executor).map_err(|problem| Error::Device(format!("the twin: {problem}")));
         let wanted = trials.iter().map(&mut run).collect::<Result<_>>()?;
-        Ok(Parity { kernel, program, trials, wanted })
+        Ok(Parity { kernel, precision, program, trials, wanted })
     }
 
     /// Runs the variant at `place` in the declaration, which the GPU has to offer, with bounds checks in the shaders or as
@@ -70,10 +72,12 @@ impl Parity {
     pub fn check(&self, gpu: &Gpu, place: usize, checked: bool) -> Finding {
         let start = Instant::now();
         let variant: &Variant = &self.kernel.variants[place];
-        let trials = || self.trials.iter().zip(&self.wanted).filter(|(trial, _)| (variant.fits)(&trial.case.params));
+        let suits = |trial: &Trial| variant.suits(&trial.case.params, self.precision);
+        let trials = || self.trials.iter().zip(&self.wanted).filter(|(trial, _)| suits(trial));
         let mut finding = Finding {
             kernel: self.kernel.name,
             variant: variant.name,
+            precision: self.precision,
             trials: trials().count(),
             worst: 0.0,
             passed: true,
@@ -83,7 +87,7 @@ impl Parity {
             finding.fail(format!("{} {}: the device lacks a feature, or no case fits", self.kernel.name, variant.name));
             return finding;
         }
-        let options = Options { checked, variant: Some(place), bound_past_end: GUARD };
+        let options = Options { checked, variant: Some(place), bound_past_end: GUARD_WORDS };
         match GpuExecutor::new(gpu, &self.program, options) {
             Err(error) => finding.fail(format!("{} {}: {error}", self.kernel.name, variant.name)),
             Ok(mut executor) => {
@@ -130,16 +134,19 @@ impl Difference {
     fn worst(trial: &Trial, got: &Output, want: &Output) -> Option<Difference> {
         let allowed = match (want.arg.elem, trial.numbers) {
             (Elem::u32, _) | (_, Numbers::Integers) => 0.0,
-            (Elem::f32, Numbers::Real) => allowed_error(trial.kernel, &want.words),
+            (Elem::f32, Numbers::Real) => allowed_error(trial.kernel.tolerance, &want.words),
+            (Elem::real, Numbers::Real) => {
+                allowed_error(trial.kernel.tolerance + rounding(trial.precision), &want.words)
+            }
         };
         let error = |i: &usize| match want.arg.elem {
             Elem::u32 => f32::from(u8::from(got.words[*i] != want.words[*i])),
-            Elem::f32 => difference(f32::from_bits(got.words[*i]), f32::from_bits(want.words[*i])),
+            Elem::f32 | Elem::real => difference(f32::from_bits(got.words[*i]), f32::from_bits(want.words[*i])),
         };
         let worst = (0..want.words.len()).max_by(|a, b| error(a).total_cmp(&error(b)))?;
         let show = |word| match want.arg.elem {
             Elem::u32 => format!("{word}"),
-            Elem::f32 => format!("{:e}", f32::from_bits(word)),
+            Elem::f32 | Elem::real => format!("{:e}", f32::from_bits(word)),
         };
         let count = (0..want.words.len()).filter(|i| error(i) > allowed).count();
         let problem = format!(
@@ -158,11 +165,20 @@ impl Difference {
     }
 }
 
+/// How far two numbers may come to lie apart when both are stored, relative to them: WGSL leaves it to the device which of
+/// the two neighbours in f16 a number becomes.
+fn rounding(precision: Precision) -> f32 {
+    match precision {
+        Precision::F32 => 0.0,
+        Precision::F16 => 1.0 / 1024.0,
+    }
+}
+
 /// Relative to the largest finite magnitude of the output; the absolute part is for outputs that are zero but for
 /// rounding, since inputs are about one.
-fn allowed_error(kernel: &Kernel, want: &[u32]) -> f32 {
+fn allowed_error(tolerance: f32, want: &[u32]) -> f32 {
     let magnitudes = want.iter().map(|&word| f32::from_bits(word).abs()).filter(|x| x.is_finite());
-    kernel.tolerance * magnitudes.fold(0.0, f32::max) + 1e-9
+    tolerance * magnitudes.fold(0.0, f32::max) + 1e-9
 }
 
 /// Infinite where one is finite and the other is not, or not the same infinity.

@@ -2,7 +2,7 @@
 //! again.
 
 use crate::exec::gpu::Gpu;
-use crate::kernels::{KERNELS, Kernel, Variant};
+use crate::kernels::{KERNELS, Kernel, Precision, Variant};
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub struct Record {
 #[derive(Serialize, Deserialize)]
 struct Content {
     key: Key,
-    /// By kernel and variant, such as `matmul_nt/direct`.
+    /// By kernel and variant, such as `matmul_nt/direct`, with ` f16` behind it in that precision.
     verdicts: BTreeMap<String, Verdict>,
 }
 
@@ -84,12 +84,12 @@ impl Record {
         Record { path: Some(path), content: Content { verdicts, ..empty.content } }
     }
 
-    pub fn verdict(&self, kernel: &Kernel, variant: &Variant) -> Option<Verdict> {
-        self.content.verdicts.get(&name(kernel, variant)).copied()
+    pub fn verdict(&self, kernel: &Kernel, variant: &Variant, precision: Precision) -> Option<Verdict> {
+        self.content.verdicts.get(&name(kernel, variant, precision)).copied()
     }
 
-    pub fn note(&mut self, kernel: &Kernel, variant: &Variant, verdict: Verdict) {
-        self.content.verdicts.insert(name(kernel, variant), verdict);
+    pub fn note(&mut self, kernel: &Kernel, variant: &Variant, precision: Precision, verdict: Verdict) {
+        self.content.verdicts.insert(name(kernel, variant, precision), verdict);
     }
 
     /// Writes the record. Where that is impossible it says so, and the next start checks again.
@@ -113,8 +113,12 @@ impl Record {
     }
 }
 
-fn name(kernel: &Kernel, variant: &Variant) -> String {
-    format!("{}/{}", kernel.name, variant.name)
+fn name(kernel: &Kernel, variant: &Variant, precision: Precision) -> String {
+    let suffix = match precision {
+        Precision::F32 => "",
+        Precision::F16 => " f16",
+    };
+    format!("{}/{}{suffix}", kernel.name, variant.name)
 }
 
 impl Key {
@@ -142,6 +146,7 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::Precision::{F16, F32};
     use crate::kernels::matmul::MATMUL_NT;
 
     fn info(driver: &str) -> wgpu::AdapterInfo {
@@ -155,16 +160,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [tiled, direct] = [0, 1].map(|place| &MATMUL_NT.variants[place]);
         let mut record = Record::open_in(folder.path(), &info("1.0"));
-        assert_eq!(record.verdict(&MATMUL_NT, tiled), None);
-        record.note(&MATMUL_NT, tiled, Verdict::Passed);
-        record.note(&MATMUL_NT, direct, Verdict::Failed);
+        assert_eq!(record.verdict(&MATMUL_NT, tiled, F32), None);
+        record.note(&MATMUL_NT, tiled, F32, Verdict::Passed);
+        record.note(&MATMUL_NT, direct, F32, Verdict::Failed);
         record.keep();
 
         let same = Record::open_in(folder.path(), &info("1.0"));
-        assert_eq!(same.verdict(&MATMUL_NT, tiled), Some(Verdict::Passed));
-        assert_eq!(same.verdict(&MATMUL_NT, direct), Some(Verdict::Failed));
+        assert_eq!(same.verdict(&MATMUL_NT, tiled, F32), Some(Verdict::Passed));
+        assert_eq!(same.verdict(&MATMUL_NT, direct, F32), Some(Verdict::Failed));
+        assert_eq!(same.verdict(&MATMUL_NT, tiled, F16), None, "that is another shader");
         let newer = Record::open_in(folder.path(), &info("1.1"));
-        assert_eq!(newer.verdict(&MATMUL_NT, tiled), None);
+        assert_eq!(newer.verdict(&MATMUL_NT, tiled, F32), None);
     }
 
     #[test]
@@ -175,11 +181,11 @@ mod tests {
         for damage in ["", "{", "{\"key\": 3}", "[]"] {
             std::fs::write(&path, damage).unwrap();
             let mut record = Record::open_in(folder.path(), &info("1.0"));
-            assert_eq!(record.verdict(&MATMUL_NT, tiled), None);
-            record.note(&MATMUL_NT, tiled, Verdict::Passed);
+            assert_eq!(record.verdict(&MATMUL_NT, tiled, F32), None);
+            record.note(&MATMUL_NT, tiled, F32, Verdict::Passed);
             record.keep();
             let again = Record::open_in(folder.path(), &info("1.0"));
-            assert_eq!(again.verdict(&MATMUL_NT, tiled), Some(Verdict::Passed), "after {damage:?}");
+            assert_eq!(again.verdict(&MATMUL_NT, tiled, F32), Some(Verdict::Passed), "after {damage:?}");
         }
     }
 
@@ -189,6 +195,6 @@ mod tests {
         std::fs::write(folder.path().join("cache"), "a file").unwrap();
         let record = Record::open_in(&folder.path().join("cache/cloze"), &info("1.0"));
         record.keep();
-        assert_eq!(record.verdict(&MATMUL_NT, &MATMUL_NT.variants[0]), None);
+        assert_eq!(record.verdict(&MATMUL_NT, &MATMUL_NT.variants[0], F32), None);
     }
 }

@@ -5,6 +5,7 @@ use super::limits::Limits;
 use super::parity::Finding;
 use super::speed::Speed;
 use crate::exec::DeviceChoice;
+use crate::kernels::Precision;
 use serde::Serialize;
 use std::fmt;
 
@@ -96,7 +97,8 @@ impl fmt::Display for Examination {
             writeln!(f, "  {:<48}{:>7}  {:>15}", "kernel, variant", "trials", "error / allowed")?;
         }
         for finding in &self.kernels {
-            let name = format!("{} {}", finding.kernel, finding.variant);
+            let half = if finding.precision == Precision::F16 { " f16" } else { "" };
+            let name = format!("{} {}{half}", finding.kernel, finding.variant);
             let status = status(finding.passed);
             writeln!(f, "  {name:<48}{:>7}  {:>15.3}  {status}", finding.trials, finding.worst)?;
             problems(f, &finding.problems)?;

@@ -2,8 +2,8 @@
 //! poisoned, and after the run the guards are looked at.
 
 use crate::Result;
-use crate::exec::{Executor, Phase, Program, Role, Tensor};
-use crate::kernels::{Access, Arg, Case, Fill, Kernel};
+use crate::exec::{Executor, Phase, Program, Role, Tensor, halves};
+use crate::kernels::{Access, Arg, Case, Elem, Fill, Kernel, Precision};
 use crate::random::{Site, Stream};
 
 /// Which numbers `Fill::Uniform` stands for.
@@ -14,10 +14,10 @@ pub enum Numbers {
     Integers,
 }
 
-/// Elements on either side of an argument: a multiple of 256 bytes, which every device allows a binding to start at.
-pub const GUARD: usize = 64;
-/// A large number as an f32 and as a u32, so that reading a guard spoils the result.
-const GUARD_WORD: u32 = 0x7e5a_5a5a;
+/// Words on either side of an argument: a multiple of 256 bytes, which every device allows a binding to start at.
+pub const GUARD_WORDS: usize = 64;
+/// A large number as an f32, as a u32 and as two f16, so that reading a guard spoils the result.
+const GUARD_WORD: u32 = 0x7b5a_7b5a;
 /// A NaN, which no kernel gives.
 const POISON: u32 = 0x7fc0_dead;
 
@@ -28,6 +28,7 @@ pub struct Trial {
     /// The case's place in the kernel's declaration.
     pub number: usize,
     pub numbers: Numbers,
+    pub precision: Precision,
     phase: Phase,
     args: Vec<Guarded>,
 }
@@ -35,12 +36,16 @@ pub struct Trial {
 struct Guarded {
     /// Guard, argument, guard; `Tensor::NONE` when the argument is absent.
     whole: Tensor,
+    /// Words as they are stored. Behind an odd number of f16 is a piece of guard.
     content: Vec<u32>,
+    /// Bytes of an element.
+    width: usize,
 }
 
 /// What an argument of a trial held after the run.
 pub struct Output {
     pub arg: &'static Arg,
+    /// A word an element; what is stored as f16 is an f32 here.
     pub words: Vec<u32>,
 }
 
@@ -48,8 +53,12 @@ pub struct Output {
 ///
 /// # Errors
 /// A case is too large for any device.
-pub fn record(kernel: &'static Kernel, chosen: impl Fn(&Case) -> bool) -> Result<(Program, Vec<Trial>)> {
-    let mut program = Program::new();
+pub fn record(
+    kernel: &'static Kernel,
+    precision: Precision,
+    chosen: impl Fn(&Case) -> bool,
+) -> Result<(Program, Vec<Trial>)> {
+    let mut program = Program::of(precision);
     let mut trials = Vec::new();
     for (number, case) in (kernel.cases)().into_iter().enumerate().filter(|(_, case)| chosen(case)) {
         trials.push(Trial::record(&mut program, kernel, case.clone(), number, Numbers::Real));
@@ -66,20 +75,27 @@ impl Trial {
         let phase = program.phase(&format!("{} case {number}", kernel.name));
         let (mut args, mut parts) = (Vec::new(), Vec::new());
         for (place, (arg, fill)) in kernel.args.iter().zip(&case.fills).enumerate() {
+            let width = arg.elem.bytes(program.precision());
             let (mut whole, mut part, mut words) = (Tensor::NONE, Tensor::NONE, Vec::new());
             if !matches!(fill, Fill::Absent) {
                 let mut stream = Stream::new(1, Site::Init, (number * kernel.args.len() + place) as u64);
                 let len = (arg.len)(&case.params);
                 words = content(fill, len, numbers, &mut stream);
                 assert_eq!(words.len(), len, "{} case {number}: wrong length of `{}`", kernel.name, arg.name);
-                whole = program.tensor(Role::Output, arg.name, &[GUARD + len + GUARD]);
-                part = program.part(whole, GUARD, len, arg.name);
+                let guard = GUARD_WORDS * 4 / width;
+                let shape = [guard + len.next_multiple_of(4 / width) + guard];
+                whole = match arg.elem {
+                    Elem::real => program.reals(Role::Output, arg.name, &shape),
+                    Elem::f32 | Elem::u32 => program.tensor(Role::Output, arg.name, &shape),
+                };
+                part = program.part(whole, guard, len, arg.name);
+                words = stored(words, width);
             }
-            args.push(Guarded { whole, content: words });
+            args.push(Guarded { whole, content: words, width });
             parts.push(part);
         }
         program.launch_words(kernel, &case.params, &parts);
-        Trial { kernel, case, number, numbers, phase, args }
+        Trial { kernel, case, number, numbers, precision: program.precision(), phase, args }
     }
 
     /// Runs the trial: what it wrote (scratch left out), or what happened to a guard.
@@ -93,16 +109,21 @@ impl Trial {
         executor.request(&present().map(|(_, guarded)| guarded.whole).collect::<Vec<_>>()).map_err(failed)?;
         let wholes = executor.collect(true).map_err(failed)?.expect("a request is answered");
         let mut outputs = Vec::new();
-        for ((arg, _), whole) in present().zip(wholes) {
-            let (before, rest) = whole.split_at(GUARD);
-            let (words, after) = rest.split_at(rest.len() - GUARD);
+        for ((arg, guarded), whole) in present().zip(wholes) {
+            let (before, rest) = whole.split_at(GUARD_WORDS);
+            let (words, after) = rest.split_at(rest.len() - GUARD_WORDS);
+            let len = (arg.len)(&self.case.params);
             for (side, guard) in [("before", before), ("after", after)] {
                 if let Some(place) = guard.iter().position(|&word| word != GUARD_WORD) {
                     return Err(format!("{self}: element {place} of the guard {side} `{}` was written", arg.name));
                 }
             }
+            let odd = guarded.width == 2 && len % 2 == 1;
+            if odd && words.last().map(|word| word >> 16) != Some(GUARD_WORD >> 16) {
+                return Err(format!("{self}: element 0 of the guard after `{}` was written", arg.name));
+            }
             if !arg.access.reads_only() && arg.access != Access::Scratch {
-                outputs.push(Output { arg, words: words.to_vec() });
+                outputs.push(Output { arg, words: loaded(words, len, guarded.width) });
             }
         }
         Ok(outputs)
@@ -111,14 +132,35 @@ impl Trial {
 
 impl std::fmt::Display for Trial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} case {} {:?} on {:?}", self.kernel.name, self.number, self.case.params, self.numbers)
+        let half = if self.precision == Precision::F16 { " in f16" } else { "" };
+        write!(f, "{} case {} {:?} on {:?}{half}", self.kernel.name, self.number, self.case.params, self.numbers)
     }
 }
 
 impl Guarded {
     fn with_guards(&self) -> Vec<u32> {
-        [&[GUARD_WORD; GUARD], self.content.as_slice(), &[GUARD_WORD; GUARD]].concat()
+        [&[GUARD_WORD; GUARD_WORDS], self.content.as_slice(), &[GUARD_WORD; GUARD_WORDS]].concat()
     }
+}
+
+/// Elements, a word each, as a tensor of elements of `width` bytes holds them.
+fn stored(words: Vec<u32>, width: usize) -> Vec<u32> {
+    if width == 4 {
+        return words;
+    }
+    let mut halves = vec![GUARD_WORD; words.len().div_ceil(2)];
+    halves::narrow(bytemuck::cast_slice(&words), &mut halves);
+    halves
+}
+
+/// The way back from `stored`.
+fn loaded(words: &[u32], len: usize, width: usize) -> Vec<u32> {
+    if width == 4 {
+        return words.to_vec();
+    }
+    let mut numbers = vec![0.0; len];
+    halves::widen(words, &mut numbers);
+    bytemuck::cast_slice(&numbers).to_vec()
 }
 
 /// As benchmarks have it, but for poison in outputs and integers where they are asked for.

@@ -4,7 +4,7 @@
 use super::parity::{Finding, Parity};
 use super::record::{Record, Verdict};
 use crate::exec::gpu::Gpu;
-use crate::kernels::{KERNELS, Kernel, Variant};
+use crate::kernels::{Elem, KERNELS, Kernel, Precision, Variant};
 use crate::{Error, Result};
 
 /// Opens an adapter. The variants that suit it are checked against the CPU twins, unless the record has them from an
@@ -14,19 +14,35 @@ use crate::{Error, Result};
 /// The driver refuses, or a kernel's reference gives wrong answers too.
 pub fn open(adapter: &wgpu::Adapter) -> Result<Gpu> {
     let gpu = Gpu::open(adapter)?;
-    Vetting { record: Record::of(&gpu), gpu, checked: false }.run()
+    vet(gpu, Precision::F32)
+}
+
+/// Checks an open GPU's kernels, in the form that launches of this precision run, as [`open`] does.
+///
+/// # Errors
+/// As [`open`]; the device can't store numbers in this precision.
+pub fn vet(gpu: Gpu, precision: Precision) -> Result<Gpu> {
+    gpu.check_precision(precision)?;
+    Vetting { record: Record::of(&gpu), gpu, precision, checked: false }.run()
+}
+
+/// The kernels that have a form of their own in a precision.
+pub(super) fn kernels_of(precision: Precision) -> impl Iterator<Item = &'static Kernel> {
+    let differs = |kernel: &Kernel| kernel.args.iter().any(|arg| arg.elem == Elem::real);
+    KERNELS.iter().copied().filter(move |kernel| precision == Precision::F32 || differs(kernel))
 }
 
 struct Vetting {
     gpu: Gpu,
     record: Record,
+    precision: Precision,
     /// Whether anything had to be checked.
     checked: bool,
 }
 
 impl Vetting {
     fn run(mut self) -> Result<Gpu> {
-        for &kernel in KERNELS {
+        for kernel in kernels_of(self.precision) {
             self.settle(kernel)?;
         }
         if self.checked {
@@ -37,11 +53,11 @@ impl Vetting {
 
     /// Finds a variant of the kernel that gives right answers.
     fn settle(&mut self, kernel: &'static Kernel) -> Result<()> {
-        let (suited, reference) = (self.gpu.variant(kernel), kernel.reference());
+        let (suited, reference) = (self.gpu.variant(kernel, self.precision), kernel.reference());
         if self.verdict(kernel, suited)? == Verdict::Passed {
             return Ok(());
         }
-        pass_over(&mut self.gpu, kernel, suited);
+        pass_over(&mut self.gpu, kernel, suited, self.precision);
         if suited.name != reference.name && self.verdict(kernel, reference)? == Verdict::Passed {
             return Ok(());
         }
@@ -55,19 +71,19 @@ impl Vetting {
 
     /// From the record, or by a check that is short enough for a start.
     fn verdict(&mut self, kernel: &'static Kernel, variant: &Variant) -> Result<Verdict> {
-        if let Some(verdict) = self.record.verdict(kernel, variant) {
+        if let Some(verdict) = self.record.verdict(kernel, variant, self.precision) {
             return Ok(verdict);
         }
         if !std::mem::replace(&mut self.checked, true) {
             log::info!("checking the kernels on {}, once for this driver", self.gpu.describe());
         }
         let place = kernel.variants.iter().position(|known| known.name == variant.name);
-        let finding = Parity::at_a_glance(kernel)?.check(&self.gpu, place.unwrap_or_default(), false);
+        let finding = Parity::at_a_glance(kernel, self.precision)?.check(&self.gpu, place.unwrap_or_default(), false);
         if !finding.passed {
             self.gpu = self.gpu.reopen()?;
             finding.problems.iter().for_each(|problem| log::debug!("{problem}"));
         }
-        self.record.note(kernel, variant, finding.verdict());
+        self.record.note(kernel, variant, self.precision, finding.verdict());
         Ok(finding.verdict())
     }
 }
@@ -79,8 +95,8 @@ impl Finding {
 }
 
 /// Has the reference stand in for a variant that the GPU would run, and says so.
-pub(super) fn pass_over(gpu: &mut Gpu, kernel: &'static Kernel, variant: &Variant) {
-    if variant.name != gpu.variant(kernel).name || variant.name == kernel.reference().name {
+pub(super) fn pass_over(gpu: &mut Gpu, kernel: &'static Kernel, variant: &Variant, precision: Precision) {
+    if variant.name != gpu.variant(kernel, precision).name || variant.name == kernel.reference().name {
         return;
     }
     log::warn!(
@@ -90,5 +106,5 @@ pub(super) fn pass_over(gpu: &mut Gpu, kernel: &'static Kernel, variant: &Varian
         gpu.describe(),
         kernel.reference().name
     );
-    gpu.pass_over(kernel, variant);
+    gpu.pass_over(kernel, variant, precision);
 }

@@ -1,6 +1,7 @@
 //! Runs a program with the CPU twins of its kernels.
 
 use super::executor::Executor;
+use super::halves::{Scratch, stores_halves};
 use super::plan::{Limits, Memory, Place, Plan};
 use super::program::{Launch, Phase, Program, Tensor};
 use crate::Result;
@@ -13,6 +14,10 @@ pub struct CpuExecutor {
     plan: Plan,
     buffers: Vec<Vec<u32>>,
     phases: Vec<Vec<Step>>,
+    /// For launches in f16.
+    scratch: Scratch,
+    /// Its bytes.
+    scratch_bytes: u64,
     /// Read-backs asked for and not yet collected.
     results: VecDeque<Vec<Vec<u32>>>,
 }
@@ -22,6 +27,8 @@ struct Step {
     kernel: &'static Kernel,
     params: Vec<u32>,
     args: Vec<BoundArg>,
+    /// Whether the twin runs over scratch memory.
+    halves: bool,
 }
 
 struct BoundArg {
@@ -38,11 +45,16 @@ impl CpuExecutor {
     pub const ALIGNMENT: u64 = 4;
 
     pub fn new(program: &Program) -> Result<Self> {
-        let memory = available_memory();
+        let launches = program.phases.iter().flat_map(|phase| &phase.launches);
+        let halves = launches.filter(|launch| stores_halves(launch.kernel, launch.precision));
+        let lens = Scratch::lens(halves.map(|launch| (launch.kernel, &launch.params[..])));
+        let scratch_bytes = 4 * lens.iter().sum::<usize>() as u64;
+        let memory = available_memory().map(|bytes| bytes.saturating_sub(scratch_bytes));
         let plan = Plan::new(program, Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory })?;
         let buffers = plan.buffers.iter().map(|buffer| vec![0; buffer.len]).collect();
         let phases = program.phases.iter().map(|phase| phase.launches.iter().map(|l| bind(&plan, l)).collect());
-        Ok(CpuExecutor { phases: phases.collect(), buffers, plan, results: VecDeque::new() })
+        let (phases, scratch) = (phases.collect(), Scratch::new(lens));
+        Ok(CpuExecutor { phases, buffers, plan, scratch, scratch_bytes, results: VecDeque::new() })
     }
 
     fn place(&self, tensor: Tensor) -> Place {
@@ -65,11 +77,12 @@ fn bind(plan: &Plan, launch: &Launch) -> Step {
     args.sort_by_key(|arg| (arg.buffer, arg.range.start));
     let written: Vec<usize> = args.iter().filter(|arg| arg.written).map(|arg| arg.buffer).collect();
     args.iter_mut().for_each(|arg| arg.exclusive = written.contains(&arg.buffer));
-    Step { kernel: launch.kernel, params: launch.params.clone(), args }
+    let halves = stores_halves(launch.kernel, launch.precision);
+    Step { kernel: launch.kernel, params: launch.params.clone(), args, halves }
 }
 
 impl Step {
-    fn run(&self, buffers: &mut [Vec<u32>]) {
+    fn run(&self, buffers: &mut [Vec<u32>], scratch: &mut Scratch) {
         let mut views: [View; MAX_ARGS] = Default::default();
         let (mut rest, mut passed) = (buffers, 0);
         let mut args = &self.args[..];
@@ -80,7 +93,10 @@ impl Step {
             cut(words, &args[..count], &mut views);
             (rest, passed, args) = (later, first.buffer + 1, &args[count..]);
         }
-        (self.kernel.twin)(&self.params, Views(views));
+        match self.halves {
+            true => scratch.run(self.kernel, &self.params, views),
+            false => (self.kernel.twin)(&self.params, Views(views)),
+        }
     }
 }
 
@@ -108,7 +124,7 @@ impl Executor for CpuExecutor {
 
     fn run(&mut self, phase: Phase) -> Result<()> {
         for step in &self.phases[phase.0] {
-            step.run(&mut self.buffers);
+            step.run(&mut self.buffers, &mut self.scratch);
         }
         Ok(())
     }
@@ -128,7 +144,8 @@ impl Executor for CpuExecutor {
     }
 
     fn memory(&self) -> Memory {
-        self.plan.memory()
+        let memory = self.plan.memory();
+        Memory { workspace: memory.workspace + self.scratch_bytes, ..memory }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod device;
 pub mod executor;
 pub mod gpu;
+pub mod halves;
 pub mod plan;
 pub mod program;
 

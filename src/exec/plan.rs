@@ -19,7 +19,7 @@ pub struct Limits {
     pub memory: Option<u64>,
 }
 
-/// Where a tensor lies: a buffer and its first element there.
+/// Where a tensor lies: a buffer, and its first word and their count there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub buffer: usize,
@@ -29,7 +29,7 @@ pub struct Place {
 
 pub struct Buffer {
     pub label: String,
-    /// In elements, each one 32-bit word.
+    /// In 32-bit words.
     pub len: usize,
     pub role: Role,
 }
@@ -112,8 +112,8 @@ impl Plan {
     fn place_persistent(&mut self, program: &Program) {
         for (index, info) in program.tensors.iter().enumerate() {
             if info.role.persistent() && info.part_of.is_none() {
-                let buffer = self.buffer(&info.name, info.len, info.role);
-                self.places[index] = Some(Place { buffer, start: 0, len: info.len });
+                let buffer = self.buffer(&info.name, info.words(), info.role);
+                self.places[index] = Some(Place { buffer, start: 0, len: info.words() });
             }
         }
     }
@@ -125,8 +125,8 @@ impl Plan {
             for root in roots(program, launch) {
                 if lives[&root].0 == number {
                     let info = &program.tensors[root as usize];
-                    let buffer = self.take_slot(&mut free, info.len, info.role, &info.name);
-                    self.places[root as usize] = Some(Place { buffer, start: 0, len: info.len });
+                    let buffer = self.take_slot(&mut free, info.words(), info.role, &info.name);
+                    self.places[root as usize] = Some(Place { buffer, start: 0, len: info.words() });
                 }
             }
             for root in roots(program, launch) {
@@ -155,7 +155,10 @@ impl Plan {
     fn place_parts(&mut self, program: &Program) {
         for (index, info) in program.tensors.iter().enumerate() {
             if let Some((root, start)) = info.part_of {
-                self.places[index] = self.places[root.index()].map(|place| Place { start, len: info.len, ..place });
+                let bytes = start * info.width;
+                assert!(bytes.is_multiple_of(4), "`{}` starts at byte {bytes} of its whole", info.name);
+                let (start, len) = (bytes / 4, info.words());
+                self.places[index] = self.places[root.index()].map(|place| Place { start, len, ..place });
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A step as data: tensors with names and roles, and phases, each a list of kernel launches over them. Recorded once,
 //! planned once, replayed by an executor.
 
-use crate::kernels::{Kernel, Params};
+use crate::kernels::{Kernel, Params, Precision};
 use crate::{Error, Result};
 
 /// A tensor of a program.
@@ -42,11 +42,20 @@ impl Role {
 
 pub(super) struct TensorInfo {
     pub name: String,
-    /// In elements, each one 32-bit word.
+    /// In elements.
     pub len: usize,
+    /// Bytes of an element.
+    pub width: usize,
     pub role: Role,
-    /// The tensor that this one is a part of, and where it starts in it.
+    /// The tensor that this one is a part of, and the element of it that it starts at.
     pub part_of: Option<(Tensor, usize)>,
+}
+
+impl TensorInfo {
+    /// Length in 32-bit words.
+    pub fn words(&self) -> usize {
+        (self.len * self.width).div_ceil(4)
+    }
 }
 
 pub(super) struct Launch {
@@ -54,6 +63,8 @@ pub(super) struct Launch {
     pub params: Vec<u32>,
     /// One for each argument of the kernel, `Tensor::NONE` where absent.
     pub args: Vec<Tensor>,
+    /// That of its program.
+    pub precision: Precision,
 }
 
 impl Launch {
@@ -85,6 +96,8 @@ pub(super) struct PhaseInfo {
 pub struct Program {
     pub(super) tensors: Vec<TensorInfo>,
     pub(super) phases: Vec<PhaseInfo>,
+    /// How `real` arguments of its launches are stored.
+    precision: Precision,
     /// The first thing that went wrong while recording; `finish` returns it, so that a model reads without `?`s.
     problem: Option<Error>,
 }
@@ -94,9 +107,26 @@ impl Program {
         Self::default()
     }
 
-    /// A new tensor; `shape` in elements.
+    /// A program whose `real` tensors are stored in this precision.
+    pub fn of(precision: Precision) -> Self {
+        Program { precision, ..Self::default() }
+    }
+
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// A new tensor of f32 or u32; `shape` in elements.
     pub fn tensor(&mut self, role: Role, name: impl Into<String>, shape: &[usize]) -> Tensor {
-        let name = name.into();
+        self.add(role, name.into(), shape, 4)
+    }
+
+    /// A new tensor for `real` arguments; `shape` in elements.
+    pub fn reals(&mut self, role: Role, name: impl Into<String>, shape: &[usize]) -> Tensor {
+        self.add(role, name.into(), shape, self.precision.bytes())
+    }
+
+    fn add(&mut self, role: Role, name: String, shape: &[usize], width: usize) -> Tensor {
         let len = shape.iter().try_fold(1usize, |len, &size| len.checked_mul(size)).filter(|&len| len < 1 << 30);
         let len = len.unwrap_or_else(|| {
             self.fail(format!(
@@ -105,7 +135,7 @@ impl Program {
             ));
             1
         });
-        self.push(TensorInfo { name, len: len.max(1), role, part_of: None })
+        self.push(TensorInfo { name, len: len.max(1), width, role, part_of: None })
     }
 
     /// The elements `start..start + len` of `whole`, as a tensor of its own.
@@ -114,8 +144,8 @@ impl Program {
         let info = &self.tensors[root.index()];
         // A whole that was refused as too large has no room for its parts.
         assert!(self.problem.is_some() || offset + start + len <= info.len, "a part lies outside of `{}`", info.name);
-        let role = info.role;
-        self.push(TensorInfo { name: name.into(), len, role, part_of: Some((root, offset + start)) })
+        let (role, width) = (info.role, info.width);
+        self.push(TensorInfo { name: name.into(), len, width, role, part_of: Some((root, offset + start)) })
     }
 
     /// Starts a phase: launches that follow belong to it.
@@ -135,7 +165,7 @@ impl Program {
     pub fn launch_words(&mut self, kernel: &'static Kernel, params: &[u32], args: &[Tensor]) {
         assert_eq!(params.len(), kernel.fields.len(), "{}: wrong number of parameters", kernel.name);
         assert_eq!(args.len(), kernel.args.len(), "{}: wrong number of arguments", kernel.name);
-        let launch = Launch { kernel, params: params.to_vec(), args: args.to_vec() };
+        let launch = Launch { kernel, params: params.to_vec(), args: args.to_vec(), precision: self.precision };
         if self.problem.is_none() {
             self.check(&launch);
         }
@@ -152,6 +182,8 @@ impl Program {
             }
             let (info, len) = (&self.tensors[tensor.index()], (arg.len)(&launch.params));
             assert_eq!(info.len, len, "{name}: `{}` has the wrong length for `{}`", info.name, arg.name);
+            let width = arg.elem.bytes(launch.precision);
+            assert_eq!(info.width, width, "{name}: `{}` has the wrong element for `{}`", info.name, arg.name);
             for (other_place, &other) in launch.args.iter().enumerate().filter(|&(other, _)| other != place) {
                 let clash = other != Tensor::NONE && self.clash(launch, (place, tensor), (other_place, other));
                 assert!(!clash, "{name}: `{}` is written and used twice", info.name);

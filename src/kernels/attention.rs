@@ -57,10 +57,10 @@ kernel! {
     /// out = softmax(q·kᵀ)·v by heads, in rows [B·T, width]; lse [B, heads, T]. q comes scaled.
     pub static ATTENTION = "attention" (p: &Attention);
     args {
-        In qkv: f32[3 * p.rows() * p.width()],
+        In qkv: real[3 * p.rows() * p.width()],
         In spans: u32[2 * p.rows()],
         In step: u32[STEP_WORDS],
-        Out y: f32[p.rows() * p.width()],
+        Out y: real[p.rows() * p.width()],
         Out lse: f32[p.rows() * p.heads],
     }
     constants {
@@ -68,9 +68,17 @@ kernel! {
         DROPOUT = p.dropout > 0.0,
     }
     variant "reference" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention.wgsl", "attention.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention.wgsl", "attention.wgsl"
     ] {
         "main": fold((p.rows() * p.heads).div_ceil(64) as usize),
+    }
+    variant "tiled" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_tiles.wgsl", "attention_tiled.wgsl"
+    ] {
+        fits: p.head_dim.is_multiple_of(4),
+        "main": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
     }
     flops: p.flops(2),
     tolerance: 1e-5,
@@ -185,26 +193,34 @@ kernel! {
     /// The gradient of qkv from that of y. `delta` [B, heads, T] is working memory for Σ dy·y of a row.
     pub static ATTENTION_BACKWARD = "attention_backward" (p: &Attention);
     args {
-        In qkv: f32[3 * p.rows() * p.width()],
+        In qkv: real[3 * p.rows() * p.width()],
         In spans: u32[2 * p.rows()],
         In step: u32[STEP_WORDS],
-        In y: f32[p.rows() * p.width()],
+        In y: real[p.rows() * p.width()],
         In lse: f32[p.rows() * p.heads],
-        In dy: f32[p.rows() * p.width()],
+        In dy: real[p.rows() * p.width()],
         Scratch delta: f32[p.rows() * p.heads],
-        Out d_qkv: f32[3 * p.rows() * p.width()],
+        Out d_qkv: real[3 * p.rows() * p.width()],
     }
     constants {
         HEAD_DIM = p.head_dim,
         DROPOUT = p.dropout > 0.0,
     }
     variant "reference" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention.wgsl",
-        "attention_backward.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention.wgsl", "attention_backward.wgsl"
     ] {
         "row_delta": fold((p.rows() * p.heads).div_ceil(64) as usize),
         "query_gradient": fold((p.rows() * p.heads).div_ceil(64) as usize),
         "key_value_gradient": fold((p.rows() * p.heads).div_ceil(64) as usize),
+    }
+    variant "tiled" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_tiles.wgsl", "attention_backward_tiled.wgsl"
+    ] {
+        fits: p.head_dim.is_multiple_of(4),
+        "query_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
+        "key_value_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
     }
     flops: p.flops(7),
     tolerance: 2e-5,

@@ -18,7 +18,7 @@ kernel! {
     /// sums += Σ x over the rows.
     pub static COLUMN_SUM = "column_sum" (p: &ColumnSum);
     args {
-        In x: f32[p.rows * p.width],
+        In x: real[p.rows * p.width],
         Scratch partial: f32[p.rows.div_ceil(ROWS_A_GROUP) * p.width],
         InOut sums: f32[p.width],
     }

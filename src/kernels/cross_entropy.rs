@@ -26,7 +26,7 @@ kernel! {
     args {
         In labels: u32[p.rows],
         In step: u32[STEP_WORDS],
-        InOut logits: f32[p.rows * p.vocabulary],
+        InOut logits: real[p.rows * p.vocabulary],
         Scratch results: f32[METRICS as u32 * p.rows],
         InOut metrics: f32[METRICS],
     }
@@ -36,6 +36,13 @@ kernel! {
     variant "reference" = [
         "shared/index.wgsl", "shared/reduce.wgsl", "shared/step.wgsl", "cross_entropy.wgsl"
     ] {
+        "rows": fold(p.rows as usize),
+        "total": [1, 1, 1],
+    }
+    variant "subgroup" = [
+        "shared/index.wgsl", "shared/reduce_subgroup.wgsl", "shared/step.wgsl", "cross_entropy.wgsl"
+    ] {
+        needs: SUBGROUP,
         "rows": fold(p.rows as usize),
         "total": [1, 1, 1],
     }

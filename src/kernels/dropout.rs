@@ -20,10 +20,10 @@ kernel! {
     /// y = x · mask / (1 − rate) (+ residual). The gradient of x is the same kernel over dy.
     pub static DROPOUT = "dropout" (p: &Dropout);
     args {
-        In x: f32[p.count],
-        MaybeIn residual: f32[p.count],
+        In x: real[p.count],
+        MaybeIn residual: real[p.count],
         In step: u32[STEP_WORDS],
-        Out y: f32[p.count],
+        Out y: real[p.count],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "dropout.wgsl"] {

@@ -24,10 +24,10 @@ kernel! {
         In ids: u32[p.rows],
         In positions: u32[p.rows],
         In types: u32[p.rows],
-        In token_table: f32[p.vocabulary * p.width],
-        MaybeIn position_table: f32[p.positions * p.width],
-        MaybeIn type_table: f32[p.types * p.width],
-        Out y: f32[p.rows * p.width],
+        In token_table: real[p.vocabulary * p.width],
+        MaybeIn position_table: real[p.positions * p.width],
+        MaybeIn type_table: real[p.types * p.width],
+        Out y: real[p.rows * p.width],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "embedding.wgsl"] {
@@ -87,7 +87,7 @@ kernel! {
     args {
         In ids: u32[p.rows],
         In order: u32[p.rows],
-        In dy: f32[p.rows * p.width],
+        In dy: real[p.rows * p.width],
         InOut d_table: f32[p.entries * p.width],
     }
     constants {}

@@ -15,9 +15,9 @@ kernel! {
     /// d_pre = dy · gelu'(pre).
     pub static GELU_BACKWARD = "gelu_backward" (p: &Elements);
     args {
-        In pre: f32[p.count],
-        In dy: f32[p.count],
-        Out d_pre: f32[p.count],
+        In pre: real[p.count],
+        In dy: real[p.count],
+        Out d_pre: real[p.count],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "shared/gelu.wgsl", "gelu_backward.wgsl"] {
@@ -53,8 +53,8 @@ kernel! {
     /// y = gelu(u[:, ..width]) · u[:, width..].
     pub static GATED_GELU = "gated_gelu" (p: &GatedGelu);
     args {
-        In u: f32[2 * p.rows * p.width],
-        Out y: f32[p.rows * p.width],
+        In u: real[2 * p.rows * p.width],
+        Out y: real[p.rows * p.width],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "shared/gelu.wgsl", "gated_gelu.wgsl"] {
@@ -85,9 +85,9 @@ kernel! {
     /// The gradient of `gated_gelu` with respect to u.
     pub static GATED_GELU_BACKWARD = "gated_gelu_backward" (p: &GatedGelu);
     args {
-        In u: f32[2 * p.rows * p.width],
-        In dy: f32[p.rows * p.width],
-        Out du: f32[2 * p.rows * p.width],
+        In u: real[2 * p.rows * p.width],
+        In dy: real[p.rows * p.width],
+        Out du: real[2 * p.rows * p.width],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "shared/gelu.wgsl", "gated_gelu_backward.wgsl"] {

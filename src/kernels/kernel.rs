@@ -2,6 +2,7 @@
 
 use super::case::Sizes;
 use bytemuck::Pod;
+use serde::{Deserialize, Serialize};
 
 /// How a kernel uses an argument. Gradients of parameters are added to (`InOut`), everything else is written (`Out`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +35,61 @@ impl Access {
     }
 }
 
-/// Element type of a tensor. Every element is one 32-bit word.
+/// Element type of an argument.
 #[allow(non_camel_case_types)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Elem {
     f32,
     u32,
+    /// A number that is computed with as an f32 and stored as the launch's precision has it: activations, their gradients
+    /// and the weights of products. The shader declares it as `array<Real>`, with `f32(…)` around what it loads and
+    /// `Real(…)` around what it stores; the twin sees f32.
+    real,
+}
+
+impl Elem {
+    /// Bytes of an element in a launch of this precision.
+    pub fn bytes(self, precision: Precision) -> usize {
+        match self {
+            Elem::f32 | Elem::u32 => 4,
+            Elem::real => precision.bytes(),
+        }
+    }
+}
+
+/// How `real` arguments are stored. Sums, statistics and losses are f32 with either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    #[default]
+    F32,
+    F16,
+}
+
+impl Precision {
+    /// Bytes of a `real` element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Precision::F32 => 4,
+            Precision::F16 => 2,
+        }
+    }
+
+    /// What an adapter must offer.
+    pub fn needs(self) -> wgpu::Features {
+        match self {
+            Precision::F32 => wgpu::Features::empty(),
+            Precision::F16 => wgpu::Features::SHADER_F16,
+        }
+    }
+
+    /// What `Real` is in a shader.
+    fn prelude(self) -> &'static str {
+        match self {
+            Precision::F32 => "alias Real = f32;\n",
+            Precision::F16 => "alias Real = f16;\n",
+        }
+    }
 }
 
 /// An argument of a kernel: binding `1 + its place` in the shader.
@@ -113,14 +163,21 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// The lines of WGSL that have to come before everything else for the features that the variant needs.
-    fn directives(&self) -> String {
-        let enable = [
-            (wgpu::Features::SHADER_F16, "enable f16;\n"),
-            (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "enable wgpu_cooperative_matrix;\n"),
-        ];
-        enable.iter().filter(|(feature, _)| self.needs.contains(*feature)).map(|(_, line)| *line).collect()
+    /// Whether it computes a launch of these parameters and this precision. One that needs half precision for itself is for
+    /// launches in f16.
+    pub fn suits(&self, params: &[u32], precision: Precision) -> bool {
+        let half = !self.needs.contains(wgpu::Features::SHADER_F16) || precision == Precision::F16;
+        half && (self.fits)(params)
     }
+}
+
+/// The lines of WGSL that have to come before everything else for some features.
+fn directives(needs: wgpu::Features) -> String {
+    let enable = [
+        (wgpu::Features::SHADER_F16, "enable f16;\n"),
+        (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "enable wgpu_cooperative_matrix;\n"),
+    ];
+    enable.iter().filter(|(feature, _)| needs.contains(*feature)).map(|(_, line)| *line).collect()
 }
 
 /// The declaration of a kernel; see `kernel!`.
@@ -148,9 +205,11 @@ impl Kernel {
         &self.variants[0]
     }
 
-    /// The WGSL of a variant: constants of the launch, then the source. `present` has a bit for each argument given.
-    pub fn wgsl(&self, variant: &Variant, params: &[u32], present: u32) -> String {
-        let mut text = variant.directives();
+    /// The WGSL of a variant: what `Real` is, constants of the launch, then the source. `present` has a bit for each
+    /// argument given.
+    pub fn wgsl(&self, variant: &Variant, params: &[u32], present: u32, precision: Precision) -> String {
+        let mut text = directives(variant.needs | precision.needs());
+        text += precision.prelude();
         for (name, value) in (self.constants)(params) {
             match value {
                 Constant::U32(value) => text += &format!("const {name}: u32 = {value}u;\n"),
@@ -182,6 +241,15 @@ pub enum View<'a> {
 }
 
 impl<'a> View<'a> {
+    /// What lies there, as words.
+    pub fn words(&self) -> &[u32] {
+        match self {
+            View::Absent => &[],
+            View::Read(words) => words,
+            View::Write(words) => words,
+        }
+    }
+
     /// The elements of an input; empty when it is absent.
     pub fn read<T: Pod>(self) -> &'a [T] {
         match self {

@@ -18,14 +18,18 @@ kernel! {
     /// y = (x − mean) / √(variance + ε) · weight + bias, row by row. `stats` keeps each row's mean and 1/√(variance + ε).
     pub static LAYER_NORM = "layer_norm" (p: &LayerNorm);
     args {
-        In x: f32[p.rows * p.width],
+        In x: real[p.rows * p.width],
         In weight: f32[p.width],
         MaybeIn bias: f32[p.width],
-        Out y: f32[p.rows * p.width],
+        Out y: real[p.rows * p.width],
         Out stats: f32[2 * p.rows],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "shared/reduce.wgsl", "layer_norm.wgsl"] {
+        "main": fold(p.rows as usize),
+    }
+    variant "subgroup" = ["shared/index.wgsl", "shared/reduce_subgroup.wgsl", "layer_norm.wgsl"] {
+        needs: SUBGROUP,
         "main": fold(p.rows as usize),
     }
     flops: 8 * p.rows * p.width,
@@ -81,15 +85,19 @@ kernel! {
     /// dx of a layer norm, plus `residual` (the gradient that reaches x past the norm) when it is given.
     pub static LAYER_NORM_BACKWARD = "layer_norm_backward" (p: &LayerNorm);
     args {
-        In x: f32[p.rows * p.width],
+        In x: real[p.rows * p.width],
         In weight: f32[p.width],
         In stats: f32[2 * p.rows],
-        In dy: f32[p.rows * p.width],
-        MaybeIn residual: f32[p.rows * p.width],
-        Out dx: f32[p.rows * p.width],
+        In dy: real[p.rows * p.width],
+        MaybeIn residual: real[p.rows * p.width],
+        Out dx: real[p.rows * p.width],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "shared/reduce.wgsl", "layer_norm_backward.wgsl"] {
+        "main": fold(p.rows as usize),
+    }
+    variant "subgroup" = ["shared/index.wgsl", "shared/reduce_subgroup.wgsl", "layer_norm_backward.wgsl"] {
+        needs: SUBGROUP,
         "main": fold(p.rows as usize),
     }
     flops: 12 * p.rows * p.width,
@@ -136,9 +144,9 @@ kernel! {
     /// d_weight += Σ dy·x̂ and d_bias += Σ dy over the rows.
     pub static LAYER_NORM_BACKWARD_WEIGHTS = "layer_norm_backward_weights" (p: &LayerNorm);
     args {
-        In x: f32[p.rows * p.width],
+        In x: real[p.rows * p.width],
         In stats: f32[2 * p.rows],
-        In dy: f32[p.rows * p.width],
+        In dy: real[p.rows * p.width],
         Scratch partial: f32[2 * p.rows.div_ceil(ROWS_A_GROUP) * p.width],
         InOut d_weight: f32[p.width],
         MaybeInOut d_bias: f32[p.width],

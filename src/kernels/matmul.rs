@@ -29,16 +29,49 @@ kernel! {
     /// c = a·bᵀ (+ bias) (through GELU when `pre`, which keeps the value before it, is given) (+ residual).
     pub static MATMUL_NT = "matmul_nt" (p: &Product);
     args {
-        In a: f32[p.m * p.k],
-        In b: f32[p.n * p.k],
+        In a: real[p.m * p.k],
+        In b: real[p.n * p.k],
         MaybeIn bias: f32[p.n],
-        MaybeIn residual: f32[p.m * p.n],
-        MaybeOut pre: f32[p.m * p.n],
-        Out c: f32[p.m * p.n],
+        MaybeIn residual: real[p.m * p.n],
+        MaybeOut pre: real[p.m * p.n],
+        Out c: real[p.m * p.n],
     }
     constants {}
     variant "tiled" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
     variant "direct" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "large" = [
+        "shared/gelu.wgsl", "matmul_nt_vec4.wgsl", "shared/tile_large.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(128),
+    }
+    variant "medium" = [
+        "shared/gelu.wgsl", "matmul_nt_vec4.wgsl", "shared/tile_medium.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(64),
+    }
+    variant "sliced" = [
+        "shared/gelu.wgsl", "matmul_nt_vec4.wgsl", "shared/tile_sliced.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+    ] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(32),
+    }
+    variant "large_scalar" = [
+        "shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_quads.wgsl", "shared/tile_large.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        "main": p.grid(128),
+    }
+    variant "sliced_scalar" = [
+        "shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_quads.wgsl", "shared/tile_sliced.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+    ] {
+        "main": p.grid(32),
+    }
     flops: p.flops(),
     tolerance: 1e-5,
     exact: false,
@@ -88,14 +121,47 @@ kernel! {
     /// c = a·b (+ residual).
     pub static MATMUL_NN = "matmul_nn" (p: &Product);
     args {
-        In a: f32[p.m * p.k],
-        In b: f32[p.k * p.n],
-        MaybeIn residual: f32[p.m * p.n],
-        Out c: f32[p.m * p.n],
+        In a: real[p.m * p.k],
+        In b: real[p.k * p.n],
+        MaybeIn residual: real[p.m * p.n],
+        Out c: real[p.m * p.n],
     }
     constants {}
     variant "tiled" = ["matmul_nn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
     variant "direct" = ["matmul_nn.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "large" = [
+        "matmul_nn_vec4.wgsl", "shared/tile_large.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(128),
+    }
+    variant "medium" = [
+        "matmul_nn_vec4.wgsl", "shared/tile_medium.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(64),
+    }
+    variant "sliced" = [
+        "matmul_nn_vec4.wgsl", "shared/tile_sliced.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+    ] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(32),
+    }
+    variant "large_scalar" = [
+        "matmul_nn.wgsl", "shared/product_quads.wgsl", "shared/tile_large.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        "main": p.grid(128),
+    }
+    variant "sliced_scalar" = [
+        "matmul_nn.wgsl", "shared/product_quads.wgsl", "shared/tile_sliced.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+    ] {
+        "main": p.grid(32),
+    }
     flops: p.flops(),
     tolerance: 1e-5,
     exact: true,
@@ -117,13 +183,46 @@ kernel! {
     /// c += aᵀ·b.
     pub static MATMUL_TN = "matmul_tn" (p: &Product);
     args {
-        In a: f32[p.k * p.m],
-        In b: f32[p.k * p.n],
+        In a: real[p.k * p.m],
+        In b: real[p.k * p.n],
         InOut c: f32[p.m * p.n],
     }
     constants {}
     variant "tiled" = ["matmul_tn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
     variant "direct" = ["matmul_tn.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "large" = [
+        "matmul_tn_vec4.wgsl", "shared/tile_large.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(128),
+    }
+    variant "medium" = [
+        "matmul_tn_vec4.wgsl", "shared/tile_medium.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(64),
+    }
+    variant "sliced" = [
+        "matmul_tn_vec4.wgsl", "shared/tile_sliced.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+    ] {
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(32),
+    }
+    variant "large_scalar" = [
+        "matmul_tn.wgsl", "shared/product_quads.wgsl", "shared/tile_large.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        "main": p.grid(128),
+    }
+    variant "sliced_scalar" = [
+        "matmul_tn.wgsl", "shared/product_quads.wgsl", "shared/tile_sliced.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+    ] {
+        "main": p.grid(32),
+    }
     flops: p.flops(),
     tolerance: 1e-5,
     exact: true,
@@ -139,7 +238,17 @@ fn matmul_tn(p: &Product, views: Views) {
     product(Matrix::new(c.write(), m, n), true, a, b, Cores::All);
 }
 
-const SHAPES: [[u32; 3]; 6] = [[1, 1, 1], [63, 65, 17], [64, 64, 64], [65, 63, 33], [5, 130, 100], [129, 66, 7]];
+/// Around the edges of tiles, of quads and of depths that are loaded at once.
+const SHAPES: [[u32; 3]; 8] = [
+    [1, 1, 1],
+    [63, 65, 17],
+    [64, 64, 64],
+    [65, 63, 33],
+    [5, 130, 100],
+    [129, 66, 7],
+    [132, 136, 68],
+    [126, 132, 20],
+];
 const ANY: Fill = Fill::Uniform(-3.0, 3.0);
 
 fn cases_of(fills: impl Fn(usize) -> Vec<Fill>) -> Vec<Case> {

@@ -20,7 +20,7 @@ pub mod rows;
 pub mod step;
 
 pub use case::{SIZES, Sizes};
-pub use kernel::{Access, Arg, Case, Constant, Elem, Fill, Kernel, Params, Variant, View, Views};
+pub use kernel::{Access, Arg, Case, Constant, Elem, Fill, Kernel, Params, Precision, Variant, View, Views};
 
 /// Every kernel. Executors, parity tests, gradient checks and benches all go by this table.
 pub static KERNELS: &[&Kernel] = &[

@@ -39,15 +39,36 @@ kernel! {
     /// sine of every position and pair, [T, head_dim/2, 2]; element i of a head turns with element i + head_dim/2.
     pub static QKV = "qkv" (p: &Qkv);
     args {
-        In x: f32[p.rows() * p.width()],
-        In weight: f32[3 * p.width() * p.width()],
+        In x: real[p.rows() * p.width()],
+        In weight: real[3 * p.width() * p.width()],
         MaybeIn bias: f32[3 * p.width()],
         MaybeIn rope: f32[p.sequence * p.head_dim],
-        Out qkv: f32[3 * p.rows() * p.width()],
+        Out qkv: real[3 * p.rows() * p.width()],
     }
     constants {}
-    variant "tiled" = ["qkv.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
-    variant "direct" = ["qkv.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "tiled" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
+    variant "direct" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "large" = [
+        "shared/qkv.wgsl", "qkv_vec4.wgsl", "shared/tile_large.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.head_dim.is_multiple_of(4),
+        "main": p.grid(128),
+    }
+    variant "medium" = [
+        "shared/qkv.wgsl", "qkv_vec4.wgsl", "shared/tile_medium.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.head_dim.is_multiple_of(4),
+        "main": p.grid(64),
+    }
+    variant "sliced" = [
+        "shared/qkv.wgsl", "qkv_vec4.wgsl", "shared/tile_sliced.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+    ] {
+        fits: p.head_dim.is_multiple_of(4),
+        "main": p.grid(32),
+    }
     flops: 6 * u64::from(p.rows()) * u64::from(p.width()) * u64::from(p.width()),
     tolerance: 1e-5,
     exact: false,
@@ -99,9 +120,9 @@ kernel! {
     /// dy [B·T, 3·width], the gradient of x·Wᵀ + bias, from that of qkv: scaled, turned back and put in rows.
     pub static QKV_BACKWARD = "qkv_backward" (p: &Qkv);
     args {
-        In d_qkv: f32[3 * p.rows() * p.width()],
+        In d_qkv: real[3 * p.rows() * p.width()],
         MaybeIn rope: f32[p.sequence * p.head_dim],
-        Out dy: f32[3 * p.rows() * p.width()],
+        Out dy: real[3 * p.rows() * p.width()],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "qkv_backward.wgsl"] {
@@ -146,8 +167,8 @@ fn shape([batch, sequence, heads, head_dim]: [u32; 4]) -> Qkv {
 }
 
 fn cases_of(fills: impl Fn(usize, Fill) -> Vec<Fill>) -> Vec<Case> {
-    let shapes = [[1, 1, 1, 1], [2, 7, 3, 4], [1, 65, 2, 12], [3, 17, 1, 64], [2, 5, 2, 7]].map(shape);
-    let rope = |p: &Qkv| if p.head_dim.is_multiple_of(4) { ROPE } else { Fill::Absent };
+    let shapes = [[1, 1, 1, 1], [2, 7, 3, 4], [1, 65, 2, 12], [3, 17, 1, 64], [2, 5, 2, 7], [1, 9, 3, 8]].map(shape);
+    let rope = |p: &Qkv| if p.head_dim.is_multiple_of(4) && p.head_dim != 8 { ROPE } else { Fill::Absent };
     shapes.iter().enumerate().map(|(i, p)| Case::new(*p, fills(i, rope(p)))).collect()
 }
 

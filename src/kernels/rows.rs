@@ -17,9 +17,9 @@ kernel! {
     /// y[i] = x[picks[i]].
     pub static GATHER_ROWS = "gather_rows" (p: &Rows);
     args {
-        In x: f32[p.rows * p.width],
+        In x: real[p.rows * p.width],
         In picks: u32[p.picked],
-        Out y: f32[p.picked * p.width],
+        Out y: real[p.picked * p.width],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "gather_rows.wgsl"] {
@@ -48,9 +48,9 @@ kernel! {
     /// once, so nothing has to be cleared or added.
     pub static SCATTER_ROWS = "scatter_rows" (p: &Rows);
     args {
-        In dy: f32[p.picked * p.width],
+        In dy: real[p.picked * p.width],
         In slots: u32[p.rows],
-        Out dx: f32[p.rows * p.width],
+        Out dx: real[p.rows * p.width],
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "scatter_rows.wgsl"] {

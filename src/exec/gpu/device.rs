@@ -1,7 +1,7 @@
 //! Finding and opening an adapter.
 
 use super::sabotage::Sabotage;
-use crate::kernels::{Kernel, Variant};
+use crate::kernels::{Kernel, Precision, Variant};
 use crate::{Error, Result};
 use std::sync::{Arc, Mutex};
 
@@ -60,8 +60,8 @@ pub struct Gpu {
     pub(super) queue: wgpu::Queue,
     pub(super) problems: Problems,
     pub info: wgpu::AdapterInfo,
-    /// Names of kernels and of their variants that are not to be used here, since they give wrong answers.
-    passed_over: Vec<(&'static str, &'static str)>,
+    /// Names of kernels and of their variants that are not to be used here in a precision, since they give wrong answers.
+    passed_over: Vec<(&'static str, &'static str, Precision)>,
     pub(super) sabotage: Option<Sabotage>,
 }
 
@@ -116,21 +116,33 @@ impl Gpu {
         Ok(Gpu { passed_over: self.passed_over.clone(), ..Gpu::open(&self.adapter)? })
     }
 
-    /// From now on the reference stands in for a variant of a kernel.
-    pub fn pass_over(&mut self, kernel: &Kernel, variant: &Variant) {
-        self.passed_over.push((kernel.name, variant.name));
+    /// From now on the reference stands in for a variant of a kernel in launches of this precision.
+    pub fn pass_over(&mut self, kernel: &Kernel, variant: &Variant, precision: Precision) {
+        self.passed_over.push((kernel.name, variant.name, precision));
     }
 
-    /// The variant of a kernel that this device runs: the one that suits it, or the reference where that was passed over.
-    pub fn variant(&self, kernel: &'static Kernel) -> &'static Variant {
+    /// The variant of a kernel that this device runs in a precision: the one that suits it, or the reference where that was
+    /// passed over.
+    pub fn variant(&self, kernel: &'static Kernel, precision: Precision) -> &'static Variant {
         let suited = suited(kernel, is_software(&self.info));
-        let passed_over = self.passed_over.contains(&(kernel.name, suited.name));
+        let passed_over = self.passed_over.contains(&(kernel.name, suited.name, precision));
         if passed_over { kernel.reference() } else { suited }
     }
 
     /// Whether the device was opened with every feature that a variant needs.
     pub fn offers(&self, variant: &Variant) -> bool {
         self.device.features().contains(variant.needs)
+    }
+
+    /// Errors when the device can't store numbers in a precision.
+    pub fn check_precision(&self, precision: Precision) -> Result<()> {
+        if self.device.features().contains(precision.needs()) {
+            return Ok(());
+        }
+        Err(Error::Device(format!(
+            "train.precision = \"f16\" needs shaders with half precision, which {} does not have; set it to \"f32\"",
+            self.describe()
+        )))
     }
 
     /// Whether a variant is broken on purpose, so that nothing found out about this device may be kept.

@@ -11,7 +11,7 @@ pub use sabotage::Sabotage;
 use super::executor::Executor;
 use super::plan::{Limits, Memory, Place, Plan};
 use super::program::{Launch, Phase, Program, Tensor};
-use crate::kernels::Variant;
+use crate::kernels::{Precision, Variant};
 use crate::{Error, Result};
 use pipelines::Source;
 use readback::Readback;
@@ -47,7 +47,7 @@ pub struct Options {
     /// Which variant of every kernel to run, by its place in the declaration, instead of the device's own choice. The
     /// reference stands in where the device lacks a feature that it needs, or the launch is none that it fits.
     pub variant: Option<usize>,
-    /// Elements behind each argument that its binding covers too. With 0 a device may drop a write past the end, as
+    /// Words behind each argument that its binding covers too. With 0 a device may drop a write past the end, as
     /// llvmpipe does; a test that guards the ends of its tensors sees it when the guard is bound.
     pub bound_past_end: usize,
 }
@@ -55,6 +55,7 @@ pub struct Options {
 impl GpuExecutor {
     /// Plans memory, allocates it and compiles every kernel. Errors name the tensor or the sum that is too large.
     pub fn new(gpu: &Gpu, program: &Program, options: Options) -> Result<Self> {
+        gpu.check_precision(program.precision())?;
         let limits = gpu.device.limits();
         let plan = Plan::new(
             program,
@@ -75,7 +76,7 @@ impl GpuExecutor {
     /// The variants in use, for kernels that have more than one.
     pub fn variants(gpu: &Gpu) -> Vec<(&'static str, &'static str)> {
         let several = crate::kernels::KERNELS.iter().filter(|kernel| kernel.variants.len() > 1);
-        several.map(|kernel| (kernel.name, gpu.variant(kernel).name)).collect()
+        several.map(|kernel| (kernel.name, gpu.variant(kernel, Precision::F32).name)).collect()
     }
 
     fn place(&self, tensor: Tensor) -> Place {
@@ -282,14 +283,14 @@ impl<'a> Binder<'a> {
 /// The variant that a launch runs: the reference where another can't.
 fn variant(gpu: &Gpu, options: Options, launch: &Launch) -> &'static Variant {
     let kernel = launch.kernel;
-    let wanted = options.variant.map_or_else(|| gpu.variant(kernel), |place| &kernel.variants[place]);
-    if gpu.offers(wanted) && (wanted.fits)(&launch.params) { wanted } else { kernel.reference() }
+    let wanted = options.variant.map_or_else(|| gpu.variant(kernel, launch.precision), |place| &kernel.variants[place]);
+    if gpu.offers(wanted) && wanted.suits(&launch.params, launch.precision) { wanted } else { kernel.reference() }
 }
 
 /// One source for each pass of a launch.
 fn sources(gpu: &Gpu, options: Options, launch: &Launch) -> impl Iterator<Item = Source> {
     let variant = variant(gpu, options, launch);
-    let mut wgsl = launch.kernel.wgsl(variant, &launch.params, launch.present());
+    let mut wgsl = launch.kernel.wgsl(variant, &launch.params, launch.present(), launch.precision);
     if let Some(sabotage) = gpu.sabotage.filter(|sabotage| sabotage.hits(launch.kernel, variant)) {
         wgsl = sabotage.spoil(&wgsl);
     }

@@ -45,7 +45,7 @@ impl Sabotage {
     /// The variant's WGSL, with one added to everything that it stores in an argument.
     pub fn spoil(&self, wgsl: &str) -> String {
         let lines = wgsl.lines().map(|line| match (self.stored_elem(line), line.split_once("= ")) {
-            (Some(Elem::f32), Some((place, value))) => format!("{place}= 1.0 + {value}\n"),
+            (Some(Elem::f32 | Elem::real), Some((place, value))) => format!("{place}= 1.0 + {value}\n"),
             (Some(Elem::u32), Some((place, value))) => format!("{place}= 1u + {value}\n"),
             _ => format!("{line}\n"),
         });

@@ -7,11 +7,12 @@ var<workgroup> reduction: array<f32, 64>;
 
 fn group_sum(value: f32, lane: u32) -> f32 {
     let own = subgroupAdd(value);
-    reduction[lane] = select(0.0, own, subgroupElect());
-    workgroupBarrier();
+    let first = subgroupExclusiveAdd(1u);
     let lanes = subgroupAdd(1u);
+    reduction[lane] = select(0.0, own, first == 0u);
+    workgroupBarrier();
     var sum = 0.0;
-    for (var i = subgroupExclusiveAdd(1u); i < REDUCE; i += lanes) {
+    for (var i = first; i < REDUCE; i += lanes) {
         sum += reduction[i];
     }
     let total = subgroupAdd(sum);
@@ -21,11 +22,12 @@ fn group_sum(value: f32, lane: u32) -> f32 {
 
 fn group_max(value: f32, lane: u32) -> f32 {
     let own = subgroupMax(value);
-    reduction[lane] = select(LOWEST, own, subgroupElect());
-    workgroupBarrier();
+    let first = subgroupExclusiveAdd(1u);
     let lanes = subgroupAdd(1u);
+    reduction[lane] = select(LOWEST, own, first == 0u);
+    workgroupBarrier();
     var most = LOWEST;
-    for (var i = subgroupExclusiveAdd(1u); i < REDUCE; i += lanes) {
+    for (var i = first; i < REDUCE; i += lanes) {
         most = max(most, reduction[i]);
     }
     let largest = subgroupMax(most);

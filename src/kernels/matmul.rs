@@ -60,18 +60,6 @@ kernel! {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "large_scalar" = [
-        "shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_quads.wgsl", "shared/tile_large.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
-    ] {
-        "main": p.grid(128),
-    }
-    variant "sliced_scalar" = [
-        "shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_quads.wgsl", "shared/tile_sliced.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
-    ] {
-        "main": p.grid(32),
-    }
     flops: p.flops(),
     tolerance: 1e-5,
     exact: false,
@@ -150,18 +138,6 @@ kernel! {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "large_scalar" = [
-        "matmul_nn.wgsl", "shared/product_quads.wgsl", "shared/tile_large.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
-    ] {
-        "main": p.grid(128),
-    }
-    variant "sliced_scalar" = [
-        "matmul_nn.wgsl", "shared/product_quads.wgsl", "shared/tile_sliced.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
-    ] {
-        "main": p.grid(32),
-    }
     flops: p.flops(),
     tolerance: 1e-5,
     exact: true,
@@ -209,18 +185,6 @@ kernel! {
         "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
     ] {
         fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(32),
-    }
-    variant "large_scalar" = [
-        "matmul_tn.wgsl", "shared/product_quads.wgsl", "shared/tile_large.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
-    ] {
-        "main": p.grid(128),
-    }
-    variant "sliced_scalar" = [
-        "matmul_tn.wgsl", "shared/product_quads.wgsl", "shared/tile_sliced.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
-    ] {
         "main": p.grid(32),
     }
     flops: p.flops(),

@@ -203,16 +203,8 @@ fn matmul_tn(p: &Product, views: Views) {
 }
 
 /// Around the edges of tiles, of quads and of depths that are loaded at once.
-const SHAPES: [[u32; 3]; 8] = [
-    [1, 1, 1],
-    [63, 65, 17],
-    [64, 64, 64],
-    [65, 63, 33],
-    [5, 130, 100],
-    [129, 66, 7],
-    [132, 136, 68],
-    [126, 132, 20],
-];
+const SHAPES: [[u32; 3]; 8] =
+    [[1, 1, 1], [63, 65, 17], [64, 64, 64], [65, 63, 33], [5, 130, 100], [129, 66, 7], [132, 136, 68], [126, 132, 20]];
 const ANY: Fill = Fill::Uniform(-3.0, 3.0);
 
 fn cases_of(fills: impl Fn(usize) -> Vec<Fill>) -> Vec<Case> {

@@ -46,7 +46,8 @@ fn row_value(block: Block, row: u32) -> u32 {
     return block.head * params.sequence + min(row, params.sequence - 1u);
 }
 
-// A block of query rows, over the keys they attend to. Leaves each row's Σ dy·y in delta, which the softmax's gradient needs.
+// A block of query rows, over the keys they attend to. Leaves each row's Σ dy·y, which the softmax's gradient needs, in
+// delta.
 @compute @workgroup_size(64)
 fn query_gradient(
     @builtin(workgroup_id) group: vec3<u32>,

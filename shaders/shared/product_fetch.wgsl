@@ -1,8 +1,9 @@
 // How a workgroup of THREADS brings the next DEPTH terms of a ROWS×COLUMNS tile to workgroup memory: half of it a, half of
 // it b, four quads a thread, which are held in registers from the fetch until the memory is free. The kernel gives
 //   size()                               rows, columns and depth of the product
-//   quad_a(row, depth), quad_b(depth, column)    four elements from there on, along depth where A_BY_DEPTH (B_BY_DEPTH),
-//                                        else along rows (columns)
+//   quad_a(row, depth), quad_b(depth, column)
+//                                        four elements from there on, along depth where A_BY_DEPTH (B_BY_DEPTH), else along
+//                                        rows (columns), in which the size is a multiple of four
 const ROW_QUADS: u32 = ROWS / 4u;
 const COLUMN_QUADS: u32 = COLUMNS / 4u;
 const DEPTH_QUADS: u32 = DEPTH / 4u;

@@ -1,17 +1,4 @@
-struct Attention {
-    batch: u32,
-    heads: u32,
-    sequence: u32,
-    head_dim: u32,
-    reach: u32,
-    dropout: f32,
-    site: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Attention;
 @group(0) @binding(1) var<storage, read> qkv: array<Real>; // [3, B, heads, T, head_dim]
-@group(0) @binding(2) var<storage, read> spans: array<vec2<u32>>; // [B, T]
-@group(0) @binding(3) var<storage, read> step: StepState;
 
 // A row of a head: its number in [B, heads, T], where it lies, and the positions it attends to.
 struct Row {

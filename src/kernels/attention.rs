@@ -70,9 +70,17 @@ kernel! {
         DROPOUT = p.dropout > 0.0,
     }
     variant "reference" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention.wgsl", "attention.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention.wgsl", "attention.wgsl"
     ] {
         "main": fold((p.rows() * p.heads).div_ceil(64) as usize),
+    }
+    variant "tiled" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_tiles.wgsl", "attention_tiled.wgsl"
+    ] {
+        fits: p.head_dim.is_multiple_of(4),
+        "main": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
     }
     flops: p.flops(2),
     tolerance: 1e-5,
@@ -225,12 +233,20 @@ kernel! {
         DROPOUT = p.dropout > 0.0,
     }
     variant "reference" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention.wgsl",
-        "attention_backward.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention.wgsl", "attention_backward.wgsl"
     ] {
         "row_delta": fold((p.rows() * p.heads).div_ceil(64) as usize),
         "query_gradient": fold((p.rows() * p.heads).div_ceil(64) as usize),
         "key_value_gradient": fold((p.rows() * p.heads).div_ceil(64) as usize),
+    }
+    variant "tiled" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_tiles.wgsl", "attention_backward_tiled.wgsl"
+    ] {
+        fits: p.head_dim.is_multiple_of(4),
+        "query_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
+        "key_value_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
     }
     flops: p.flops(7),
     tolerance: 2e-5,

@@ -43,6 +43,13 @@ kernel! {
         "rows": fold(p.rows as usize),
         "total": [1, 1, 1],
     }
+    variant "subgroup" = [
+        "shared/index.wgsl", "shared/reduce_subgroup.wgsl", "shared/step.wgsl", "cross_entropy.wgsl"
+    ] {
+        needs: SUBGROUP,
+        "rows": fold(p.rows as usize),
+        "total": [1, 1, 1],
+    }
     flops: 6 * u64::from(p.rows) * u64::from(p.vocabulary),
     tolerance: 1e-5,
     exact: false,

@@ -29,6 +29,10 @@ kernel! {
     variant "reference" = ["shared/index.wgsl", "shared/reduce.wgsl", "layer_norm.wgsl"] {
         "main": fold(p.rows as usize),
     }
+    variant "subgroup" = ["shared/index.wgsl", "shared/reduce_subgroup.wgsl", "layer_norm.wgsl"] {
+        needs: SUBGROUP,
+        "main": fold(p.rows as usize),
+    }
     flops: 8 * p.rows * p.width,
     tolerance: 1e-5,
     exact: false,
@@ -78,6 +82,10 @@ kernel! {
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "shared/reduce.wgsl", "layer_norm_backward.wgsl"] {
+        "main": fold(p.rows as usize),
+    }
+    variant "subgroup" = ["shared/index.wgsl", "shared/reduce_subgroup.wgsl", "layer_norm_backward.wgsl"] {
+        needs: SUBGROUP,
         "main": fold(p.rows as usize),
     }
     flops: 12 * p.rows * p.width,

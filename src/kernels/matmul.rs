@@ -40,6 +40,27 @@ kernel! {
     constants {}
     variant "tiled" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
     variant "direct" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "large" = [
+        "shared/gelu.wgsl", "matmul_nt_vec4.wgsl", "shared/tile_large.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(128),
+    }
+    variant "medium" = [
+        "shared/gelu.wgsl", "matmul_nt_vec4.wgsl", "shared/tile_medium.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(64),
+    }
+    variant "sliced" = [
+        "shared/gelu.wgsl", "matmul_nt_vec4.wgsl", "shared/tile_sliced.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+    ] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(32),
+    }
     variant "cooperative" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_coop.wgsl"] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         "main": p.grid(64),
@@ -94,6 +115,27 @@ kernel! {
     constants {}
     variant "tiled" = ["matmul_nn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
     variant "direct" = ["matmul_nn.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "large" = [
+        "matmul_nn_vec4.wgsl", "shared/tile_large.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(128),
+    }
+    variant "medium" = [
+        "matmul_nn_vec4.wgsl", "shared/tile_medium.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(64),
+    }
+    variant "sliced" = [
+        "matmul_nn_vec4.wgsl", "shared/tile_sliced.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+    ] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(32),
+    }
     variant "cooperative" = ["matmul_nn.wgsl", "shared/product_coop.wgsl"] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         "main": p.grid(64),
@@ -136,6 +178,27 @@ kernel! {
     constants {}
     variant "tiled" = ["matmul_tn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
     variant "direct" = ["matmul_tn.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "large" = [
+        "matmul_tn_vec4.wgsl", "shared/tile_large.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(128),
+    }
+    variant "medium" = [
+        "matmul_tn_vec4.wgsl", "shared/tile_medium.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(64),
+    }
+    variant "sliced" = [
+        "matmul_tn_vec4.wgsl", "shared/tile_sliced.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+    ] {
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(32),
+    }
     variant "cooperative" = ["matmul_tn.wgsl", "shared/product_coop.wgsl"] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         "main": p.grid(64),
@@ -155,7 +218,9 @@ fn matmul_tn(p: &Product, views: Views) {
     product(Matrix::new(c.write(), m, n), true, a, b, Cores::All);
 }
 
-const SHAPES: [[u32; 3]; 6] = [[1, 1, 1], [63, 65, 17], [64, 64, 64], [65, 63, 33], [5, 130, 100], [129, 66, 7]];
+/// Around the edges of tiles, of quads and of depths that are loaded at once.
+const SHAPES: [[u32; 3]; 8] =
+    [[1, 1, 1], [63, 65, 17], [64, 64, 64], [65, 63, 33], [5, 130, 100], [129, 66, 7], [132, 136, 68], [126, 132, 20]];
 const ANY: Fill = Fill::Uniform(-3.0, 3.0);
 
 fn cases_of(fills: impl Fn(usize) -> Vec<Fill>) -> Vec<Case> {

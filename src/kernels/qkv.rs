@@ -48,9 +48,30 @@ kernel! {
         Out qkv: real[3 * p.rows() * p.width()],
     }
     constants {}
-    variant "tiled" = ["qkv.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
-    variant "direct" = ["qkv.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
-    variant "cooperative" = ["qkv.wgsl", "shared/product_coop.wgsl"] {
+    variant "tiled" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
+    variant "direct" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "large" = [
+        "shared/qkv.wgsl", "qkv_vec4.wgsl", "shared/tile_large.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.head_dim.is_multiple_of(4),
+        "main": p.grid(128),
+    }
+    variant "medium" = [
+        "shared/qkv.wgsl", "qkv_vec4.wgsl", "shared/tile_medium.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+    ] {
+        fits: p.head_dim.is_multiple_of(4),
+        "main": p.grid(64),
+    }
+    variant "sliced" = [
+        "shared/qkv.wgsl", "qkv_vec4.wgsl", "shared/tile_sliced.wgsl",
+        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+    ] {
+        fits: p.head_dim.is_multiple_of(4),
+        "main": p.grid(32),
+    }
+    variant "cooperative" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/product_coop.wgsl"] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         "main": p.grid(64),
     }
@@ -171,8 +192,8 @@ fn shape([batch, sequence, heads, head_dim]: [u32; 4]) -> Qkv {
 }
 
 fn cases_of(fills: impl Fn(usize, Fill) -> Vec<Fill>) -> Vec<Case> {
-    let shapes = [[1, 1, 1, 1], [2, 7, 3, 4], [1, 65, 2, 12], [3, 17, 1, 64], [2, 5, 2, 7]].map(shape);
-    let rope = |p: &Qkv| if p.head_dim.is_multiple_of(4) { ROPE } else { Fill::Absent };
+    let shapes = [[1, 1, 1, 1], [2, 7, 3, 4], [1, 65, 2, 12], [3, 17, 1, 64], [2, 5, 2, 7], [1, 9, 3, 8]].map(shape);
+    let rope = |p: &Qkv| if p.head_dim.is_multiple_of(4) && p.head_dim != 8 { ROPE } else { Fill::Absent };
     shapes.iter().enumerate().map(|(i, p)| Case::new(*p, fills(i, rope(p)))).collect()
 }
 

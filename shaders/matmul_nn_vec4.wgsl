@@ -1,0 +1,37 @@
+// matmul_nn for n and k that are multiples of four.
+struct Product {
+    m: u32,
+    n: u32,
+    k: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Product;
+@group(0) @binding(1) var<storage, read> a: array<vec4<Real>>;
+@group(0) @binding(2) var<storage, read> b: array<vec4<Real>>;
+@group(0) @binding(3) var<storage, read> residual: array<vec4<Real>>;
+@group(0) @binding(4) var<storage, read_write> c: array<vec4<Real>>;
+
+const A_BY_DEPTH: bool = true;
+const B_BY_DEPTH: bool = false;
+
+fn size() -> vec3<u32> {
+    return vec3<u32>(params.m, params.n, params.k);
+}
+
+fn quad_a(row: u32, depth: u32) -> vec4<f32> {
+    return vec4<f32>(a[(row * params.k + depth) / 4u]);
+}
+
+fn quad_b(depth: u32, column: u32) -> vec4<f32> {
+    return vec4<f32>(b[(depth * params.n + column) / 4u]);
+}
+
+fn store(row: u32, column: u32, value: vec4<f32>) {
+    let at = (row * params.n + column) / 4u;
+    var result = value;
+    if HAS_RESIDUAL {
+        result += vec4<f32>(residual[at]);
+    }
+    c[at] = vec4<Real>(result);
+}
+

@@ -1,0 +1,100 @@
+// A ROWS×COLUMNS tile of the product in a workgroup of THREADS, for GPUs: each thread holds 8×8 (or 8×4) of the result in
+// registers, and fetches its share of the next DEPTH terms from memory before it multiplies those in workgroup memory.
+// store(row, column, vec4) of the kernel takes four columns from `column` on, some maybe past the edge.
+//
+// Subgroups of 32 hold 4×8 threads, so that what they read together lies in few banks. The result of a thread is the quads
+// of rows at `rows` and 4 further on, by the quads of columns at `columns` and, in a wide tile, 8 further on.
+const WIDE: bool = COLUMNS == 128u;
+
+// A row of the result each, in two halves.
+var<private> low0: vec4<f32>;
+var<private> low1: vec4<f32>;
+var<private> low2: vec4<f32>;
+var<private> low3: vec4<f32>;
+var<private> low4: vec4<f32>;
+var<private> low5: vec4<f32>;
+var<private> low6: vec4<f32>;
+var<private> low7: vec4<f32>;
+var<private> high0: vec4<f32>;
+var<private> high1: vec4<f32>;
+var<private> high2: vec4<f32>;
+var<private> high3: vec4<f32>;
+var<private> high4: vec4<f32>;
+var<private> high5: vec4<f32>;
+var<private> high6: vec4<f32>;
+var<private> high7: vec4<f32>;
+
+// Adds the products of one depth.
+fn term(depth: u32, rows: u32, columns: u32) {
+    let a = tile_a[depth * ROW_QUADS + rows];
+    let further_a = tile_a[depth * ROW_QUADS + rows + 4u];
+    let b = tile_b[depth * COLUMN_QUADS + columns];
+    low0 = fma(vec4<f32>(a.x), b, low0);
+    low1 = fma(vec4<f32>(a.y), b, low1);
+    low2 = fma(vec4<f32>(a.z), b, low2);
+    low3 = fma(vec4<f32>(a.w), b, low3);
+    low4 = fma(vec4<f32>(further_a.x), b, low4);
+    low5 = fma(vec4<f32>(further_a.y), b, low5);
+    low6 = fma(vec4<f32>(further_a.z), b, low6);
+    low7 = fma(vec4<f32>(further_a.w), b, low7);
+    if WIDE {
+        let further_b = tile_b[depth * COLUMN_QUADS + columns + 8u];
+        high0 = fma(vec4<f32>(a.x), further_b, high0);
+        high1 = fma(vec4<f32>(a.y), further_b, high1);
+        high2 = fma(vec4<f32>(a.z), further_b, high2);
+        high3 = fma(vec4<f32>(a.w), further_b, high3);
+        high4 = fma(vec4<f32>(further_a.x), further_b, high4);
+        high5 = fma(vec4<f32>(further_a.y), further_b, high5);
+        high6 = fma(vec4<f32>(further_a.z), further_b, high6);
+        high7 = fma(vec4<f32>(further_a.w), further_b, high7);
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let tile = tile_of(group, groups);
+    let row_start = tile.x * ROWS;
+    let column_start = tile.y * COLUMNS;
+    let rows = (thread / 64u) * 8u + (thread % 32u) / 8u;
+    let columns = ((thread / 32u) % 2u) * (COLUMN_QUADS / 2u) + thread % 8u;
+    fetch(thread, row_start, column_start, 0u);
+    for (var depth = 0u; depth < size().z; depth += DEPTH) {
+        keep(thread);
+        workgroupBarrier();
+        if depth + DEPTH < size().z {
+            fetch(thread, row_start, column_start, depth + DEPTH);
+        }
+        for (var i = 0u; i < DEPTH; i += 4u) {
+            term(i, rows, columns);
+            term(i + 1u, rows, columns);
+            term(i + 2u, rows, columns);
+            term(i + 3u, rows, columns);
+        }
+        workgroupBarrier();
+    }
+    let row = row_start + 4u * rows;
+    let column = column_start + 4u * columns;
+    store_guarded(row, column, low0, high0);
+    store_guarded(row + 1u, column, low1, high1);
+    store_guarded(row + 2u, column, low2, high2);
+    store_guarded(row + 3u, column, low3, high3);
+    store_guarded(row + 16u, column, low4, high4);
+    store_guarded(row + 17u, column, low5, high5);
+    store_guarded(row + 18u, column, low6, high6);
+    store_guarded(row + 19u, column, low7, high7);
+}
+
+fn store_guarded(row: u32, column: u32, low: vec4<f32>, high: vec4<f32>) {
+    if row < size().x {
+        if column < size().y {
+            store(row, column, low);
+        }
+        if WIDE && column + 32u < size().y {
+            store(row, column + 32u, high);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+// reduce.wgsl by way of subgroups, of whatever size and in whatever order their lanes lie: each leaves one value in
+// workgroup memory, and all of them add those up. Two barriers instead of eight.
+const REDUCE: u32 = 64u;
+const LOWEST: f32 = -3.4028235e38;
+
+var<workgroup> reduction: array<f32, 64>;
+
+fn group_sum(value: f32, lane: u32) -> f32 {
+    let own = subgroupAdd(value);
+    let first = subgroupExclusiveAdd(1u);
+    let lanes = subgroupAdd(1u);
+    reduction[lane] = select(0.0, own, first == 0u);
+    workgroupBarrier();
+    var sum = 0.0;
+    for (var i = first; i < REDUCE; i += lanes) {
+        sum += reduction[i];
+    }
+    let total = subgroupAdd(sum);
+    workgroupBarrier();
+    return total;
+}
+
+fn group_max(value: f32, lane: u32) -> f32 {
+    let own = subgroupMax(value);
+    let first = subgroupExclusiveAdd(1u);
+    let lanes = subgroupAdd(1u);
+    reduction[lane] = select(LOWEST, own, first == 0u);
+    workgroupBarrier();
+    var most = LOWEST;
+    for (var i = first; i < REDUCE; i += lanes) {
+        most = max(most, reduction[i]);
+    }
+    let largest = subgroupMax(most);
+    workgroupBarrier();
+    return largest;
+}

@@ -45,7 +45,8 @@ def contestants(device):
                 suffix = "" if dtype == "f32" else f"-{dtype}"
                 torch[f"torch-{mode}-{head}{suffix}"] = f"PyTorch {mode}, {head} head, {dtype}"
     burn = {"burn-flex": "burn, flex (CPU), f32"} if device == "cpu" else {"burn-wgpu": "burn, wgpu, f32"}
-    return torch | {"cloze": f"Cloze, {device}, f32"} | burn
+    cloze = {"cloze": f"Cloze, {device}, f32", "cloze-lean": f"Cloze, {device}, f32, in two microbatches, recomputing attention"}
+    return torch | cloze | burn
 
 
 def target(folder):
@@ -64,6 +65,8 @@ def command(name, shape, config, args):
     if name.startswith("burn"):
         return [args.burn, name.removeprefix("burn-"), str(args.steps), *numbers]
     sets = [f"train.batch_size={shape[5]}", f"data.sequence_length={shape[6]}"]
+    if name == "cloze-lean":
+        sets += [f"train.micro_batch={shape[5] // 2}", "train.recompute=attention"]
     sets = [word for key in sets for word in ("--set", key)]
     path = str(ROOT / "configs" / f"{config}-bert.toml")
     return [args.cloze, "bench", "train", path, *sets, "--device", args.device, "--steps", str(args.steps), "--json"]

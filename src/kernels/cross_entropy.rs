@@ -44,7 +44,8 @@ kernel! {
         "total": [1, 1, 1],
     }
     variant "subgroup" = [
-        "shared/index.wgsl", "shared/reduce_subgroup.wgsl", "shared/step.wgsl", "cross_entropy.wgsl"
+        "shared/index.wgsl", "shared/reduce_subgroup.wgsl", "shared/step.wgsl", "shared/optimizer.wgsl",
+        "cross_entropy.wgsl"
     ] {
         needs: SUBGROUP,
         "rows": fold(p.rows as usize),

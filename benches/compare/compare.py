@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Times the same training step in PyTorch with transformers, in Cloze and in burn, and prints one table.
+"""Times the same training step in PyTorch with transformers and in Cloze, and prints one table.
 
     pip install torch transformers
     cargo build --release
-    cargo build --release --manifest-path benches/compare/burn/Cargo.toml
     python benches/compare/compare.py --configs tiny,mini --out benches/results/my-machine.md
 
 Every run is a process of its own, and the contestants take turns, so that a machine that gets slower for a while does so
@@ -44,9 +43,8 @@ def contestants(device):
             for head in ["full", "sparse"]:
                 suffix = "" if dtype == "f32" else f"-{dtype}"
                 torch[f"torch-{mode}-{head}{suffix}"] = f"PyTorch {mode}, {head} head, {dtype}"
-    burn = {"burn-flex": "burn, flex (CPU), f32"} if device == "cpu" else {"burn-wgpu": "burn, wgpu, f32"}
     cloze = {"cloze": f"Cloze, {device}, f32", "cloze-lean": f"Cloze, {device}, f32, in two microbatches, recomputing attention"}
-    return torch | cloze | burn
+    return torch | cloze
 
 
 def target(folder):
@@ -62,8 +60,6 @@ def command(name, shape, config, args):
         device = "cpu" if args.device == "cpu" else "cuda"
         tail = ["--steps", str(args.steps), "--device", device, "--dtype", *(dtype or ["f32"])]
         return [sys.executable, str(HERE / "torch_mlm.py"), *numbers, *flags, *tail]
-    if name.startswith("burn"):
-        return [args.burn, name.removeprefix("burn-"), str(args.steps), *numbers]
     sets = [f"train.batch_size={shape[5]}", f"data.sequence_length={shape[6]}"]
     if name == "cloze-lean":
         sets += [f"train.micro_batch={shape[5] // 2}", "train.recompute=attention"]
@@ -152,7 +148,6 @@ def main():
     parser.add_argument("--batch", type=int, help="sequences a step, instead of the config's")
     parser.add_argument("--length", type=int, help="tokens a sequence, instead of the config's")
     parser.add_argument("--cloze", default=str(target(ROOT) / "cloze"), help="the binary")
-    parser.add_argument("--burn", default=str(target(HERE / "burn") / "burn-mlm"), help="the binary")
     parser.add_argument("--out", help="a Markdown file for the machine, the versions and the table")
     args = parser.parse_args()
 

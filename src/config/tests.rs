@@ -197,7 +197,7 @@ fn the_configs_that_ship_are_good() {
     );
 }
 
-/// Those that PyTorch and burn are compared with have the shapes that `benches/compare` gives them.
+/// Those that PyTorch is compared with have the shapes that `benches/compare` gives them.
 #[test]
 fn the_configs_to_compare_with_have_the_shapes_of_their_names() {
     for (name, layers, hidden_size, heads, intermediate_size, vocabulary, batch_size) in [

@@ -1,6 +1,7 @@
 //! What a kernel is: its parameters, arguments, shader entry points, cost, test cases and CPU twin, declared once.
 
 use super::case::Sizes;
+pub(crate) use super::declare::{kernel, params};
 use bytemuck::Pod;
 use serde::{Deserialize, Serialize};
 
@@ -350,104 +351,3 @@ pub fn fold(count: usize) -> [u32; 3] {
     let x = count.clamp(1, MOST);
     [x as u32, count.div_ceil(x).max(1) as u32, 1]
 }
-
-/// Declares a parameter struct, laid out alike in Rust and WGSL.
-macro_rules! params {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$doc:meta])* $field:ident: $elem:ident,)* }) => {
-        $(#[$meta])*
-        #[repr(C)]
-        #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-        pub struct $name { $($(#[$doc])* pub $field: $elem,)* }
-
-        impl $crate::kernels::kernel::Params for $name {
-            const FIELDS: &'static [$crate::kernels::kernel::Field] = &[$($crate::kernels::kernel::Field {
-                name: stringify!($field),
-                elem: $crate::kernels::kernel::Elem::$elem,
-                offset: std::mem::offset_of!($name, $field) as u32,
-            },)*];
-        }
-    };
-}
-
-/// Declares a kernel. `p` names the launch parameters in every expression. A variant may say in front of its passes which
-/// features of `wgpu::Features` it needs and which launches it fits: `needs: SUBGROUP | SHADER_F16, fits: p.k % 4 == 0,`
-macro_rules! kernel {
-    (
-        $(#[$meta:meta])*
-        pub static $id:ident = $name:literal ($p:ident: &$params:ty);
-        args { $($access:ident $arg:ident: $elem:ident[$len:expr],)* }
-        constants { $($constant:ident = $value:expr,)* }
-        $(variant $variant:literal = [$($source:literal),*] {
-            $(needs: $($feature:ident)|+,)?
-            $(fits: $fits:expr,)?
-            $($entry:literal: $grid:expr,)*
-        })+
-        flops: $flops:expr,
-        tolerance: $tolerance:expr,
-        exact: $exact:expr,
-        cases: $cases:expr,
-        bench: $bench:expr,
-        $(typical: $typical:expr,)?
-        twin: $twin:path,
-    ) => {
-        $(#[$meta])*
-        pub static $id: $crate::kernels::kernel::Kernel = {
-            use $crate::kernels::kernel::*;
-            Kernel {
-                name: $name,
-                fields: <$params as Params>::FIELDS,
-                args: &[$(Arg {
-                    name: stringify!($arg),
-                    access: Access::$access,
-                    elem: Elem::$elem,
-                    len: |words| {
-                        let $p = <$params as Params>::from_words(words);
-                        let _ = $p;
-                        ($len) as usize
-                    },
-                },)*],
-                constants: |words| {
-                    let $p = <$params as Params>::from_words(words);
-                    let _ = $p;
-                    vec![$((stringify!($constant), Constant::from($value)),)*]
-                },
-                variants: &[$(Variant {
-                    name: $variant,
-                    source: &[$(include_str!(concat!("../../shaders/", $source)),)*],
-                    needs: wgpu::Features::empty()$($(.union(wgpu::Features::$feature))+)?,
-                    fits: |words| {
-                        let $p = <$params as Params>::from_words(words);
-                        let _ = $p;
-                        true $(&& $fits)?
-                    },
-                    passes: &[$(Pass {
-                        entry: $entry,
-                        grid: |words| {
-                            let $p = <$params as Params>::from_words(words);
-                            let _ = $p;
-                            $grid
-                        },
-                    },)*],
-                },)+],
-                flops: |words| {
-                    let $p = <$params as Params>::from_words(words);
-                    let _ = $p;
-                    ($flops) as u64
-                },
-                tolerance: $tolerance,
-                exact: $exact,
-                cases: $cases,
-                bench: $bench,
-                typical: |words| {
-                    let $p = <$params as Params>::from_words(words);
-                    let _ = $p;
-                    let fills: Option<Vec<Fill>> = None $(.or(Some($typical)))?;
-                    fills.unwrap_or_else(|| [$(Elem::$elem),*].map(Fill::any).into())
-                },
-                twin: |words, views| $twin(<$params as Params>::from_words(words), views),
-            }
-        };
-    };
-}
-
-pub(crate) use {kernel, params};

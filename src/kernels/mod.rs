@@ -6,6 +6,7 @@ pub mod attention;
 pub mod case;
 pub mod column_sum;
 pub mod cross_entropy;
+mod declare;
 pub mod dropout;
 pub mod embedding;
 pub mod gelu;

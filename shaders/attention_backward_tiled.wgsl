@@ -64,12 +64,7 @@ fn query_gradient(
     let v = part_of(block, 2u);
     let d_y = rows_of(block);
     let row = block.first + 4u * (thread / 8u);
-    let range0 = range_of(block, row);
-    let range1 = range_of(block, row + 1u);
-    let range2 = range_of(block, row + 2u);
-    let range3 = range_of(block, row + 3u);
-    let starts = vec4<u32>(range0.x, range1.x, range2.x, range3.x);
-    let ends = vec4<u32>(range0.y, range1.y, range2.y, range3.y);
+    let ranges = ranges_of(block, row);
     let log_sum = vec4<f32>(
         lse[row_value(block, row)], lse[row_value(block, row + 1u)],
         lse[row_value(block, row + 2u)], lse[row_value(block, row + 3u)],
@@ -95,10 +90,10 @@ fn query_gradient(
         if DROPOUT {
             d = by_vector(d, kept_transposed(block.head * params.sequence + row, key));
         }
-        let w0 = weight(scores.v0, log_sum, attends(starts, ends, key));
-        let w1 = weight(scores.v1, log_sum, attends(starts, ends, key + 1u));
-        let w2 = weight(scores.v2, log_sum, attends(starts, ends, key + 2u));
-        let w3 = weight(scores.v3, log_sum, attends(starts, ends, key + 3u));
+        let w0 = weight(scores.v0, log_sum, attends(ranges, key));
+        let w1 = weight(scores.v1, log_sum, attends(ranges, key + 1u));
+        let w2 = weight(scores.v2, log_sum, attends(ranges, key + 2u));
+        let w3 = weight(scores.v3, log_sum, attends(ranges, key + 3u));
         keep_weights(Four(w0 * (d.v0 - along), w1 * (d.v1 - along), w2 * (d.v2 - along), w3 * (d.v3 - along)), thread);
         sum0 = weighted(sum0, k, first, 0u, thread);
         if CHUNKS > 1u {
@@ -134,12 +129,7 @@ fn key_value_gradient(
     let v = part_of(block, 2u);
     let d_y = rows_of(block);
     let row = block.first + 4u * (thread / 8u);
-    let range0 = range_of(block, row);
-    let range1 = range_of(block, row + 1u);
-    let range2 = range_of(block, row + 2u);
-    let range3 = range_of(block, row + 3u);
-    let starts = vec4<u32>(range0.x, range1.x, range2.x, range3.x);
-    let ends = vec4<u32>(range0.y, range1.y, range2.y, range3.y);
+    let ranges = ranges_of(block, row);
     var key0 = Four();
     var key1 = Four();
     var key2 = Four();
@@ -158,10 +148,10 @@ fn key_value_gradient(
         let scores = products(k, block.first, q, first, thread);
         var d = products(v, block.first, d_y, first, thread);
         let w = Four(
-            weight(scores.v0, vec4<f32>(lse[at0]), attends(starts, ends, query)),
-            weight(scores.v1, vec4<f32>(lse[at1]), attends(starts, ends, query + 1u)),
-            weight(scores.v2, vec4<f32>(lse[at2]), attends(starts, ends, query + 2u)),
-            weight(scores.v3, vec4<f32>(lse[at3]), attends(starts, ends, query + 3u)),
+            weight(scores.v0, vec4<f32>(lse[at0]), attends(ranges, query)),
+            weight(scores.v1, vec4<f32>(lse[at1]), attends(ranges, query + 1u)),
+            weight(scores.v2, vec4<f32>(lse[at2]), attends(ranges, query + 2u)),
+            weight(scores.v3, vec4<f32>(lse[at3]), attends(ranges, query + 3u)),
         );
         var dropped = w;
         if DROPOUT {

@@ -54,12 +54,7 @@ fn main(
     let k = part_of(block, 1u);
     let v = part_of(block, 2u);
     let row = block.first + 4u * (thread / 8u);
-    let range0 = range_of(block, row);
-    let range1 = range_of(block, row + 1u);
-    let range2 = range_of(block, row + 2u);
-    let range3 = range_of(block, row + 3u);
-    let starts = vec4<u32>(range0.x, range1.x, range2.x, range3.x);
-    let ends = vec4<u32>(range0.y, range1.y, range2.y, range3.y);
+    let ranges = ranges_of(block, row);
     var most = vec4<f32>(-1e30);
     var total = vec4<f32>();
     var sum0 = Four();
@@ -69,10 +64,10 @@ fn main(
     let others = others_of(block);
     for (var first = others.x; first < others.y; first += BLOCK) {
         let key = first + 4u * (thread % 8u);
-        let inside0 = attends(starts, ends, key);
-        let inside1 = attends(starts, ends, key + 1u);
-        let inside2 = attends(starts, ends, key + 2u);
-        let inside3 = attends(starts, ends, key + 3u);
+        let inside0 = attends(ranges, key);
+        let inside1 = attends(ranges, key + 1u);
+        let inside2 = attends(ranges, key + 2u);
+        let inside3 = attends(ranges, key + 3u);
         let scores = products(q, block.first, k, first, thread);
         var largest = select(most, scores.v0, inside0);
         largest = max(largest, select(most, scores.v1, inside1));

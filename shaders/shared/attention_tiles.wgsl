@@ -62,6 +62,23 @@ fn range_of(block: Block, row: u32) -> vec2<u32> {
     return vec2<u32>(max(span.x, position - min(position, params.reach)), min(span.y, position + params.reach + 1u));
 }
 
+// What four rows attend to.
+struct Ranges {
+    starts: vec4<u32>,
+    ends: vec4<u32>,
+}
+
+fn ranges_of(block: Block, row: u32) -> Ranges {
+    let range0 = range_of(block, row);
+    let range1 = range_of(block, row + 1u);
+    let range2 = range_of(block, row + 2u);
+    let range3 = range_of(block, row + 3u);
+    return Ranges(
+        vec4<u32>(range0.x, range1.x, range2.x, range3.x),
+        vec4<u32>(range0.y, range1.y, range2.y, range3.y),
+    );
+}
+
 // The blocks that any of the own rows attends to: ranges of later rows neither start nor end earlier.
 fn others_of(block: Block) -> vec2<u32> {
     let first = range_of(block, block.first).x;
@@ -165,8 +182,8 @@ fn sum_across(value: vec4<f32>, thread: u32) -> vec4<f32> {
 }
 
 // Which of the own rows attend to another.
-fn attends(starts: vec4<u32>, ends: vec4<u32>, other: u32) -> vec4<bool> {
-    return (vec4<u32>(other) >= starts) & (vec4<u32>(other) < ends);
+fn attends(ranges: Ranges, other: u32) -> vec4<bool> {
+    return (vec4<u32>(other) >= ranges.starts) & (vec4<u32>(other) < ranges.ends);
 }
 
 // What dropout multiplies the weights of a query for a quad of keys by.

@@ -2,7 +2,6 @@
 //! one (`cloze bench`).
 
 pub mod kernels;
-mod memory;
 pub mod timing;
 pub mod training;
 

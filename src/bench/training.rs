@@ -1,11 +1,11 @@
 //! Whole training steps, timed: the program, the executor and the loader of `cloze train`, on text of random tokens.
 
 use super::Timing;
-use super::memory::peak_resident;
 use crate::Result;
 use crate::config::{Config, ModelConfig};
 use crate::data::{Encoded, Loader, Manifest, Masker, Masking, Packing, SpecialTokens, Tokenizer};
 use crate::doctor::speed;
+use crate::exec::host_memory::Resident;
 use crate::exec::{Device, Executor};
 use crate::model::{Measured, Shape, Training};
 use crate::random::{Site, Stream};
@@ -117,7 +117,7 @@ impl TrainingBench {
         let TrainingBench { config, model, device, shape, training, executor, .. } = self;
         let planned = executor.memory().total();
         let peak_bytes = match device {
-            Device::Cpu => peak_resident(),
+            Device::Cpu => Resident::read().map(|resident| resident.peak),
             Device::Gpu(_) => executor.measured_memory().or(Some(planned)),
         };
         // The device's own speed takes buffers as well.

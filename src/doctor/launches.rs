@@ -1,9 +1,9 @@
 //! A kernel that is launched over and over, to be timed.
 
 use crate::Result;
-use crate::exec::gpu::{GpuExecutor, Options};
-use crate::exec::{Device, Executor, Phase, Program, Role, Tensor};
-use crate::kernels::{Case, Kernel};
+use crate::exec::gpu::{Gpu, GpuExecutor, Options};
+use crate::exec::{Device, Executor, Phase, Program, Role, Tensor, halves};
+use crate::kernels::{Case, Kernel, Precision, Variant};
 use crate::random::{Site, Stream};
 use std::time::{Duration, Instant};
 
@@ -37,13 +37,40 @@ impl Launches {
         kernel: &'static Kernel,
         runs: &[(Case, u64)],
     ) -> Result<Launches> {
-        let mut program = Program::new();
+        Self::record(kernel, Precision::F32, runs, |program| match device {
+            Device::Gpu(gpu) if variant.is_some() => on_gpu(gpu, variant, program),
+            _ => device.executor(program),
+        })
+    }
+
+    /// One launch of a variant on a GPU, in a precision.
+    ///
+    /// # Errors
+    /// As [`Launches::new`].
+    pub fn of_variant(
+        gpu: &Gpu,
+        variant: &Variant,
+        kernel: &'static Kernel,
+        precision: Precision,
+        case: &Case,
+    ) -> Result<Launches> {
+        let place = kernel.variants.iter().position(|known| known.name == variant.name);
+        Self::record(kernel, precision, &[(case.clone(), 1)], |program| on_gpu(gpu, place, program))
+    }
+
+    fn record(
+        kernel: &'static Kernel,
+        precision: Precision,
+        runs: &[(Case, u64)],
+        executor: impl FnOnce(&Program) -> Result<Box<dyn Executor>>,
+    ) -> Result<Launches> {
+        let mut program = Program::of(precision);
         let end = program.tensor(Role::Output, "end", &[1]);
         let contents = runs[0].0.contents(kernel, &mut Stream::new(1, Site::Init, 0));
         let args: Vec<Tensor> = (kernel.args.iter().zip(&contents))
             .map(|(arg, words)| match words.len() {
                 0 => Tensor::NONE,
-                len => program.tensor(Role::Output, arg.name, &[len]),
+                len => program.elements(arg.elem, Role::Output, arg.name, &[len]),
             })
             .collect();
         let record = |(case, count): &(Case, u64)| {
@@ -52,16 +79,12 @@ impl Launches {
             Run { case: case.clone(), count: *count, phase }
         };
         let runs = runs.iter().map(record).collect();
-        let program = program.finish()?;
-        let mut executor = match device {
-            Device::Gpu(gpu) if variant.is_some() => {
-                Box::new(GpuExecutor::new(gpu, &program, Options { variant, ..Default::default() })?)
-            }
-            _ => device.executor(&program)?,
-        };
-        for (&arg, words) in args.iter().zip(&contents).filter(|(arg, _)| **arg != Tensor::NONE) {
-            executor.write(arg, words);
+        let mut executor = executor(&program.finish()?)?;
+        let given = args.iter().zip(kernel.args).zip(contents).filter(|((tensor, _), _)| **tensor != Tensor::NONE);
+        for ((&tensor, arg), words) in given {
+            executor.write(tensor, &halves::stored(words, arg.elem.bytes(precision)));
         }
+        executor.read(end)?; // Writes do not count in what is timed.
         Ok(Launches { executor, runs, end })
     }
 
@@ -90,4 +113,18 @@ impl Launches {
         self.executor.read(self.end)?;
         Ok(start.elapsed())
     }
+
+    /// How long the kernels of a run take by the device's own clock; all of it by the host's where the device has none.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn time_in_kernels(&mut self, run: usize) -> Result<Duration> {
+        let clock = self.executor.start_profile().is_ok();
+        let took = self.time(run)?;
+        if clock { Ok(Duration::from_secs_f64(self.executor.finish_profile()?.seconds())) } else { Ok(took) }
+    }
+}
+
+fn on_gpu(gpu: &Gpu, variant: Option<usize>, program: &Program) -> Result<Box<dyn Executor>> {
+    Ok(Box::new(GpuExecutor::new(gpu, program, Options { variant, ..Default::default() })?))
 }

@@ -3,7 +3,7 @@
 
 use crate::Result;
 use crate::exec::{Executor, Phase, Program, Role, Tensor, halves};
-use crate::kernels::{Access, Arg, Case, Elem, Fill, Kernel, Precision};
+use crate::kernels::{Access, Arg, Case, Fill, Kernel, Precision};
 use crate::random::{Site, Stream};
 
 /// Which numbers `Fill::Uniform` stands for.
@@ -84,10 +84,7 @@ impl Trial {
                 assert_eq!(words.len(), len, "{} case {number}: wrong length of `{}`", kernel.name, arg.name);
                 let guard = GUARD_WORDS * 4 / width;
                 let shape = [guard + len.next_multiple_of(4 / width) + guard];
-                whole = match arg.elem {
-                    Elem::real => program.reals(Role::Output, arg.name, &shape),
-                    Elem::f32 | Elem::u32 => program.tensor(Role::Output, arg.name, &shape),
-                };
+                whole = program.elements(arg.elem, Role::Output, arg.name, &shape);
                 part = program.part(whole, guard, len, arg.name);
                 words = guarded(words, width);
             }

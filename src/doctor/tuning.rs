@@ -1,12 +1,12 @@
 //! Which variant of a kernel is the fastest for the launches of a program: measured the first time that a device meets a shape,
 //! kept beside the verdicts on the kernels, and read at later starts, so that a run and its resumption compute the same.
 
+use super::launches::Launches;
 use super::record::Record;
 use crate::Result;
-use crate::exec::gpu::{Gpu, GpuExecutor, Options};
-use crate::exec::{Executor, Phase, Program, Role, Tensor, halves};
-use crate::kernels::{Case, Elem, Fill, Kernel, Precision, Variant};
-use crate::random::{Site, Stream};
+use crate::exec::Program;
+use crate::exec::gpu::Gpu;
+use crate::kernels::{Case, Fill, Kernel, Precision, Variant};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -115,62 +115,14 @@ impl Contest {
 
     /// Seconds of a launch; `None` when it is hopeless beside the fastest so far, or takes too much of the time that is left.
     fn time(&self, gpu: &Gpu, variant: &Variant, fastest: f64, left: Duration) -> Result<Option<f64>> {
-        let mut run = Run::new(gpu, self, variant)?;
-        let first = run.time()?; // The first touches the memory.
+        let mut launches = Launches::of_variant(gpu, variant, self.kernel, self.precision, &self.case)?;
+        let mut time = || launches.time_in_kernels(0).map(|time| time.as_secs_f64());
+        let first = time()?; // The first touches the memory.
         if first > HOPELESS * fastest || first * SAMPLES as f64 > left.as_secs_f64() {
             return Ok(None);
         }
-        let mut times = (0..SAMPLES).map(|_| run.time()).collect::<Result<Vec<_>>>()?;
+        let mut times = (0..SAMPLES).map(|_| time()).collect::<Result<Vec<_>>>()?;
         times.sort_by(f64::total_cmp);
         Ok(Some(times[SAMPLES / 2]))
-    }
-}
-
-/// A launch of a variant, ready to be timed.
-struct Run {
-    executor: GpuExecutor,
-    phase: Phase,
-    /// A tensor of one word: reading it waits for the device.
-    end: Tensor,
-}
-
-impl Run {
-    fn new(gpu: &Gpu, contest: &Contest, variant: &Variant) -> Result<Run> {
-        let (kernel, case) = (contest.kernel, &contest.case);
-        let mut program = Program::of(contest.precision);
-        let end = program.tensor(Role::Output, "end", &[1]);
-        let contents = case.contents(kernel, &mut Stream::new(1, Site::Init, 0));
-        let tensor = |(place, fill): (usize, &Fill)| match fill {
-            Fill::Absent => Tensor::NONE,
-            _ => {
-                let (arg, shape) = (&kernel.args[place], [contents[place].len()]);
-                match arg.elem {
-                    Elem::real => program.reals(Role::Output, arg.name, &shape),
-                    Elem::f32 | Elem::u32 => program.tensor(Role::Output, arg.name, &shape),
-                }
-            }
-        };
-        let args: Vec<Tensor> = case.fills.iter().enumerate().map(tensor).collect();
-        let phase = program.phase(kernel.name);
-        program.launch_words(kernel, &case.params, &args);
-        let variant = kernel.variants.iter().position(|known| known.name == variant.name);
-        let options = Options { variant, ..Default::default() };
-        let mut executor = GpuExecutor::new(gpu, &program.finish()?, options)?;
-        let given = args.iter().zip(kernel.args).zip(contents).filter(|((arg, _), _)| **arg != Tensor::NONE);
-        for ((&tensor, arg), words) in given {
-            executor.write(tensor, &halves::stored(words, arg.elem.bytes(contest.precision)));
-        }
-        executor.read(end)?;
-        Ok(Run { executor, phase, end })
-    }
-
-    /// Seconds by the device's clock, or by the host's where the device has none.
-    fn time(&mut self) -> Result<f64> {
-        let clock = self.executor.start_profile().is_ok();
-        let start = Instant::now();
-        self.executor.run(self.phase)?;
-        self.executor.read(self.end)?;
-        let seconds = start.elapsed().as_secs_f64();
-        if clock { Ok(self.executor.finish_profile()?.seconds()) } else { Ok(seconds) }
     }
 }

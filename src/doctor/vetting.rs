@@ -54,9 +54,10 @@ impl Vetting {
 
     /// Passes over what gives wrong answers.
     fn settle(&mut self, kernel: &'static Kernel) -> Result<()> {
+        let mut parity = None;
         for variant in kernel.variants {
             let runs = self.gpu.offers(variant) && variant.computes_in(self.precision);
-            if runs && self.verdict(kernel, variant)? == Verdict::Failed {
+            if runs && self.verdict(kernel, variant, &mut parity)? == Verdict::Failed {
                 if variant.name == kernel.reference().name {
                     return Err(Error::Device(format!(
                         "the kernel `{}` fails its check on {}; update its driver, or take --device cpu (`cloze doctor` \
@@ -71,8 +72,9 @@ impl Vetting {
         Ok(())
     }
 
-    /// From the record, or by a check that is short enough for a start.
-    fn verdict(&mut self, kernel: &'static Kernel, variant: &Variant) -> Result<Verdict> {
+    /// From the record, or by a check that is short enough for a start. What the twin makes of the cases is in `parity` from the
+    /// first check of the kernel on.
+    fn verdict(&mut self, kernel: &'static Kernel, variant: &Variant, parity: &mut Option<Parity>) -> Result<Verdict> {
         if let Some(verdict) = self.record.verdict(kernel, variant, self.precision) {
             return Ok(verdict);
         }
@@ -80,7 +82,11 @@ impl Vetting {
             log::info!("checking the kernels on {}, once for this driver", self.gpu.describe());
         }
         let place = kernel.variants.iter().position(|known| known.name == variant.name);
-        let finding = Parity::at_a_glance(kernel, self.precision)?.check(&self.gpu, place.unwrap_or_default(), false);
+        let parity = match parity {
+            Some(parity) => parity,
+            None => parity.insert(Parity::at_a_glance(kernel, self.precision)?),
+        };
+        let finding = parity.check(&self.gpu, place.unwrap_or_default(), false);
         if !finding.passed {
             self.gpu = self.gpu.reopen()?;
             finding.problems.iter().for_each(|problem| log::debug!("{problem}"));

@@ -1,7 +1,7 @@
 //! A step as data: tensors with names and roles, and phases, each a list of kernel launches over them. Recorded once,
 //! planned once, replayed by an executor.
 
-use crate::kernels::{Kernel, Params, Precision};
+use crate::kernels::{Elem, Kernel, Params, Precision};
 use crate::{Error, Result};
 
 /// A tensor of a program.
@@ -150,6 +150,11 @@ impl Program {
         self.add(role, name.into(), shape, self.precision.bytes())
     }
 
+    /// A new tensor for arguments of this element type; `shape` in elements.
+    pub fn elements(&mut self, elem: Elem, role: Role, name: impl Into<String>, shape: &[usize]) -> Tensor {
+        self.add(role, name.into(), shape, elem.bytes(self.precision))
+    }
+
     fn add(&mut self, role: Role, name: String, shape: &[usize], width: usize) -> Tensor {
         let len = shape.iter().try_fold(1usize, |len, &size| len.checked_mul(size)).filter(|&len| len < 1 << 30);
         let len = len.unwrap_or_else(|| {
@@ -255,9 +260,8 @@ impl Program {
     /// moves (Williams et al., "Roofline", 2009).
     pub fn least_seconds(&self, phase: Phase, flops_per_second: f64, bytes_per_second: f64) -> f64 {
         let seconds = |launch: &Launch| {
-            let flops = (launch.kernel.flops)(&launch.params) as f64;
-            let bytes = launch.cost().bytes as f64;
-            (flops / flops_per_second).max(bytes / bytes_per_second)
+            let Cost { flops, bytes } = launch.cost();
+            (flops as f64 / flops_per_second).max(bytes as f64 / bytes_per_second)
         };
         self.phases[phase.0].launches.iter().map(seconds).sum()
     }

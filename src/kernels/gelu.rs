@@ -33,11 +33,15 @@ kernel! {
 fn gelu_twin(_: &Elements, views: Views) {
     let [pre, y] = views.array();
     let pre = pre.read::<f32>();
-    blocks(y.write::<f32>(), |first, block| {
-        for (y, pre) in block.iter_mut().zip(&pre[first..]) {
-            *y = gelu(*pre);
-        }
-    });
+    blocks(
+        y.write::<f32>(),
+        #[inline(always)]
+        |first, block| {
+            for (y, pre) in block.iter_mut().zip(&pre[first..]) {
+                *y = gelu(*pre);
+            }
+        },
+    );
 }
 
 kernel! {

@@ -6,7 +6,7 @@ use crate::doctor::launches::Launches;
 use crate::doctor::speed::{self, Speed};
 use crate::exec::Device;
 use crate::exec::gpu::is_software;
-use crate::kernels::{Case, Elem, Fill, KERNELS, Kernel, Precision, SIZES, Sizes};
+use crate::kernels::{Case, Elem, Fill, KERNELS, Kernel, Precision, SIZES, Sizes, Variant};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::fmt;
@@ -158,16 +158,21 @@ impl KernelBench {
         Ok(KernelBench { device, name, peak })
     }
 
-    /// Variants of a kernel to time here: places in the declaration, none on the CPU, and names. With `only` the one of that
-    /// name, if the kernel has it.
-    pub fn variants(&self, kernel: &Kernel, only: Option<&str>) -> Vec<(Option<usize>, &'static str)> {
-        let all: Vec<_> = match self.device {
+    /// Variants of a kernel that compute a launch of this shape here: places in the declaration, none on the CPU, and names.
+    /// The reference would stand in for another, and be timed under its name.
+    ///
+    /// # Errors
+    /// As [`case`].
+    pub fn variants(&self, kernel: &Kernel, shape: &BenchShape) -> Result<Vec<(Option<usize>, &'static str)>> {
+        let case = case(kernel, shape)?;
+        Ok(match &self.device {
             Device::Cpu => vec![(None, "twin")],
-            Device::Gpu(_) => {
-                kernel.variants.iter().enumerate().map(|(at, variant)| (Some(at), variant.name)).collect()
+            Device::Gpu(gpu) => {
+                let runs = |variant: &Variant| gpu.offers(variant) && variant.suits(&case.params, Precision::F32);
+                let variants = kernel.variants.iter().enumerate().filter(|(_, variant)| runs(variant));
+                variants.map(|(at, variant)| (Some(at), variant.name)).collect()
             }
-        };
-        all.into_iter().filter(|(_, name)| only.is_none_or(|only| only == *name)).collect()
+        })
     }
 
     /// Times a variant.

@@ -5,9 +5,9 @@ use clap::Subcommand;
 
 /// Measure how fast this machine computes: each kernel, or whole training steps
 ///
-/// Without `train`, every variant of the chosen kernels is timed: the median of several runs, which on a GPU are of many
-/// launches, and how far the middle half of them lies apart. The peaks that a kernel's speed is a share of, of copying and
-/// of multiply-adds, are measured on the same device before.
+/// Without `train`, every variant of the chosen kernels that computes the shape in f32 here is timed: the median of several
+/// runs, which on a GPU are of many launches, and how far the middle half of them lies apart. The peaks that a kernel's speed
+/// is a share of, of copying and of multiply-adds, are measured on the same device before.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,

@@ -39,14 +39,21 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let bench = KernelBench::new(Device::open(args.device)?, args.device.to_string())?;
     let shapes = args.shape.clone().map_or_else(|| usual_shapes(bench.device()), |shape| vec![shape]);
-    let variant = args.variant.as_deref();
-    let known: Vec<&str> =
-        kernels.iter().flat_map(|kernel| bench.variants(kernel, None)).map(|(_, name)| name).collect();
-    anyhow::ensure!(
-        variant.is_none_or(|name| known.contains(&name)),
-        "--variant: none of these kernels has it here; they have {}",
-        unique(known).join(", ")
-    );
+    let mut chosen = Vec::new();
+    for &kernel in &kernels {
+        for shape in &shapes {
+            chosen.extend(bench.variants(kernel, shape)?.into_iter().map(|variant| (kernel, shape, variant)));
+        }
+    }
+    if let Some(wanted) = &args.variant {
+        let known: Vec<&str> = chosen.iter().map(|(_, _, (_, name))| *name).collect();
+        anyhow::ensure!(
+            known.contains(&wanted.as_str()),
+            "--variant: none of these kernels has it here; they have {}",
+            unique(known).join(", ")
+        );
+        chosen.retain(|(_, _, (_, name))| name == wanted);
+    }
 
     let mut out = std::io::stdout().lock();
     if !args.json {
@@ -56,16 +63,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         writeln!(out, "{}", KernelReport::heads())?;
     }
     let mut reports = Vec::new();
-    for kernel in kernels {
-        for shape in &shapes {
-            for chosen in bench.variants(kernel, variant) {
-                let report = bench.measure(kernel, chosen, shape)?;
-                if !args.json {
-                    writeln!(out, "{report}")?;
-                }
-                reports.push(report);
-            }
+    for (kernel, shape, variant) in chosen {
+        let report = bench.measure(kernel, variant, shape)?;
+        if !args.json {
+            writeln!(out, "{report}")?;
         }
+        reports.push(report);
     }
     if args.json {
         let (version, device, peak) = (env!("CARGO_PKG_VERSION"), bench.device().describe(), bench.peak);

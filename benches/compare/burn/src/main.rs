@@ -79,7 +79,8 @@ impl Batch {
         };
         let mut ids: Vec<i64> = (0..sequences * length).map(|_| (5 + below(vocabulary - 5)) as i64).collect();
         let count = length * 15 / 100;
-        let places = (0..sequences).flat_map(|sequence| (0..count).map(move |n| sequence * length + n * length / count));
+        let places =
+            (0..sequences).flat_map(|sequence| (0..count).map(move |n| sequence * length + n * length / count));
         let masked: Vec<i64> = places.map(|place| place as i64).collect();
         let labels: Vec<i64> = masked.iter().map(|&place| ids[place as usize]).collect();
         masked.iter().for_each(|&place| ids[place as usize] = 4);

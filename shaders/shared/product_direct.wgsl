@@ -1,35 +1,78 @@
-// The product without workgroup memory or barriers, for adapters that run on a CPU (llvmpipe): a workgroup of 8×8
-// threads, 4×4 of the result a thread. Needs the same functions as product_tiled.wgsl.
+// The product without workgroup memory or barriers, for adapters that run on a CPU (llvmpipe), where a load costs a loop over
+// the threads, of a quad hardly more than of an element, and arithmetic next to nothing. A thread holds 8×8 of the result
+// in 4×4 matrices, each column of which is a quad of a row. Needs the same functions as product_fetch.wgsl.
+const SIDE: u32 = 8u;
+
+// Four rows of a by four depths: a column is a depth. What is past the edge repeats the last row, or is zero.
+fn part_a(row: u32, depth: u32) -> mat4x4<f32> {
+    let last = size() - 1u;
+    if A_BY_DEPTH {
+        return transpose(mat4x4<f32>(
+            quad_a(min(row, last.x), depth), quad_a(min(row + 1u, last.x), depth),
+            quad_a(min(row + 2u, last.x), depth), quad_a(min(row + 3u, last.x), depth),
+        ));
+    }
+    let quad = min(row, last.x / 4u * 4u);
+    return mat4x4<f32>(
+        quad_a(quad, depth),
+        quad_a(quad, min(depth + 1u, last.z)) * f32(depth + 1u <= last.z),
+        quad_a(quad, min(depth + 2u, last.z)) * f32(depth + 2u <= last.z),
+        quad_a(quad, min(depth + 3u, last.z)) * f32(depth + 3u <= last.z),
+    );
+}
+
+// The same of four columns of b.
+fn part_b(depth: u32, column: u32) -> mat4x4<f32> {
+    let last = size() - 1u;
+    if B_BY_DEPTH {
+        return transpose(mat4x4<f32>(
+            quad_b(depth, min(column, last.y)), quad_b(depth, min(column + 1u, last.y)),
+            quad_b(depth, min(column + 2u, last.y)), quad_b(depth, min(column + 3u, last.y)),
+        ));
+    }
+    let quad = min(column, last.y / 4u * 4u);
+    return mat4x4<f32>(
+        quad_b(depth, quad),
+        quad_b(min(depth + 1u, last.z), quad),
+        quad_b(min(depth + 2u, last.z), quad),
+        quad_b(min(depth + 3u, last.z), quad),
+    );
+}
+
+// a·bᵀ of four depths: a column of the result is a row of the product.
+fn terms(a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {
+    return b * transpose(a);
+}
+
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
-    let row = 4u * thread.y;
-    let column = 4u * thread.x;
+    let row = SIDE * thread.y;
+    let column = SIDE * thread.x;
     let size = size();
     if row >= size.x || column >= size.y {
         return;
     }
-    // Rows and columns past the edge repeat the last one and are not stored.
-    let rows = min(row + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(size.x - 1u));
-    let columns = min(column + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(size.y - 1u));
-    var sum0 = vec4<f32>();
-    var sum1 = vec4<f32>();
-    var sum2 = vec4<f32>();
-    var sum3 = vec4<f32>();
-    for (var i = 0u; i < size.z; i++) {
-        let b = vec4<f32>(load_b(i, columns.x), load_b(i, columns.y), load_b(i, columns.z), load_b(i, columns.w));
-        sum0 += load_a(rows.x, i) * b;
-        sum1 += load_a(rows.y, i) * b;
-        sum2 += load_a(rows.z, i) * b;
-        sum3 += load_a(rows.w, i) * b;
+    var sum00 = mat4x4<f32>();
+    var sum01 = mat4x4<f32>();
+    var sum10 = mat4x4<f32>();
+    var sum11 = mat4x4<f32>();
+    for (var depth = 0u; depth < size.z; depth += 4u) {
+        let b0 = part_b(depth, column);
+        let b1 = part_b(depth, column + 4u);
+        let a0 = part_a(row, depth);
+        sum00 += terms(a0, b0);
+        sum01 += terms(a0, b1);
+        let a1 = part_a(row + 4u, depth);
+        sum10 += terms(a1, b0);
+        sum11 += terms(a1, b1);
     }
-    store_guarded(row, column, sum0);
-    store_guarded(row + 1u, column, sum1);
-    store_guarded(row + 2u, column, sum2);
-    store_guarded(row + 3u, column, sum3);
-}
-
-fn store_guarded(row: u32, column: u32, value: vec4<f32>) {
-    if row < size().x {
-        store(row, column, value);
+    // Gathered for the loop here only: what is indexed by a variable stays in memory.
+    var sums = array<mat4x4<f32>, 4>(sum00, sum01, sum10, sum11);
+    let rows = min(SIDE, size.x - row);
+    let quads = min(SIDE, size.y - column + 3u) / 4u;
+    for (var i = 0u; i < rows; i++) {
+        for (var j = 0u; j < quads; j++) {
+            store(row + i, column + 4u * j, sums[i / 4u * 2u + j][i % 4u]);
+        }
     }
 }

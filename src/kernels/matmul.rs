@@ -39,7 +39,10 @@ kernel! {
     }
     constants {}
     variant "tiled" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
-    variant "direct" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "direct" = ["shared/gelu.wgsl", "matmul_nt_vec4.wgsl", "shared/product_direct.wgsl"] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(64),
+    }
     variant "large" = [
         "shared/gelu.wgsl", "matmul_nt_vec4.wgsl", "shared/tile_large.wgsl",
         "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
@@ -114,7 +117,10 @@ kernel! {
     }
     constants {}
     variant "tiled" = ["matmul_nn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
-    variant "direct" = ["matmul_nn.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "direct" = ["matmul_nn_vec4.wgsl", "shared/product_direct.wgsl"] {
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        "main": p.grid(64),
+    }
     variant "large" = [
         "matmul_nn_vec4.wgsl", "shared/tile_large.wgsl",
         "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
@@ -177,7 +183,10 @@ kernel! {
     }
     constants {}
     variant "tiled" = ["matmul_tn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
-    variant "direct" = ["matmul_tn.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "direct" = ["matmul_tn_vec4.wgsl", "shared/product_direct.wgsl"] {
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(64),
+    }
     variant "large" = [
         "matmul_tn_vec4.wgsl", "shared/tile_large.wgsl",
         "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"

@@ -49,7 +49,10 @@ kernel! {
     }
     constants {}
     variant "tiled" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
-    variant "direct" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/product_direct.wgsl"] { "main": p.grid(32), }
+    variant "direct" = ["shared/qkv.wgsl", "qkv_vec4.wgsl", "shared/product_direct.wgsl"] {
+        fits: p.head_dim.is_multiple_of(4),
+        "main": p.grid(64),
+    }
     variant "large" = [
         "shared/qkv.wgsl", "qkv_vec4.wgsl", "shared/tile_large.wgsl",
         "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Times the same training step in PyTorch with transformers and in Cloze, and prints one table.
+"""Times the same training step in PyTorch with transformers, in Cloze and in burn, and prints one table.
 
     pip install torch transformers
     cargo build --release
+    cargo build --release --manifest-path benches/compare/burn/Cargo.toml
     python benches/compare/compare.py --configs tiny,mini --out benches/results/my-machine.md
 
 Every run is a process of its own, and the contestants take turns, so that a machine that gets slower for a while does so
 for all. A figure is the median over the rounds of the median step; memory is the most that the process had in memory, on a
-GPU what PyTorch allocated there. Everybody trains on random tokens, 15 % of them masked, without dropout, with clipping
-and AdamW."""
+GPU what PyTorch allocated there, or burn's pools hold. Everybody trains on random tokens, 15 % of them masked, without
+dropout, with clipping and AdamW."""
 
 import argparse
 import datetime
@@ -16,10 +17,12 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -44,7 +47,8 @@ def contestants(device):
                 suffix = "" if dtype == "f32" else f"-{dtype}"
                 torch[f"torch-{mode}-{head}{suffix}"] = f"PyTorch {mode}, {head} head, {dtype}"
     cloze = {"cloze": f"Cloze, {device}, f32", "cloze-lean": f"Cloze, {device}, f32, in two microbatches, recomputing attention"}
-    return torch | cloze
+    burn = {"burn-flex": "burn, flex (CPU), f32"} if device == "cpu" else {"burn-wgpu": "burn, wgpu, f32"}
+    return torch | cloze | burn
 
 
 def target(folder):
@@ -60,6 +64,8 @@ def command(name, shape, config, args):
         device = "cpu" if args.device == "cpu" else "cuda"
         tail = ["--steps", str(args.steps), "--device", device, "--dtype", *(dtype or ["f32"])]
         return [sys.executable, str(HERE / "torch_mlm.py"), *numbers, *flags, *tail]
+    if name.startswith("burn"):
+        return [args.burn, name.removeprefix("burn-"), str(args.steps), *numbers]
     sets = [f"train.batch_size={shape[5]}", f"data.sequence_length={shape[6]}"]
     if name == "cloze-lean":
         sets += [f"train.micro_batch={shape[5] // 2}", "train.recompute=attention"]
@@ -79,10 +85,11 @@ def run(name, shape, config, args):
             child = subprocess.Popen(command(name, shape, config, args), stdout=out, stderr=err, env=environment)
         except OSError as error:
             return {"failed": str(error)}
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+        usage, in_time = wait(child, args.timeout)
         out.seek(0), err.seek(0)
         output, errors = out.read(), err.read()
+    if not in_time:
+        return {"failed": f"not done in {args.timeout} s"}
     if child.returncode != 0:
         lines = [line for line in errors.splitlines() if line.strip()]
         return {"failed": f"exit {child.returncode}: {lines[-1] if lines else ''}"}
@@ -90,6 +97,21 @@ def run(name, shape, config, args):
     # Kilobytes on Linux, bytes on macOS.
     report["resident"] = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return report
+
+
+def wait(child, seconds):
+    """Waits for a process, kills it after `seconds`: what it used, and whether it ended by itself."""
+    deadline = time.monotonic() + seconds
+    in_time = True
+    while True:
+        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+        if pid:
+            child.returncode = os.waitstatus_to_exitcode(status)
+            return usage, in_time
+        if time.monotonic() > deadline:
+            in_time = False
+            os.kill(child.pid, signal.SIGKILL)
+        time.sleep(0.05)
 
 
 def processor():
@@ -126,12 +148,12 @@ def table(results, names, args):
 
 def heading(results, args):
     reports = [report for runs in results.values() for reports in runs.values() for report in reports]
-    torch = next((report["versions"] for report in reports if "versions" in report), "no PyTorch")
-    cloze = next((f"Cloze {report['version']} on {report['device']}" for report in reports if "mfu" in report), "no Cloze")
+    versions = {f"Cloze {report['version']} on {report['device']}" if "mfu" in report else report["versions"]
+                for report in reports if "failed" not in report}
     threads = args.threads or os.cpu_count()
     return [
         f"{processor()}, {threads} threads; {platform.system()} {platform.release()}, Python "
-        f"{platform.python_version()}; {torch}; {cloze}.",
+        f"{platform.python_version()}; {'; '.join(sorted(versions)) or 'nothing ran'}.",
         f"{args.rounds} rounds in turns, {args.steps} steps each; {datetime.date.today()}.", "",
         "    " + " ".join(["python", "benches/compare/compare.py", *sys.argv[1:]]), "",
     ]
@@ -140,7 +162,7 @@ def heading(results, args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configs", default=",".join(SHAPES), help="of " + ", ".join(SHAPES))
-    parser.add_argument("--contestants", help="default: all of the device")
+    parser.add_argument("--contestants", help="default: all of the device, burn where it was built")
     parser.add_argument("--device", default="cpu", help="cpu, or what `cloze --device` takes: gpu, 0, …")
     parser.add_argument("--steps", type=int, default=8, help="timed steps a run")
     parser.add_argument("--rounds", type=int, default=3)
@@ -148,11 +170,16 @@ def main():
     parser.add_argument("--batch", type=int, help="sequences a step, instead of the config's")
     parser.add_argument("--length", type=int, help="tokens a sequence, instead of the config's")
     parser.add_argument("--cloze", default=str(target(ROOT) / "cloze"), help="the binary")
+    parser.add_argument("--burn", default=str(target(HERE / "burn") / "burn-mlm"), help="the binary")
+    parser.add_argument("--timeout", type=int, default=900, help="seconds that a run may take")
     parser.add_argument("--out", help="a Markdown file for the machine, the versions and the table")
     args = parser.parse_args()
 
     names = contestants(args.device)
     chosen = args.contestants.split(",") if args.contestants else list(names)
+    if not args.contestants and not pathlib.Path(args.burn).exists():
+        print(f"without burn: there is no {args.burn}", file=sys.stderr)
+        chosen = [name for name in chosen if not name.startswith("burn")]
     for what, given, known in [("--configs", args.configs.split(","), SHAPES), ("--contestants", chosen, names)]:
         unknown = [name for name in given if name not in known]
         if unknown:

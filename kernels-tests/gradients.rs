@@ -119,7 +119,11 @@ fn matmul_nn(kernel: &Kernel) -> Result<(), String> {
         let want = residual.map_or(want[0].clone(), |residual| sum(&want[0], residual));
         close("linear dx", &dx, &want, TOLERANCE)?;
     }
-    Ok(())
+    let want = gradient(&[&x], &dy, |inputs| {
+        reference::linear(&inputs[0].iter().map(|x| reference::gelu(*x)).collect::<Vec<_>>(), &weight, None, 5)
+    });
+    let twin = call(kernel, &Product { m: 6, n: 5, k: 4 }).with("a", &dy).with("b", &weight).with("pre", &x);
+    close("linear over gelu, dx", &twin.run().numbers("c"), &want[0], TOLERANCE)
 }
 
 fn matmul_tn(kernel: &Kernel) -> Result<(), String> {

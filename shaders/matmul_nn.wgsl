@@ -8,7 +8,8 @@ struct Product {
 @group(0) @binding(1) var<storage, read> a: array<Real>;
 @group(0) @binding(2) var<storage, read> b: array<Real>;
 @group(0) @binding(3) var<storage, read> residual: array<Real>;
-@group(0) @binding(4) var<storage, read_write> c: array<Real>;
+@group(0) @binding(4) var<storage, read> pre: array<Real>;
+@group(0) @binding(5) var<storage, read_write> c: array<Real>;
 
 const A_BY_DEPTH: bool = true;
 const B_BY_DEPTH: bool = false;
@@ -29,6 +30,9 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
     for (var i = 0u; i < min(4u, params.n - column); i++) {
         let at = row * params.n + column + i;
         var result = value[i];
+        if HAS_PRE {
+            result *= gelu_gradient(f32(pre[at]));
+        }
         if HAS_RESIDUAL {
             result += f32(residual[at]);
         }

@@ -9,7 +9,8 @@ struct Product {
 @group(0) @binding(1) var<storage, read> a: array<vec4<Real>>;
 @group(0) @binding(2) var<storage, read> b: array<vec4<Real>>;
 @group(0) @binding(3) var<storage, read> residual: array<vec4<Real>>;
-@group(0) @binding(4) var<storage, read_write> c: array<vec4<Real>>;
+@group(0) @binding(4) var<storage, read> pre: array<vec4<Real>>;
+@group(0) @binding(5) var<storage, read_write> c: array<vec4<Real>>;
 
 const A_BY_DEPTH: bool = true;
 const B_BY_DEPTH: bool = false;
@@ -29,6 +30,10 @@ fn quad_b(depth: u32, column: u32) -> vec4<f32> {
 fn store(row: u32, column: u32, value: vec4<f32>) {
     let at = (row * params.n + column) / 4u;
     var result = value;
+    if HAS_PRE {
+        let x = vec4<f32>(pre[at]);
+        result *= vec4<f32>(gelu_gradient(x.x), gelu_gradient(x.y), gelu_gradient(x.z), gelu_gradient(x.w));
+    }
     if HAS_RESIDUAL {
         result += vec4<f32>(residual[at]);
     }

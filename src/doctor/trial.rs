@@ -49,7 +49,7 @@ pub struct Output {
     pub words: Vec<u32>,
 }
 
-/// Records the chosen cases of a kernel, and again on small integers when the kernel is exact.
+/// Records the chosen cases of a kernel, and again on small integers those that are exact.
 ///
 /// # Errors
 /// A case is too large for any device.
@@ -62,7 +62,7 @@ pub fn record(
     let mut trials = Vec::new();
     for (number, case) in (kernel.cases)().into_iter().enumerate().filter(|(_, case)| chosen(case)) {
         trials.push(Trial::record(&mut program, kernel, case.clone(), number, Numbers::Real));
-        if kernel.exact {
+        if kernel.exact && case.exact {
             trials.push(Trial::record(&mut program, kernel, case, number, Numbers::Integers));
         }
     }

@@ -61,7 +61,7 @@ fn contests(gpu: &Gpu, program: &Program) -> BTreeMap<String, Contest> {
         let contest = contests.entry(kernel.shape(params, present, program.precision())).or_insert_with(|| {
             let given = |(place, fill)| if present >> place & 1 == 1 { fill } else { Fill::Absent };
             let fills = (kernel.typical)(params).into_iter().enumerate().map(given).collect();
-            let case = Case { params: params.to_vec(), fills };
+            let case = Case { params: params.to_vec(), fills, exact: false };
             Contest { kernel, case, precision: program.precision(), variants, flops: 0 }
         });
         contest.flops += (kernel.flops)(params);

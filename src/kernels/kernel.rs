@@ -336,11 +336,18 @@ impl Fill {
 pub struct Case {
     pub params: Vec<u32>,
     pub fills: Vec<Fill>,
+    /// Whether an exact kernel is exact here too.
+    pub exact: bool,
 }
 
 impl Case {
     pub fn new<P: Params>(params: P, fills: impl Into<Vec<Fill>>) -> Self {
-        Case { params: params.words().to_vec(), fills: fills.into() }
+        Case { params: params.words().to_vec(), fills: fills.into(), exact: true }
+    }
+
+    /// The case of an exact kernel with an epilogue that is not.
+    pub fn inexact(self) -> Self {
+        Case { exact: false, ..self }
     }
 }
 

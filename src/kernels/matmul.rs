@@ -4,7 +4,7 @@
 use super::case::Sizes;
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::lanes::add;
-use super::math::gelu;
+use super::math::{gelu, gelu_gradient};
 use super::product::{Cores, Matrix, product, product_rows, with_transposed};
 
 params! {
@@ -70,7 +70,7 @@ kernel! {
     }
     flops: p.flops(),
     tolerance: 1e-5,
-    exact: false,
+    exact: true,
     cases: nt_cases,
     bench: nt_bench,
     twin: matmul_nt,
@@ -96,7 +96,9 @@ fn matmul_nt(p: &Product, views: Views) {
                     sums.chunks_exact_mut(n).for_each(|row| add(row, bias));
                 }
                 if activate {
-                    activated.iter_mut().zip(&*sums).for_each(|(y, x)| *y = gelu(*x));
+                    for (y, x) in activated.iter_mut().zip(&*sums) {
+                        *y = gelu(*x);
+                    }
                 }
                 if !residual.is_empty() {
                     add(if activate { activated } else { sums }, &residual[first * n..]);
@@ -107,42 +109,43 @@ fn matmul_nt(p: &Product, views: Views) {
 }
 
 kernel! {
-    /// c = a·b (+ residual).
+    /// c = a·b (· gelu'(pre)) (+ residual).
     pub static MATMUL_NN = "matmul_nn" (p: &Product);
     args {
         In a: real[p.m * p.k],
         In b: real[p.k * p.n],
         MaybeIn residual: real[p.m * p.n],
+        MaybeIn pre: real[p.m * p.n],
         Out c: real[p.m * p.n],
     }
     constants {}
-    variant "tiled" = ["matmul_nn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
-    variant "direct" = ["matmul_nn_vec4.wgsl", "shared/product_direct.wgsl"] {
+    variant "tiled" = ["shared/gelu.wgsl", "matmul_nn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
+    variant "direct" = ["shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/product_direct.wgsl"] {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         "main": p.grid(64),
     }
     variant "large" = [
-        "matmul_nn_vec4.wgsl", "shared/tile_large.wgsl",
+        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/tile_large.wgsl",
         "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
     ] {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         "main": p.grid(128),
     }
     variant "medium" = [
-        "matmul_nn_vec4.wgsl", "shared/tile_medium.wgsl",
+        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/tile_medium.wgsl",
         "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
     ] {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         "main": p.grid(64),
     }
     variant "sliced" = [
-        "matmul_nn_vec4.wgsl", "shared/tile_sliced.wgsl",
+        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/tile_sliced.wgsl",
         "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
     ] {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "cooperative" = ["matmul_nn.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative" = ["shared/gelu.wgsl", "matmul_nn.wgsl", "shared/product_coop.wgsl"] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         "main": p.grid(64),
     }
@@ -155,17 +158,21 @@ kernel! {
 }
 
 fn matmul_nn(p: &Product, views: Views) {
-    let [a, b, residual, c] = views.array();
+    let [a, b, residual, pre, c] = views.array();
     let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
-    let (residual, c) = (residual.read::<f32>(), c.write::<f32>());
-    let (a, b) = (Matrix::new(a.read(), m, k), Matrix::new(b.read(), k, n));
+    let (residual, pre) = (residual.read::<f32>(), pre.read::<f32>());
     product_rows(
-        c,
+        c.write(),
         &mut [],
-        a,
-        b,
+        Matrix::new(a.read(), m, k),
+        Matrix::new(b.read(), k, n),
         #[inline(always)]
         |first, c, _| {
+            if !pre.is_empty() {
+                for (c, pre) in c.iter_mut().zip(&pre[first * n..]) {
+                    *c *= gelu_gradient(*pre);
+                }
+            }
             if !residual.is_empty() {
                 add(c, &residual[first * n..]);
             }
@@ -232,8 +239,14 @@ const SHAPES: [[u32; 3]; 8] =
     [[1, 1, 1], [63, 65, 17], [64, 64, 64], [65, 63, 33], [5, 130, 100], [129, 66, 7], [132, 136, 68], [126, 132, 20]];
 const ANY: Fill = Fill::Uniform(-3.0, 3.0);
 
-fn cases_of(fills: impl Fn(usize) -> Vec<Fill>) -> Vec<Case> {
-    SHAPES.iter().enumerate().map(|(i, &[m, n, k])| Case::new(Product { m, n, k }, fills(i))).collect()
+/// A case for each shape, with fills by its number, and whether it is exact: without GELU.
+fn cases_of(fills: impl Fn(usize) -> (Vec<Fill>, bool)) -> Vec<Case> {
+    let case = |(i, &[m, n, k]): (usize, &[u32; 3])| {
+        let (fills, exact) = fills(i);
+        let case = Case::new(Product { m, n, k }, fills);
+        if exact { case } else { case.inexact() }
+    };
+    SHAPES.iter().enumerate().map(case).collect()
 }
 
 /// Present when the bit is set in the case's number, so that every combination has a shape.
@@ -244,16 +257,16 @@ fn when(case: usize, bit: usize, fill: Fill) -> Fill {
 fn nt_cases() -> Vec<Case> {
     cases_of(|i| {
         let (bias, residual) = (when(i, 0, ANY), when(i, 1, ANY));
-        vec![ANY, ANY, bias, residual, when(i + 2, 2, Fill::Nothing), Fill::Nothing]
+        (vec![ANY, ANY, bias, residual, when(i + 2, 2, Fill::Nothing), Fill::Nothing], (i + 2) & 4 == 0)
     })
 }
 
 fn nn_cases() -> Vec<Case> {
-    cases_of(|i| vec![ANY, ANY, when(i, 0, ANY), Fill::Nothing])
+    cases_of(|i| (vec![ANY, ANY, when(i, 0, ANY), when(i, 1, ANY), Fill::Nothing], i & 2 == 0))
 }
 
 fn tn_cases() -> Vec<Case> {
-    cases_of(|_| vec![ANY, ANY, ANY])
+    cases_of(|_| (vec![ANY, ANY, ANY], true))
 }
 
 /// The first linear layer of a feed-forward block, with the forward pass of GELU.
@@ -265,7 +278,7 @@ fn nt_bench(s: &Sizes) -> Case {
 /// The gradient of that layer's input.
 fn nn_bench(s: &Sizes) -> Case {
     let p = Product { m: s.rows(), n: s.width, k: s.inner };
-    Case::new(p, [ANY, ANY, Fill::Absent, Fill::Nothing])
+    Case::new(p, [ANY, ANY, Fill::Absent, ANY, Fill::Nothing])
 }
 
 /// The gradient of that layer's weight.

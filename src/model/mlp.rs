@@ -66,10 +66,12 @@ impl Mlp {
     /// residual + dx, given the gradient of the block's sum
     pub fn backward(&self, r: &mut Recorder, saved: MlpSaved, d_sum: Tensor, residual: Tensor) -> Tensor {
         let d_branch = r.dropout(self.dropout, d_sum, Tensor::NONE);
-        let dy = r.linear_backward(&self.down, saved.y, d_branch, Tensor::NONE);
         let du = match self.activation {
-            Activation::Gelu => r.gelu_backward(saved.u, dy),
-            Activation::GatedGelu => r.gated_gelu_backward(saved.u, dy, self.down.inputs),
+            Activation::Gelu => r.gelu_linear_backward(&self.down, saved.u, saved.y, d_branch),
+            Activation::GatedGelu => {
+                let dy = r.linear_backward(&self.down, saved.y, d_branch, Tensor::NONE);
+                r.gated_gelu_backward(saved.u, dy, self.down.inputs)
+            }
         };
         r.linear_backward(&self.up, saved.x, du, residual)
     }

@@ -115,17 +115,24 @@ impl Recorder {
     /// Adds to the gradients of W and b, and gives dx (+ residual) [rows, inputs] from dy [rows, outputs].
     pub fn linear_backward(&mut self, layer: &Linear, x: Tensor, dy: Tensor, residual: Tensor) -> Tensor {
         self.linear_backward_weights(layer, x, dy);
-        let rows = self.rows(dy, layer.outputs);
-        let dx = self.activation("d_linear", rows * layer.inputs);
+        let dx = self.activation("d_linear", self.rows(dy, layer.outputs) * layer.inputs);
         self.linear_backward_input(layer, dy, residual, dx);
         dx
     }
 
     /// dx = dy·W (+ residual) into a tensor that is there already.
     pub fn linear_backward_input(&mut self, layer: &Linear, dy: Tensor, residual: Tensor, dx: Tensor) {
-        let rows = self.rows(dy, layer.outputs) as u32;
-        let shape = Product { m: rows, n: layer.inputs as u32, k: layer.outputs as u32 };
-        self.program.launch(&MATMUL_NN, shape, &[dy, layer.weight.value, residual, dx]);
+        let args = [dy, layer.weight.value, residual, Tensor::NONE, dx];
+        self.program.launch(&MATMUL_NN, self.backward_shape(layer, dy), &args);
+    }
+
+    /// `linear_backward` of a layer over x = gelu(pre): the gradient of pre.
+    pub fn gelu_linear_backward(&mut self, layer: &Linear, pre: Tensor, x: Tensor, dy: Tensor) -> Tensor {
+        self.linear_backward_weights(layer, x, dy);
+        let d_pre = self.activation("d_before_gelu", self.program.len(pre));
+        let args = [dy, layer.weight.value, Tensor::NONE, pre, d_pre];
+        self.program.launch(&MATMUL_NN, self.backward_shape(layer, dy), &args);
+        d_pre
     }
 
     /// dW += dyᵀ·x and db += Σ dy.
@@ -240,6 +247,11 @@ impl Recorder {
     fn forward_shape(&self, layer: &Linear, x: Tensor) -> Product {
         let rows = self.rows(x, layer.inputs);
         Product { m: rows as u32, n: layer.outputs as u32, k: layer.inputs as u32 }
+    }
+
+    fn backward_shape(&self, layer: &Linear, dy: Tensor) -> Product {
+        let rows = self.rows(dy, layer.outputs);
+        Product { m: rows as u32, n: layer.inputs as u32, k: layer.outputs as u32 }
     }
 
     fn norm_shape(&self, layer: &Norm, x: Tensor) -> LayerNorm {

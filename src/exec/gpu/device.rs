@@ -2,6 +2,7 @@
 
 use super::forced::Forced;
 use super::pipeline_cache::PipelineCache;
+use super::pipelines::Compiled;
 use super::sabotage::Sabotage;
 use crate::exec::plan::Limits;
 use crate::kernels::{KERNELS, Kernel, Precision, Variant};
@@ -85,6 +86,7 @@ pub struct Gpu {
     pub(super) sabotage: Option<Sabotage>,
     /// Pipelines that are kept on the disk.
     pub(super) pipelines: Option<Arc<PipelineCache>>,
+    pub(super) compiled: Compiled,
 }
 
 impl Gpu {
@@ -139,6 +141,7 @@ impl Gpu {
             chosen: None,
             sabotage,
             pipelines: None,
+            compiled: Compiled::default(),
         })
     }
 

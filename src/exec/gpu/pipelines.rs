@@ -1,10 +1,11 @@
-//! Shaders to pipelines: each text is compiled once, all of them in parallel.
+//! Shaders to pipelines: each text is compiled once for a device, all of a program's in parallel.
 
 use super::device::Gpu;
 use crate::Result;
 use crate::kernels::Kernel;
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a launch needs compiled.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -12,6 +13,18 @@ pub(super) struct Source {
     pub kernel: &'static str,
     pub wgsl: String,
     pub entry: &'static str,
+}
+
+/// What was compiled for a device, with bounds checks or without: training and evaluation have most of it in common.
+#[derive(Clone, Default)]
+pub(super) struct Compiled(Arc<Mutex<Pipelines>>);
+
+type Pipelines = HashMap<(Source, bool), wgpu::ComputePipeline>;
+
+impl Compiled {
+    fn lock(&self) -> MutexGuard<'_, Pipelines> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
 }
 
 /// One bind group layout for each kernel: the uniform parameters, then its arguments.
@@ -33,20 +46,24 @@ pub(super) fn layout(gpu: &Gpu, kernel: &Kernel) -> wgpu::BindGroupLayout {
     })
 }
 
-/// Compiles every source. `checked` keeps bounds checks in the shaders. Errors with the first message of the compiler.
+/// A pipeline for every source. `checked` keeps bounds checks in the shaders. Errors with the first message of the compiler.
 pub(super) fn compile(
     gpu: &Gpu,
     sources: Vec<Source>,
     layouts: &HashMap<&'static str, wgpu::BindGroupLayout>,
     checked: bool,
 ) -> Result<HashMap<Source, wgpu::ComputePipeline>> {
-    let pipelines = sources.into_par_iter().map(|source| {
-        let pipeline = pipeline(gpu, &source, &layouts[source.kernel], checked);
+    let found = |source: Source| (gpu.compiled.lock().get(&(source.clone(), checked)).cloned(), source);
+    let pipelines = sources.into_par_iter().map(found).map(|(found, source)| {
+        let pipeline = found.unwrap_or_else(|| pipeline(gpu, &source, &layouts[source.kernel], checked));
         (source, pipeline)
     });
-    let pipelines = pipelines.collect();
+    let pipelines: HashMap<_, _> = pipelines.collect();
     gpu.problems.check()?;
     gpu.pipelines.iter().for_each(|kept| kept.keep());
+    gpu.compiled
+        .lock()
+        .extend(pipelines.iter().map(|(source, pipeline)| ((source.clone(), checked), pipeline.clone())));
     Ok(pipelines)
 }
 

@@ -262,7 +262,7 @@ fn nt_cases() -> Vec<Case> {
 }
 
 fn nn_cases() -> Vec<Case> {
-    cases_of(|i| (vec![ANY, ANY, when(i, 0, ANY), when(i, 1, ANY), Fill::Nothing], i & 2 == 0))
+    cases_of(|i| (vec![ANY, ANY, when(i, 0, ANY), when(i, 2, ANY), Fill::Nothing], i & 4 == 0))
 }
 
 fn tn_cases() -> Vec<Case> {

@@ -86,6 +86,7 @@ pub struct Gpu {
     pub(super) sabotage: Option<Sabotage>,
     /// Pipelines that are kept on the disk.
     pub(super) pipelines: Option<Arc<PipelineCache>>,
+    /// Pipelines that were compiled since it was opened.
     pub(super) compiled: Compiled,
 }
 

@@ -15,9 +15,9 @@ fn part_a(row: u32, depth: u32) -> mat4x4<f32> {
     let quad = min(row, last.x / 4u * 4u);
     return mat4x4<f32>(
         quad_a(quad, depth),
-        quad_a(quad, min(depth + 1u, last.z)) * f32(depth + 1u <= last.z),
-        quad_a(quad, min(depth + 2u, last.z)) * f32(depth + 2u <= last.z),
-        quad_a(quad, min(depth + 3u, last.z)) * f32(depth + 3u <= last.z),
+        select(vec4<f32>(), quad_a(quad, min(depth + 1u, last.z)), depth + 1u <= last.z),
+        select(vec4<f32>(), quad_a(quad, min(depth + 2u, last.z)), depth + 2u <= last.z),
+        select(vec4<f32>(), quad_a(quad, min(depth + 3u, last.z)), depth + 3u <= last.z),
     );
 }
 

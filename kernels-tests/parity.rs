@@ -64,7 +64,9 @@ fn check_in(gpu: &Gpu, kernel: &'static Kernel, precision: Precision) -> Result<
             continue;
         }
         if !gpu.offers(variant) {
-            eprintln!("{} {}: skipped, {} lacks {}", kernel.name, variant.name, gpu.info.name, variant.needs);
+            let matrices = variant.matrices.map(|side| format!(" of {side}×{side}×{side}")).unwrap_or_default();
+            let (name, needs) = (&gpu.info.name, variant.needs);
+            eprintln!("{} {}: skipped, {name} lacks {needs}{matrices}", kernel.name, variant.name);
             continue;
         }
         for (checked, checks) in [(false, "unchecked"), (true, "checked")] {

@@ -43,6 +43,19 @@ fn bindings_are_what_the_declarations_say() {
     }
 }
 
+#[test]
+fn cooperative_matrices_are_of_the_declared_size() {
+    for shader in every_shader() {
+        let (module, _) = shader.module();
+        let sides = module.types.iter().filter_map(|(_, ty)| match ty.inner {
+            TypeInner::CooperativeMatrix { columns, rows, .. } => Some([columns as u32, rows as u32]),
+            _ => None,
+        });
+        let sides: BTreeSet<u32> = sides.flatten().collect();
+        assert_eq!(sides, BTreeSet::from_iter(shader.variant.matrices), "{shader}");
+    }
+}
+
 /// An array of the element (u32 also in pairs), or one of the structs that stand for an argument.
 fn check_element(shader: &Shader, module: &Module, ty: Handle<Type>, elem: Elem) {
     match &module.types[ty].inner {

@@ -1,15 +1,16 @@
-// A 64×64 tile of the product on cooperative matrices, 16×16×16 of f16 into f32: a workgroup of 128 threads, whose subgroups
-// each own quadrants of 32×32. Both operands go through workgroup memory, 32 terms at a time, with zeros past the edges; sums
-// go through it to `store`. Needs the same functions as product_tiled.wgsl.
-const TILE: u32 = 64u;
+// A square tile of the product on cooperative matrices, f16 into f32, of the SIDE of matrices_16.wgsl or matrices_8.wgsl: a
+// workgroup of 128 threads, whose subgroups each own quadrants of 2×2 matrices. Both operands go through workgroup memory, 32
+// terms at a time, with zeros past the edges; sums go through it to `store`. Needs the same functions as product_tiled.wgsl.
+const TILE: u32 = 4u * SIDE;
 const DEPTH: u32 = 32u;
+const PATCH: u32 = SIDE * SIDE;
 const THREADS: u32 = 128u;
 const QUADRANTS: u32 = 4u;
 const MOST_SUBGROUPS: u32 = 8u;
 
-var<workgroup> tile_a: array<f16, 2048>; // [TILE rows, DEPTH]
-var<workgroup> tile_b: array<f16, 2048>; // [TILE columns, DEPTH]
-var<workgroup> patches: array<f32, 2048>; // [MOST_SUBGROUPS, 16, 16]
+var<workgroup> tile_a: array<f16, TILE * DEPTH>; // [TILE rows, DEPTH]
+var<workgroup> tile_b: array<f16, TILE * DEPTH>; // [TILE columns, DEPTH]
+var<workgroup> patches: array<f32, MOST_SUBGROUPS * PATCH>; // [MOST_SUBGROUPS, SIDE, SIDE]
 
 // Which row (or column) and which depth the n-th element of a tile is, so that neighbours load neighbours.
 fn place(n: u32, by_depth: bool) -> vec2<u32> {
@@ -53,22 +54,22 @@ fn main(
     // With more subgroups than quadrants some compute one again, and do not store it.
     for (var round = 0u; round < max(QUADRANTS / subgroups, 1u); round++) {
         let quadrant = (round * subgroups + subgroup) % QUADRANTS;
-        let row_in_tile = 32u * (quadrant / 2u);
-        let column_in_tile = 32u * (quadrant % 2u);
-        var sum00 = coop_mat16x16<f32, C>();
-        var sum01 = coop_mat16x16<f32, C>();
-        var sum10 = coop_mat16x16<f32, C>();
-        var sum11 = coop_mat16x16<f32, C>();
+        let row_in_tile = 2u * SIDE * (quadrant / 2u);
+        let column_in_tile = 2u * SIDE * (quadrant % 2u);
+        var sum00 = Sums();
+        var sum01 = Sums();
+        var sum10 = Sums();
+        var sum11 = Sums();
         for (var depth = 0u; depth < size().z; depth += DEPTH) {
             load_tiles(row, column, depth, thread);
             workgroupBarrier();
-            for (var i = 0u; i < DEPTH; i += 16u) {
+            for (var i = 0u; i < DEPTH; i += SIDE) {
                 let at_a = row_in_tile * DEPTH + i;
                 let at_b = column_in_tile * DEPTH + i;
-                let a0 = coopLoadT<coop_mat16x16<f16, A>>(&tile_a[at_a], DEPTH);
-                let a1 = coopLoadT<coop_mat16x16<f16, A>>(&tile_a[at_a + 16u * DEPTH], DEPTH);
-                let b0 = coopLoad<coop_mat16x16<f16, B>>(&tile_b[at_b], DEPTH);
-                let b1 = coopLoad<coop_mat16x16<f16, B>>(&tile_b[at_b + 16u * DEPTH], DEPTH);
+                let a0 = coopLoadT<Left>(&tile_a[at_a], DEPTH);
+                let a1 = coopLoadT<Left>(&tile_a[at_a + SIDE * DEPTH], DEPTH);
+                let b0 = coopLoad<Right>(&tile_b[at_b], DEPTH);
+                let b1 = coopLoad<Right>(&tile_b[at_b + SIDE * DEPTH], DEPTH);
                 sum00 = coopMultiplyAdd(a0, b0, sum00);
                 sum01 = coopMultiplyAdd(a0, b1, sum01);
                 sum10 = coopMultiplyAdd(a1, b0, sum10);
@@ -76,33 +77,33 @@ fn main(
             }
             workgroupBarrier();
         }
-        let patch_start = 256u * (subgroup % MOST_SUBGROUPS);
+        let patch_start = PATCH * (subgroup % MOST_SUBGROUPS);
         let corner = vec2<u32>(row + row_in_tile, column + column_in_tile);
         let owned = subgroup < QUADRANTS;
-        coopStoreT(sum00, &patches[patch_start], 16u);
+        coopStoreT(sum00, &patches[patch_start], SIDE);
         workgroupBarrier();
         store_patch(corner, patch_start, lane, lanes, owned);
         workgroupBarrier();
-        coopStoreT(sum01, &patches[patch_start], 16u);
+        coopStoreT(sum01, &patches[patch_start], SIDE);
         workgroupBarrier();
-        store_patch(corner + vec2<u32>(0u, 16u), patch_start, lane, lanes, owned);
+        store_patch(corner + vec2<u32>(0u, SIDE), patch_start, lane, lanes, owned);
         workgroupBarrier();
-        coopStoreT(sum10, &patches[patch_start], 16u);
+        coopStoreT(sum10, &patches[patch_start], SIDE);
         workgroupBarrier();
-        store_patch(corner + vec2<u32>(16u, 0u), patch_start, lane, lanes, owned);
+        store_patch(corner + vec2<u32>(SIDE, 0u), patch_start, lane, lanes, owned);
         workgroupBarrier();
-        coopStoreT(sum11, &patches[patch_start], 16u);
+        coopStoreT(sum11, &patches[patch_start], SIDE);
         workgroupBarrier();
-        store_patch(corner + vec2<u32>(16u, 16u), patch_start, lane, lanes, owned);
+        store_patch(corner + vec2<u32>(SIDE, SIDE), patch_start, lane, lanes, owned);
         workgroupBarrier();
     }
 }
 
-// Hands a subgroup's 16×16 sums to the kernel, four columns at a time.
+// Hands a subgroup's sums to the kernel, four columns at a time.
 fn store_patch(corner: vec2<u32>, patch_start: u32, lane: u32, lanes: u32, owned: bool) {
-    for (var i = lane; i < 64u; i += lanes) {
-        let row = corner.x + i / 4u;
-        let column = corner.y + 4u * (i % 4u);
+    for (var i = lane; i < PATCH / 4u; i += lanes) {
+        let row = corner.x + 4u * i / SIDE;
+        let column = corner.y + 4u * i % SIDE;
         if owned && row < size().x && column < size().y {
             let at = patch_start + 4u * i;
             store(row, column, vec4<f32>(patches[at], patches[at + 1u], patches[at + 2u], patches[at + 3u]));

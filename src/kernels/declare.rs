@@ -19,7 +19,8 @@ macro_rules! params {
 }
 
 /// Declares a kernel. `p` names the launch parameters in every expression. A variant may say in front of its passes which
-/// features of `wgpu::Features` it needs and which launches it fits: `needs: SUBGROUP | SHADER_F16, fits: p.k % 4 == 0,`
+/// features of `wgpu::Features` it needs, of which size its cooperative matrices are and which launches it fits:
+/// `needs: SUBGROUP | SHADER_F16, matrices: 16, fits: p.k % 4 == 0,`
 macro_rules! kernel {
     (
         $(#[$meta:meta])*
@@ -28,6 +29,7 @@ macro_rules! kernel {
         constants { $($constant:ident = $value:expr,)* }
         $(variant $variant:literal = [$($source:literal),*] {
             $(needs: $($feature:ident)|+,)?
+            $(matrices: $matrices:literal,)?
             $(fits: $fits:expr,)?
             $($entry:literal: $grid:expr,)*
         })+
@@ -64,6 +66,7 @@ macro_rules! kernel {
                     name: $variant,
                     source: &[$(include_str!(concat!("../../shaders/", $source)),)*],
                     needs: wgpu::Features::empty()$($(.union(wgpu::Features::$feature))+)?,
+                    matrices: <[u32]>::first(&[$($matrices)?]).copied(),
                     fits: |words| {
                         let $p = <$params as Params>::from_words(words);
                         let _ = $p;

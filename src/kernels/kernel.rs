@@ -158,6 +158,8 @@ pub struct Variant {
     pub source: &'static [&'static str],
     /// What an adapter must offer; nothing for a reference.
     pub needs: wgpu::Features,
+    /// M, N and K of the cooperative matrices that it multiplies, of f16 into f32, if any.
+    pub matrices: Option<u32>,
     /// Whether it computes a launch of these parameters. A reference computes every launch.
     pub fits: fn(&[u32]) -> bool,
     pub passes: &'static [Pass],

@@ -64,9 +64,15 @@ kernel! {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "cooperative" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/matrices_16.wgsl", "shared/product_coop.wgsl"] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
         "main": p.grid(64),
+    }
+    variant "cooperative_8" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/matrices_8.wgsl", "shared/product_coop.wgsl"] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8,
+        "main": p.grid(32),
     }
     flops: p.flops(),
     tolerance: 1e-5,
@@ -145,9 +151,15 @@ kernel! {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "cooperative" = ["shared/gelu.wgsl", "matmul_nn.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative" = ["shared/gelu.wgsl", "matmul_nn.wgsl", "shared/matrices_16.wgsl", "shared/product_coop.wgsl"] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
         "main": p.grid(64),
+    }
+    variant "cooperative_8" = ["shared/gelu.wgsl", "matmul_nn.wgsl", "shared/matrices_8.wgsl", "shared/product_coop.wgsl"] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8,
+        "main": p.grid(32),
     }
     flops: p.flops(),
     tolerance: 1e-5,
@@ -215,9 +227,15 @@ kernel! {
         fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "cooperative" = ["matmul_tn.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative" = ["matmul_tn.wgsl", "shared/matrices_16.wgsl", "shared/product_coop.wgsl"] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
         "main": p.grid(64),
+    }
+    variant "cooperative_8" = ["matmul_tn.wgsl", "shared/matrices_8.wgsl", "shared/product_coop.wgsl"] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8,
+        "main": p.grid(32),
     }
     flops: p.flops(),
     tolerance: 1e-5,

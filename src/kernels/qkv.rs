@@ -74,9 +74,15 @@ kernel! {
         fits: p.head_dim.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "cooperative" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/matrices_16.wgsl", "shared/product_coop.wgsl"] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
         "main": p.grid(64),
+    }
+    variant "cooperative_8" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/matrices_8.wgsl", "shared/product_coop.wgsl"] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8,
+        "main": p.grid(32),
     }
     flops: 6 * u64::from(p.rows()) * u64::from(p.width()) * u64::from(p.width()),
     tolerance: 1e-5,

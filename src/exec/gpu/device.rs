@@ -178,9 +178,10 @@ impl Gpu {
     /// passed over.
     pub fn variant(&self, kernel: &'static Kernel, precision: Precision) -> &'static Variant {
         let suited = || {
-            let matrices = kernel.variants.iter().find(|variant| variant.name == "cooperative");
-            let matrices = matrices.filter(|variant| self.trusts(kernel, variant, precision));
-            matrices.unwrap_or_else(|| suited(kernel, is_software(&self.info)))
+            let software = is_software(&self.info);
+            let mut matrices = kernel.variants.iter().filter(|variant| variant.matrices.is_some() && !software);
+            let matrices = matrices.find(|variant| self.trusts(kernel, variant, precision));
+            matrices.unwrap_or_else(|| suited(kernel, software))
         };
         let wanted = self.forced.of(kernel).unwrap_or_else(suited);
         if self.trusts(kernel, wanted, precision) { wanted } else { kernel.reference() }
@@ -243,16 +244,15 @@ impl Gpu {
         if names.is_empty() { vec![self.variant(kernel, Precision::F32).name] } else { names }
     }
 
-    /// Whether the device was opened with every feature that a variant needs. Cooperative matrices are those of 16×16×16, f16
-    /// into f32.
+    /// Whether the device was opened with every feature that a variant needs, and multiplies cooperative matrices of its size.
     pub fn offers(&self, variant: &Variant) -> bool {
-        let matrices = variant.needs.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
-        self.device.features().contains(variant.needs) && (!matrices || self.has_matrices())
+        self.device.features().contains(variant.needs) && variant.matrices.is_none_or(|side| self.has_matrices(side))
     }
 
-    fn has_matrices(&self) -> bool {
+    /// Whether there are cooperative matrices of side×side×side, f16 into f32.
+    fn has_matrices(&self, side: u32) -> bool {
         self.adapter.cooperative_matrix_properties().iter().any(|matrix| {
-            (matrix.m_size, matrix.n_size, matrix.k_size) == (16, 16, 16)
+            (matrix.m_size, matrix.n_size, matrix.k_size) == (side, side, side)
                 && matrix.ab_type == wgpu::CooperativeScalarType::F16
                 && matrix.cr_type == wgpu::CooperativeScalarType::F32
         })

@@ -1,4 +1,4 @@
-//! Gather of the masked rows for the head, and its gradient.
+//! Gather of the masked rows, and its gradient.
 
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::native::row_blocks;

@@ -1,8 +1,10 @@
 //! The attention block: q, k, v from one product, attention without its scores in memory, and the output product.
 //!
-//! N = B·T rows, H = width. Every activation is [N, H] unless a comment says otherwise.
+//! N = B·T rows, H = width; M rows are kept behind attention, in all layers but the last all of them. Every activation is
+//! [N, H] unless a comment says otherwise.
 
 use super::inputs::{Inputs, Shape};
+use super::kept::Kept;
 use super::parameters::Parameters;
 use super::recorder::{DropoutLayer, Linear, Recorder};
 use crate::config::ModelConfig;
@@ -14,6 +16,7 @@ pub(super) struct Attention {
     shape: Shape,
     width: usize,
     heads: usize,
+    kept: Kept,
     qkv: Linear,
     output: Linear,
     /// How far a token sees to each side.
@@ -30,12 +33,20 @@ pub(super) struct AttentionSaved {
     pub x: Tensor,
     pub qkv: Tensor, // [3, B, heads, T, head_dim]
     pub y: Tensor,
-    pub lse: Tensor, // [B, heads, T]
+    pub lse: Tensor,  // [B, heads, T]
+    pub kept: Tensor, // [M, H], rows of y
 }
 
 impl Attention {
     /// The block of layer `number`. `train` turns dropout on.
-    pub fn new(config: &ModelConfig, parameters: &Parameters, shape: Shape, train: bool, number: usize) -> Self {
+    pub fn new(
+        config: &ModelConfig,
+        parameters: &Parameters,
+        shape: Shape,
+        kept: Kept,
+        train: bool,
+        number: usize,
+    ) -> Self {
         let width = config.hidden_size;
         let linear = |part: &str, outputs| {
             Recorder::linear_layer(parameters, &format!("layers.{number}.attention.{part}"), width, outputs)
@@ -45,6 +56,7 @@ impl Attention {
             shape,
             width,
             heads: config.heads,
+            kept,
             qkv: linear("qkv", 3 * width),
             output: linear("output", width),
             reach: if config.is_global(number) { shape.sequence } else { config.window / 2 },
@@ -54,13 +66,14 @@ impl Attention {
         }
     }
 
-    /// x → attention's y, and what the way back needs.
+    /// x → attention's y and its rows that are kept, and what the way back needs.
     pub fn forward(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> AttentionSaved {
         let qkv = self.project(r, inputs, x);
         let y = r.activation("output", self.shape.rows() * self.width);
         let lse = r.statistics("lse", self.shape.rows() * self.heads);
         r.program.launch(&ATTENTION, self.attention_shape(), &[qkv, inputs.spans, r.step, y, lse]);
-        AttentionSaved { x, qkv, y, lse }
+        let kept = self.kept.gather(r, inputs, y);
+        AttentionSaved { x, qkv, y, lse, kept }
     }
 
     /// x → q, k, v [3, B, heads, T, head_dim]
@@ -71,12 +84,12 @@ impl Attention {
         qkv
     }
 
-    /// residual + the output layer over attention's y
-    pub fn output(&self, r: &mut Recorder, y: Tensor, residual: Tensor) -> Tensor {
-        r.linear_dropout(&self.output, self.output_dropout, y, residual)
+    /// residual [M, H] + the output layer over the rows kept of y
+    pub fn output(&self, r: &mut Recorder, kept: Tensor, residual: Tensor) -> Tensor {
+        r.linear_dropout(&self.output, self.output_dropout, kept, residual)
     }
 
-    /// residual + dx, given the gradient of the block's sum
+    /// residual + dx, given the gradient of the block's sum [M, H]
     pub fn backward(
         &self,
         r: &mut Recorder,
@@ -87,7 +100,8 @@ impl Attention {
     ) -> Tensor {
         let rows = self.shape.rows();
         let d_branch = r.dropout(self.output_dropout, d_sum, Tensor::NONE);
-        let dy = r.linear_backward(&self.output, saved.y, d_branch, Tensor::NONE);
+        let d_kept = r.linear_backward(&self.output, saved.kept, d_branch, Tensor::NONE);
+        let dy = self.kept.scatter(r, inputs, d_kept);
         let shape = self.attention_shape();
         let delta = r.workspace(&ATTENTION_BACKWARD, &shape, "delta");
         let d_qkv = r.activation("d_qkv", 3 * rows * self.width); // [3, B, heads, T, head_dim]

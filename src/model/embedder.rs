@@ -3,6 +3,7 @@
 use super::architecture::declare;
 use super::encoder::Encoder;
 use super::inputs::{Inputs, Shape};
+use super::kept::Kept;
 use super::parameters::{Kind, Parameters};
 use super::recorder::Recorder;
 use crate::config::ModelConfig;
@@ -160,7 +161,7 @@ impl Ready {
             let hidden = program.part(whole, 0, shape.masked * width, "hidden");
             let phase = program.phase("forward");
             let mut r = Recorder { program, step: inputs.step, scope: String::new() };
-            let (x, _) = Encoder::new(config, &parameters, shape).forward(&mut r, &inputs);
+            let (x, _) = Encoder::new(config, &parameters, shape, Kept::All).forward(&mut r, &inputs);
             let rows = Rows { rows: shape.rows() as u32, picked: shape.masked as u32, width: width as u32 };
             r.program.launch(&GATHER_ROWS, rows, &[x, inputs.masked, hidden]);
             program = r.program;

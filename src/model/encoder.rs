@@ -1,8 +1,9 @@
 //! The encoder: embeddings and transformer layers, forward top to bottom, then its mirror image backward.
 //!
-//! N = B·T rows, H = width. Every activation is [N, H].
+//! N = B·T rows, H = width. Every activation is [N, H], but the encoder's output and its gradient have the rows `kept`.
 
 use super::inputs::{Inputs, Shape};
+use super::kept::Kept;
 use super::layer::{Layer, LayerSaved};
 use super::parameters::{Parameters, Weight};
 use super::recorder::{DropoutLayer, Norm, NormSaved, Recorder};
@@ -31,18 +32,28 @@ pub struct Saved {
 
 impl Encoder {
     /// The encoder of a config, over parameters declared by `architecture::declare`, to be run forward only.
-    pub fn new(config: &ModelConfig, parameters: &Parameters, shape: Shape) -> Self {
-        Self::build(config, parameters, shape, Recompute::None, false)
+    pub fn new(config: &ModelConfig, parameters: &Parameters, shape: Shape, kept: Kept) -> Self {
+        Self::build(config, parameters, shape, kept, Recompute::None, false)
     }
 
-    /// As `new`, to be trained: with dropout.
+    /// As `new`, to be trained on its masked rows: with dropout.
     pub fn training(config: &ModelConfig, parameters: &Parameters, shape: Shape, recompute: Recompute) -> Self {
-        Self::build(config, parameters, shape, recompute, true)
+        Self::build(config, parameters, shape, Kept::Masked, recompute, true)
     }
 
-    fn build(config: &ModelConfig, parameters: &Parameters, shape: Shape, recompute: Recompute, train: bool) -> Self {
+    fn build(
+        config: &ModelConfig,
+        parameters: &Parameters,
+        shape: Shape,
+        kept: Kept,
+        recompute: Recompute,
+        train: bool,
+    ) -> Self {
         let norm = |name: &str| Recorder::norm_layer(parameters, name, config.hidden_size, config.norm_eps);
-        let layer = |number| Layer::new(config, parameters, shape, recompute, train, number);
+        let layer = |number| {
+            let kept = if number + 1 == config.layers { kept } else { Kept::All };
+            Layer::new(config, parameters, shape, kept, recompute, train, number)
+        };
         Encoder {
             shape,
             width: config.hidden_size,

@@ -1,4 +1,4 @@
-//! The masked-language-model head: only the masked rows go through it, K of them, H wide, over a vocabulary of V.
+//! The masked-language-model head over the encoder's masked rows, K of them, H wide, and a vocabulary of V.
 
 use super::inputs::Inputs;
 use super::parameters::Parameters;
@@ -7,7 +7,6 @@ use crate::config::ModelConfig;
 use crate::exec::Tensor;
 use crate::kernels::Precision;
 use crate::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
-use crate::kernels::rows::{GATHER_ROWS, Rows, SCATTER_ROWS};
 
 pub struct Head {
     transform: Option<Transform>,
@@ -26,7 +25,6 @@ struct Transform {
 
 /// What the backward pass needs from the forward pass.
 struct Saved {
-    gathered: Tensor, // [K, H]
     transform: Option<TransformSaved>,
     y: Tensor, // [K, H], what the decoder sees
 }
@@ -58,25 +56,22 @@ impl Head {
         Head { transform, decoder, chunk, precision }
     }
 
-    /// The encoder's output x [N, H] → y [K, H], what the decoder sees of the masked rows.
-    fn forward(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> Saved {
+    /// The encoder's output x [K, H] → y [K, H], what the decoder sees.
+    fn forward(&self, r: &mut Recorder, x: Tensor) -> Saved {
         r.scope = "head".into();
-        let shape = self.rows(inputs);
-        let gathered = r.activation("gathered", inputs.shape.masked * self.decoder.inputs);
-        r.program.launch(&GATHER_ROWS, shape, &[x, inputs.masked, gathered]);
         match &self.transform {
-            None => Saved { gathered, transform: None, y: gathered },
+            None => Saved { transform: None, y: x },
             Some(transform) => {
-                let (u, activated) = r.linear_gelu(&transform.dense, gathered);
+                let (u, activated) = r.linear_gelu(&transform.dense, x);
                 let (y, norm) = r.norm(&transform.norm, activated);
-                Saved { gathered, transform: Some(TransformSaved { u, norm }), y }
+                Saved { transform: Some(TransformSaved { u, norm }), y }
             }
         }
     }
 
     /// Logits of the masked rows [K, V] into `logits`.
     pub fn predict(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, logits: Tensor) {
-        let saved = self.forward(r, inputs, x);
+        let saved = self.forward(r, x);
         for (start, rows) in self.chunks(inputs) {
             let y = r.program.part(saved.y, start * self.decoder.inputs, rows * self.decoder.inputs, "head.chunk");
             let out = r.program.part(logits, start * self.decoder.outputs, rows * self.decoder.outputs, "logits.chunk");
@@ -86,7 +81,7 @@ impl Head {
 
     /// Adds the loss and the right answers of the masked rows to `metrics`.
     pub fn evaluate(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor) {
-        let saved = self.forward(r, inputs, x);
+        let saved = self.forward(r, x);
         for (start, rows) in self.chunks(inputs) {
             let y = r.program.part(saved.y, start * self.decoder.inputs, rows * self.decoder.inputs, "head.chunk");
             let logits = r.linear(&self.decoder, y, Tensor::NONE);
@@ -95,11 +90,11 @@ impl Head {
     }
 
     /// Forward and backward in one: the logits of a chunk turn into their gradient and are gone before the next.
-    /// Adds to `metrics` and to the gradients, and gives dx [N, H]. `scaling` is the optimiser's state where the loss is
+    /// Adds to `metrics` and to the gradients, and gives dx [K, H]. `scaling` is the optimiser's state where the loss is
     /// scaled, else `NONE`.
     pub fn train(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor, scaling: Tensor) -> Tensor {
         let width = self.decoder.inputs;
-        let saved = self.forward(r, inputs, x);
+        let saved = self.forward(r, x);
         let dy = r.activation("d_decoder", inputs.shape.masked * width); // [K, H]
         for (start, rows) in self.chunks(inputs) {
             let y = r.program.part(saved.y, start * width, rows * width, "head.chunk");
@@ -109,17 +104,14 @@ impl Head {
             r.linear_backward_weights(&self.decoder, y, logits);
             r.linear_backward_input(&self.decoder, logits, Tensor::NONE, dy);
         }
-        let dy = match (&self.transform, saved.transform) {
+        match (&self.transform, saved.transform) {
             (Some(transform), Some(transform_saved)) => {
                 let d_activated = r.norm_backward(&transform.norm, transform_saved.norm, dy, Tensor::NONE);
                 let du = r.gelu_backward(transform_saved.u, d_activated);
-                r.linear_backward(&transform.dense, saved.gathered, du, Tensor::NONE)
+                r.linear_backward(&transform.dense, x, du, Tensor::NONE)
             }
             _ => dy,
-        };
-        let dx = r.activation("d_gathered", inputs.shape.rows() * width); // [N, H]
-        r.program.launch(&SCATTER_ROWS, self.rows(inputs), &[dy, inputs.slots, dx]);
-        dx
+        }
     }
 
     /// `gradient` asks for the logits' gradient, scaled by the state that it holds.
@@ -155,9 +147,5 @@ impl Head {
     fn chunks(&self, inputs: &Inputs) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (masked, chunk) = (inputs.shape.masked, self.chunk);
         (0..masked).step_by(chunk).map(move |start| (start, chunk.min(masked - start)))
-    }
-
-    fn rows(&self, inputs: &Inputs) -> Rows {
-        Rows { rows: inputs.shape.rows() as u32, picked: inputs.shape.masked as u32, width: self.decoder.inputs as u32 }
     }
 }

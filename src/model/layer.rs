@@ -1,8 +1,9 @@
 //! A transformer layer: the attention and the feed-forward block with their norms, forward and then its mirror image
-//! backward, and what is kept in between.
+//! backward, and what is kept in between. Of N rows M go on behind attention: see `kept.rs`.
 
 use super::attention::{Attention, AttentionSaved};
 use super::inputs::{Inputs, Shape};
+use super::kept::Kept;
 use super::mlp::{Mlp, MlpSaved};
 use super::parameters::Parameters;
 use super::recorder::{Norm, NormSaved, Recorder};
@@ -13,6 +14,7 @@ pub(super) struct Layer {
     name: String,
     placement: NormPlacement,
     recompute: Recompute,
+    kept: Kept,
     attention_norm: Option<Norm>,
     attention: Attention,
     mlp_norm: Norm,
@@ -30,11 +32,12 @@ pub(super) struct LayerSaved {
 }
 
 impl Layer {
-    /// Layer `number` of a config's encoder. `train` turns dropout on.
+    /// Layer `number` of a config's encoder, whose output has the rows `kept`. `train` turns dropout on.
     pub fn new(
         config: &ModelConfig,
         parameters: &Parameters,
         shape: Shape,
+        kept: Kept,
         recompute: Recompute,
         train: bool,
         number: usize,
@@ -46,15 +49,16 @@ impl Layer {
         Layer {
             placement: config.norm,
             recompute,
+            kept,
             attention_norm: norm("attention"),
-            attention: Attention::new(config, parameters, shape, train, number),
+            attention: Attention::new(config, parameters, shape, kept, train, number),
             mlp_norm: norm("mlp").expect("every layer has this norm"),
             mlp: Mlp::new(config, parameters, train, number),
             name,
         }
     }
 
-    /// x [N, H] → the layer's output [N, H], and what the way back needs.
+    /// x [N, H] → the layer's output [M, H], and what the way back needs.
     pub fn forward(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> (Tensor, LayerSaved) {
         match self.placement {
             NormPlacement::Pre => {
@@ -70,7 +74,8 @@ impl Layer {
         r.scope = format!("{}.attention", self.name);
         let (normed, attention_norm) = r.maybe_norm(self.attention_norm.as_ref(), x);
         let attention = self.attention.forward(r, inputs, normed);
-        let sum = self.attention.output(r, attention.y, x);
+        let residual = self.kept.gather(r, inputs, x);
+        let sum = self.attention.output(r, attention.kept, residual);
         r.scope = format!("{}.mlp", self.name);
         let (normed, mlp_norm) = r.norm(&self.mlp_norm, sum);
         let mlp = self.mlp.forward(r, normed);
@@ -81,7 +86,8 @@ impl Layer {
     fn forward_post(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> (Tensor, LayerSaved) {
         r.scope = format!("{}.attention", self.name);
         let attention = self.attention.forward(r, inputs, x);
-        let sum = self.attention.output(r, attention.y, x);
+        let residual = self.kept.gather(r, inputs, x);
+        let sum = self.attention.output(r, attention.kept, residual);
         let (middle, attention_norm) = r.maybe_norm(self.attention_norm.as_ref(), sum);
         r.scope = format!("{}.mlp", self.name);
         let mlp = self.mlp.forward(r, middle);
@@ -90,7 +96,7 @@ impl Layer {
         (y, LayerSaved { x, attention_norm, attention, mlp_norm, mlp })
     }
 
-    /// Adds to the gradients of the layer's parameters, and gives dx [N, H] from the gradient of its output.
+    /// Adds to the gradients of the layer's parameters, and gives dx [N, H] from the gradient of its output [M, H].
     pub fn backward(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved, dy: Tensor) -> Tensor {
         // With "layer" only x has been kept, so the forward pass goes first once more.
         let saved = match (self.recompute, self.placement) {
@@ -111,12 +117,13 @@ impl Layer {
         let dx = r.norm_backward(&self.mlp_norm, saved.mlp_norm, d_normed, dx);
         r.scope = format!("{}.attention", self.name);
         let attention = self.restore_attention(r, inputs, saved);
+        let residual = self.kept.scatter(r, inputs, dx);
         match (&self.attention_norm, saved.attention_norm) {
             (Some(norm), Some(norm_saved)) => {
                 let d_normed = self.attention.backward(r, inputs, attention, dx, Tensor::NONE);
-                r.norm_backward(norm, norm_saved, d_normed, dx)
+                r.norm_backward(norm, norm_saved, d_normed, residual)
             }
-            _ => self.attention.backward(r, inputs, attention, dx, dx),
+            _ => self.attention.backward(r, inputs, attention, dx, residual),
         }
     }
 
@@ -128,7 +135,8 @@ impl Layer {
         r.scope = format!("{}.attention", self.name);
         let attention = self.restore_attention(r, inputs, saved);
         let d_sum = r.maybe_norm_backward(self.attention_norm.as_ref(), saved.attention_norm, dx);
-        self.attention.backward(r, inputs, attention, d_sum, d_sum)
+        let residual = self.kept.scatter(r, inputs, d_sum);
+        self.attention.backward(r, inputs, attention, d_sum, residual)
     }
 
     /// With "attention": the feed-forward block's x and y from what was kept, the sum before its norm and u.

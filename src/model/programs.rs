@@ -4,6 +4,7 @@ use super::architecture::declare;
 use super::encoder::Encoder;
 use super::head::Head;
 use super::inputs::{Inputs, Shape};
+use super::kept::Kept;
 use super::parameters::{Kind, Parameters};
 use super::recorder::Recorder;
 use crate::Result;
@@ -114,7 +115,7 @@ impl Training {
 
         r.step = validation_inputs.step;
         let validate = r.program.phase("validate");
-        let encoder = Encoder::new(config, &parameters, validation_shape);
+        let encoder = Encoder::new(config, &parameters, validation_shape, Kept::Masked);
         let (x, _) = encoder.forward(&mut r, &validation_inputs);
         head.evaluate(&mut r, &validation_inputs, x, validation_metrics);
 
@@ -261,9 +262,16 @@ impl Inference {
     /// # Errors
     /// A tensor is too large for any device; `binding` is the device's largest binding in bytes.
     pub fn evaluation(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
-        Self::record(config, shape, binding, ("metrics", &[METRICS]), |r, parameters, inputs, x, metrics| {
-            Head::new(config, parameters, binding, Precision::F32).evaluate(r, inputs, x, metrics);
-        })
+        Self::record(
+            config,
+            shape,
+            Kept::Masked,
+            binding,
+            ("metrics", &[METRICS]),
+            |r, parameters, inputs, x, metrics| {
+                Head::new(config, parameters, binding, Precision::F32).evaluate(r, inputs, x, metrics);
+            },
+        )
     }
 
     /// Fills masks: `output` has the logits of the masked rows, [K, V].
@@ -274,6 +282,7 @@ impl Inference {
         Self::record(
             config,
             shape,
+            Kept::Masked,
             binding,
             ("logits", &[shape.masked, config.vocab_size]),
             |r, parameters, inputs, x, logits| {
@@ -291,6 +300,7 @@ impl Inference {
         Self::record(
             config,
             shape,
+            Kept::All,
             binding,
             ("hidden", &[shape.masked, config.hidden_size]),
             |r, _, inputs, x, hidden| {
@@ -299,10 +309,11 @@ impl Inference {
         )
     }
 
-    /// The encoder's forward pass, and `finish` over its result x [N, H].
+    /// The encoder's forward pass, and `finish` over the rows `kept` of its result.
     fn record(
         config: &ModelConfig,
         shape: Shape,
+        kept: Kept,
         binding: u64,
         (name, size): (&str, &[usize]),
         finish: impl FnOnce(&mut Recorder, &Parameters, &Inputs, Tensor, Tensor),
@@ -313,7 +324,7 @@ impl Inference {
         let output = program.tensor(Role::Output, name, size);
         let phase = program.phase("forward");
         let mut r = Recorder { program, step: inputs.step, scope: String::new() };
-        let (x, _) = Encoder::new(config, &parameters, shape).forward(&mut r, &inputs);
+        let (x, _) = Encoder::new(config, &parameters, shape, kept).forward(&mut r, &inputs);
         finish(&mut r, &parameters, &inputs, x, output);
         Ok(Inference { program: r.program.finish()?, parameters, inputs, output, phase })
     }

@@ -5,7 +5,7 @@ use super::encoder::Encoder;
 use super::head::Head;
 use super::inputs::{Inputs, Shape};
 use super::kept::Kept;
-use super::parameters::{Kind, Parameters};
+use super::parameters::Parameters;
 use super::recorder::Recorder;
 use crate::Result;
 use crate::config::{ModelConfig, Recompute, TrainConfig};

@@ -31,7 +31,8 @@ fn kernels(criterion: &mut Criterion) {
                 group.bench_function(BenchmarkId::new(sizes.name, target.name), |bencher| {
                     let bench = bench.get_or_insert_with(|| {
                         let runs = [(case.clone(), target.launches.into())];
-                        Launches::new(&target.device, None, kernel, &runs).expect("the device has room for the kernel")
+                        Launches::new(&target.device, None, kernel, Precision::F32, &runs)
+                            .expect("the device has room for the kernel")
                     });
                     bencher.iter_custom(|times| {
                         let time = |_| bench.time(0).expect("the device runs the kernel");

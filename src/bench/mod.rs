@@ -2,6 +2,7 @@
 //! one (`cloze bench`).
 
 pub mod kernels;
+pub mod shape;
 pub mod timing;
 pub mod training;
 

@@ -3,7 +3,7 @@
 use super::Timing;
 use crate::Result;
 use crate::config::{Config, ModelConfig};
-use crate::data::{Encoded, Loader, Manifest, Masker, Masking, Packing, SpecialTokens, Tokenizer};
+use crate::data::{Encoded, Loader, Masker, Masking, Packing, SpecialTokens};
 use crate::doctor::speed;
 use crate::exec::host_memory::Resident;
 use crate::exec::{Device, Executor};
@@ -86,9 +86,9 @@ impl TrainingBench {
     /// Everything up to the first step.
     ///
     /// # Errors
-    /// The device is too small; the config's tokenizer can't be read; its vocabulary has only special tokens.
+    /// The device is too small; the config's tokenizer or prepared data can't be read; its vocabulary has only special tokens.
     pub fn new(config: Config, device: Device) -> Result<Self> {
-        let model = config.model(vocabulary(&config)?);
+        let model = config.model(planning::vocabulary(&config)?);
         let length = config.data.sequence_length;
         let masker = Masker::new(Masking::from(&config.masking), SPECIALS, model.vocab_size)?;
         let (micro_batch, training, mut executor) = planning::start(&config, &model, &device)?;
@@ -177,16 +177,6 @@ impl Shapes {
             sequence_length: shape.sequence,
             masked: shape.masked,
         }
-    }
-}
-
-/// Entries of the vocabulary that a training would have, or nearly: a tokenizer that is yet to be learnt may end up with
-/// fewer than the config asks for.
-fn vocabulary(config: &Config) -> Result<usize> {
-    match (&config.data.prepared, &config.tokenizer.file) {
-        (Some(folder), _) => Ok(Manifest::read(folder)?.vocab_size),
-        (None, Some(file)) => Ok(Tokenizer::load(file)?.vocab_size()),
-        (None, None) => Ok(config.tokenizer.vocab_size),
     }
 }
 

@@ -1,8 +1,9 @@
 //! `cloze bench [KERNEL…]`
 
-use crate::bench::kernels::{BenchShape, KernelBench, KernelReport, KernelsReport, case, find, usual_shapes};
+use crate::bench::kernels::{KernelBench, KernelReport, KernelsReport, all, find};
+use crate::bench::shape::{BenchShape, case, usual_shapes};
 use crate::exec::{Device, DeviceChoice};
-use crate::kernels::{KERNELS, Kernel};
+use crate::kernels::{Kernel, Precision};
 use std::io::Write;
 
 #[derive(Debug, clap::Args)]
@@ -11,13 +12,18 @@ pub struct Args {
     #[arg(value_name = "KERNEL")]
     pub kernels: Vec<String>,
 
-    /// Sizes: those of a model (tiny, bert-base), or a kernel's own, such as m=1024,n=1024,k=1024 of a product
+    /// Sizes: those of a model (tiny, bert-base) or nearly (bert-base,batch=32,sequence=512), or a kernel's own, such as
+    /// m=1024,n=1024,k=1024 of a product
     #[arg(long, value_name = "SHAPE")]
     pub shape: Option<BenchShape>,
 
     /// Time one variant alone; on the CPU there is only `twin`
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
+
+    /// How activations and the weights of products are stored; f16 on GPUs that have it
+    #[arg(long, default_value = "f32", value_name = "PRECISION")]
+    pub precision: Precision,
 
     /// Where to compute: auto, cpu, gpu, or a number that `cloze devices` lists
     #[arg(long, default_value_t, value_name = "DEVICE")]
@@ -30,14 +36,18 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     let kernels = match args.kernels.as_slice() {
-        [] => KERNELS.to_vec(),
+        [] => all(args.precision),
         names => names.iter().map(|name| find(name)).collect::<crate::Result<Vec<&'static Kernel>>>()?,
     };
+    let whole = kernels.iter().find(|kernel| args.precision == Precision::F16 && !kernel.stores_reals());
+    if let Some(kernel) = whole {
+        anyhow::bail!("--precision f16: {} stores nothing in half precision; leave one of them out", kernel.name);
+    }
     // What does not go is told before the device is measured.
     if let Some(shape) = &args.shape {
         kernels.iter().try_for_each(|kernel| case(kernel, shape).map(|_| ()))?;
     }
-    let bench = KernelBench::new(Device::open(args.device)?, args.device.to_string())?;
+    let bench = KernelBench::new(Device::open(args.device)?, args.device.to_string(), args.precision)?;
     let shapes = args.shape.clone().map_or_else(|| usual_shapes(bench.device()), |shape| vec![shape]);
     let mut chosen = Vec::new();
     for &kernel in &kernels {

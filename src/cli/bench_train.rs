@@ -42,7 +42,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(&args.config, &args.sets)?;
-    let device = Device::open(args.device)?;
+    let device = Device::open(args.device)?.ready_for(config.train.precision)?;
     let report = TrainingBench::new(config, device)?.run(args.steps.get().into())?;
     print(&report, args.json)
 }

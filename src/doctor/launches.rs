@@ -30,14 +30,15 @@ impl Launches {
     /// most. A GPU runs the variant at the place `variant`, or the one it has for training.
     ///
     /// # Errors
-    /// The device has no room for the arguments, or refuses the shader.
+    /// The device has no room for the arguments, does not have the precision, or refuses the shader.
     pub fn new(
         device: &Device,
         variant: Option<usize>,
         kernel: &'static Kernel,
+        precision: Precision,
         runs: &[(Case, u64)],
     ) -> Result<Launches> {
-        Self::record(kernel, Precision::F32, runs, |program| match device {
+        Self::record(kernel, precision, runs, |program| match device {
             Device::Gpu(gpu) if variant.is_some() => on_gpu(gpu, variant, program),
             _ => device.executor(program),
         })

@@ -36,7 +36,7 @@ pub fn measure(device: &Device) -> Result<Speed> {
 pub fn bytes_per_second(device: &Device) -> Result<f64> {
     let copy = copy_case(u64::from(COPIED).min(device.binding() / 4) as u32 & !3);
     let moved = COPY.bytes(&copy.params, copy.present(), Precision::F32);
-    let launches = Launches::new(device, None, &COPY, &[(copy.clone(), 1), (copy, 16)])?;
+    let launches = Launches::new(device, None, &COPY, Precision::F32, &[(copy.clone(), 1), (copy, 16)])?;
     rate(launches, |_| moved)
 }
 
@@ -46,7 +46,7 @@ pub fn bytes_per_second(device: &Device) -> Result<f64> {
 /// As [`measure`].
 pub fn flops_per_second(device: &Device) -> Result<f64> {
     let runs = [128, 4096].map(|rounds| (multiply_add_case([CHAINS, rounds]), 1));
-    rate(Launches::new(device, None, &MULTIPLY_ADD, &runs)?, |case| (MULTIPLY_ADD.flops)(&case.params))
+    rate(Launches::new(device, None, &MULTIPLY_ADD, Precision::F32, &runs)?, |case| (MULTIPLY_ADD.flops)(&case.params))
 }
 
 /// The median of what `work` says a launch does over the time it takes.

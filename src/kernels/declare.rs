@@ -18,14 +18,15 @@ macro_rules! params {
     };
 }
 
-/// Declares a kernel. `p` names the launch parameters in every expression. A variant may say in front of its passes which
+/// Declares a kernel. `p` names the launch parameters in every expression. Of an argument that rows are picked from, such as a
+/// table of embeddings, `touched` says how many elements a launch touches. A variant may say in front of its passes which
 /// features of `wgpu::Features` it needs, of which size its cooperative matrices are and which launches it fits:
 /// `needs: SUBGROUP | SHADER_F16, matrices: 16, fits: p.k % 4 == 0,`
 macro_rules! kernel {
     (
         $(#[$meta:meta])*
         pub static $id:ident = $name:literal ($p:ident: &$params:ty);
-        args { $($access:ident $arg:ident: $elem:ident[$len:expr],)* }
+        args { $($access:ident $arg:ident: $elem:ident[$len:expr] $(touched $touched:expr)?,)* }
         constants { $($constant:ident = $value:expr,)* }
         $(variant $variant:literal = [$($source:literal),*] {
             $(needs: $($feature:ident)|+,)?
@@ -55,6 +56,12 @@ macro_rules! kernel {
                         let $p = <$params as Params>::from_words(words);
                         let _ = $p;
                         ($len) as usize
+                    },
+                    touched: |words| {
+                        let $p = <$params as Params>::from_words(words);
+                        let _ = $p;
+                        let touched = <[u32]>::first(&[$($touched)?]).copied();
+                        touched.map_or(($len) as usize, |touched| (touched as usize).min(($len) as usize))
                     },
                 },)*],
                 constants: |words| {

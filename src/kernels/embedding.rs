@@ -25,9 +25,9 @@ kernel! {
         In ids: u32[p.rows],
         In positions: u32[p.rows],
         In types: u32[p.rows],
-        In token_table: real[p.vocabulary * p.width],
-        MaybeIn position_table: real[p.positions * p.width],
-        MaybeIn type_table: real[p.types * p.width],
+        In token_table: real[p.vocabulary * p.width] touched p.rows * p.width,
+        MaybeIn position_table: real[p.positions * p.width] touched p.rows * p.width,
+        MaybeIn type_table: real[p.types * p.width] touched p.rows * p.width,
         Out y: real[p.rows * p.width],
     }
     constants {}
@@ -87,7 +87,7 @@ kernel! {
         In ids: u32[p.rows],
         In order: u32[p.rows],
         In dy: real[p.rows * p.width],
-        InOut d_table: f32[p.entries * p.width],
+        InOut d_table: f32[p.entries * p.width] touched p.rows * p.width,
     }
     constants {}
     variant "reference" = ["shared/index.wgsl", "embedding_backward.wgsl"] {

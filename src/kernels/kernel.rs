@@ -59,7 +59,9 @@ impl Elem {
 }
 
 /// How `real` arguments are stored. Sums, statistics and losses are f32 with either.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     #[default]
@@ -100,6 +102,8 @@ pub struct Arg {
     pub elem: Elem,
     /// Elements the kernel touches, from the launch parameters.
     pub len: fn(&[u32]) -> usize,
+    /// The most of them that one launch touches: fewer than there are of a table that rows are picked from.
+    pub touched: fn(&[u32]) -> usize,
 }
 
 /// A field of a parameter struct: one 32-bit word at `offset` bytes.
@@ -248,10 +252,10 @@ impl Kernel {
         format!("{} {}{constants} {}{half}", self.name, sizes.join(" "), (self.flops)(params))
     }
 
-    /// Bytes that a launch must move: inputs and outputs once, in-place arguments twice.
+    /// Bytes that a launch must move: inputs and outputs once, in-place arguments twice; of tables the rows that are picked.
     pub fn bytes(&self, params: &[u32], present: u32, precision: Precision) -> u64 {
         let moved = |arg: &Arg| {
-            let bytes = (arg.elem.bytes(precision) * (arg.len)(params)) as u64;
+            let bytes = (arg.elem.bytes(precision) * (arg.touched)(params)) as u64;
             bytes * if !arg.access.reads_only() && arg.access.reads() { 2 } else { 1 }
         };
         self.args.iter().enumerate().filter(|(place, _)| present >> place & 1 == 1).map(|(_, arg)| moved(arg)).sum()

@@ -17,7 +17,7 @@ kernel! {
     /// y[i] = x[picks[i]].
     pub static GATHER_ROWS = "gather_rows" (p: &Rows);
     args {
-        In x: real[p.rows * p.width],
+        In x: real[p.rows * p.width] touched p.picked * p.width,
         In picks: u32[p.picked],
         Out y: real[p.picked * p.width],
     }

@@ -1,7 +1,7 @@
 //! What a training takes, known before any of it is allocated: the microbatch that fits, memory, and time.
 
 use crate::config::{Config, MicroBatch, ModelConfig, Recompute};
-use crate::data::{Masking, Tokenizer};
+use crate::data::{Manifest, Masking, Tokenizer};
 use crate::doctor::speed::Speed;
 use crate::exec::plan::{Limits, Plan};
 use crate::exec::{Device, Executor, Memory};
@@ -127,7 +127,7 @@ pub struct Row {
 
 impl Outlook {
     /// # Errors
-    /// The tokenizer that the config names cannot be read.
+    /// The prepared data or the tokenizer that the config names cannot be read.
     pub fn new(config: &Config, device: &Device, speed: Speed) -> Result<Outlook> {
         let model = config.model(vocabulary(config)?);
         let limits = device.limits();
@@ -187,12 +187,16 @@ fn row(config: &Config, model: &ModelConfig, mode: Recompute, device: &Device, l
     }
 }
 
-/// Entries of the vocabulary: of the tokenizer that is there already, else what the config asks to learn.
-fn vocabulary(config: &Config) -> Result<usize> {
-    let prepared = config.data.prepared.as_ref().map(|folder| folder.join("tokenizer.json"));
-    match prepared.filter(|file| file.is_file()).or(config.tokenizer.file.clone()) {
-        Some(file) => Tokenizer::load(&file).map(|tokenizer| tokenizer.vocab_size()),
-        None => Ok(config.tokenizer.vocab_size),
+/// Entries of the vocabulary that a training would have: those of the prepared data or of the tokenizer that are named, else
+/// what the config asks to learn, of which a small text may yield fewer.
+///
+/// # Errors
+/// What is named cannot be read.
+pub fn vocabulary(config: &Config) -> Result<usize> {
+    match (&config.data.prepared, &config.tokenizer.file) {
+        (Some(folder), _) => Ok(Manifest::read(folder)?.vocab_size),
+        (None, Some(file)) => Ok(Tokenizer::load(file)?.vocab_size()),
+        (None, None) => Ok(config.tokenizer.vocab_size),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use crate::adapter;
 use crate::workshop::{Workshop, names};
+use cloze::exec::gpu::{Gpu, adapters};
+use cloze::exec::{Device, DeviceChoice};
 use cloze::kernels::{KERNELS, Precision};
 use serde_json::Value;
 
@@ -81,6 +83,7 @@ fn every_kernel_has_a_line_and_the_command_for_it() {
         positive(kernel, &["gbytes_per_second", "of_copy"]);
         positive(&kernel["timing_ms"], &["median", "min", "max"]);
         assert_eq!((&kernel["variant"], &kernel["shape"]), (&"twin".into(), &"tiny".into()));
+        assert_eq!(kernel["precision"], "f32");
     }
     let again = kernels[0]["again"].as_str().unwrap().strip_prefix("cloze ").unwrap();
     let table = shop.done(again, &[]).stdout;
@@ -118,4 +121,80 @@ fn every_variant_of_a_gpu_is_timed() {
     // Where a variant does not fit, the reference would be timed under its name.
     let odd = shop.done("bench matmul_nn --device gpu --shape m=63,n=65,k=17 --json", &[]).json();
     assert_eq!(variants(&odd), ["tiled"]);
+}
+
+/// The adapter that `--device gpu` takes, where its shaders have half precision; without, what the binary says of it is checked.
+fn half_gpu(shop: &Workshop) -> Option<Box<Gpu>> {
+    if !adapter::present() {
+        return None;
+    }
+    let Ok(Device::Gpu(gpu)) = Device::open_unvetted(DeviceChoice::Gpu) else {
+        panic!("{} adapters", adapters().len())
+    };
+    if gpu.check_precision(Precision::F16).is_err() {
+        let refused = shop.run("bench matmul_nt --precision f16 --device gpu", &[]);
+        assert!(refused.code == 1 && refused.stderr.contains("--precision f16"), "{}", refused.stderr);
+        println!("skipped: {} has no half precision, and says so", gpu.describe());
+        return None;
+    }
+    Some(gpu)
+}
+
+#[test]
+fn half_precision_has_variants_of_its_own() {
+    let shop = Workshop::new();
+    let Some(gpu) = half_gpu(&shop) else { return };
+    let line = "bench matmul_nt --device gpu --shape m=64,n=64,k=64 --precision f16";
+    let report = shop.done(&format!("{line} --json"), &[]).json();
+    let kernels = report["kernels"].as_array().unwrap();
+    let kernel = KERNELS.iter().find(|kernel| kernel.name == "matmul_nt").unwrap();
+    let offered = kernel.variants.iter().filter(|variant| gpu.offers(variant));
+    let offered: Vec<&str> = offered.map(|variant| variant.name).collect();
+    assert_eq!(kernels.iter().map(|kernel| kernel["variant"].as_str().unwrap()).collect::<Vec<_>>(), offered);
+    for kernel in kernels {
+        assert_eq!(kernel["precision"], "f16");
+        // a, b and the result are of 64 × 64 numbers, of two bytes each.
+        let bytes =
+            kernel["gbytes_per_second"].as_f64().unwrap() * 1e6 * kernel["timing_ms"]["median"].as_f64().unwrap();
+        assert!((bytes / (3.0 * 64.0 * 64.0 * 2.0) - 1.0).abs() < 1e-6, "{bytes} bytes: {kernel}");
+    }
+    let again = kernels[0]["again"].as_str().unwrap();
+    assert!(again.contains("--precision f16"), "{again}");
+    let table = shop.done(again.strip_prefix("cloze ").unwrap(), &[]).stdout;
+    assert!(
+        table.contains(&format!("matmul_nt {} m=64,n=64,k=64 f16", offered[0])) && table.contains(again),
+        "{table}"
+    );
+}
+
+#[test]
+fn half_precision_is_of_kernels_that_store_it() {
+    let shop = Workshop::new();
+    if half_gpu(&shop).is_none() {
+        return;
+    }
+    let shape = "tiny,batch=1,sequence=8,width=8,heads=1,inner=8,vocabulary=16";
+    let report = shop.done(&format!("bench --device gpu --shape {shape} --precision f16 --json"), &[]).json();
+    let mut found: Vec<&str> =
+        report["kernels"].as_array().unwrap().iter().map(|kernel| kernel["kernel"].as_str().unwrap()).collect();
+    found.dedup();
+    let storing = KERNELS.iter().filter(|kernel| kernel.stores_reals());
+    assert_eq!(found, storing.map(|kernel| kernel.name).collect::<Vec<_>>());
+}
+
+#[test]
+fn sizes_of_a_model_may_be_changed() {
+    let shop = Workshop::new();
+    let shape = "bert-base,batch=1,sequence=32";
+    let report = shop.done(&format!("bench attention gather_rows --device cpu --shape {shape} --json"), &[]).json();
+    let [attention, gather] = report["kernels"].as_array().unwrap().as_slice() else { panic!("{report}") };
+    assert_eq!(attention["shape"], shape);
+    let done = |kernel: &Value, rate: &str| {
+        kernel[rate].as_f64().unwrap() * 1e6 * kernel["timing_ms"]["median"].as_f64().unwrap()
+    };
+    let flops = done(attention, "gflops");
+    assert!((flops / (4.0 * 768.0 * 32.0 * 32.0) - 1.0).abs() < 1e-6, "{flops}");
+    // 5 of 32 rows are picked: they are read and written, and the others left alone.
+    let bytes = done(gather, "gbytes_per_second");
+    assert!((bytes / (5.0 * (2.0 * 768.0 + 1.0) * 4.0) - 1.0).abs() < 1e-6, "{bytes}");
 }

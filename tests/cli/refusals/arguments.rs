@@ -63,6 +63,8 @@ fn usage() {
         ("eval runs/run text.txt --max-sequences 0", &["--max-sequences"]),
         ("bench matmul_nt --shape huge", &["--shape", "tiny, bert-base", "m=1024"]),
         ("bench matmul_nt --shape m=0", &["--shape", "above 0"]),
+        ("bench matmul_nt --shape bert-base,rows=2", &["--shape", "unknown size `rows`", "`sequence`"]),
+        ("bench matmul_nt --precision f8", &["--precision", "f32, f16"]),
         ("bench train run.toml --steps 0", &["--steps"]),
         ("bench train", &["<CONFIG>"]),
         ("embed runs/run --pooling max", &["--pooling", "mean, cls"]),
@@ -85,10 +87,14 @@ fn benches() {
         ("bench matmul_nt --shape rows=2", &["--shape", "matmul_nt", "unknown size `rows`", "`m`, `n`, `k`"]),
         ("bench matmul_nt --shape m=4294967295,n=4294967295", &["--shape", "too large"]),
         ("bench attention --shape heads=2", &["--shape", "attention", "tiny, bert-base"]),
+        ("bench matmul_nt --precision f16", &["--precision f16", "the CPU only imitates", "--device gpu"]),
+        ("bench sum_squares --precision f16", &["--precision f16", "sum_squares stores nothing"]),
         ("bench train missing.toml", &["missing.toml", "check the path"]),
         ("bench train run.toml --set train.batch_size=1048576", &["2^30 elements", "train.micro_batch"]),
         ("bench train run.toml --set tokenizer.file=missing.json", &["missing.json", "check the path"]),
-        ("bench train run.toml --set data.prepared=missing", &["missing", "cloze prepare"]),
+        ("bench train run.toml --set data.prepared=missing", &["missing", "not a prepared folder", "cloze prepare"]),
+        ("train run.toml --plan --set data.prepared=missing", &["missing", "not a prepared folder", "cloze prepare"]),
+        ("train run.toml --plan --set tokenizer.file=missing.json", &["missing.json", "check the path"]),
     ] {
         refused(&shop, &format!("{line} --device cpu"), words);
     }

@@ -13,6 +13,7 @@ dropout, with clipping and AdamW."""
 
 import argparse
 import datetime
+import fnmatch
 import json
 import os
 import pathlib
@@ -36,6 +37,9 @@ SHAPES = {
 }
 REFERENCE = "torch-eager-sparse"
 
+# Signals that asked this process to end. The present run is ended first.
+stopped = []
+
 
 def contestants(device):
     """Names, and what they are."""
@@ -47,6 +51,8 @@ def contestants(device):
                 suffix = "" if dtype == "f32" else f"-{dtype}"
                 torch[f"torch-{mode}-{head}{suffix}"] = f"PyTorch {mode}, {head} head, {dtype}"
     cloze = {"cloze": f"Cloze, {device}, f32", "cloze-whole": f"Cloze, {device}, f32, in one microbatch, nothing computed again"}
+    if device != "cpu":
+        cloze["cloze-f16"] = f"Cloze, {device}, f16"
     burn = {"burn-flex": "burn, flex (CPU), f32"} if device == "cpu" else {"burn-wgpu": "burn, wgpu, f32"}
     return torch | cloze | burn
 
@@ -61,14 +67,15 @@ def command(name, shape, config, args):
     if name.startswith("torch"):
         _, mode, head, *dtype = name.split("-")
         flags = ["--compile"] * (mode == "compile") + ["--sparse"] * (head == "sparse")
-        device = "cpu" if args.device == "cpu" else "cuda"
-        tail = ["--steps", str(args.steps), "--device", device, "--dtype", *(dtype or ["f32"])]
+        tail = ["--steps", str(args.steps), "--device", args.torch_device, "--dtype", *(dtype or ["f32"])]
         return [sys.executable, str(HERE / "torch_mlm.py"), *numbers, *flags, *tail]
     if name.startswith("burn"):
         return [args.burn, name.removeprefix("burn-"), str(args.steps), *numbers]
     sets = [f"train.batch_size={shape[5]}", f"data.sequence_length={shape[6]}"]
     if name == "cloze-whole":
         sets += [f"train.micro_batch={shape[5]}", "train.recompute=none"]
+    if name == "cloze-f16":
+        sets += ["train.precision=f16"]
     sets = [word for key in sets for word in ("--set", key)]
     path = str(ROOT / "configs" / f"{config}-bert.toml")
     return [args.cloze, "bench", "train", path, *sets, "--device", args.device, "--steps", str(args.steps), "--json"]
@@ -82,7 +89,9 @@ def run(name, shape, config, args):
             environment[key] = str(args.threads)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         try:
-            child = subprocess.Popen(command(name, shape, config, args), stdout=out, stderr=err, env=environment)
+            # A session of its own, so that it can be ended with the processes that it starts.
+            child = subprocess.Popen(command(name, shape, config, args), stdout=out, stderr=err, env=environment,
+                                     start_new_session=True)
         except OSError as error:
             return {"failed": str(error)}
         usage, in_time = wait(child, args.timeout)
@@ -100,7 +109,7 @@ def run(name, shape, config, args):
 
 
 def wait(child, seconds):
-    """Waits for a process, kills it after `seconds`: what it used, and whether it ended by itself."""
+    """Waits for a process, kills it after `seconds` or when this one is to end: what it used, and whether it ended by itself."""
     deadline = time.monotonic() + seconds
     in_time = True
     while True:
@@ -108,9 +117,9 @@ def wait(child, seconds):
         if pid:
             child.returncode = os.waitstatus_to_exitcode(status)
             return usage, in_time
-        if time.monotonic() > deadline:
+        if stopped or time.monotonic() > deadline:
             in_time = False
-            os.kill(child.pid, signal.SIGKILL)
+            os.killpg(child.pid, signal.SIGKILL)
         time.sleep(0.05)
 
 
@@ -122,6 +131,12 @@ def processor():
         return platform.processor() or platform.machine()
 
 
+def medians(runs):
+    """Milliseconds a step of the contestants that never failed."""
+    return {name: statistics.median(report["step_ms"] for report in reports) for name, reports in runs.items()
+            if reports and all("step_ms" in report for report in reports)}
+
+
 def table(results, names, args):
     """`results[config][name]` is a list of reports."""
     head = ["model", "contestant", "tokens/s", "ms a step", "fastest to slowest round", "peak MB", f"× {REFERENCE}"]
@@ -129,8 +144,7 @@ def table(results, names, args):
     for config, runs in results.items():
         layers, width, _, _, _, batch, length = args.shapes[config]
         model = f"{config} {layers} × {width}, {batch} × {length} tokens"
-        median = {name: statistics.median(report["step_ms"] for report in reports) for name, reports in runs.items()
-                  if reports and all("step_ms" in report for report in reports)}
+        median = medians(runs)
         for name, reports in runs.items():
             if name not in median:
                 why = next((report["failed"] for report in reports if "failed" in report), "not run")
@@ -162,8 +176,10 @@ def heading(results, args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configs", default=",".join(SHAPES), help="of " + ", ".join(SHAPES))
-    parser.add_argument("--contestants", help="default: all of the device, burn where it was built")
+    parser.add_argument("--contestants", default="*", help="names or patterns such as torch-*-sparse,cloze; default: all of the "
+                        "device; burn where it was built")
     parser.add_argument("--device", default="cpu", help="cpu, or what `cloze --device` takes: gpu, 0, …")
+    parser.add_argument("--torch-device", choices=["cpu", "cuda"], help="default: cpu where --device is, else cuda")
     parser.add_argument("--steps", type=int, default=8, help="timed steps a run")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, help="default: as each contestant has it")
@@ -173,14 +189,23 @@ def main():
     parser.add_argument("--burn", default=str(target(HERE / "burn") / "burn-mlm"), help="the binary")
     parser.add_argument("--timeout", type=int, default=900, help="seconds that a run may take")
     parser.add_argument("--out", help="a Markdown file for the machine, the versions and the table")
+    parser.add_argument("--json", help="a JSON file for the median milliseconds a step, by config and contestant")
     args = parser.parse_args()
+    args.torch_device = args.torch_device or ("cpu" if args.device == "cpu" else "cuda")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: stopped.append(number))
 
     names = contestants(args.device)
-    chosen = args.contestants.split(",") if args.contestants else list(names)
-    if not args.contestants and not pathlib.Path(args.burn).exists():
-        print(f"without burn: there is no {args.burn}", file=sys.stderr)
-        chosen = [name for name in chosen if not name.startswith("burn")]
-    for what, given, known in [("--configs", args.configs.split(","), SHAPES), ("--contestants", chosen, names)]:
+    patterns = args.contestants.split(",")
+    chosen = [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+    # What no name matches is unknown.
+    given = [pattern for pattern in patterns if not fnmatch.filter(names, pattern)]
+    if not pathlib.Path(args.burn).exists():
+        left_out = [name for name in chosen if name.startswith("burn") and name not in patterns]
+        if left_out:
+            print(f"without burn: there is no {args.burn}", file=sys.stderr)
+        chosen = [name for name in chosen if name not in left_out]
+    for what, given, known in [("--configs", args.configs.split(","), SHAPES), ("--contestants", given, names)]:
         unknown = [name for name in given if name not in known]
         if unknown:
             parser.error(f"{what}: {', '.join(unknown)} is none of {', '.join(known)}")
@@ -192,6 +217,9 @@ def main():
         for config, shape in args.shapes.items():
             for name in chosen:
                 report = run(name, shape, config, args)
+                if stopped:
+                    signal.signal(stopped[0], signal.SIG_DFL)
+                    signal.raise_signal(stopped[0])
                 results[config][name].append(report)
                 print(f"round {number + 1}, {config}, {name}: {report.get('failed') or format(report['step_ms'], '.1f')}",
                       file=sys.stderr)
@@ -199,6 +227,8 @@ def main():
     print(text)
     if args.out:
         pathlib.Path(args.out).write_text(text)
+    if args.json:
+        pathlib.Path(args.json).write_text(json.dumps({config: medians(runs) for config, runs in results.items()}))
     if any("failed" in report for runs in results.values() for reports in runs.values() for report in reports):
         sys.exit("some of the runs failed")
 

@@ -1,24 +1,26 @@
-"""Times torch.matmul of square matrices on a CUDA device: TFLOP/s in f32, TF32, bf16 and fp16, for gpu.sh.
+"""Times torch.matmul of square matrices in f32, TF32, bf16 and fp16, and as Cloze's three products have them: a·bᵀ (nt), a·b (nn)
+and aᵀ·b (tn). Prints JSON, for verdict.py.
 
-usage: torch_matmul.py SIDE"""
+usage: torch_matmul.py SIDE [--device cuda|cpu]"""
 
-import sys
+import argparse
+import json
 
 import torch
 
-side = int(sys.argv[1])
+from torch_timing import median_ms
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("side", type=int)
+parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
+args = parser.parse_args()
+
+products = []
 for name, dtype, precision in [("f32", torch.float32, "highest"), ("tf32", torch.float32, "high"),
-                               ("bf16", torch.bfloat16, "highest"), ("fp16", torch.float16, "highest")]:
+                               ("bf16", torch.bfloat16, "highest"), ("f16", torch.float16, "highest")]:
     torch.set_float32_matmul_precision(precision)
-    a, b = (torch.randn(side, side, device="cuda", dtype=dtype) for _ in range(2))
-    times = []
-    for sample in range(12):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        for _ in range(10):
-            a @ b
-        end.record()
-        torch.cuda.synchronize()
-        times.append(start.elapsed_time(end) / 10)
-    median = sorted(times[2:])[5]
-    print(f"{name:>5} {median:9.3f} ms {2 * side**3 / median / 1e9:9.2f} TFLOP/s")
+    a, b = (torch.randn(args.side, args.side, device=args.device, dtype=dtype) for _ in range(2))
+    for layout, run in [("nt", lambda: a @ b.T), ("nn", lambda: a @ b), ("tn", lambda: a.T @ b)]:
+        ms = median_ms(run, args.device)
+        products.append({"precision": name, "layout": layout, "ms": ms, "gflops": 2 * args.side**3 / ms / 1e6})
+print(json.dumps({"versions": f"torch {torch.__version__} on {args.device}", "side": args.side, "products": products}))

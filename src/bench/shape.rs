@@ -80,7 +80,7 @@ fn change(mut sizes: Sizes, changed: &[(String, u32)]) -> Result<Sizes, String> 
     }
     let wide = u64::from;
     let rows = wide(sizes.batch) * wide(sizes.sequence);
-    if sizes.width % sizes.heads != 0 || sizes.head_dim() > MOST_HEAD_DIM {
+    if !sizes.width.is_multiple_of(sizes.heads) || sizes.head_dim() > MOST_HEAD_DIM {
         return Err(format!("width has to be a multiple of heads, and at most {MOST_HEAD_DIM} times as much"));
     }
     if rows > MOST_ROWS {

@@ -127,17 +127,17 @@ impl KernelBench {
         shape: &BenchShape,
     ) -> Result<KernelReport> {
         let case = case(kernel, shape)?;
-        let (flops, bytes) = ((kernel.flops)(&case.params), kernel.bytes(&case.params, case.present(), self.precision));
         let runs = LAUNCHES.map(|count| (case.clone(), count));
         let mut launches = Launches::new(&self.device, place, kernel, self.precision, &runs)?;
         let (times, _) = launches.times(SAMPLES)?;
-        let timing = Timing::of(times);
+        let (timing, precision) = (Timing::of(times), launches.precision);
+        let (flops, bytes) = ((kernel.flops)(&case.params), kernel.bytes(&case.params, case.present(), precision));
         let [flops, bytes] = [flops, bytes].map(|work| work as f64 / (timing.median / 1e3));
         let half = if self.precision == Precision::F16 { " --precision f16" } else { "" };
         Ok(KernelReport {
             kernel: kernel.name,
             variant,
-            precision: self.precision,
+            precision,
             shape: shape.to_string(),
             timing_ms: timing,
             gflops: flops / 1e9,

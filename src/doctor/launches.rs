@@ -12,6 +12,8 @@ const SHORT: Duration = Duration::from_millis(10);
 
 /// Runs of a kernel over the same arguments.
 pub struct Launches {
+    /// Of the program that was recorded.
+    pub precision: Precision,
     executor: Box<dyn Executor>,
     runs: Vec<Run>,
     /// A tensor of one word: reading it waits for the device.
@@ -86,7 +88,7 @@ impl Launches {
             executor.write(tensor, &halves::stored(words, arg.elem.bytes(precision)));
         }
         executor.read(end)?; // Writes do not count in what is timed.
-        Ok(Launches { executor, runs, end })
+        Ok(Launches { precision, executor, runs, end })
     }
 
     /// How long a launch takes, `samples` times over, by the first of the runs that is long enough to tell; and its case.

@@ -5,7 +5,7 @@
 //! sliding windows are one mechanism. Every row has at least itself to attend to.
 
 use super::case::Sizes;
-use super::dropout::masks;
+use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::lanes::{dot, maximum, sum};
 use super::math::exp;
@@ -191,12 +191,11 @@ impl Block {
     }
 
     /// Multiplies a row of probabilities, or of their gradients, by its dropout masks.
+    #[inline(always)]
     fn drop_out(&self, p: &Attention, step: &StepState, b: usize, head: usize, t: usize, row: &mut [f32]) {
         if p.dropout > 0.0 {
             let number = ((b * p.heads as usize + head) * p.sequence as usize + t) as u32;
-            for (key, value) in self.keys.clone().zip(row) {
-                *value *= masks(step, p.site, number, key as u32 / 4, p.dropout)[key % 4];
-            }
+            DropoutMasks::new(step, p.site, p.dropout).apply(number, self.keys.start, row);
         }
     }
 }

@@ -99,7 +99,7 @@ impl Attention {
         residual: Tensor,
     ) -> Tensor {
         let rows = self.shape.rows();
-        let d_branch = r.dropout(self.output_dropout, d_sum, Tensor::NONE);
+        let d_branch = r.dropout(self.output_dropout, d_sum);
         let d_kept = r.linear_backward(&self.output, saved.kept, d_branch, Tensor::NONE);
         let dy = self.kept.scatter(r, inputs, d_kept);
         let shape = self.attention_shape();

@@ -71,7 +71,7 @@ impl Encoder {
         r.scope = "embeddings".into();
         let x = self.embed(r, inputs);
         let (x, embedding_norm) = r.maybe_norm(self.embedding_norm.as_ref(), x);
-        let mut x = r.dropout(self.embedding_dropout, x, Tensor::NONE);
+        let mut x = r.dropout(self.embedding_dropout, x);
         let mut layers = Vec::new();
         for layer in &self.layers {
             let (y, saved) = layer.forward(r, inputs, x);
@@ -109,7 +109,7 @@ impl Encoder {
             dx = layer.backward(r, inputs, *saved, dx);
         }
         r.scope = "embeddings".into();
-        let dx = r.dropout(self.embedding_dropout, dx, Tensor::NONE);
+        let dx = r.dropout(self.embedding_dropout, dx);
         let dx = r.maybe_norm_backward(self.embedding_norm.as_ref(), saved.embedding_norm, dx);
         self.embed_backward(r, inputs, dx);
     }

@@ -65,7 +65,7 @@ impl Mlp {
 
     /// residual + dx, given the gradient of the block's sum
     pub fn backward(&self, r: &mut Recorder, saved: MlpSaved, d_sum: Tensor, residual: Tensor) -> Tensor {
-        let d_branch = r.dropout(self.dropout, d_sum, Tensor::NONE);
+        let d_branch = r.dropout(self.dropout, d_sum);
         let du = match self.activation {
             Activation::Gelu => r.gelu_linear_backward(&self.down, saved.u, saved.y, d_branch),
             Activation::GatedGelu => {

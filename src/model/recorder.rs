@@ -6,7 +6,7 @@ use crate::kernels::column_sum::{COLUMN_SUM, ColumnSum};
 use crate::kernels::dropout::{DROPOUT, Dropout};
 use crate::kernels::gelu::{Elements, GATED_GELU, GATED_GELU_BACKWARD, GELU, GELU_BACKWARD, GatedGelu};
 use crate::kernels::layer_norm::{LAYER_NORM, LAYER_NORM_BACKWARD, LAYER_NORM_BACKWARD_WEIGHTS, LayerNorm};
-use crate::kernels::matmul::{MATMUL_NN, MATMUL_NT, MATMUL_TN, Product};
+use crate::kernels::matmul::{LinearProduct, MATMUL_NN, MATMUL_NT, MATMUL_TN, Product};
 use crate::kernels::{Arg, Kernel, Params};
 use crate::random::Site;
 
@@ -98,8 +98,20 @@ impl Recorder {
 
     /// `linear` into a tensor that is there already.
     pub fn linear_into(&mut self, layer: &Linear, x: Tensor, residual: Tensor, y: Tensor) {
-        let args = [x, layer.weight.value, layer.bias.value, residual, Tensor::NONE, y];
+        let args = [x, layer.weight.value, layer.bias.value, residual, Tensor::NONE, Tensor::NONE, y];
         self.program.launch(&MATMUL_NT, self.forward_shape(layer, x), &args);
+    }
+
+    /// dropout(x·Wᵀ + b) + residual: a residual branch's last two layers.
+    pub fn linear_dropout(&mut self, layer: &Linear, dropout: DropoutLayer, x: Tensor, residual: Tensor) -> Tensor {
+        if dropout.rate == 0.0 {
+            return self.linear(layer, x, residual);
+        }
+        let y = self.activation("linear", self.rows(x, layer.inputs) * layer.outputs);
+        let shape = LinearProduct { rate: dropout.rate, site: dropout.site, ..self.forward_shape(layer, x) };
+        let args = [x, layer.weight.value, layer.bias.value, residual, Tensor::NONE, self.step, y];
+        self.program.launch(&MATMUL_NT, shape, &args);
+        y
     }
 
     /// x [rows, inputs] → (u, gelu(u)) with u = x·Wᵀ + b [rows, outputs]
@@ -107,7 +119,7 @@ impl Recorder {
         let (shape, rows) = (self.forward_shape(layer, x), self.rows(x, layer.inputs));
         let pre = self.activation("before_gelu", rows * layer.outputs);
         let y = self.activation("gelu", rows * layer.outputs);
-        let args = [x, layer.weight.value, layer.bias.value, Tensor::NONE, pre, y];
+        let args = [x, layer.weight.value, layer.bias.value, Tensor::NONE, pre, Tensor::NONE, y];
         self.program.launch(&MATMUL_NT, shape, &args);
         (pre, y)
     }
@@ -192,26 +204,16 @@ impl Recorder {
         dx
     }
 
-    /// x → x with some of it dropped (+ residual); without a rate, x itself. The way back is the same over dy.
-    pub fn dropout(&mut self, layer: DropoutLayer, x: Tensor, residual: Tensor) -> Tensor {
+    /// x → x with some of it dropped; without a rate, x itself. The way back is the same over dy.
+    pub fn dropout(&mut self, layer: DropoutLayer, x: Tensor) -> Tensor {
         if layer.rate == 0.0 {
-            assert!(residual == Tensor::NONE, "a residual is added by the layer before");
             return x;
         }
         let count = self.program.len(x);
         let y = self.activation("dropout", count);
         let shape = Dropout { count: count as u32, rate: layer.rate, site: layer.site };
-        self.program.launch(&DROPOUT, shape, &[x, residual, self.step, y]);
+        self.program.launch(&DROPOUT, shape, &[x, self.step, y]);
         y
-    }
-
-    /// dropout(x·Wᵀ + b) + residual: a residual branch's last two layers.
-    pub fn linear_dropout(&mut self, layer: &Linear, dropout: DropoutLayer, x: Tensor, residual: Tensor) -> Tensor {
-        if dropout.rate == 0.0 {
-            return self.linear(layer, x, residual);
-        }
-        let y = self.linear(layer, x, Tensor::NONE);
-        self.dropout(dropout, y, residual)
     }
 
     /// gelu(pre) alone, as `linear_gelu` has it.
@@ -244,9 +246,9 @@ impl Recorder {
         du
     }
 
-    fn forward_shape(&self, layer: &Linear, x: Tensor) -> Product {
+    fn forward_shape(&self, layer: &Linear, x: Tensor) -> LinearProduct {
         let rows = self.rows(x, layer.inputs);
-        Product { m: rows as u32, n: layer.outputs as u32, k: layer.inputs as u32 }
+        Product { m: rows as u32, n: layer.outputs as u32, k: layer.inputs as u32 }.into()
     }
 
     fn backward_shape(&self, layer: &Linear, dy: Tensor) -> Product {

@@ -24,7 +24,7 @@ pub(super) struct Attention {
     /// Whether that is the whole document.
     global: bool,
     dropout: DropoutLayer,
-    output_dropout: DropoutLayer,
+    pub output_dropout: DropoutLayer,
 }
 
 /// What the backward pass needs from the forward pass.
@@ -89,17 +89,16 @@ impl Attention {
         r.linear_dropout(&self.output, self.output_dropout, kept, residual)
     }
 
-    /// residual + dx, given the gradient of the block's sum [M, H]
+    /// residual + dx, given the gradient [M, H] of what the output layer gave before dropout
     pub fn backward(
         &self,
         r: &mut Recorder,
         inputs: &Inputs,
         saved: AttentionSaved,
-        d_sum: Tensor,
+        d_branch: Tensor,
         residual: Tensor,
     ) -> Tensor {
         let rows = self.shape.rows();
-        let d_branch = r.dropout(self.output_dropout, d_sum);
         let d_kept = r.linear_backward(&self.output, saved.kept, d_branch, Tensor::NONE);
         let dy = self.kept.scatter(r, inputs, d_kept);
         let shape = self.attention_shape();

@@ -6,7 +6,7 @@ use crate::doctor::launches::Launches;
 use crate::doctor::speed::{self, Speed};
 use crate::exec::Device;
 use crate::exec::gpu::is_software;
-use crate::kernels::{Case, Elem, Fill, KERNELS, Kernel, Precision, SIZES, Sizes, Variant};
+use crate::kernels::{Case, Fill, KERNELS, Kernel, Precision, SIZES, Sizes, Variant};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::fmt;
@@ -86,7 +86,7 @@ pub fn case(kernel: &Kernel, shape: &BenchShape) -> Result<Case> {
     };
     let refuse = |problem: String| Err(Error::Device(format!("--shape: {}: {problem}", kernel.name)));
     let mut case = (kernel.bench)(&SIZES[0]);
-    let sizes: Vec<usize> = (0..kernel.fields.len()).filter(|&at| kernel.fields[at].elem == Elem::u32).collect();
+    let sizes = kernel.sizes(&case.params);
     if sizes.len() > 3 || case.fills.iter().any(|fill| matches!(fill, Fill::Words(_) | Fill::Ids { .. })) {
         let names: Vec<&str> = SIZES.iter().map(|sizes| sizes.name).collect();
         return refuse(format!("its arguments depend on each other; give the sizes of a model: {}", names.join(", ")));
@@ -252,8 +252,8 @@ mod tests {
         let mut taken = 0;
         for kernel in KERNELS {
             for value in [1, 2, 3, 17] {
-                let sizes = kernel.fields.iter().filter(|field| field.elem == Elem::u32);
-                let shape = BenchShape::Fields(sizes.map(|field| (field.name.to_string(), value)).collect());
+                let sizes = kernel.sizes(&(kernel.bench)(&SIZES[0]).params).into_iter();
+                let shape = BenchShape::Fields(sizes.map(|at| (kernel.fields[at].name.to_string(), value)).collect());
                 if let Ok(case) = case(kernel, &shape) {
                     taken += 1;
                     Launches::new(&Device::Cpu, None, kernel, &[(case, 2)]).unwrap().times(1).unwrap();
@@ -272,6 +272,8 @@ mod tests {
         }
         let message = case(matmul, &"m=2,rows=3".parse().unwrap()).unwrap_err().to_string();
         assert!(message.contains("unknown size `rows`") && message.contains("`m`, `n`, `k`"), "{message}");
+        let message = case(matmul, &"site=3".parse().unwrap()).unwrap_err().to_string();
+        assert!(message.contains("unknown size `site`"), "{message}");
         let attention = case(find("attention").unwrap(), &"heads=2".parse().unwrap()).unwrap_err().to_string();
         assert!(attention.contains("tiny, bert-base"), "{attention}");
     }

@@ -6,7 +6,7 @@ fn quad_at(gradient: bool, place: u32) -> vec4<f16> {
     return qkv[place];
 }
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -19,61 +19,58 @@ fn main(
         return;
     }
     let block = block_of(block_number);
-    let thread = thread_of(number, subgroup, subgroups);
     let k = part_of(block, 1u);
     let v = part_of(block, 2u);
-    let row = block.first + thread.row;
+    let thread = Thread(number, subgroup, subgroups);
+    let place = place_of(thread, BLOCK);
+    let row = block.first + place.row;
     let range = range_of(block, row);
     let query = block.head * params.sequence + row;
     var most = -1e30;
     var total = 0.0;
-    var output: array<Part, CHUNKS>;
-    load_own(thread, part_of(block, 0u), block.first);
+    var output: Output;
+    load(thread, OWN, part_of(block, 0u), block.first);
     let others = others_of(block);
     for (var first = others.x; first < others.y; first += OTHERS) {
-        load_others(thread, k, first);
-        var scores = products(thread);
-        load_others(thread, v, first);
+        load(thread, OTHER, k, first);
+        var scores = products(thread, OWN, OTHER);
+        load(thread, OTHER, v, first);
         var largest = most;
         for (var i = 0u; i < QUADS; i++) {
-            let inside = attends(range, first + 4u * (thread.quad + SPREAD * i));
+            let inside = attends(range, first + 4u * quad_of(place, i));
             let among = select(vec4<f32>(most), scores[i], inside);
             largest = max(largest, max(max(among.x, among.y), max(among.z, among.w)));
         }
-        largest = max_across(thread, largest);
+        largest = max_across(thread, place, largest);
         let keep = exp(max(most - largest, -87.0));
         most = largest;
         total *= keep;
         for (var i = 0u; i < QUADS; i++) {
-            let key = first + 4u * (thread.quad + SPREAD * i);
+            let key = first + 4u * quad_of(place, i);
             var weight = exp(max(scores[i] - most, vec4<f32>(-87.0)));
             weight = select(vec4<f32>(), weight, attends(range, key));
             total += dot(weight, vec4<f32>(1.0));
             if DROPOUT {
                 weight *= kept(query, key);
             }
-            keep_weights(thread, i, weight);
+            keep_weights(place.row, quad_of(place, i), weight);
         }
-        for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-            let sum = weighted(thread, chunk);
-            for (var i = 0u; i < QUADS; i++) {
-                output[chunk][i] = output[chunk][i] * keep + sum[i];
-            }
-        }
+        add_weighted(thread, keep, &output);
     }
-    total = sum_across(thread, total);
+    total = sum_across(thread, place, total);
     if row < params.sequence {
-        store(rows_of(block), row, output, total, thread);
-        if thread.quad == 0u {
+        store(rows_of(block), row, place, output, total);
+        if place.quad == 0u {
             lse[query] = most + log(total);
         }
     }
 }
 
-fn store(lines: Lines, row: u32, output: array<Part, CHUNKS>, total: f32, thread: Thread) {
+fn store(lines: Lines, row: u32, place: Place, value: Output, total: f32) {
+    var output = value;
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
         for (var i = 0u; i < QUADS; i++) {
-            let quad = 8u * chunk + thread.quad + SPREAD * i;
+            let quad = 8u * chunk + quad_of(place, i);
             if quad < HEAD_QUADS {
                 y[lines.start + row * lines.stride + quad] = vec4<f16>(output[chunk][i] / total);
             }

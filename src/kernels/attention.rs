@@ -272,6 +272,28 @@ kernel! {
         "query_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
         "key_value_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
     }
+    variant "cooperative" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/attention_matrices.wgsl",
+        "attention_backward_coop.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        fits: p.head_dim.is_multiple_of(16),
+        "query_gradient": p.cooperative_grid(),
+        "key_value_gradient": p.cooperative_grid(),
+    }
+    variant "cooperative_8" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/attention_matrices.wgsl",
+        "attention_backward_coop.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8,
+        fits: p.head_dim.is_multiple_of(8),
+        "query_gradient": p.cooperative_grid(),
+        "key_value_gradient": p.cooperative_grid(),
+    }
     flops: p.flops(7),
     tolerance: 2e-5,
     exact: false,
@@ -376,10 +398,12 @@ fn forward_fills(_: &Attention, spans: Fill, step: Fill) -> Vec<Fill> {
     vec![ANY, spans, step, Fill::Nothing, Fill::Nothing]
 }
 
-/// The log-sum-exp of a row is about ln T for scores about zero: enough for a parity test, which needs no softmax.
+/// The log-sum-exp of a row is about ln T for scores about zero: enough for a parity test, which needs no softmax but weights
+/// that f16 can hold.
 fn backward_fills(p: &Attention, spans: Fill, step: Fill) -> Vec<Fill> {
     let lse = (p.sequence as f32).ln();
-    vec![ANY, spans, step, ANY, Fill::Uniform(lse, lse + 0.5), ANY, Fill::Nothing, Fill::Nothing]
+    let qkv = Fill::Uniform(-0.5, 0.5);
+    vec![qkv, spans, step, ANY, Fill::Uniform(lse, lse + 0.5), ANY, Fill::Nothing, Fill::Nothing]
 }
 
 /// Documents of `length` tokens.

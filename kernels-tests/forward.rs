@@ -193,7 +193,7 @@ fn gather_rows(kernel: &Kernel) -> Result<(), String> {
 
 fn cross_entropy(kernel: &Kernel) -> Result<(), String> {
     let (rows, vocabulary) = (9, 33);
-    let p = CrossEntropy { rows, vocabulary, gradient: 0 };
+    let p = CrossEntropy { rows, vocabulary, columns: vocabulary, gradient: 0 };
     let mut logits = numbers(1, (rows * vocabulary) as usize, -6.0, 6.0);
     let labels: Vec<u32> = (0..rows).map(|row| if row % 4 == 3 { u32::MAX } else { row * 11 % vocabulary }).collect();
     // Rows that are right: one clearly, one in a tie that the smaller id wins; and one that loses its tie.

@@ -13,7 +13,7 @@ fn the_allocator_has_given_out_what_was_planned() {
         // A device of its own: the report counts everything on it.
         let gpu = gpu.reopen().unwrap();
         let device = Device::Gpu(Box::new(gpu));
-        for recompute in [Recompute::None, Recompute::Attention, Recompute::Layer] {
+        for recompute in Recompute::ALL {
             let optimizer = OptimizerConfig::default();
             let training = Training::new(&model, shape, shape, optimizer, recompute, device.binding()).unwrap();
             let mut executor = training.start(&device, &model).unwrap();

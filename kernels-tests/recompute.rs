@@ -60,7 +60,7 @@ fn train(device: &Device, model: &ModelConfig, recompute: Recompute) -> Vec<Vec<
 fn check_on(device: &Device) {
     for model in models() {
         let kept = train(device, &model, Recompute::None);
-        for recompute in [Recompute::Attention, Recompute::Layer] {
+        for &recompute in &Recompute::ALL[1..] {
             let same = train(device, &model, recompute) == kept;
             assert!(same, "{recompute:?} differs with {:?}, {:?}", model.norm, model.activation);
         }
@@ -89,8 +89,8 @@ fn activations_shrink() {
             let limits = Limits { binding: u64::MAX, alignment: 256, memory: None };
             Plan::new(&training(&model, shape, recompute).program, limits).unwrap().memory().activations as f64
         };
-        let [all, some, few] = [Recompute::None, Recompute::Attention, Recompute::Layer].map(activations);
-        assert!(some < 0.75 * all && few < 0.75 * some, "{all}, {some}, {few}");
+        let taken = Recompute::ALL.map(activations);
+        assert!(taken.is_sorted_by(|more, less| *less < 0.85 * more), "{taken:?}");
     }
 }
 
@@ -106,7 +106,7 @@ fn a_plan_is_near_what_lives_at_once() {
         ..models()[2].clone()
     };
     let shape = Shape { batch: 4, sequence: 512, masked: 4 * 77 };
-    for recompute in [Recompute::None, Recompute::Attention, Recompute::Layer] {
+    for recompute in Recompute::ALL {
         let program = training(&model, shape, recompute).program;
         let (memory, least) = (Plan::unchecked(&program).memory(), Plan::least(&program) as f64);
         let taken = memory.activations as f64;

@@ -1,6 +1,7 @@
 struct CrossEntropy {
     rows: u32,
     vocabulary: u32,
+    columns: u32,
     gradient: u32,
 }
 
@@ -25,11 +26,11 @@ fn rows(
     if row >= params.rows {
         return;
     }
-    let start = row * params.vocabulary;
+    let start = row * params.columns;
     let label = labels[row];
     if label == NO_LABEL {
         if GRADIENT {
-            for (var i = lane; i < params.vocabulary; i += REDUCE) {
+            for (var i = lane; i < params.columns; i += REDUCE) {
                 logits[start + i] = 0.0;
             }
         }
@@ -69,6 +70,9 @@ fn rows(
         for (var i = lane; i < params.vocabulary; i += REDUCE) {
             let share = scale * exp(max(f32(logits[start + i]) - most, -87.0));
             logits[start + i] = Real(select(select(share, share - weight, i == label), infinity, broken));
+        }
+        for (var i = params.vocabulary + lane; i < params.columns; i += REDUCE) {
+            logits[start + i] = 0.0;
         }
     }
     if lane == 0u {

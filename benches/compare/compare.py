@@ -46,7 +46,7 @@ def contestants(device):
             for head in ["full", "sparse"]:
                 suffix = "" if dtype == "f32" else f"-{dtype}"
                 torch[f"torch-{mode}-{head}{suffix}"] = f"PyTorch {mode}, {head} head, {dtype}"
-    cloze = {"cloze": f"Cloze, {device}, f32", "cloze-lean": f"Cloze, {device}, f32, in two microbatches, recomputing attention"}
+    cloze = {"cloze": f"Cloze, {device}, f32", "cloze-whole": f"Cloze, {device}, f32, in one microbatch, nothing computed again"}
     burn = {"burn-flex": "burn, flex (CPU), f32"} if device == "cpu" else {"burn-wgpu": "burn, wgpu, f32"}
     return torch | cloze | burn
 
@@ -67,8 +67,8 @@ def command(name, shape, config, args):
     if name.startswith("burn"):
         return [args.burn, name.removeprefix("burn-"), str(args.steps), *numbers]
     sets = [f"train.batch_size={shape[5]}", f"data.sequence_length={shape[6]}"]
-    if name == "cloze-lean":
-        sets += [f"train.micro_batch={shape[5] // 2}", "train.recompute=attention"]
+    if name == "cloze-whole":
+        sets += [f"train.micro_batch={shape[5]}", "train.recompute=none"]
     sets = [word for key in sets for word in ("--set", key)]
     path = str(ROOT / "configs" / f"{config}-bert.toml")
     return [args.cloze, "bench", "train", path, *sets, "--device", args.device, "--steps", str(args.steps), "--json"]

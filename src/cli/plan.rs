@@ -22,7 +22,7 @@ pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()>
     }
     writeln!(out, "a step is {batch} sequences of {} tokens; memory in MiB", outlook.sequence_length)?;
     let heads = ["recompute", "micro", "auto", "params", "grads", "optim", "activ", "(logits)", "inputs", "peak"];
-    write!(out, "  {:<10}{:>6}{:>6}", heads[0], heads[1], heads[2])?;
+    write!(out, "  {:<11}{:>6}{:>6}", heads[0], heads[1], heads[2])?;
     heads[3..].iter().try_for_each(|head| write!(out, "{head:>9}"))?;
     writeln!(out, "{:>10}{:>10}{:>12}", "launches", "GFLOP", "s a step ≥")?;
     for row in &outlook.rows {
@@ -44,7 +44,7 @@ pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()>
 fn write_row(out: &mut impl Write, row: &Row) -> std::io::Result<()> {
     let auto = row.auto_micro_batch.map_or("none".into(), |number| number.to_string());
     let mark = if row.configured { '*' } else { ' ' };
-    write!(out, "{mark} {:<10}{:>6}{auto:>6}", name(row), row.micro_batch)?;
+    write!(out, "{mark} {:<11}{:>6}{auto:>6}", name(row), row.micro_batch)?;
     let Some(memory) = row.memory else { return writeln!(out) };
     for bytes in [
         memory.parameters,

@@ -63,10 +63,17 @@ pub struct TrainConfig {
 pub enum Recompute {
     /// Nothing.
     None,
-    /// What is large for what it takes: q, k and v, which is one product a layer, and the outputs of norms and of GELU.
+    /// The outputs of norms and of GELU: hardly any arithmetic.
+    Elementwise,
+    /// These, and q, k and v, which is one product a layer.
     Attention,
     /// All but each layer's input: a second forward pass.
     Layer,
+}
+
+impl Recompute {
+    /// From the least to the most.
+    pub const ALL: [Recompute; 4] = [Recompute::None, Recompute::Elementwise, Recompute::Attention, Recompute::Layer];
 }
 
 /// How the learning rate falls after the warm-up; `train::schedule` has the formulae.

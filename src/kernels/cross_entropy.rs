@@ -13,6 +13,8 @@ params! {
         /// Masked rows of this chunk.
         rows: u32,
         vocabulary: u32,
+        /// Columns of the logits: the vocabulary's, and padding, which is no guess.
+        columns: u32,
         /// 1: the logits are overwritten by their gradient; 0: they stay.
         gradient: u32,
     }
@@ -23,14 +25,15 @@ pub const METRICS: usize = 3;
 
 kernel! {
     /// metrics += [Σ −ln softmax(logits)[label], Σ (argmax = label), Σ 1] over the rows whose label is not u32::MAX;
-    /// logits = their gradient, weighted by `step.loss_weight` and, where the optimiser's state is given, by its loss scale.
+    /// logits = their gradient, weighted by `step.loss_weight` and, where the optimiser's state is given, by its loss scale;
+    /// zero in the padding.
     /// Where logits are too large for a loss, it and its gradient are infinite, so that the step is skipped.
     pub static CROSS_ENTROPY = "cross_entropy" (p: &CrossEntropy);
     args {
         In labels: u32[p.rows],
         In step: u32[STEP_WORDS],
         MaybeIn optimizer: f32[OPTIMIZER_WORDS],
-        InOut logits: real[p.rows * p.vocabulary],
+        InOut logits: real[p.rows * p.columns],
         Scratch results: f32[METRICS as u32 * p.rows],
         InOut metrics: f32[METRICS],
     }
@@ -55,7 +58,7 @@ kernel! {
     tolerance: 1e-5,
     exact: false,
     cases: cases,
-    bench: |s| case((s.masked, s.vocabulary, 1)),
+    bench: |s| case((s.masked, s.vocabulary, s.vocabulary.next_multiple_of(16) - s.vocabulary, 1)),
     twin: cross_entropy,
 }
 
@@ -66,8 +69,12 @@ fn cross_entropy(p: &CrossEntropy, views: Views) {
         bytemuck::cast_slice::<f32, OptimizerState>(optimizer.read()).first().map_or(1.0, |state| state.loss_scale);
     let weight = step.loss_weight * scale;
     let results: &mut [[f32; METRICS]] = bytemuck::cast_slice_mut(results.write::<f32>());
-    let rows = logits.write::<f32>().par_chunks_exact_mut(p.vocabulary as usize).zip(&mut *results).zip(labels);
+    let rows = logits.write::<f32>().par_chunks_exact_mut(p.columns as usize).zip(&mut *results).zip(labels);
     rows.for_each(|((logits, result), &label)| {
+        let (logits, padding) = logits.split_at_mut(p.vocabulary as usize);
+        if p.gradient == 1 {
+            padding.fill(0.0);
+        }
         *result = simd(
             #[inline(always)]
             || row(logits, label, weight, p.gradient == 1),
@@ -110,10 +117,12 @@ fn row(logits: &mut [f32], label: u32, weight: f32, gradient: bool) -> [f32; MET
     [log_sum - own, f32::from(u8::from(right)), 1.0]
 }
 
-/// One with a scaled loss, and one with logits that are too large.
+/// Some with padding, one with a scaled loss, and one with logits that are too large.
 fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> =
-        [(1, 1, 1), (7, 65, 1), (65, 131, 0), (12, 1000, 1), (9, 70, 1), (3, 66, 1)].map(case).into();
+        [(1, 1, 0, 1), (7, 65, 15, 1), (65, 131, 1, 0), (12, 1000, 0, 1), (9, 70, 10, 1), (3, 66, 0, 1)]
+            .map(case)
+            .into();
     let state = OptimizerState { loss_scale: 512.0, ..bytemuck::Zeroable::zeroed() };
     cases[4].fills[2] = Fill::Words(state.words().to_vec());
     let logits = (0..3 * 66).map(|i| if i == 70 { f32::INFINITY } else { (i % 7) as f32 });
@@ -121,7 +130,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-fn case((rows, vocabulary, gradient): (u32, u32, u32)) -> Case {
+fn case((rows, vocabulary, padding, gradient): (u32, u32, u32, u32)) -> Case {
     let label = |row: u32| if row % 5 == 4 { u32::MAX } else { row * 31 % vocabulary };
     let step = StepState { learning_rate: 0.0, loss_weight: 0.25, seed_low: 0, seed_high: 0, microbatch: 0 };
     let fills = [
@@ -132,5 +141,5 @@ fn case((rows, vocabulary, gradient): (u32, u32, u32)) -> Case {
         Fill::Nothing,
         Fill::Uniform(0.0, 4.0),
     ];
-    Case::new(CrossEntropy { rows, vocabulary, gradient }, fills)
+    Case::new(CrossEntropy { rows, vocabulary, columns: vocabulary + padding, gradient }, fills)
 }

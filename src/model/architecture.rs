@@ -26,7 +26,7 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
         false => (init, init),
     };
 
-    list.add("embeddings.tokens.weight", &[config.vocab_size, width], init);
+    list.vocabulary("embeddings.tokens.weight", &[config.vocab_size, width], init);
     if config.positions == Positions::Learned {
         list.add("embeddings.positions.weight", &[config.max_positions + config.position_offset, width], position_init);
     }
@@ -55,12 +55,18 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
         list.norm("head.norm");
     }
     if !config.tied_decoder {
-        list.add("decoder.weight", &[config.vocab_size, width], init);
+        list.vocabulary("decoder.weight", &[config.vocab_size, width], init);
     }
     if config.decoder_bias {
-        list.add("decoder.bias", &[config.vocab_size], Init::Zero);
+        list.vocabulary("decoder.bias", &[config.vocab_size], Init::Zero);
     }
     list.list
+}
+
+/// Rows of the vocabulary's tables on a device, and columns of the logits: a multiple of what kernels load at once and of the
+/// sides of cooperative matrices, whatever the size of the vocabulary.
+pub fn vocabulary_rows(config: &ModelConfig) -> usize {
+    config.vocab_size.next_multiple_of(16)
 }
 
 struct Declarations<'a> {
@@ -70,7 +76,12 @@ struct Declarations<'a> {
 
 impl Declarations<'_> {
     fn add(&mut self, name: &str, shape: &[usize], init: Init) {
-        self.list.push(Declaration { name: name.to_string(), shape: shape.to_vec(), init });
+        self.list.push(Declaration { name: name.to_string(), shape: shape.to_vec(), init, rows: shape[0] });
+    }
+
+    fn vocabulary(&mut self, name: &str, shape: &[usize], init: Init) {
+        let rows = vocabulary_rows(self.config);
+        self.list.push(Declaration { name: name.to_string(), shape: shape.to_vec(), init, rows });
     }
 
     fn norm(&mut self, name: &str) {

@@ -72,10 +72,10 @@ impl Encoder {
         let x = self.embed(r, inputs);
         let (x, embedding_norm) = r.maybe_norm(self.embedding_norm.as_ref(), x);
         let mut x = r.dropout(self.embedding_dropout, x, Tensor::NONE);
-        let mut layers = Vec::new();
+        let (mut layers, mut origin) = (Vec::new(), None);
         for layer in &self.layers {
-            let (y, saved) = layer.forward(r, inputs, x);
-            x = y;
+            let (y, saved) = layer.forward(r, inputs, x, origin);
+            (x, origin) = (y, layer.origin(&saved));
             layers.push(saved);
         }
         r.scope = "final".into();

@@ -1,7 +1,7 @@
 //! Guesses for masked tokens.
 
+use super::inference::Inference;
 use super::inputs::Shape;
-use super::programs::Inference;
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::data::{Batch, MaskedSequence};

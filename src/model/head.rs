@@ -1,5 +1,7 @@
-//! The masked-language-model head over the encoder's masked rows, K of them, H wide, and a vocabulary of V.
+//! The masked-language-model head over the encoder's masked rows, K of them, H wide, and a vocabulary that takes V columns:
+//! see `architecture::vocabulary_rows`.
 
+use super::architecture::vocabulary_rows;
 use super::inputs::Inputs;
 use super::parameters::Parameters;
 use super::recorder::{Linear, Norm, NormSaved, Recorder};
@@ -12,6 +14,7 @@ pub struct Head {
     transform: Option<Transform>,
     /// The token embedding again where they are tied, with a bias of its own.
     decoder: Linear,
+    vocabulary: usize,
     /// Rows whose logits are computed at once, so that they fit a binding. A multiple of 256 bytes of numbers, because their
     /// places in larger tensors have to be aligned.
     chunk: usize,
@@ -47,13 +50,13 @@ impl Head {
             weight: parameters.weight(if config.tied_decoder { "embeddings.tokens.weight" } else { "decoder.weight" }),
             bias: parameters.weight("decoder.bias"),
             inputs: width,
-            outputs: config.vocab_size,
+            outputs: vocabulary_rows(config),
         };
         // 128 MiB of logits keep any GPU busy; more would only cost memory.
         let bytes = binding.min(128 << 20);
         let (width, multiple) = (precision.bytes(), 256 / precision.bytes());
-        let chunk = (bytes as usize / (width * config.vocab_size) / multiple * multiple).max(multiple);
-        Head { transform, decoder, chunk, precision }
+        let chunk = (bytes as usize / (width * decoder.outputs) / multiple * multiple).max(multiple);
+        Head { transform, decoder, vocabulary: config.vocab_size, chunk, precision }
     }
 
     /// The encoder's output x [K, H] → y [K, H], what the decoder sees.
@@ -127,7 +130,8 @@ impl Head {
         let labels = r.program.part(inputs.labels, start, rows, "labels.chunk");
         let shape = CrossEntropy {
             rows: rows as u32,
-            vocabulary: self.decoder.outputs as u32,
+            vocabulary: self.vocabulary as u32,
+            columns: self.decoder.outputs as u32,
             gradient: u32::from(gradient.is_some()),
         };
         let results = r.workspace(&CROSS_ENTROPY, &shape, "results");

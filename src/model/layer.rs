@@ -10,6 +10,13 @@ use super::recorder::{Norm, NormSaved, Recorder};
 use crate::config::{ModelConfig, NormPlacement, Recompute};
 use crate::exec::Tensor;
 
+/// A norm whose result nobody has to keep, and what it ran over.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    norm: Norm,
+    x: Tensor,
+}
+
 pub(super) struct Layer {
     name: String,
     placement: NormPlacement,
@@ -25,6 +32,8 @@ pub(super) struct Layer {
 #[derive(Clone, Copy)]
 pub(super) struct LayerSaved {
     x: Tensor, // [N, H], the layer's input
+    /// The norm that gave x, where it can do so again.
+    origin: Option<Origin>,
     attention_norm: Option<NormSaved>,
     attention: AttentionSaved,
     mlp_norm: NormSaved,
@@ -58,15 +67,27 @@ impl Layer {
         }
     }
 
-    /// x [N, H] → the layer's output [M, H], and what the way back needs.
-    pub fn forward(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> (Tensor, LayerSaved) {
-        match self.placement {
+    /// x [N, H] → the layer's output [M, H], and what the way back needs. `origin` is the layer's before.
+    pub fn forward(
+        &self,
+        r: &mut Recorder,
+        inputs: &Inputs,
+        x: Tensor,
+        origin: Option<Origin>,
+    ) -> (Tensor, LayerSaved) {
+        let (y, saved) = match self.placement {
             NormPlacement::Pre => {
                 let (sum, saved) = self.forward_pre(r, inputs, x);
                 (self.mlp.output(r, saved.mlp.y, sum), saved)
             }
             NormPlacement::Post => self.forward_post(r, inputs, x),
-        }
+        };
+        (y, LayerSaved { origin, ..saved })
+    }
+
+    /// Where the layer's output comes from: a norm, unless norms come first.
+    pub fn origin(&self, saved: &LayerSaved) -> Option<Origin> {
+        (self.placement == NormPlacement::Post).then_some(Origin { norm: self.mlp_norm, x: saved.mlp_norm.x })
     }
 
     /// sum = x + attention(norm(x)), then mlp(norm(sum)) up to its output layer, which adds sum
@@ -79,7 +100,7 @@ impl Layer {
         r.scope = format!("{}.mlp", self.name);
         let (normed, mlp_norm) = r.norm(&self.mlp_norm, sum);
         let mlp = self.mlp.forward(r, normed);
-        (sum, LayerSaved { x, attention_norm, attention, mlp_norm, mlp })
+        (sum, LayerSaved { x, origin: None, attention_norm, attention, mlp_norm, mlp })
     }
 
     /// norm(x + attention(x)), then norm(x + mlp(x))
@@ -93,14 +114,14 @@ impl Layer {
         let mlp = self.mlp.forward(r, middle);
         let sum = self.mlp.output(r, mlp.y, middle);
         let (y, mlp_norm) = r.norm(&self.mlp_norm, sum);
-        (y, LayerSaved { x, attention_norm, attention, mlp_norm, mlp })
+        (y, LayerSaved { x, origin: None, attention_norm, attention, mlp_norm, mlp })
     }
 
     /// Adds to the gradients of the layer's parameters, and gives dx [N, H] from the gradient of its output [M, H].
     pub fn backward(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved, dy: Tensor) -> Tensor {
         // With "layer" only x has been kept, so the forward pass goes first once more.
         let saved = match (self.recompute, self.placement) {
-            (Recompute::None | Recompute::Attention, _) => saved,
+            (Recompute::None | Recompute::Elementwise | Recompute::Attention, _) => saved,
             (Recompute::Layer, NormPlacement::Pre) => self.forward_pre(r, inputs, saved.x).1,
             (Recompute::Layer, NormPlacement::Post) => self.forward_post(r, inputs, saved.x).1,
         };
@@ -139,9 +160,9 @@ impl Layer {
         self.attention.backward(r, inputs, attention, d_sum, residual)
     }
 
-    /// With "attention": the feed-forward block's x and y from what was kept, the sum before its norm and u.
+    /// With "elementwise" or more: the feed-forward block's x and y from what was kept, the sum before its norm and u.
     fn restore_mlp(&self, r: &mut Recorder, saved: LayerSaved) -> MlpSaved {
-        if self.recompute != Recompute::Attention {
+        if !self.restores() {
             return saved.mlp;
         }
         let x = match (self.placement, &self.attention_norm, saved.attention_norm) {
@@ -151,15 +172,26 @@ impl Layer {
         MlpSaved { x, y: self.mlp.activate(r, saved.mlp.u), ..saved.mlp }
     }
 
-    /// With "attention": q, k, v from the layer's input, which was kept as attention's y was.
+    /// With "elementwise" or more: the attention block's x, from the layer's input or from where that came from; with
+    /// "attention" also q, k, v. Attention's y was kept.
     fn restore_attention(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved) -> AttentionSaved {
-        if self.recompute != Recompute::Attention {
+        if !self.restores() {
             return saved.attention;
         }
-        let x = match self.placement {
-            NormPlacement::Pre => r.maybe_norm(self.attention_norm.as_ref(), saved.x).0,
-            NormPlacement::Post => saved.x,
+        let x = match (self.placement, saved.origin) {
+            (NormPlacement::Pre, _) => r.maybe_norm(self.attention_norm.as_ref(), saved.x).0,
+            (NormPlacement::Post, Some(origin)) => r.norm(&origin.norm, origin.x).0,
+            (NormPlacement::Post, None) => saved.x,
         };
-        AttentionSaved { x, qkv: self.attention.project(r, inputs, x), ..saved.attention }
+        let qkv = match self.recompute {
+            Recompute::Attention => self.attention.project(r, inputs, x),
+            _ => saved.attention.qkv,
+        };
+        AttentionSaved { x, qkv, ..saved.attention }
+    }
+
+    /// Whether parts of the layer are computed again, but not the whole of it.
+    fn restores(&self) -> bool {
+        matches!(self.recompute, Recompute::Elementwise | Recompute::Attention)
     }
 }

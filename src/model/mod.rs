@@ -1,7 +1,7 @@
 //! The model: its parameters, and its forward and backward pass as programs.
 //!
 //! `encoder.rs`, `layer.rs` and `head.rs` are the pages to read; `attention.rs` and `mlp.rs` are a layer's blocks, `recorder.rs`
-//! has what all are written in, `programs.rs` puts them together.
+//! has what all are written in, `programs.rs` and `inference.rs` put them together.
 
 pub mod architecture;
 mod attention;
@@ -9,6 +9,7 @@ pub mod embedder;
 pub mod encoder;
 pub mod filler;
 pub mod head;
+pub mod inference;
 pub mod init;
 pub mod inputs;
 pub mod kept;
@@ -21,7 +22,8 @@ pub mod weights;
 
 pub use embedder::{Embedder, Pooling};
 pub use filler::{Filler, Guess};
+pub use inference::Inference;
 pub use inputs::{Inputs, Shape};
 pub use kept::Kept;
 pub use parameters::{Kind, Parameters};
-pub use programs::{Inference, Measured, OptimizerConfig, Training};
+pub use programs::{Measured, OptimizerConfig, Training};

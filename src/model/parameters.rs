@@ -55,12 +55,19 @@ pub struct Declaration {
     pub name: String,
     pub shape: Vec<usize>,
     pub init: Init,
+    /// Rows that it has on a device: those of its shape, and then zeros, which stay so and are in no file.
+    pub rows: usize,
 }
 
 impl Declaration {
     /// Number of values.
     pub fn count(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// Number of values on a device.
+    fn room(&self) -> usize {
+        self.rows * self.shape[1..].iter().product::<usize>()
     }
 
     /// The first values of the parameter that is the `number`-th of its model: a function of the seed and that number.
@@ -112,7 +119,7 @@ impl Parameters {
         let most = ((binding / 4) as usize).min(MAX_LEN);
         let mut lens: Vec<(usize, bool)> = Vec::new();
         let mut place = |parameter: &Declaration| {
-            let (len, decayed) = (parameter.count(), parameter.shape.len() > 1);
+            let (len, decayed) = (parameter.room(), parameter.shape.len() > 1);
             let fits = |&(used, other): &(usize, bool)| other == decayed && used + len <= most;
             let flat = lens.iter().position(fits).unwrap_or_else(|| {
                 lens.push((0, decayed));
@@ -139,7 +146,7 @@ impl Parameters {
         let mut weights = BTreeMap::new();
         for (parameter, place) in list.iter().zip(&places) {
             let mut part = |whole: Option<Tensor>| match whole {
-                Some(whole) => program.part(whole, place.start, parameter.count(), &parameter.name),
+                Some(whole) => program.part(whole, place.start, parameter.room(), &parameter.name),
                 None => Tensor::NONE,
             };
             let flat = &flats[place.flat];

@@ -1,11 +1,11 @@
-//! The programs of a model: training, evaluation, prediction.
+//! The program of a model in training, and of its validation.
 
 use super::architecture::declare;
 use super::encoder::Encoder;
 use super::head::Head;
 use super::inputs::{Inputs, Shape};
 use super::kept::Kept;
-use super::parameters::{Kind, Parameters};
+use super::parameters::Parameters;
 use super::recorder::Recorder;
 use crate::Result;
 use crate::config::{ModelConfig, Recompute, TrainConfig};
@@ -17,7 +17,6 @@ use crate::kernels::gradient_norm::{
     FIRST_LOSS_SCALE, GRADIENT_NORM, GROWTH_INTERVAL, GradientNorm, OPTIMIZER_WORDS, OptimizerState, PARTIALS,
     SUM_SQUARES, SumSquares,
 };
-use crate::kernels::rows::{GATHER_ROWS, Rows};
 use crate::kernels::step::StepState;
 use crate::kernels::{Params, Precision};
 use crate::random;
@@ -243,109 +242,5 @@ fn record_update(r: &mut Recorder, parameters: &Parameters, state: Tensor, confi
         let (moments, copy) = ([training.first_moments, training.second_moments], flat.copy.unwrap_or(Tensor::NONE));
         let args = [r.step, state, flat.values, training.gradients, moments[0], moments[1], copy];
         r.program.launch(&ADAMW, adamw, &args);
-    }
-}
-
-/// A model that is only run forward.
-pub struct Inference {
-    pub program: Program,
-    pub parameters: Parameters,
-    pub inputs: Inputs,
-    /// What the phase gives: see the constructors.
-    pub output: Tensor,
-    pub phase: Phase,
-}
-
-impl Inference {
-    /// Measures: adds the sums of a batch to `output`, [METRICS].
-    ///
-    /// # Errors
-    /// A tensor is too large for any device; `binding` is the device's largest binding in bytes.
-    pub fn evaluation(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
-        Self::record(
-            config,
-            shape,
-            Kept::Masked,
-            binding,
-            ("metrics", &[METRICS]),
-            |r, parameters, inputs, x, metrics| {
-                Head::new(config, parameters, binding, Precision::F32).evaluate(r, inputs, x, metrics);
-            },
-        )
-    }
-
-    /// Fills masks: `output` has the logits of the masked rows, [K, V].
-    ///
-    /// # Errors
-    /// As [`Inference::evaluation`].
-    pub fn prediction(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
-        Self::record(
-            config,
-            shape,
-            Kept::Masked,
-            binding,
-            ("logits", &[shape.masked, config.vocab_size]),
-            |r, parameters, inputs, x, logits| {
-                Head::new(config, parameters, binding, Precision::F32).predict(r, inputs, x, logits);
-            },
-        )
-    }
-
-    /// The encoder alone: `output` has its result in the rows that the batch calls masked, [K, H].
-    ///
-    /// # Errors
-    /// As [`Inference::evaluation`].
-    pub fn encoding(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
-        let (rows, picked, width) = (shape.rows() as u32, shape.masked as u32, config.hidden_size as u32);
-        Self::record(
-            config,
-            shape,
-            Kept::All,
-            binding,
-            ("hidden", &[shape.masked, config.hidden_size]),
-            |r, _, inputs, x, hidden| {
-                r.program.launch(&GATHER_ROWS, Rows { rows, picked, width }, &[x, inputs.masked, hidden]);
-            },
-        )
-    }
-
-    /// The encoder's forward pass, and `finish` over the rows `kept` of its result.
-    fn record(
-        config: &ModelConfig,
-        shape: Shape,
-        kept: Kept,
-        binding: u64,
-        (name, size): (&str, &[usize]),
-        finish: impl FnOnce(&mut Recorder, &Parameters, &Inputs, Tensor, Tensor),
-    ) -> Result<Self> {
-        let mut program = Program::new();
-        let parameters = Parameters::new(&mut program, declare(config), false, binding);
-        let inputs = Inputs::new(&mut program, config, shape, "batch");
-        let output = program.tensor(Role::Output, name, size);
-        let phase = program.phase("forward");
-        let mut r = Recorder { program, step: inputs.step, scope: String::new() };
-        let (x, _) = Encoder::new(config, &parameters, shape, kept).forward(&mut r, &inputs);
-        finish(&mut r, &parameters, &inputs, x, output);
-        Ok(Inference { program: r.program.finish()?, parameters, inputs, output, phase })
-    }
-
-    /// Gives the program its memory on a device, and writes what never changes and the parameters, whose `values` are in
-    /// the order of `architecture::declare`.
-    ///
-    /// # Errors
-    /// The device is too small.
-    pub fn start(&self, device: &Device, config: &ModelConfig, values: &[Vec<f32>]) -> Result<Box<dyn Executor>> {
-        let mut executor = device.executor(&self.program)?;
-        self.inputs.prepare(&mut *executor, config);
-        self.parameters.write(&mut *executor, Kind::Value, values);
-        Ok(executor)
-    }
-
-    /// The output as the last run left it.
-    ///
-    /// # Errors
-    /// The device fails.
-    pub fn read(&self, executor: &mut dyn Executor) -> Result<Vec<f32>> {
-        Ok(bytemuck::cast_slice(&executor.read(self.output)?).to_vec())
     }
 }

@@ -131,8 +131,8 @@ impl Outlook {
     pub fn new(config: &Config, device: &Device, speed: Speed) -> Result<Outlook> {
         let model = config.model(vocabulary(config)?);
         let limits = device.limits();
-        let modes = [Recompute::None, Recompute::Attention, Recompute::Layer];
-        let rows: Vec<Row> = modes.iter().map(|&mode| row(config, &model, mode, device, limits, speed)).collect();
+        let rows: Vec<Row> =
+            Recompute::ALL.iter().map(|&mode| row(config, &model, mode, device, limits, speed)).collect();
         let weights = rows.iter().find_map(|row| row.memory).map_or(0, |memory| memory.parameters);
         Ok(Outlook {
             device: device.describe_briefly(),

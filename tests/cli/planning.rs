@@ -10,16 +10,16 @@ fn a_plan_needs_no_text_and_leaves_nothing() {
     let plan = shop.done("train run.toml --device cpu --plan --json --set train.recompute=layer", &[]).json();
     let rows = plan["rows"].as_array().unwrap();
     let of = |key: &str| rows.iter().map(|row| row[key].clone()).collect::<Vec<_>>();
-    assert_eq!(of("recompute"), ["none", "attention", "layer"]);
-    assert_eq!(of("configured"), [false, false, true]);
-    assert_eq!(of("auto_micro_batch"), [8, 8, 8]);
+    assert_eq!(of("recompute"), ["none", "elementwise", "attention", "layer"]);
+    assert_eq!(of("configured"), [false, false, false, true]);
+    assert_eq!(of("auto_micro_batch"), [8, 8, 8, 8]);
     for row in rows {
         let parts = ["parameters", "gradients", "optimizer", "activations", "workspace"];
         let sum: u64 = parts.iter().map(|part| row["memory"][part].as_u64().unwrap()).sum();
         assert_eq!(row["peak_bytes"], sum);
         assert!(row["seconds"].as_f64().unwrap() > 0.0 && row["gflop"].as_f64().unwrap() > 0.0);
     }
-    assert!(rows[2]["launches"].as_u64() > rows[0]["launches"].as_u64());
+    assert!(rows[3]["launches"].as_u64() > rows[0]["launches"].as_u64());
     let table = shop.done("train run.toml --device cpu --plan", &[]).stdout;
     assert!(table.contains("* none") && table.contains("  layer"), "{table}");
     assert!(!shop.path("runs").exists());

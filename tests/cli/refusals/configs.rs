@@ -31,7 +31,7 @@ fn values() {
         ("train.steps=1e30", &["train.steps", "expected a whole number"]),
         ("train.micro_batch=3", &["train.micro_batch", "does not divide train.batch_size = 8"]),
         ("train.micro_batch=automatic", &["train.micro_batch", "a whole number, 0 or more, or \"auto\""]),
-        ("train.recompute=everything", &["train.recompute", "`none`, `attention`, `layer`"]),
+        ("train.recompute=everything", &["train.recompute", "`none`, `elementwise`, `attention`, `layer`"]),
         ("train.learning_rate=-1", &["train.learning_rate", "must be above 0"]),
         ("train.precision=f15", &["train.precision", "unknown value", "`f32`, `f16`"]),
         ("model.heads=5", &["model.heads", "does not divide model.hidden_size = 32"]),

@@ -1,0 +1,114 @@
+//! The programs of a model that is only run forward: evaluation, prediction, encoding.
+
+use super::architecture::{declare, vocabulary_rows};
+use super::encoder::Encoder;
+use super::head::Head;
+use super::inputs::{Inputs, Shape};
+use super::kept::Kept;
+use super::parameters::{Kind, Parameters};
+use super::recorder::Recorder;
+use crate::Result;
+use crate::config::ModelConfig;
+use crate::exec::{Device, Executor, Phase, Program, Role, Tensor};
+use crate::kernels::Precision;
+use crate::kernels::cross_entropy::METRICS;
+use crate::kernels::rows::{GATHER_ROWS, Rows};
+
+/// A model that is only run forward.
+pub struct Inference {
+    pub program: Program,
+    pub parameters: Parameters,
+    pub inputs: Inputs,
+    /// What the phase gives: see the constructors.
+    pub output: Tensor,
+    pub phase: Phase,
+    /// Of a row of the output: those that count, and all of them.
+    columns: (usize, usize),
+}
+
+impl Inference {
+    /// Measures: adds the sums of a batch to `output`, [METRICS].
+    ///
+    /// # Errors
+    /// A tensor is too large for any device; `binding` is the device's largest binding in bytes.
+    pub fn evaluation(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
+        let output = Output { name: "metrics", rows: 1, columns: (METRICS, METRICS) };
+        Self::record(config, shape, Kept::Masked, binding, output, |r, parameters, inputs, x, metrics| {
+            Head::new(config, parameters, binding, Precision::F32).evaluate(r, inputs, x, metrics);
+        })
+    }
+
+    /// Fills masks: the output has the logits of the masked rows, [K, vocabulary]; `output` itself has them padded.
+    ///
+    /// # Errors
+    /// As [`Inference::evaluation`].
+    pub fn prediction(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
+        let columns = (config.vocab_size, vocabulary_rows(config));
+        let output = Output { name: "logits", rows: shape.masked, columns };
+        Self::record(config, shape, Kept::Masked, binding, output, |r, parameters, inputs, x, logits| {
+            Head::new(config, parameters, binding, Precision::F32).predict(r, inputs, x, logits);
+        })
+    }
+
+    /// The encoder alone: `output` has its result in the rows that the batch calls masked, [K, H].
+    ///
+    /// # Errors
+    /// As [`Inference::evaluation`].
+    pub fn encoding(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
+        let (rows, picked, width) = (shape.rows() as u32, shape.masked as u32, config.hidden_size as u32);
+        let output = Output { name: "hidden", rows: shape.masked, columns: (config.hidden_size, config.hidden_size) };
+        Self::record(config, shape, Kept::All, binding, output, |r, _, inputs, x, hidden| {
+            r.program.launch(&GATHER_ROWS, Rows { rows, picked, width }, &[x, inputs.masked, hidden]);
+        })
+    }
+
+    /// The encoder's forward pass, and `finish` over the rows `kept` of its result.
+    fn record(
+        config: &ModelConfig,
+        shape: Shape,
+        kept: Kept,
+        binding: u64,
+        Output { name, rows, columns }: Output,
+        finish: impl FnOnce(&mut Recorder, &Parameters, &Inputs, Tensor, Tensor),
+    ) -> Result<Self> {
+        let mut program = Program::new();
+        let parameters = Parameters::new(&mut program, declare(config), false, binding);
+        let inputs = Inputs::new(&mut program, config, shape, "batch");
+        let output = program.tensor(Role::Output, name, &[rows, columns.1]);
+        let phase = program.phase("forward");
+        let mut r = Recorder { program, step: inputs.step, scope: String::new() };
+        let (x, _) = Encoder::new(config, &parameters, shape, kept).forward(&mut r, &inputs);
+        finish(&mut r, &parameters, &inputs, x, output);
+        Ok(Inference { program: r.program.finish()?, parameters, inputs, output, phase, columns })
+    }
+
+    /// Gives the program its memory on a device, and writes what never changes and the parameters, whose `values` are in
+    /// the order of `architecture::declare`.
+    ///
+    /// # Errors
+    /// The device is too small.
+    pub fn start(&self, device: &Device, config: &ModelConfig, values: &[Vec<f32>]) -> Result<Box<dyn Executor>> {
+        let mut executor = device.executor(&self.program)?;
+        self.inputs.prepare(&mut *executor, config);
+        self.parameters.write(&mut *executor, Kind::Value, values);
+        Ok(executor)
+    }
+
+    /// The output as the last run left it, without padding.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn read(&self, executor: &mut dyn Executor) -> Result<Vec<f32>> {
+        let words = executor.read(self.output)?;
+        let (count, columns) = self.columns;
+        let rows = bytemuck::cast_slice::<u32, f32>(&words).chunks(columns);
+        Ok(rows.flat_map(|row| &row[..count]).copied().collect())
+    }
+}
+
+/// The tensor that an inference gives, [rows, columns]: of its columns those that count, and all.
+struct Output {
+    name: &'static str,
+    rows: usize,
+    columns: (usize, usize),
+}

@@ -12,7 +12,6 @@ fn quad_at(gradient: bool, place: u32) -> vec4<f16> {
     return qkv[place];
 }
 
-// A quad's weights, of what a query and its keys came to.
 fn weight(score: vec4<f32>, log_sum: f32, inside: vec4<bool>) -> vec4<f32> {
     return select(vec4<f32>(), exp(clamp(score - log_sum, vec4<f32>(-87.0), vec4<f32>(87.0))), inside);
 }
@@ -40,13 +39,12 @@ fn row_value(block: Block, row: u32) -> u32 {
     return block.head * params.sequence + min(row, params.sequence - 1u);
 }
 
-fn store(lines: Lines, row: u32, place: Place, value: Output) {
-    var output = value;
+fn store(lines: Lines, row: u32, place: Place, output: ptr<function, Output>) {
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
         for (var i = 0u; i < QUADS; i++) {
             let quad = 8u * chunk + quad_of(place, i);
             if quad < HEAD_QUADS && row < params.sequence {
-                d_qkv[lines.start + row * lines.stride + quad] = vec4<f16>(output[chunk][i]);
+                d_qkv[lines.start + row * lines.stride + quad] = vec4<f16>((*output)[chunk][i]);
             }
         }
     }
@@ -101,7 +99,7 @@ fn query_gradient(
         }
         add_weighted(thread, 1.0, &output);
     }
-    store(q, row, place, output);
+    store(q, row, place, &output);
 }
 
 // A block of key rows, over the queries that attend to them: the same ranges, since attention is symmetric. A thread has a
@@ -138,6 +136,7 @@ fn key_value_gradient(
         var d_weights = products(thread, OTHER, OWN);
         let row = first + asked.row;
         let query = row_value(block, row);
+        // Past the sequence the log-sum-exp is another row's, and a weight by it may be infinite: none at all, then.
         let range = select(vec2<u32>(), range_of(block, row), row < params.sequence);
         for (var i = 0u; i < QUADS; i++) {
             let quad = quad_of(asked, i);
@@ -158,6 +157,6 @@ fn key_value_gradient(
         add_weighted(thread, 1.0, &key_output);
     }
     let row = block.first + place.row;
-    store(k, row, place, key_output);
-    store(v, row, place, value_output);
+    store(k, row, place, &key_output);
+    store(v, row, place, &value_output);
 }

@@ -59,20 +59,19 @@ fn main(
     }
     total = sum_across(thread, place, total);
     if row < params.sequence {
-        store(rows_of(block), row, place, output, total);
+        store(rows_of(block), row, place, &output, total);
         if place.quad == 0u {
             lse[query] = most + log(total);
         }
     }
 }
 
-fn store(lines: Lines, row: u32, place: Place, value: Output, total: f32) {
-    var output = value;
+fn store(lines: Lines, row: u32, place: Place, output: ptr<function, Output>, total: f32) {
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
         for (var i = 0u; i < QUADS; i++) {
             let quad = 8u * chunk + quad_of(place, i);
             if quad < HEAD_QUADS {
-                y[lines.start + row * lines.stride + quad] = vec4<f16>(output[chunk][i] / total);
+                y[lines.start + row * lines.stride + quad] = vec4<f16>((*output)[chunk][i] / total);
             }
         }
     }

@@ -42,12 +42,12 @@ struct Place {
 
 const QUADS: u32 = BLOCK / 16u;
 alias Part = array<vec4<f32>, QUADS>;
-// Of a row of each of the block's rows: a part a chunk.
+// Of a row of the block, as long as a head: a part a chunk.
 alias Output = array<Part, CHUNKS>;
 
-// In a matrix of so many rows.
-fn place_of(thread: Thread, rows: u32) -> Place {
-    let spread = THREADS / rows;
+// In a matrix of `count` rows.
+fn place_of(thread: Thread, count: u32) -> Place {
+    let spread = THREADS / count;
     return Place(thread.number / spread, thread.number % spread, spread);
 }
 

@@ -6,7 +6,7 @@
 
 use super::case::Sizes;
 use super::dropout::DropoutMasks;
-use super::kernel::{Case, Fill, Params, Views, kernel, params};
+use super::kernel::{Case, Fill, Params, Views, fold, kernel, params};
 use super::lanes::{dot, maximum, sum};
 use super::math::exp;
 use super::native::{simd, with_scratch};
@@ -48,6 +48,12 @@ impl Attention {
             ..(end as usize).min(t.saturating_add(self.reach as usize + 1))
     }
 
+    /// Workgroups on cooperative matrices: one a block of rows of a head, as attention_matrices.wgsl has them.
+    fn cooperative_grid(&self) -> [u32; 3] {
+        let rows = if self.head_dim > 64 { 16 } else { 32 };
+        fold((self.batch * self.heads * self.sequence.div_ceil(rows)) as usize)
+    }
+
     /// Twice the multiply-adds of `products` products of [T, head_dim] by [head_dim, T] in every head.
     fn flops(&self, products: u64) -> u64 {
         let keys = u64::from(self.sequence.min(2 * self.reach.min(self.sequence) + 1));
@@ -77,10 +83,28 @@ kernel! {
     }
     variant "tiled" = [
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_tiles.wgsl", "attention_tiled.wgsl"
+        "shared/attention_blocks.wgsl", "shared/attention_tiles.wgsl", "attention_tiled.wgsl"
     ] {
         fits: p.head_dim.is_multiple_of(4),
         "main": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
+    }
+    variant "cooperative" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/attention_matrices.wgsl", "attention_coop.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        fits: p.head_dim.is_multiple_of(16),
+        "main": p.cooperative_grid(),
+    }
+    variant "cooperative_8" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/attention_matrices.wgsl", "attention_coop.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8,
+        fits: p.head_dim.is_multiple_of(8),
+        "main": p.cooperative_grid(),
     }
     flops: p.flops(2),
     tolerance: 1e-5,
@@ -241,11 +265,33 @@ kernel! {
     }
     variant "tiled" = [
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_tiles.wgsl", "attention_backward_tiled.wgsl"
+        "shared/attention_blocks.wgsl", "shared/attention_tiles.wgsl", "attention_backward_tiled.wgsl"
     ] {
         fits: p.head_dim.is_multiple_of(4),
         "query_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
         "key_value_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
+    }
+    variant "cooperative" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/attention_matrices.wgsl",
+        "attention_backward_coop.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        fits: p.head_dim.is_multiple_of(16),
+        "query_gradient": p.cooperative_grid(),
+        "key_value_gradient": p.cooperative_grid(),
+    }
+    variant "cooperative_8" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/attention_matrices.wgsl",
+        "attention_backward_coop.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8,
+        fits: p.head_dim.is_multiple_of(8),
+        "query_gradient": p.cooperative_grid(),
+        "key_value_gradient": p.cooperative_grid(),
     }
     flops: p.flops(7),
     tolerance: 2e-5,
@@ -351,10 +397,12 @@ fn forward_fills(_: &Attention, spans: Fill, step: Fill) -> Vec<Fill> {
     vec![ANY, spans, step, Fill::Nothing, Fill::Nothing]
 }
 
-/// The log-sum-exp of a row is about ln T for scores about zero: enough for a parity test, which needs no softmax.
+/// The log-sum-exp of a row is about ln T for scores about zero: enough for a parity test, which needs no softmax but weights
+/// that f16 can hold.
 fn backward_fills(p: &Attention, spans: Fill, step: Fill) -> Vec<Fill> {
     let lse = (p.sequence as f32).ln();
-    vec![ANY, spans, step, ANY, Fill::Uniform(lse, lse + 0.5), ANY, Fill::Nothing, Fill::Nothing]
+    let qkv = Fill::Uniform(-0.5, 0.5);
+    vec![qkv, spans, step, ANY, Fill::Uniform(lse, lse + 0.5), ANY, Fill::Nothing, Fill::Nothing]
 }
 
 /// Documents of `length` tokens.
@@ -366,9 +414,17 @@ fn case(p: Attention, length: u32, fills: Fills) -> Case {
 
 /// Shapes with documents, windows and dropout: [batch, heads, T, head_dim, reach, documents a sequence].
 fn cases_of(fills: Fills) -> Vec<Case> {
-    [[1, 1, 1, 1, 1, 1], [2, 2, 7, 12, 7, 1], [1, 3, 65, 16, 65, 3], [2, 1, 70, 64, 4, 2], [1, 2, 33, 128, 33, 1]]
+    let shapes = [
+        [1, 1, 1, 1, 1, 1],
+        [2, 2, 7, 12, 7, 1],
+        [1, 3, 65, 16, 65, 3],
+        [2, 1, 70, 64, 4, 2],
+        [1, 2, 33, 128, 33, 1],
+        [1, 2, 45, 48, 20, 1],
+    ];
+    shapes
         .map(|[batch, heads, sequence, head_dim, reach, documents]| {
-            let dropout = if head_dim == 12 { 0.25 } else { 0.0 };
+            let dropout = if [12, 48].contains(&head_dim) { 0.25 } else { 0.0 };
             let p = Attention { batch, heads, sequence, head_dim, reach, dropout, site: (1 << 16) + 3 };
             case(p, sequence.div_ceil(documents), fills)
         })

@@ -5,7 +5,7 @@ use crate::finite::gradient;
 use crate::forward::{STEP, attentions, rope};
 use crate::reference;
 use crate::twin::{call, close, numbers};
-use cloze::kernels::attention::ATTENTION_BACKWARD;
+use cloze::kernels::attention_backward::ATTENTION_BACKWARD;
 use cloze::kernels::column_sum::{COLUMN_SUM, ColumnSum};
 use cloze::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
 use cloze::kernels::dropout::{DROPOUT, Dropout};

@@ -9,7 +9,8 @@ use super::parameters::Parameters;
 use super::recorder::{DropoutLayer, Linear, Recorder};
 use crate::config::ModelConfig;
 use crate::exec::Tensor;
-use crate::kernels::attention::{ATTENTION, ATTENTION_BACKWARD, Attention as AttentionShape};
+use crate::kernels::attention::{ATTENTION, Attention as AttentionShape};
+use crate::kernels::attention_backward::ATTENTION_BACKWARD;
 use crate::kernels::qkv::{QKV, QKV_BACKWARD, Qkv};
 
 pub(super) struct Attention {

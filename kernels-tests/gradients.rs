@@ -5,13 +5,13 @@ use crate::finite::gradient;
 use crate::forward::{STEP, attentions, rope};
 use crate::reference;
 use crate::twin::{call, close, numbers};
-use cloze::kernels::attention::ATTENTION_BACKWARD;
+use cloze::kernels::attention_backward::ATTENTION_BACKWARD;
 use cloze::kernels::column_sum::{COLUMN_SUM, ColumnSum};
 use cloze::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
 use cloze::kernels::dropout::{DROPOUT, Dropout};
 use cloze::kernels::embedding::{EMBEDDING_BACKWARD, EmbeddingBackward};
 use cloze::kernels::gelu::{Elements, GATED_GELU_BACKWARD, GELU_BACKWARD, GatedGelu};
-use cloze::kernels::layer_norm::{LAYER_NORM_BACKWARD, LAYER_NORM_BACKWARD_WEIGHTS, LayerNorm};
+use cloze::kernels::layer_norm::{LAYER_NORM_BACKWARD, LAYER_NORM_BACKWARD_WEIGHTS, LayerNorm, LayerNormBackward};
 use cloze::kernels::matmul::{MATMUL_NN, MATMUL_TN, Product};
 use cloze::kernels::qkv::{QKV_BACKWARD, Qkv};
 use cloze::kernels::rows::{Rows, SCATTER_ROWS};
@@ -75,9 +75,18 @@ fn layer_norm_backward(kernel: &Kernel) -> Result<(), String> {
             want = sum(&want, residual);
         }
         let stats = reference::row_statistics(&x, width as usize, epsilon);
-        let twin = call(kernel, &p).with("x", &x).with("weight", &weight).with("stats", &stats).with("dy", &dy);
-        let dx = twin.with_some("residual", residual.as_deref()).run().numbers("dx");
-        close("layer_norm dx", &dx, &want, TOLERANCE)?;
+        let p = LayerNormBackward { rows, width, rate: 0.3, site: (1 << 16) + 4 };
+        let twin = || {
+            let twin = call(kernel, &p).with("x", &x).with("weight", &weight).with("stats", &stats).with("dy", &dy);
+            twin.with_some("residual", residual.as_deref())
+        };
+        close("layer_norm dx", &twin().run().numbers("dx"), &want, TOLERANCE)?;
+        let unwritten = vec![f64::NAN; x.len()];
+        let results = twin().with_words("step", STEP.words().to_vec()).with("dropped", &unwritten).run();
+        close("layer_norm dx beside dropped", &results.numbers("dx"), &want, TOLERANCE)?;
+        // Dropout multiplies, so it is its own way back.
+        let dropped = reference::dropout(&want, &STEP, p.site, p.rate);
+        close("layer_norm dropped", &results.numbers("dropped"), &dropped, TOLERANCE)?;
     }
     Ok(())
 }
@@ -196,7 +205,7 @@ fn gated_gelu_backward(kernel: &Kernel) -> Result<(), String> {
 fn dropout(kernel: &Kernel) -> Result<(), String> {
     let p = Dropout { count: 83, rate: 0.3, site: (1 << 16) + 4 };
     let (x, dy) = (numbers(1, 83, 0.5, 1.5), numbers(2, 83, -1.0, 1.0));
-    let want = gradient(&[&x], &dy, |inputs| reference::dropout(&inputs[0], None, &STEP, p.site, p.rate));
+    let want = gradient(&[&x], &dy, |inputs| reference::dropout(&inputs[0], &STEP, p.site, p.rate));
     let results = call(kernel, &p).with("x", &dy).with_words("step", STEP.words().to_vec()).run();
     close("dropout dx", &results.numbers("y"), &want[0], TOLERANCE)
 }

@@ -1,8 +1,8 @@
 //! Trust in the kernels, from the bottom up: PyTorch's figures check whole models (`golden`), an f64 reference and finite
 //! differences check the CPU twins (`forward`, `gradients`, `optimizer`), the twins check the shaders on every adapter
 //! (`parity`), shaders and declarations are held together (`reflection`) and every shader is translated for the drivers
-//! that are not at hand (`translate`). `recompute` holds what is computed twice to its first
-//! bits. `plan` and `random_programs` hold the memory planner and both executors to what
+//! that are not at hand (`translate`). `slope` holds whole models with dropout to their own losses, and `recompute` what is
+//! computed twice to its first bits. `plan` and `random_programs` hold the memory planner and both executors to what
 //! memory that is never reused would give. `broken` shows that all of it can fail. The harnesses of `parity` and `golden`
 //! lie in `src/doctor/`, since `cloze doctor` runs the same checks.
 //!
@@ -31,5 +31,6 @@ mod random_programs;
 mod recompute;
 mod reference;
 mod reflection;
+mod slope;
 mod translate;
 mod twin;

@@ -1,8 +1,10 @@
 //! The memory planner: what lives at the same time never shares memory, what does not may, and what is too large is said.
 
+use cloze::config::{ModelConfig, NormPlacement, Recipe, Recompute};
 use cloze::exec::plan::{Limits, Plan};
 use cloze::exec::{Program, Role, Tensor};
 use cloze::kernels::gelu::{Elements, GELU_BACKWARD};
+use cloze::model::{OptimizerConfig, Shape, Training};
 
 const ROOMY: Limits = Limits { binding: u64::MAX, alignment: 256, memory: None };
 
@@ -108,4 +110,22 @@ fn nothing_is_read_from_what_a_launch_writes() {
     let x = activations(&mut program, 1, 8);
     program.phase("in place");
     launch(&mut program, x[0], x[0], x[0]);
+}
+
+/// Of a plain layer with biases, the figures that ARCHITECTURE.md has.
+#[test]
+fn a_layer_takes_7_launches_forward_and_18_backward_whatever_the_dropout() {
+    let launches = |norm, dropout, layers| {
+        let model = ModelConfig { norm, dropout, ..ModelConfig::new(Recipe::Bert, 70, layers, 32, 2).unwrap() };
+        let shape = Shape { batch: 2, sequence: 24, masked: 8 };
+        let training =
+            Training::new(&model, shape, shape, OptimizerConfig::default(), Recompute::None, u64::MAX).unwrap();
+        training.program.cost(training.accumulate).0
+    };
+    for norm in [NormPlacement::Pre, NormPlacement::Post] {
+        for dropout in [0.0, 0.1] {
+            let [three, four] = [3, 4].map(|layers| launches(norm, dropout, layers));
+            assert_eq!(four - three, 7 + 18, "{norm:?}, dropout of {dropout}");
+        }
+    }
 }

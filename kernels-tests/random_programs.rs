@@ -4,9 +4,8 @@ use crate::adapter::gpus;
 use cloze::exec::gpu::GpuExecutor;
 use cloze::exec::plan::Limits;
 use cloze::exec::{CpuExecutor, Executor, Phase, Plan, Program, Role, Tensor};
-use cloze::kernels::dropout::{DROPOUT, Dropout};
+use cloze::kernels::matmul::{MATMUL_NN, Product};
 use cloze::kernels::rows::{GATHER_ROWS, Rows};
-use cloze::kernels::step::STEP_WORDS;
 use proptest::prelude::*;
 
 /// How a tensor comes from earlier ones, which are picked by number, modulo how many there are.
@@ -28,7 +27,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 struct Recorded {
     program: Program,
     phase: Phase,
-    step: Tensor,
+    one: Tensor,
     /// What the host writes before the phase.
     inputs: Vec<(Tensor, Vec<u32>)>,
     values: Vec<Value>,
@@ -48,10 +47,10 @@ impl Recorded {
     /// Every third tensor and the last one are read by the host, by way of a copy at the end.
     fn new(ops: &[Op]) -> Self {
         let mut program = Program::new();
-        let step = program.tensor(Role::Input, "step", &[STEP_WORDS]);
-        let inputs = vec![(step, vec![0; STEP_WORDS])];
+        let one = program.tensor(Role::Input, "one", &[1]);
+        let inputs = vec![(one, vec![1f32.to_bits()])];
         let phase = program.phase("random");
-        let mut recorded = Recorded { program, phase, step, inputs, values: vec![], outputs: vec![], launches: 0 };
+        let mut recorded = Recorded { program, phase, one, inputs, values: vec![], outputs: vec![], launches: 0 };
         recorded.input(50);
         recorded.input(120);
         for op in ops {
@@ -99,10 +98,10 @@ impl Recorded {
         self.launched(&[x], y, content);
     }
 
-    /// Dropout that drops nothing.
+    /// A product by one.
     fn launch_sum(&mut self, x: Tensor, residual: Tensor, y: Tensor) {
-        let p = Dropout { count: self.program.len(y) as u32, rate: 0.0, site: 0 };
-        self.program.launch(&DROPOUT, p, &[x, residual, self.step, y]);
+        let p = Product { m: self.program.len(y) as u32, n: 1, k: 1 };
+        self.program.launch(&MATMUL_NN, p, &[x, self.one, residual, Tensor::NONE, y]);
     }
 
     fn launched(&mut self, used: &[usize], tensor: Tensor, content: Vec<f32>) {

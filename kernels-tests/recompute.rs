@@ -8,10 +8,10 @@ use cloze::exec::{Device, Executor};
 use cloze::kernels::step::StepState;
 use cloze::model::{Kind, OptimizerConfig, Shape, Training};
 
-const SHAPE: Shape = Shape { batch: 2, sequence: 24, masked: 8 };
+pub const SHAPE: Shape = Shape { batch: 2, sequence: 24, masked: 8 };
 
 /// Small models with dropout everywhere: norms before and after, plain and gated.
-fn models() -> Vec<ModelConfig> {
+pub fn models() -> Vec<ModelConfig> {
     let mut models = Vec::new();
     for (recipe, norm) in [(Recipe::Modern, NormPlacement::Pre), (Recipe::Bert, NormPlacement::Post)] {
         for activation in [Activation::Gelu, Activation::GatedGelu] {
@@ -22,11 +22,11 @@ fn models() -> Vec<ModelConfig> {
     models
 }
 
-fn training(model: &ModelConfig, shape: Shape, recompute: Recompute) -> Training {
+pub fn training(model: &ModelConfig, shape: Shape, recompute: Recompute) -> Training {
     Training::new(model, shape, shape, OptimizerConfig::default(), recompute, u64::MAX).unwrap()
 }
 
-fn batch(number: u32) -> Batch {
+pub fn batch(number: u32) -> Batch {
     let sequence = |row: u32| {
         let ids = (0..24).map(|i| 5 + (i * 7 + row * 11 + number * 13) % 60).collect();
         let picks: Vec<u32> = (0..4).map(|i| 5 * i + row).collect();

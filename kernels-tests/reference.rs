@@ -77,11 +77,8 @@ pub fn dropout_mask(step: &StepState, site: u32, row: u32, column: u32, rate: f3
     if uniform(words[column as usize % 4]) < rate { 0.0 } else { 1.0 / (1.0 - f64::from(rate)) }
 }
 
-pub fn dropout(x: &[f64], residual: Option<&[f64]>, step: &StepState, site: u32, rate: f32) -> Vec<f64> {
-    let element = |(i, x): (usize, &f64)| {
-        x * dropout_mask(step, site, 0, i as u32, rate) + residual.map_or(0.0, |residual| residual[i])
-    };
-    x.iter().enumerate().map(element).collect()
+pub fn dropout(x: &[f64], step: &StepState, site: u32, rate: f32) -> Vec<f64> {
+    x.iter().enumerate().map(|(i, x)| x * dropout_mask(step, site, 0, i as u32, rate)).collect()
 }
 
 /// [3, B, heads, T, head_dim] from x·Wᵀ + bias: queries and keys turned by position·frequency, queries scaled.

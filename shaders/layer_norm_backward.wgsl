@@ -1,16 +1,19 @@
-struct LayerNorm {
+struct LayerNormBackward {
     rows: u32,
     width: u32,
-    epsilon: f32,
+    rate: f32,
+    site: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: LayerNorm;
+@group(0) @binding(0) var<uniform> params: LayerNormBackward;
 @group(0) @binding(1) var<storage, read> x: array<Real>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read> stats: array<f32>;
 @group(0) @binding(4) var<storage, read> dy: array<Real>;
 @group(0) @binding(5) var<storage, read> residual: array<Real>;
-@group(0) @binding(6) var<storage, read_write> dx: array<Real>;
+@group(0) @binding(6) var<storage, read> step: StepState;
+@group(0) @binding(7) var<storage, read_write> dx: array<Real>;
+@group(0) @binding(8) var<storage, read_write> dropped: array<Real>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -34,12 +37,32 @@ fn main(
     }
     let mean_gradient = group_sum(sum, lane) / f32(params.width);
     let along = group_sum(sum_along, lane) * scale / f32(params.width);
-    for (var i = lane; i < params.width; i += REDUCE) {
-        let normalised = (f32(x[start + i]) - mean) * scale;
-        var d = scale * (f32(dy[start + i]) * weight[i] - mean_gradient - normalised * along);
-        if HAS_RESIDUAL {
-            d += f32(residual[start + i]);
+    if !HAS_DROPPED {
+        for (var i = lane; i < params.width; i += REDUCE) {
+            dx[start + i] = Real(gradient(start + i, weight[i], mean, scale, mean_gradient, along));
         }
-        dx[start + i] = Real(d);
+        return;
     }
+    // Four elements a thread, as their masks come; the first and the last four may lie partly in the rows beside this one.
+    let end = start + params.width;
+    for (var quad = start / 4u + lane; 4u * quad < end; quad += REDUCE) {
+        let masks = dropout_masks(quad);
+        for (var i = 0u; i < 4u; i++) {
+            let at = 4u * quad + i;
+            if at >= start && at < end {
+                let d = gradient(at, weight[at - start], mean, scale, mean_gradient, along);
+                dx[at] = Real(d);
+                dropped[at] = Real(d * masks[i]);
+            }
+        }
+    }
+}
+
+fn gradient(at: u32, weight: f32, mean: f32, scale: f32, mean_gradient: f32, along: f32) -> f32 {
+    let normalised = (f32(x[at]) - mean) * scale;
+    let d = scale * (f32(dy[at]) * weight - mean_gradient - normalised * along);
+    if HAS_RESIDUAL {
+        return d + f32(residual[at]);
+    }
+    return d;
 }

@@ -1,17 +1,20 @@
 // matmul_nt for n and k that are multiples of four.
-struct Product {
+struct LinearProduct {
     m: u32,
     n: u32,
     k: u32,
+    rate: f32,
+    site: u32,
 }
 
-@group(0) @binding(0) var<uniform> params: Product;
+@group(0) @binding(0) var<uniform> params: LinearProduct;
 @group(0) @binding(1) var<storage, read> a: array<vec4<Real>>;
 @group(0) @binding(2) var<storage, read> b: array<vec4<Real>>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> residual: array<vec4<Real>>;
 @group(0) @binding(5) var<storage, read_write> pre: array<vec4<Real>>;
-@group(0) @binding(6) var<storage, read_write> c: array<vec4<Real>>;
+@group(0) @binding(6) var<storage, read> step: StepState;
+@group(0) @binding(7) var<storage, read_write> c: array<vec4<Real>>;
 
 const A_BY_DEPTH: bool = true;
 const B_BY_DEPTH: bool = true;
@@ -37,6 +40,9 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
     if HAS_PRE {
         pre[at] = vec4<Real>(result);
         result = vec4<f32>(gelu(result.x), gelu(result.y), gelu(result.z), gelu(result.w));
+    }
+    if HAS_STEP {
+        result *= dropout_masks(at);
     }
     if HAS_RESIDUAL {
         result += vec4<f32>(residual[at]);

@@ -3,7 +3,6 @@
 // time. A thread has a quad of its own rows by a quad of the others. The shader behind this file gives
 //   quad_at(gradient, place)     four elements of qkv, or of dy
 const BLOCK: u32 = 32u;
-const HEAD_QUADS: u32 = HEAD_DIM / 4u;
 // Elements of a head are gone through 32 at a time.
 const CHUNKS: u32 = (HEAD_QUADS + 7u) / 8u;
 
@@ -12,54 +11,12 @@ var<workgroup> right: array<vec4<f32>, 256>; // [element, quad of other rows], o
 var<workgroup> weights: array<vec4<f32>, 256>; // [other row, quad of own rows]
 var<workgroup> across: array<vec4<f32>, 64>;
 
-// A row of a head and the next: quads from the first element of one to that of the other, in qkv or in dy.
-struct Lines {
-    start: u32,
-    stride: u32,
-    gradient: bool,
-}
-
 // A vector for each of four rows.
 struct Four {
     v0: vec4<f32>,
     v1: vec4<f32>,
     v2: vec4<f32>,
     v3: vec4<f32>,
-}
-
-// The work of a workgroup.
-struct Block {
-    head: u32, // in [B, heads]
-    first: u32, // own row
-    token: u32, // of its sequence's first row
-}
-
-fn blocks_a_head() -> u32 {
-    return (params.sequence + BLOCK - 1u) / BLOCK;
-}
-
-fn block_of(number: u32) -> Block {
-    let head = number / blocks_a_head();
-    return Block(head, number % blocks_a_head() * BLOCK, head / params.heads * params.sequence);
-}
-
-// q, k or v of a head.
-fn part_of(block: Block, part: u32) -> Lines {
-    let head = part * params.batch * params.heads + block.head;
-    return Lines(head * params.sequence * HEAD_QUADS, HEAD_QUADS, false);
-}
-
-// A head's share of rows as wide as the model.
-fn rows_of(block: Block) -> Lines {
-    let width = params.heads * HEAD_QUADS;
-    return Lines(block.token * width + block.head % params.heads * HEAD_QUADS, width, true);
-}
-
-// What a row attends to: from, and up to.
-fn range_of(block: Block, row: u32) -> vec2<u32> {
-    let position = min(row, params.sequence - 1u);
-    let span = spans[block.token + position];
-    return vec2<u32>(max(span.x, position - min(position, params.reach)), min(span.y, position + params.reach + 1u));
 }
 
 // What four rows attend to.
@@ -77,12 +34,6 @@ fn ranges_of(block: Block, row: u32) -> Ranges {
         vec4<u32>(range0.x, range1.x, range2.x, range3.x),
         vec4<u32>(range0.y, range1.y, range2.y, range3.y),
     );
-}
-
-// The blocks that any of the own rows attends to: ranges of later rows neither start nor end earlier.
-fn others_of(block: Block) -> vec2<u32> {
-    let first = range_of(block, block.first).x;
-    return vec2<u32>(first / BLOCK * BLOCK, range_of(block, block.first + BLOCK - 1u).y);
 }
 
 // Where the weights of an own quad for another row lie, so that neighbours write to different banks.
@@ -184,14 +135,6 @@ fn sum_across(value: vec4<f32>, thread: u32) -> vec4<f32> {
 // Which of the own rows attend to another.
 fn attends(ranges: Ranges, other: u32) -> vec4<bool> {
     return (vec4<u32>(other) >= ranges.starts) & (vec4<u32>(other) < ranges.ends);
-}
-
-// What dropout multiplies the weights of a query for a quad of keys by.
-fn kept(query: u32, key: u32) -> vec4<f32> {
-    let counter = vec4<u32>(key / 4u, params.site, step.microbatch, query);
-    let words = philox(vec2<u32>(step.seed_low, step.seed_high), counter);
-    let drawn = vec4<f32>(words >> vec4<u32>(8u)) / 16777216.0;
-    return select(vec4<f32>(1.0 / (1.0 - params.dropout)), vec4<f32>(), drawn < vec4<f32>(params.dropout));
 }
 
 // The same for own queries, laid out as `products` gives them.

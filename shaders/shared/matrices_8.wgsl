@@ -1,4 +1,4 @@
-// The matrices of product_coop.wgsl where the device multiplies 8×8×8: those of Apple's GPUs, and of Mesa's on the CPU.
+// The matrices of products and attention where the device multiplies 8×8×8: those of Apple's GPUs, and of Mesa's on the CPU.
 const SIDE: u32 = 8u;
 alias Left = coop_mat8x8<f16, A>;
 alias Right = coop_mat8x8<f16, B>;

@@ -6,11 +6,10 @@ const DEPTH: u32 = 32u;
 const PATCH: u32 = SIDE * SIDE;
 const THREADS: u32 = 128u;
 const QUADRANTS: u32 = 4u;
-const MOST_SUBGROUPS: u32 = 8u;
 
 var<workgroup> tile_a: array<f16, TILE * DEPTH>; // [TILE rows, DEPTH]
 var<workgroup> tile_b: array<f16, TILE * DEPTH>; // [TILE columns, DEPTH]
-var<workgroup> patches: array<f32, MOST_SUBGROUPS * PATCH>; // [MOST_SUBGROUPS, SIDE, SIDE]
+var<workgroup> patches: array<f32, QUADRANTS * PATCH>; // [QUADRANTS, SIDE, SIDE]
 
 // Which row (or column) and which depth the n-th element of a tile is, so that neighbours load neighbours.
 fn place(n: u32, by_depth: bool) -> vec2<u32> {
@@ -77,22 +76,31 @@ fn main(
             }
             workgroupBarrier();
         }
-        let patch_start = PATCH * (subgroup % MOST_SUBGROUPS);
+        let patch_start = PATCH * (subgroup % QUADRANTS);
         let corner = vec2<u32>(row + row_in_tile, column + column_in_tile);
         let owned = subgroup < QUADRANTS;
-        coopStoreT(sum00, &patches[patch_start], SIDE);
+        // Stores of owners alone, in loops of a round or none: naga takes an `if` on a subgroup to part its threads.
+        for (var own = subgroup; own < QUADRANTS; own += QUADRANTS) {
+            coopStoreT(sum00, &patches[patch_start], SIDE);
+        }
         workgroupBarrier();
         store_patch(corner, patch_start, lane, lanes, owned);
         workgroupBarrier();
-        coopStoreT(sum01, &patches[patch_start], SIDE);
+        for (var own = subgroup; own < QUADRANTS; own += QUADRANTS) {
+            coopStoreT(sum01, &patches[patch_start], SIDE);
+        }
         workgroupBarrier();
         store_patch(corner + vec2<u32>(0u, SIDE), patch_start, lane, lanes, owned);
         workgroupBarrier();
-        coopStoreT(sum10, &patches[patch_start], SIDE);
+        for (var own = subgroup; own < QUADRANTS; own += QUADRANTS) {
+            coopStoreT(sum10, &patches[patch_start], SIDE);
+        }
         workgroupBarrier();
         store_patch(corner + vec2<u32>(SIDE, 0u), patch_start, lane, lanes, owned);
         workgroupBarrier();
-        coopStoreT(sum11, &patches[patch_start], SIDE);
+        for (var own = subgroup; own < QUADRANTS; own += QUADRANTS) {
+            coopStoreT(sum11, &patches[patch_start], SIDE);
+        }
         workgroupBarrier();
         store_patch(corner + vec2<u32>(SIDE, SIDE), patch_start, lane, lanes, owned);
         workgroupBarrier();

@@ -4,7 +4,7 @@ use crate::config::unknown;
 use crate::data::Masking;
 use crate::exec::Device;
 use crate::exec::gpu::is_software;
-use crate::kernels::{Case, Elem, Fill, Kernel, SIZES, Sizes};
+use crate::kernels::{Case, Fill, Kernel, SIZES, Sizes};
 use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
@@ -141,7 +141,7 @@ pub fn case(kernel: &Kernel, shape: &BenchShape) -> Result<Case> {
     };
     let refuse = |problem: String| Err(Error::Device(format!("--shape: {}: {problem}", kernel.name)));
     let mut case = (kernel.bench)(&SIZES[0]);
-    let sizes: Vec<usize> = (0..kernel.fields.len()).filter(|&at| kernel.fields[at].elem == Elem::u32).collect();
+    let sizes = kernel.sizes(&case.params);
     if sizes.len() > 3 || case.fills.iter().any(|fill| matches!(fill, Fill::Words(_) | Fill::Ids { .. })) {
         let names: Vec<&str> = SIZES.iter().map(|sizes| sizes.name).collect();
         let (names, example) = (names.join(", "), names[0]);
@@ -195,8 +195,8 @@ mod tests {
         let mut taken = 0;
         for kernel in KERNELS {
             for value in [1, 2, 3, 17] {
-                let sizes = kernel.fields.iter().filter(|field| field.elem == Elem::u32);
-                let shape = BenchShape::Fields(sizes.map(|field| (field.name.to_string(), value)).collect());
+                let sizes = kernel.sizes(&(kernel.bench)(&SIZES[0]).params).into_iter();
+                let shape = BenchShape::Fields(sizes.map(|at| (kernel.fields[at].name.to_string(), value)).collect());
                 if let Ok(case) = case(kernel, &shape) {
                     taken += 1;
                     run(kernel, case).unwrap();
@@ -233,6 +233,8 @@ mod tests {
         }
         let message = case(matmul, &"m=2,rows=3".parse().unwrap()).unwrap_err().to_string();
         assert!(message.contains("unknown size `rows`") && message.contains("`m`, `n`, `k`"), "{message}");
+        let message = case(matmul, &"site=3".parse().unwrap()).unwrap_err().to_string();
+        assert!(message.contains("unknown size `site`"), "{message}");
         let attention = case(find("attention").unwrap(), &"heads=2".parse().unwrap()).unwrap_err().to_string();
         assert!(attention.contains("tiny, bert-base"), "{attention}");
         let most = u32::MAX;

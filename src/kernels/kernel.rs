@@ -252,6 +252,17 @@ impl Kernel {
         format!("{} {}{constants} {}{half}", self.name, sizes.join(" "), (self.flops)(params))
     }
 
+    /// The places of the fields that arguments are as long as, unlike those that are switches or sites.
+    pub fn sizes(&self, params: &[u32]) -> Vec<usize> {
+        let lengths = |params: &[u32]| -> Vec<usize> { self.args.iter().map(|arg| (arg.len)(params)).collect() };
+        let matters = |at: usize| {
+            let mut doubled = params.to_vec();
+            doubled[at] *= 2;
+            lengths(&doubled) != lengths(params)
+        };
+        (0..self.fields.len()).filter(|&at| self.fields[at].elem == Elem::u32 && matters(at)).collect()
+    }
+
     /// Bytes that a launch must move: inputs and outputs once, in-place arguments twice; of tables the rows that are picked.
     pub fn bytes(&self, params: &[u32], present: u32, precision: Precision) -> u64 {
         let moved = |arg: &Arg| {

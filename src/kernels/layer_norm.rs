@@ -1,8 +1,10 @@
 //! Layer norm (Ba, Kiros and Hinton, 2016), with and without bias, and its gradients.
 
+use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::lanes::{add, dot, sum};
-use super::native::{row_blocks, rows_a_block, simd};
+use super::native::{row_block_pairs, rows_a_block, simd};
+use super::step::STEP_WORDS;
 use rayon::prelude::*;
 
 params! {
@@ -69,43 +71,66 @@ fn layer_norm(p: &LayerNorm, views: Views) {
     });
 }
 
+params! {
+    pub struct LayerNormBackward {
+        /// B·T.
+        rows: u32,
+        width: u32,
+        /// Of the dropout that gives `dropped`: the probability that an element is dropped, in [0, 1).
+        rate: f32,
+        /// Tells the dropout layers of a model apart.
+        site: u32,
+    }
+}
+
 kernel! {
-    /// dx of a layer norm, plus `residual` (the gradient that reaches x past the norm) when it is given.
-    pub static LAYER_NORM_BACKWARD = "layer_norm_backward" (p: &LayerNorm);
+    /// dx of a layer norm, plus `residual` (the gradient that reaches x past the norm) when it is given. `dropped`, given
+    /// with `step`, is dx through dropout: the gradient of a branch, where x is what the branch was added to.
+    pub static LAYER_NORM_BACKWARD = "layer_norm_backward" (p: &LayerNormBackward);
     args {
         In x: real[p.rows * p.width],
         In weight: f32[p.width],
         In stats: f32[2 * p.rows],
         In dy: real[p.rows * p.width],
         MaybeIn residual: real[p.rows * p.width],
+        MaybeIn step: u32[STEP_WORDS],
         Out dx: real[p.rows * p.width],
+        MaybeOut dropped: real[p.rows * p.width],
     }
     constants {}
-    variant "reference" = ["shared/index.wgsl", "shared/reduce.wgsl", "layer_norm_backward.wgsl"] {
+    variant "reference" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/reduce.wgsl", "layer_norm_backward.wgsl"
+    ] {
         "main": fold(p.rows as usize),
     }
-    variant "subgroup" = ["shared/index.wgsl", "shared/reduce_subgroup.wgsl", "layer_norm_backward.wgsl"] {
+    variant "subgroup" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/reduce_subgroup.wgsl", "layer_norm_backward.wgsl"
+    ] {
         needs: SUBGROUP,
         "main": fold(p.rows as usize),
     }
     flops: 12 * p.rows * p.width,
     tolerance: 1e-5,
     exact: false,
-    cases: || cases_of(layer_norm_backward_case),
+    cases: layer_norm_backward_cases,
     bench: |s| layer_norm_backward_case(norm(s.rows(), s.width), ANY),
     twin: layer_norm_backward,
 }
 
-fn layer_norm_backward(p: &LayerNorm, views: Views) {
-    let [x, weight, stats, dy, residual, dx] = views.array();
+fn layer_norm_backward(p: &LayerNormBackward, views: Views) {
+    let [x, weight, stats, dy, residual, step, dx, dropped] = views.array();
     let (x, weight, dy) = (x.read::<f32>(), weight.read::<f32>(), dy.read::<f32>());
     let (stats, residual) = (stats.read::<[f32; 2]>(), residual.read::<f32>());
+    let dropout = DropoutMasks::given(step.read(), p.site, p.rate);
     let width = p.width as usize;
-    row_blocks(
+    row_block_pairs(
         dx.write::<f32>(),
+        dropped.write::<f32>(),
         width,
         #[inline(always)]
-        |first, block| {
+        |first, block, dropped| {
             for (row, dx) in (first..).zip(block.chunks_exact_mut(width)) {
                 let [mean, scale] = stats[row];
                 let (x, dy) = (&x[row * width..][..width], &dy[row * width..][..width]);
@@ -120,6 +145,10 @@ fn layer_norm_backward(p: &LayerNorm, views: Views) {
                 if !residual.is_empty() {
                     add(dx, &residual[row * width..][..width]);
                 }
+            }
+            if let Some(masks) = dropout {
+                dropped.copy_from_slice(block);
+                masks.apply(0, first * width, dropped);
             }
         },
     );
@@ -197,7 +226,7 @@ fn norm(rows: u32, width: u32) -> LayerNorm {
 }
 
 /// A case for each shape, in every second one with the optional argument.
-fn cases_of(case: fn(LayerNorm, Fill) -> Case) -> Vec<Case> {
+fn cases_of(case: impl Fn(LayerNorm, Fill) -> Case) -> Vec<Case> {
     [(1, 1), (3, 63), (64, 65), (65, 128), (130, 257)]
         .map(|(rows, width)| case(norm(rows, width), if rows % 2 == 1 { ANY } else { Fill::Absent }))
         .into()
@@ -207,8 +236,19 @@ fn layer_norm_case(p: LayerNorm, bias: Fill) -> Case {
     Case::new(p, [ANY, ANY, bias, Fill::Nothing, Fill::Nothing])
 }
 
-fn layer_norm_backward_case(p: LayerNorm, residual: Fill) -> Case {
-    Case::new(p, [ANY, ANY, STATS, ANY, residual, Fill::Nothing])
+fn layer_norm_backward_case(LayerNorm { rows, width, .. }: LayerNorm, residual: Fill) -> Case {
+    let p = LayerNormBackward { rows, width, rate: 0.0, site: 0 };
+    Case::new(p, [ANY, ANY, STATS, ANY, residual, Fill::Absent, Fill::Nothing, Fill::Absent])
+}
+
+fn layer_norm_backward_cases() -> Vec<Case> {
+    let dropped = |p: LayerNorm, residual| {
+        let Case { mut fills, .. } = layer_norm_backward_case(p, residual);
+        (fills[5], fills[7]) = (Fill::Words(vec![0, 0, 17, p.width, 3]), Fill::Nothing);
+        let p = LayerNormBackward { rows: p.rows, width: p.width, rate: 0.2, site: (1 << 16) + p.rows };
+        Case::new(p, fills)
+    };
+    [cases_of(layer_norm_backward_case), cases_of(dropped)].concat()
 }
 
 fn layer_norm_backward_weights_case(p: LayerNorm, d_bias: Fill) -> Case {

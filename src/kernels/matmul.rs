@@ -2,10 +2,12 @@
 //! input, `tn` for the gradient of its weight. Weights are `[out, in]`, so y = x·Wᵀ is `nt`.
 
 use super::case::Sizes;
-use super::kernel::{Case, Fill, Views, kernel, params};
+use super::dropout::DropoutMasks;
+use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::lanes::add;
 use super::math::{gelu, gelu_gradient};
 use super::product::{Cores, Matrix, product, product_rows, with_transposed};
+use super::step::STEP_WORDS;
 
 params! {
     /// An m×n result of sums over k terms.
@@ -26,55 +28,95 @@ impl Product {
     }
 }
 
+params! {
+    /// The product of a linear layer: m×n sums over k terms.
+    pub struct LinearProduct {
+        m: u32,
+        n: u32,
+        k: u32,
+        /// With `step` given, probability that an element is dropped, in [0, 1).
+        rate: f32,
+        /// Tells the dropout layers of a model apart.
+        site: u32,
+    }
+}
+
+impl LinearProduct {
+    fn product(&self) -> Product {
+        Product { m: self.m, n: self.n, k: self.k }
+    }
+}
+
+/// Without dropout.
+impl From<Product> for LinearProduct {
+    fn from(Product { m, n, k }: Product) -> Self {
+        LinearProduct { m, n, k, rate: 0.0, site: 0 }
+    }
+}
+
 kernel! {
-    /// c = a·bᵀ (+ bias) (through GELU when `pre`, which keeps the value before it, is given) (+ residual).
-    pub static MATMUL_NT = "matmul_nt" (p: &Product);
+    /// c = a·bᵀ (+ bias) (through GELU when `pre`, which keeps the value before it, is given) (through dropout when `step`
+    /// is given) (+ residual).
+    pub static MATMUL_NT = "matmul_nt" (p: &LinearProduct);
     args {
         In a: real[p.m * p.k],
         In b: real[p.n * p.k],
         MaybeIn bias: f32[p.n],
         MaybeIn residual: real[p.m * p.n],
         MaybeOut pre: real[p.m * p.n],
+        MaybeIn step: u32[STEP_WORDS],
         Out c: real[p.m * p.n],
     }
     constants {}
-    variant "tiled" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
-    variant "direct" = ["shared/gelu.wgsl", "matmul_nt_vec4.wgsl", "shared/product_direct.wgsl"] {
+    variant "tiled" = [
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt.wgsl", "shared/product_tiled.wgsl"
+    ] { "main": p.product().grid(64), }
+    variant "direct" = [
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt_vec4.wgsl", "shared/product_direct.wgsl"
+    ] {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        "main": p.grid(64),
+        "main": p.product().grid(64),
     }
     variant "large" = [
-        "shared/gelu.wgsl", "matmul_nt_vec4.wgsl", "shared/tile_large.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt_vec4.wgsl", "shared/tile_large.wgsl", "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
     ] {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        "main": p.grid(128),
+        "main": p.product().grid(128),
     }
     variant "medium" = [
-        "shared/gelu.wgsl", "matmul_nt_vec4.wgsl", "shared/tile_medium.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt_vec4.wgsl", "shared/tile_medium.wgsl", "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
     ] {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        "main": p.grid(64),
+        "main": p.product().grid(64),
     }
     variant "sliced" = [
-        "shared/gelu.wgsl", "matmul_nt_vec4.wgsl", "shared/tile_sliced.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt_vec4.wgsl", "shared/tile_sliced.wgsl", "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
     ] {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        "main": p.grid(32),
+        "main": p.product().grid(32),
     }
-    variant "cooperative" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/matrices_16.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative" = [
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt.wgsl", "shared/matrices_16.wgsl", "shared/product_coop.wgsl"
+    ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
-        "main": p.grid(64),
+        "main": p.product().grid(64),
     }
-    variant "cooperative_8" = ["shared/gelu.wgsl", "matmul_nt.wgsl", "shared/matrices_8.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative_8" = [
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt.wgsl", "shared/matrices_8.wgsl", "shared/product_coop.wgsl"
+    ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 8,
-        "main": p.grid(32),
+        "main": p.product().grid(32),
     }
-    flops: p.flops(),
+    flops: p.product().flops(),
     tolerance: 1e-5,
     exact: true,
     cases: nt_cases,
@@ -82,12 +124,13 @@ kernel! {
     twin: matmul_nt,
 }
 
-fn matmul_nt(p: &Product, views: Views) {
-    let [a, b, bias, residual, pre, c] = views.array();
+fn matmul_nt(p: &LinearProduct, views: Views) {
+    let [a, b, bias, residual, pre, step, c] = views.array();
     let (bias, residual) = (bias.read::<f32>(), residual.read::<f32>());
     let (pre, c) = (pre.write::<f32>(), c.write::<f32>());
     let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
     let a = Matrix::new(a.read(), m, k);
+    let dropout = DropoutMasks::given(step.read(), p.site, p.rate);
     let activate = !pre.is_empty();
     let (sums, activated) = if activate { (pre, c) } else { (c, &mut [][..]) };
     with_transposed(b.read(), [n, k], m, |b| {
@@ -106,8 +149,12 @@ fn matmul_nt(p: &Product, views: Views) {
                         *y = gelu(*x);
                     }
                 }
+                let c = if activate { activated } else { sums };
+                if let Some(masks) = dropout {
+                    masks.apply(0, first * n, c);
+                }
                 if !residual.is_empty() {
-                    add(if activate { activated } else { sums }, &residual[first * n..]);
+                    add(c, &residual[first * n..]);
                 }
             },
         );
@@ -258,11 +305,11 @@ const SHAPES: [[u32; 3]; 8] =
 const ANY: Fill = Fill::Uniform(-3.0, 3.0);
 
 /// A case for each shape, with fills by its number. `pre` is the place of the argument that brings GELU in, which is not exact.
-fn cases_of(pre: Option<usize>, fills: impl Fn(usize) -> Vec<Fill>) -> Vec<Case> {
+fn cases_of<P: Params + From<Product>>(pre: Option<usize>, fills: impl Fn(usize) -> Vec<Fill>) -> Vec<Case> {
     let case = |(i, &[m, n, k]): (usize, &[u32; 3])| {
         let fills = fills(i);
         let exact = pre.is_none_or(|place| matches!(fills[place], Fill::Absent));
-        let case = Case::new(Product { m, n, k }, fills);
+        let case = Case::new(P::from(Product { m, n, k }), fills);
         if exact { case } else { case.inexact() }
     };
     SHAPES.iter().enumerate().map(case).collect()
@@ -274,24 +321,31 @@ fn when(case: usize, bit: usize, fill: Fill) -> Fill {
 }
 
 fn nt_cases() -> Vec<Case> {
-    cases_of(Some(4), |i| {
-        let (bias, residual) = (when(i, 0, ANY), when(i, 1, ANY));
-        vec![ANY, ANY, bias, residual, when(i + 2, 2, Fill::Nothing), Fill::Nothing]
-    })
+    let fills = |bits: usize, step| {
+        let (bias, residual, pre) = (when(bits, 0, ANY), when(bits, 1, ANY), when(bits + 2, 2, Fill::Nothing));
+        vec![ANY, ANY, bias, residual, pre, step, Fill::Nothing]
+    };
+    let dropped = |(bits, [m, n, k]): (usize, [u32; 3])| {
+        let p = LinearProduct { rate: 0.1 + 0.1 * bits as f32, site: (1 << 16) + m, ..Product { m, n, k }.into() };
+        Case::new(p, fills(bits, Fill::Words(vec![0, 0, 17, n, 3]))).inexact()
+    };
+    let mut cases = cases_of::<LinearProduct>(Some(4), |i| fills(i, Fill::Absent));
+    cases.extend([(0, SHAPES[1]), (3, SHAPES[4]), (4, SHAPES[5]), (6, SHAPES[2]), (7, SHAPES[7])].map(dropped));
+    cases
 }
 
 fn nn_cases() -> Vec<Case> {
-    cases_of(Some(3), |i| vec![ANY, ANY, when(i, 0, ANY), when(i, 2, ANY), Fill::Nothing])
+    cases_of::<Product>(Some(3), |i| vec![ANY, ANY, when(i, 0, ANY), when(i, 2, ANY), Fill::Nothing])
 }
 
 fn tn_cases() -> Vec<Case> {
-    cases_of(None, |_| vec![ANY, ANY, ANY])
+    cases_of::<Product>(None, |_| vec![ANY, ANY, ANY])
 }
 
 /// The first linear layer of a feed-forward block, with the forward pass of GELU.
 fn nt_bench(s: &Sizes) -> Case {
-    let p = Product { m: s.rows(), n: s.inner, k: s.width };
-    Case::new(p, [ANY, ANY, ANY, Fill::Absent, Fill::Nothing, Fill::Nothing])
+    let p = LinearProduct::from(Product { m: s.rows(), n: s.inner, k: s.width });
+    Case::new(p, [ANY, ANY, ANY, Fill::Absent, Fill::Nothing, Fill::Absent, Fill::Nothing])
 }
 
 /// The gradient of that layer's input.

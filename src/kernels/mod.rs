@@ -3,6 +3,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod attention_backward;
 pub mod case;
 pub mod column_sum;
 pub mod cross_entropy;
@@ -38,7 +39,7 @@ pub static KERNELS: &[&Kernel] = &[
     &qkv::QKV,
     &qkv::QKV_BACKWARD,
     &attention::ATTENTION,
-    &attention::ATTENTION_BACKWARD,
+    &attention_backward::ATTENTION_BACKWARD,
     &gelu::GELU,
     &gelu::GELU_BACKWARD,
     &gelu::GATED_GELU,

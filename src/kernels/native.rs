@@ -46,6 +46,31 @@ pub fn row_blocks<T: Send>(out: &mut [T], width: usize, body: impl Fn(usize, &mu
     });
 }
 
+/// As `row_blocks`, with the same rows of `also`, which is as long as `out` or empty.
+pub fn row_block_pairs(
+    out: &mut [f32],
+    also: &mut [f32],
+    width: usize,
+    body: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
+) {
+    let rows = rows_a_block(width);
+    chunk_pairs(out, also, rows * width.max(1), |block, out, also| {
+        simd(
+            #[inline(always)]
+            || body(block * rows, out, also),
+        )
+    });
+}
+
+/// Calls `body(number, chunk of out, chunk of also)` on chunks of `len`, in parallel. `also` is as long as `out`, or empty.
+pub fn chunk_pairs(out: &mut [f32], also: &mut [f32], len: usize, body: impl Fn(usize, &mut [f32], &mut [f32]) + Sync) {
+    let chunks = out.par_chunks_mut(len).enumerate();
+    match also.is_empty() {
+        true => chunks.for_each(|(number, out)| body(number, out, &mut [])),
+        false => chunks.zip(also.par_chunks_mut(len)).for_each(|((number, out), also)| body(number, out, also)),
+    }
+}
+
 /// Calls `body(first, block)` on blocks of `out`, in parallel.
 pub fn blocks<T: Send>(out: &mut [T], body: impl Fn(usize, &mut [T]) + Sync) {
     row_blocks(out, 1, body);

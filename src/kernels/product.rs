@@ -1,6 +1,6 @@
 //! The matrix product of the CPU twins, by the `gemm` crate, and what makes it fast at the shapes of a model.
 
-use super::native::{rows_a_block, simd, with_scratch};
+use super::native::{chunk_pairs, rows_a_block, simd, with_scratch};
 use rayon::prelude::*;
 
 /// A matrix inside a slice: rows and columns with their strides in elements.
@@ -107,7 +107,7 @@ pub fn product_rows(
     if !many {
         product(Matrix::new(&mut *out, m, n), false, a, b, Cores::All);
     }
-    let block = |number: usize, out: &mut [f32], also: &mut [f32]| {
+    chunk_pairs(out, also, rows * n, |number, out, also| {
         let first = number * rows;
         if many {
             let height = out.len() / n;
@@ -117,12 +117,7 @@ pub fn product_rows(
             #[inline(always)]
             || finish(first, out, also),
         );
-    };
-    let blocks = out.par_chunks_mut(rows * n).enumerate();
-    match also.is_empty() {
-        true => blocks.for_each(|(number, out)| block(number, out, &mut [])),
-        false => blocks.zip(also.par_chunks_mut(rows * n)).for_each(|((number, out), also)| block(number, out, also)),
-    }
+    });
 }
 
 /// The transpose of a weight [outputs, inputs] as the second factor of a product of `rows` rows: put in order first

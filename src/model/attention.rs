@@ -9,7 +9,8 @@ use super::parameters::Parameters;
 use super::recorder::{DropoutLayer, Linear, Recorder};
 use crate::config::ModelConfig;
 use crate::exec::Tensor;
-use crate::kernels::attention::{ATTENTION, ATTENTION_BACKWARD, Attention as AttentionShape};
+use crate::kernels::attention::{ATTENTION, Attention as AttentionShape};
+use crate::kernels::attention_backward::ATTENTION_BACKWARD;
 use crate::kernels::qkv::{QKV, QKV_BACKWARD, Qkv};
 
 pub(super) struct Attention {
@@ -24,7 +25,7 @@ pub(super) struct Attention {
     /// Whether that is the whole document.
     global: bool,
     dropout: DropoutLayer,
-    output_dropout: DropoutLayer,
+    pub output_dropout: DropoutLayer,
 }
 
 /// What the backward pass needs from the forward pass.
@@ -89,17 +90,16 @@ impl Attention {
         r.linear_dropout(&self.output, self.output_dropout, kept, residual)
     }
 
-    /// residual + dx, given the gradient of the block's sum [M, H]
+    /// residual + dx, given the gradient [M, H] of what the output layer gave before dropout
     pub fn backward(
         &self,
         r: &mut Recorder,
         inputs: &Inputs,
         saved: AttentionSaved,
-        d_sum: Tensor,
+        d_branch: Tensor,
         residual: Tensor,
     ) -> Tensor {
         let rows = self.shape.rows();
-        let d_branch = r.dropout(self.output_dropout, d_sum, Tensor::NONE);
         let d_kept = r.linear_backward(&self.output, saved.kept, d_branch, Tensor::NONE);
         let dy = self.kept.scatter(r, inputs, d_kept);
         let shape = self.attention_shape();

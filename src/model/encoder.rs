@@ -71,7 +71,7 @@ impl Encoder {
         r.scope = "embeddings".into();
         let x = self.embed(r, inputs);
         let (x, embedding_norm) = r.maybe_norm(self.embedding_norm.as_ref(), x);
-        let mut x = r.dropout(self.embedding_dropout, x, Tensor::NONE);
+        let mut x = r.dropout(self.embedding_dropout, x);
         let (mut layers, mut origin) = (Vec::new(), None);
         for layer in &self.layers {
             let (y, saved) = layer.forward(r, inputs, x, origin);
@@ -104,14 +104,20 @@ impl Encoder {
     /// Adds to every parameter's gradient, given that of the encoder's output.
     pub fn backward(&self, r: &mut Recorder, inputs: &Inputs, saved: &Saved, dx: Tensor) {
         r.scope = "final".into();
-        let mut dx = r.maybe_norm_backward(self.final_norm.as_ref(), saved.final_norm, dx);
-        for (layer, saved) in self.layers.iter().zip(&saved.layers).rev() {
-            dx = layer.backward(r, inputs, *saved, dx);
+        let before = self.dropout_before(self.layers.len());
+        let mut dx = r.maybe_norm_backward(self.final_norm.as_ref(), saved.final_norm, dx, before);
+        for (number, (layer, saved)) in self.layers.iter().zip(&saved.layers).enumerate().rev() {
+            dx = layer.backward(r, inputs, *saved, dx, self.dropout_before(number));
         }
         r.scope = "embeddings".into();
-        let dx = r.dropout(self.embedding_dropout, dx, Tensor::NONE);
-        let dx = r.maybe_norm_backward(self.embedding_norm.as_ref(), saved.embedding_norm, dx);
-        self.embed_backward(r, inputs, dx);
+        let (norm, norm_saved) = (self.embedding_norm.as_ref(), saved.embedding_norm);
+        let dx = r.maybe_norm_backward(norm, norm_saved, dx.branch, DropoutLayer::NONE);
+        self.embed_backward(r, inputs, dx.sum);
+    }
+
+    /// The dropout that the input of layer `number`, or the output, came through: all of it or a branch of its sum.
+    fn dropout_before(&self, number: usize) -> DropoutLayer {
+        number.checked_sub(1).map_or(self.embedding_dropout, |before| self.layers[before].last_dropout())
     }
 
     fn embed_backward(&self, r: &mut Recorder, inputs: &Inputs, dx: Tensor) {

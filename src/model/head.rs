@@ -4,7 +4,7 @@
 use super::architecture::vocabulary_rows;
 use super::inputs::Inputs;
 use super::parameters::Parameters;
-use super::recorder::{Linear, Norm, NormSaved, Recorder};
+use super::recorder::{DropoutLayer, Linear, Norm, NormSaved, Recorder};
 use crate::config::ModelConfig;
 use crate::exec::Tensor;
 use crate::kernels::Precision;
@@ -109,8 +109,9 @@ impl Head {
         }
         match (&self.transform, saved.transform) {
             (Some(transform), Some(transform_saved)) => {
-                let d_activated = r.norm_backward(&transform.norm, transform_saved.norm, dy, Tensor::NONE);
-                let du = r.gelu_backward(transform_saved.u, d_activated);
+                let d_activated =
+                    r.norm_backward(&transform.norm, transform_saved.norm, dy, Tensor::NONE, DropoutLayer::NONE);
+                let du = r.gelu_backward(transform_saved.u, d_activated.sum);
                 r.linear_backward(&transform.dense, x, du, Tensor::NONE)
             }
             _ => dy,

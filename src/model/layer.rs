@@ -6,7 +6,7 @@ use super::inputs::{Inputs, Shape};
 use super::kept::Kept;
 use super::mlp::{Mlp, MlpSaved};
 use super::parameters::Parameters;
-use super::recorder::{Norm, NormSaved, Recorder};
+use super::recorder::{DropoutLayer, Norm, NormSaved, Recorder, SumGradient};
 use crate::config::{ModelConfig, NormPlacement, Recompute};
 use crate::exec::Tensor;
 
@@ -117,8 +117,24 @@ impl Layer {
         (y, LayerSaved { x, origin: None, attention_norm, attention, mlp_norm, mlp })
     }
 
-    /// Adds to the gradients of the layer's parameters, and gives dx [N, H] from the gradient of its output [M, H].
-    pub fn backward(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved, dy: Tensor) -> Tensor {
+    /// The dropout of the sum that the layer's output is, unless a norm comes after it.
+    pub fn last_dropout(&self) -> DropoutLayer {
+        match self.placement {
+            NormPlacement::Pre => self.mlp.dropout,
+            NormPlacement::Post => DropoutLayer::NONE,
+        }
+    }
+
+    /// Adds to the gradients of the layer's parameters, and gives dx [N, H] from the gradient of its output [M, H]. `before` is
+    /// the dropout that x came through, all of it or a branch of its sum.
+    pub fn backward(
+        &self,
+        r: &mut Recorder,
+        inputs: &Inputs,
+        saved: LayerSaved,
+        dy: SumGradient,
+        before: DropoutLayer,
+    ) -> SumGradient {
         // With "layer" only x has been kept, so the forward pass goes first once more.
         let saved = match (self.recompute, self.placement) {
             (Recompute::None | Recompute::Elementwise | Recompute::Attention, _) => saved,
@@ -126,38 +142,52 @@ impl Layer {
             (Recompute::Layer, NormPlacement::Post) => self.forward_post(r, inputs, saved.x).1,
         };
         match self.placement {
-            NormPlacement::Pre => self.backward_pre(r, inputs, saved, dy),
-            NormPlacement::Post => self.backward_post(r, inputs, saved, dy),
+            NormPlacement::Pre => self.backward_pre(r, inputs, saved, dy, before),
+            NormPlacement::Post => {
+                let dx = self.backward_post(r, inputs, saved, dy.sum);
+                r.sum_gradient(dx, before)
+            }
         }
     }
 
-    fn backward_pre(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved, dx: Tensor) -> Tensor {
+    fn backward_pre(
+        &self,
+        r: &mut Recorder,
+        inputs: &Inputs,
+        saved: LayerSaved,
+        dy: SumGradient,
+        before: DropoutLayer,
+    ) -> SumGradient {
         r.scope = format!("{}.mlp", self.name);
         let mlp = self.restore_mlp(r, saved);
-        let d_normed = self.mlp.backward(r, mlp, dx, Tensor::NONE);
-        let dx = r.norm_backward(&self.mlp_norm, saved.mlp_norm, d_normed, dx);
+        let d_normed = self.mlp.backward(r, mlp, dy.branch, Tensor::NONE);
+        let d_sum = r.norm_backward(&self.mlp_norm, saved.mlp_norm, d_normed, dy.sum, self.attention.output_dropout);
         r.scope = format!("{}.attention", self.name);
         let attention = self.restore_attention(r, inputs, saved);
-        let residual = self.kept.scatter(r, inputs, dx);
+        let residual = self.kept.scatter(r, inputs, d_sum.sum);
         match (&self.attention_norm, saved.attention_norm) {
             (Some(norm), Some(norm_saved)) => {
-                let d_normed = self.attention.backward(r, inputs, attention, dx, Tensor::NONE);
-                r.norm_backward(norm, norm_saved, d_normed, residual)
+                let d_normed = self.attention.backward(r, inputs, attention, d_sum.branch, Tensor::NONE);
+                r.norm_backward(norm, norm_saved, d_normed, residual, before)
             }
-            _ => self.attention.backward(r, inputs, attention, dx, residual),
+            _ => {
+                let dx = self.attention.backward(r, inputs, attention, d_sum.branch, residual);
+                r.sum_gradient(dx, before)
+            }
         }
     }
 
-    fn backward_post(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved, dx: Tensor) -> Tensor {
+    fn backward_post(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved, dy: Tensor) -> Tensor {
         r.scope = format!("{}.mlp", self.name);
         let mlp = self.restore_mlp(r, saved);
-        let d_sum = r.norm_backward(&self.mlp_norm, saved.mlp_norm, dx, Tensor::NONE);
-        let dx = self.mlp.backward(r, mlp, d_sum, d_sum);
+        let d_sum = r.norm_backward(&self.mlp_norm, saved.mlp_norm, dy, Tensor::NONE, self.mlp.dropout);
+        let dx = self.mlp.backward(r, mlp, d_sum.branch, d_sum.sum);
         r.scope = format!("{}.attention", self.name);
         let attention = self.restore_attention(r, inputs, saved);
-        let d_sum = r.maybe_norm_backward(self.attention_norm.as_ref(), saved.attention_norm, dx);
-        let residual = self.kept.scatter(r, inputs, d_sum);
-        self.attention.backward(r, inputs, attention, d_sum, residual)
+        let (norm, dropout) = (self.attention_norm.as_ref(), self.attention.output_dropout);
+        let d_sum = r.maybe_norm_backward(norm, saved.attention_norm, dx, dropout);
+        let residual = self.kept.scatter(r, inputs, d_sum.sum);
+        self.attention.backward(r, inputs, attention, d_sum.branch, residual)
     }
 
     /// With "elementwise" or more: the feed-forward block's x and y from what was kept, the sum before its norm and u.

@@ -11,7 +11,7 @@ pub(super) struct Mlp {
     up: Linear,
     down: Linear,
     activation: Activation,
-    dropout: DropoutLayer,
+    pub dropout: DropoutLayer,
 }
 
 /// What the backward pass needs from the forward pass.
@@ -63,9 +63,8 @@ impl Mlp {
         r.linear_dropout(&self.down, self.dropout, y, residual)
     }
 
-    /// residual + dx, given the gradient of the block's sum
-    pub fn backward(&self, r: &mut Recorder, saved: MlpSaved, d_sum: Tensor, residual: Tensor) -> Tensor {
-        let d_branch = r.dropout(self.dropout, d_sum, Tensor::NONE);
+    /// residual + dx, given the gradient of what the output layer gave before dropout
+    pub fn backward(&self, r: &mut Recorder, saved: MlpSaved, d_branch: Tensor, residual: Tensor) -> Tensor {
         let du = match self.activation {
             Activation::Gelu => r.gelu_linear_backward(&self.down, saved.u, saved.y, d_branch),
             Activation::GatedGelu => {

@@ -5,8 +5,10 @@ use crate::exec::{Program, Role, Tensor};
 use crate::kernels::column_sum::{COLUMN_SUM, ColumnSum};
 use crate::kernels::dropout::{DROPOUT, Dropout};
 use crate::kernels::gelu::{Elements, GATED_GELU, GATED_GELU_BACKWARD, GELU, GELU_BACKWARD, GatedGelu};
-use crate::kernels::layer_norm::{LAYER_NORM, LAYER_NORM_BACKWARD, LAYER_NORM_BACKWARD_WEIGHTS, LayerNorm};
-use crate::kernels::matmul::{MATMUL_NN, MATMUL_NT, MATMUL_TN, Product};
+use crate::kernels::layer_norm::{
+    LAYER_NORM, LAYER_NORM_BACKWARD, LAYER_NORM_BACKWARD_WEIGHTS, LayerNorm, LayerNormBackward,
+};
+use crate::kernels::matmul::{LinearProduct, MATMUL_NN, MATMUL_NT, MATMUL_TN, Product};
 use crate::kernels::{Arg, Kernel, Params};
 use crate::random::Site;
 
@@ -40,6 +42,17 @@ pub struct NormSaved {
 pub struct DropoutLayer {
     pub rate: f32,
     pub site: u32,
+}
+
+impl DropoutLayer {
+    pub const NONE: DropoutLayer = DropoutLayer { rate: 0.0, site: 0 };
+}
+
+/// The gradient of a sum x + dropout(y), and that of its branch y: the same without dropout.
+#[derive(Clone, Copy)]
+pub struct SumGradient {
+    pub sum: Tensor,
+    pub branch: Tensor,
 }
 
 pub struct Recorder {
@@ -98,8 +111,20 @@ impl Recorder {
 
     /// `linear` into a tensor that is there already.
     pub fn linear_into(&mut self, layer: &Linear, x: Tensor, residual: Tensor, y: Tensor) {
-        let args = [x, layer.weight.value, layer.bias.value, residual, Tensor::NONE, y];
+        let args = [x, layer.weight.value, layer.bias.value, residual, Tensor::NONE, Tensor::NONE, y];
         self.program.launch(&MATMUL_NT, self.forward_shape(layer, x), &args);
+    }
+
+    /// dropout(x·Wᵀ + b) + residual: a residual branch's last two layers.
+    pub fn linear_dropout(&mut self, layer: &Linear, dropout: DropoutLayer, x: Tensor, residual: Tensor) -> Tensor {
+        if dropout.rate == 0.0 {
+            return self.linear(layer, x, residual);
+        }
+        let y = self.activation("linear", self.rows(x, layer.inputs) * layer.outputs);
+        let shape = LinearProduct { rate: dropout.rate, site: dropout.site, ..self.forward_shape(layer, x) };
+        let args = [x, layer.weight.value, layer.bias.value, residual, Tensor::NONE, self.step, y];
+        self.program.launch(&MATMUL_NT, shape, &args);
+        y
     }
 
     /// x [rows, inputs] → (u, gelu(u)) with u = x·Wᵀ + b [rows, outputs]
@@ -107,7 +132,7 @@ impl Recorder {
         let (shape, rows) = (self.forward_shape(layer, x), self.rows(x, layer.inputs));
         let pre = self.activation("before_gelu", rows * layer.outputs);
         let y = self.activation("gelu", rows * layer.outputs);
-        let args = [x, layer.weight.value, layer.bias.value, Tensor::NONE, pre, y];
+        let args = [x, layer.weight.value, layer.bias.value, Tensor::NONE, pre, Tensor::NONE, y];
         self.program.launch(&MATMUL_NT, shape, &args);
         (pre, y)
     }
@@ -173,45 +198,60 @@ impl Recorder {
     }
 
     /// The way back of `maybe_norm`.
-    pub fn maybe_norm_backward(&mut self, layer: Option<&Norm>, saved: Option<NormSaved>, dy: Tensor) -> Tensor {
+    pub fn maybe_norm_backward(
+        &mut self,
+        layer: Option<&Norm>,
+        saved: Option<NormSaved>,
+        dy: Tensor,
+        dropout: DropoutLayer,
+    ) -> SumGradient {
         match (layer, saved) {
-            (Some(layer), Some(saved)) => self.norm_backward(layer, saved, dy, Tensor::NONE),
-            _ => dy,
+            (Some(layer), Some(saved)) => self.norm_backward(layer, saved, dy, Tensor::NONE, dropout),
+            _ => self.sum_gradient(dy, dropout),
         }
     }
 
-    /// Adds to the gradients of weight and bias, and gives dx (+ residual).
-    pub fn norm_backward(&mut self, layer: &Norm, saved: NormSaved, dy: Tensor, residual: Tensor) -> Tensor {
+    /// Adds to the gradients of weight and bias, and gives dx (+ residual): that of x as a sum whose branch went through
+    /// `dropout`.
+    pub fn norm_backward(
+        &mut self,
+        layer: &Norm,
+        saved: NormSaved,
+        dy: Tensor,
+        residual: Tensor,
+        dropout: DropoutLayer,
+    ) -> SumGradient {
         let shape = self.norm_shape(layer, dy);
         let partial = self.workspace(&LAYER_NORM_BACKWARD_WEIGHTS, &shape, "partial");
         let args = [saved.x, saved.stats, dy, partial, layer.weight.gradient, layer.bias.gradient];
         self.program.launch(&LAYER_NORM_BACKWARD_WEIGHTS, shape, &args);
         let dx = self.activation("d_norm", self.program.len(dy));
-        let args = [saved.x, layer.weight.value, saved.stats, dy, residual, dx];
+        let (mut step, mut dropped) = (Tensor::NONE, Tensor::NONE);
+        if dropout.rate > 0.0 {
+            (step, dropped) = (self.step, self.activation("d_norm_dropped", self.program.len(dy)));
+        }
+        let LayerNorm { rows, width, .. } = shape;
+        let shape = LayerNormBackward { rows, width, rate: dropout.rate, site: dropout.site };
+        let args = [saved.x, layer.weight.value, saved.stats, dy, residual, step, dx, dropped];
         self.program.launch(&LAYER_NORM_BACKWARD, shape, &args);
-        dx
+        SumGradient { sum: dx, branch: if dropped == Tensor::NONE { dx } else { dropped } }
     }
 
-    /// x → x with some of it dropped (+ residual); without a rate, x itself. The way back is the same over dy.
-    pub fn dropout(&mut self, layer: DropoutLayer, x: Tensor, residual: Tensor) -> Tensor {
+    /// The gradient of a sum's branch that went through `dropout`, beside that of the sum, which no norm's way back gave.
+    pub fn sum_gradient(&mut self, sum: Tensor, dropout: DropoutLayer) -> SumGradient {
+        SumGradient { sum, branch: self.dropout(dropout, sum) }
+    }
+
+    /// x → x with some of it dropped; without a rate, x itself. The way back is the same over dy.
+    pub fn dropout(&mut self, layer: DropoutLayer, x: Tensor) -> Tensor {
         if layer.rate == 0.0 {
-            assert!(residual == Tensor::NONE, "a residual is added by the layer before");
             return x;
         }
         let count = self.program.len(x);
         let y = self.activation("dropout", count);
         let shape = Dropout { count: count as u32, rate: layer.rate, site: layer.site };
-        self.program.launch(&DROPOUT, shape, &[x, residual, self.step, y]);
+        self.program.launch(&DROPOUT, shape, &[x, self.step, y]);
         y
-    }
-
-    /// dropout(x·Wᵀ + b) + residual: a residual branch's last two layers.
-    pub fn linear_dropout(&mut self, layer: &Linear, dropout: DropoutLayer, x: Tensor, residual: Tensor) -> Tensor {
-        if dropout.rate == 0.0 {
-            return self.linear(layer, x, residual);
-        }
-        let y = self.linear(layer, x, Tensor::NONE);
-        self.dropout(dropout, y, residual)
     }
 
     /// gelu(pre) alone, as `linear_gelu` has it.
@@ -244,9 +284,9 @@ impl Recorder {
         du
     }
 
-    fn forward_shape(&self, layer: &Linear, x: Tensor) -> Product {
+    fn forward_shape(&self, layer: &Linear, x: Tensor) -> LinearProduct {
         let rows = self.rows(x, layer.inputs);
-        Product { m: rows as u32, n: layer.outputs as u32, k: layer.inputs as u32 }
+        Product { m: rows as u32, n: layer.outputs as u32, k: layer.inputs as u32 }.into()
     }
 
     fn backward_shape(&self, layer: &Linear, dy: Tensor) -> Product {

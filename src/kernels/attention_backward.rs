@@ -1,0 +1,169 @@
+//! The gradient of softmax attention: the probabilities of a block of rows are computed again from their log-sum-exps.
+
+use super::attention::{ANY, Attention, BLOCK, Block, bench, case, cases_of, heads};
+use super::kernel::{Fill, Params, Views, kernel};
+use super::lanes::dot;
+use super::math::exp;
+use super::native::{simd, with_scratch};
+use super::product::{Cores, Matrix, product};
+use super::step::{STEP_WORDS, StepState};
+use rayon::prelude::*;
+use std::ops::Range;
+
+kernel! {
+    /// The gradient of qkv from that of y. `delta` [B, heads, T] is working memory for Σ dy·y of a row.
+    pub static ATTENTION_BACKWARD = "attention_backward" (p: &Attention);
+    args {
+        In qkv: real[3 * p.rows() * p.width()],
+        In spans: u32[2 * p.rows()],
+        In step: u32[STEP_WORDS],
+        In y: real[p.rows() * p.width()],
+        In lse: f32[p.rows() * p.heads],
+        In dy: real[p.rows() * p.width()],
+        Scratch delta: f32[p.rows() * p.heads],
+        Out d_qkv: real[3 * p.rows() * p.width()],
+    }
+    constants {
+        HEAD_DIM = p.head_dim,
+        DROPOUT = p.dropout > 0.0,
+    }
+    variant "reference" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention.wgsl", "attention_backward.wgsl"
+    ] {
+        "row_delta": fold((p.rows() * p.heads).div_ceil(64) as usize),
+        "query_gradient": fold((p.rows() * p.heads).div_ceil(64) as usize),
+        "key_value_gradient": fold((p.rows() * p.heads).div_ceil(64) as usize),
+    }
+    variant "tiled" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_blocks.wgsl", "shared/attention_tiles.wgsl", "attention_backward_tiled.wgsl"
+    ] {
+        fits: p.head_dim.is_multiple_of(4),
+        "query_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
+        "key_value_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
+    }
+    variant "cooperative" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/attention_matrices.wgsl",
+        "attention_backward_coop.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        fits: p.head_dim.is_multiple_of(16),
+        "query_gradient": p.cooperative_grid(),
+        "key_value_gradient": p.cooperative_grid(),
+    }
+    variant "cooperative_8" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/attention_matrices.wgsl",
+        "attention_backward_coop.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8,
+        fits: p.head_dim.is_multiple_of(8),
+        "query_gradient": p.cooperative_grid(),
+        "key_value_gradient": p.cooperative_grid(),
+    }
+    flops: p.flops(7),
+    tolerance: 2e-5,
+    exact: false,
+    cases: || cases_of(backward_fills),
+    bench: |s| bench(s, backward_fills),
+    typical: case(*p, p.sequence, backward_fills).fills,
+    twin: attention_backward,
+}
+
+fn attention_backward(p: &Attention, views: Views) {
+    let [qkv, spans, step, y, lse, dy, _, d_qkv] = views.array();
+    let (qkv, spans, step) = (qkv.read::<f32>(), spans.read::<[u32; 2]>(), StepState::from_words(step.read()));
+    let (y, lse, dy) = (y.read::<f32>(), lse.read::<f32>(), dy.read::<f32>());
+    let (sequence, head_dim, width) = (p.sequence as usize, p.head_dim as usize, p.width() as usize);
+    let part = p.batch as usize * sequence * width;
+    let (dq, rest) = d_qkv.write::<f32>().split_at_mut(part);
+    let (dk, dv) = rest.split_at_mut(part);
+    let size = sequence * head_dim;
+    let gradients = dq.par_chunks_exact_mut(size).zip(dk.par_chunks_exact_mut(size)).zip(dv.par_chunks_exact_mut(size));
+    gradients.enumerate().for_each(|(number, ((dq, dk), dv))| {
+        let (b, head) = (number / p.heads as usize, number % p.heads as usize);
+        let spans = &spans[b * sequence..][..sequence];
+        let lse = &lse[number * sequence..][..sequence];
+        let [q, k, v] = heads(p, qkv, b, head);
+        let column = b * sequence * width + head * head_dim; // of y and dy
+        dk.fill(0.0);
+        dv.fill(0.0);
+        with_scratch(2 * BLOCK * sequence, |scratch| {
+            let (weights, d_scores) = scratch.split_at_mut(BLOCK * sequence);
+            for first in (0..sequence).step_by(BLOCK) {
+                let block = Block::new(p, spans, first);
+                let keys = block.keys.len();
+                let (weights, d_scores) = (&mut weights[..block.rows * keys], &mut d_scores[..block.rows * keys]);
+                let key_rows = block.keys.start * head_dim..block.keys.end * head_dim;
+                let dy_block =
+                    Matrix { row_stride: width, ..Matrix::new(&dy[column + first * width..], block.rows, head_dim) };
+                let v_block = Matrix::new(&v[key_rows.clone()], keys, head_dim);
+                block.products(p, weights, q, k);
+                product(
+                    Matrix::new(&mut *d_scores, block.rows, keys),
+                    false,
+                    dy_block,
+                    v_block.transposed(),
+                    Cores::One,
+                );
+                for (t, row, range) in block.row_ranges(p, spans) {
+                    let at = column + t * width;
+                    let weights = &mut weights[row * keys..][..keys];
+                    let d_scores = &mut d_scores[row * keys..][..keys];
+                    block.drop_out(p, step, b, head, t, d_scores);
+                    simd(
+                        #[inline(always)]
+                        || {
+                            score_gradient(
+                                weights,
+                                d_scores,
+                                range,
+                                lse[t],
+                                &y[at..][..head_dim],
+                                &dy[at..][..head_dim],
+                            )
+                        },
+                    );
+                    block.drop_out(p, step, b, head, t, weights);
+                }
+                let weights = Matrix::new(&*weights, block.rows, keys);
+                let d_scores = Matrix::new(&*d_scores, block.rows, keys);
+                let q_block = Matrix::new(&q[first * head_dim..], block.rows, head_dim);
+                let k_block = Matrix::new(&k[key_rows.clone()], keys, head_dim);
+                let dq_block = Matrix::new(&mut dq[first * head_dim..], block.rows, head_dim);
+                product(dq_block, false, d_scores, k_block, Cores::One);
+                let dk_block = Matrix::new(&mut dk[key_rows.clone()], keys, head_dim);
+                product(dk_block, true, d_scores.transposed(), q_block, Cores::One);
+                let dv_block = Matrix::new(&mut dv[key_rows], keys, head_dim);
+                product(dv_block, true, weights.transposed(), dy_block, Cores::One);
+            }
+        });
+    });
+}
+
+/// Turns a row of scores into probabilities p and a row of dy·v into the gradient of the scores, p·(dy·v − dy·y); both
+/// are zero outside of `range`.
+#[inline(always)]
+fn score_gradient(weights: &mut [f32], d_scores: &mut [f32], range: Range<usize>, lse: f32, y: &[f32], dy: &[f32]) {
+    let delta = dot(y, dy);
+    for row in [&mut *weights, &mut *d_scores] {
+        row[..range.start].fill(0.0);
+        row[range.end..].fill(0.0);
+    }
+    for (weight, d_score) in weights[range.clone()].iter_mut().zip(&mut d_scores[range]) {
+        *weight = exp(*weight - lse);
+        *d_score = *weight * (*d_score - delta);
+    }
+}
+
+/// The log-sum-exp of a row is about ln T for scores about zero: enough for a parity test, which needs no softmax but weights
+/// that f16 can hold.
+fn backward_fills(p: &Attention, spans: Fill, step: Fill) -> Vec<Fill> {
+    let lse = (p.sequence as f32).ln();
+    let qkv = Fill::Uniform(-0.5, 0.5);
+    vec![qkv, spans, step, ANY, Fill::Uniform(lse, lse + 0.5), ANY, Fill::Nothing, Fill::Nothing]
+}

@@ -164,14 +164,6 @@ impl Block {
         Block { first, rows, keys: start..end }
     }
 
-    /// out [rows, keys] = a[rows]·b[keys]ᵀ
-    pub fn products(&self, p: &Attention, out: &mut [f32], a: &[f32], b: &[f32]) {
-        let head_dim = p.head_dim as usize;
-        let a = Matrix::new(&a[self.first * head_dim..], self.rows, head_dim);
-        let b = Matrix::new(&b[self.keys.start * head_dim..], self.keys.len(), head_dim);
-        product(Matrix::new(out, self.rows, self.keys.len()), false, a, b.transposed(), Cores::One);
-    }
-
     /// One head's part of y [rows, width] and of the log-sum-exps [rows, heads].
     #[allow(clippy::too_many_arguments)]
     fn attend(
@@ -187,9 +179,12 @@ impl Block {
     ) {
         let (head_dim, width, keys) = (p.head_dim as usize, p.width() as usize, self.keys.len());
         let [q, k, v] = heads(p, qkv, b, head);
-        self.products(p, scores, q, k);
-        for (t, row, range) in self.row_ranges(p, spans) {
-            let scores = &mut scores[row * keys..][..keys];
+        let q = Matrix::new(&q[self.first * head_dim..], self.rows, head_dim);
+        let k = Matrix::new(&k[self.keys.start * head_dim..], keys, head_dim);
+        product(Matrix::new(&mut *scores, self.rows, keys), false, q, k.transposed(), Cores::One);
+        for (row, scores) in scores.chunks_exact_mut(keys).enumerate() {
+            let t = self.first + row;
+            let range = self.keys_of(p, spans, t);
             lse[row * p.heads as usize + head] = simd(
                 #[inline(always)]
                 || softmax(scores, range),
@@ -202,16 +197,10 @@ impl Block {
         product(y, false, scores, v, Cores::One);
     }
 
-    /// (position, row of the block, keys it attends to counted from the block's first key).
-    pub fn row_ranges<'a>(
-        &'a self,
-        p: &'a Attention,
-        spans: &'a [[u32; 2]],
-    ) -> impl Iterator<Item = (usize, usize, Range<usize>)> + 'a {
-        (0..self.rows).map(move |row| {
-            let range = p.range(self.first + row, spans[self.first + row]);
-            (self.first + row, row, range.start - self.keys.start..range.end - self.keys.start)
-        })
+    /// The keys that position t attends to, counted from the block's first key.
+    pub fn keys_of(&self, p: &Attention, spans: &[[u32; 2]], t: usize) -> Range<usize> {
+        let range = p.range(t, spans[t]);
+        range.start - self.keys.start..range.end - self.keys.start
     }
 
     /// Multiplies a row of probabilities, or of their gradients, by its dropout masks.

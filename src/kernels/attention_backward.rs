@@ -90,52 +90,54 @@ fn attention_backward(p: &Attention, views: Views) {
         let lse = &lse[number * sequence..][..sequence];
         let [q, k, v] = heads(p, qkv, b, head);
         let column = b * sequence * width + head * head_dim; // of y and dy
+        let row_of_dy = |t: usize| &dy[column + t * width..][..head_dim];
+        dq.fill(0.0);
         dk.fill(0.0);
         dv.fill(0.0);
-        with_scratch(2 * BLOCK * sequence, |scratch| {
-            let (weights, d_scores) = scratch.split_at_mut(BLOCK * sequence);
+        with_scratch(2 * BLOCK * sequence + 3 * BLOCK * head_dim, |scratch| {
+            let (weights, rest) = scratch.split_at_mut(BLOCK * sequence);
+            let (d_scores, gathered) = rest.split_at_mut(BLOCK * sequence);
             for first in (0..sequence).step_by(BLOCK) {
                 let block = Block::new(p, spans, first);
-                let keys = block.keys.len();
-                let (weights, d_scores) = (&mut weights[..block.rows * keys], &mut d_scores[..block.rows * keys]);
+                // In the last layer most rows have no gradient, and no part in any.
+                let (mut asked, mut rows) = ([0; BLOCK], 0);
+                for t in (first..first + block.rows).filter(|&t| row_of_dy(t).iter().any(|&dy| dy != 0.0)) {
+                    asked[rows] = t;
+                    rows += 1;
+                }
+                let (asked, keys) = (&asked[..rows], block.keys.len());
+                let (weights, d_scores) = (&mut weights[..rows * keys], &mut d_scores[..rows * keys]);
+                let (q_rows, others) = gathered.split_at_mut(BLOCK * head_dim);
+                let (dy_rows, dq_rows) = others.split_at_mut(BLOCK * head_dim);
+                let lines = q_rows.chunks_exact_mut(head_dim).zip(dy_rows.chunks_exact_mut(head_dim));
+                for ((q_row, dy_row), &t) in lines.zip(asked) {
+                    q_row.copy_from_slice(&q[t * head_dim..][..head_dim]);
+                    dy_row.copy_from_slice(row_of_dy(t));
+                }
                 let key_rows = block.keys.start * head_dim..block.keys.end * head_dim;
-                let dy_block =
-                    Matrix { row_stride: width, ..Matrix::new(&dy[column + first * width..], block.rows, head_dim) };
+                let q_block = Matrix::new(&*q_rows, rows, head_dim);
+                let dy_block = Matrix::new(&*dy_rows, rows, head_dim);
+                let k_block = Matrix::new(&k[key_rows.clone()], keys, head_dim);
                 let v_block = Matrix::new(&v[key_rows.clone()], keys, head_dim);
-                block.products(p, weights, q, k);
-                product(
-                    Matrix::new(&mut *d_scores, block.rows, keys),
-                    false,
-                    dy_block,
-                    v_block.transposed(),
-                    Cores::One,
-                );
-                for (t, row, range) in block.row_ranges(p, spans) {
-                    let at = column + t * width;
-                    let weights = &mut weights[row * keys..][..keys];
-                    let d_scores = &mut d_scores[row * keys..][..keys];
+                product(Matrix::new(&mut *weights, rows, keys), false, q_block, k_block.transposed(), Cores::One);
+                product(Matrix::new(&mut *d_scores, rows, keys), false, dy_block, v_block.transposed(), Cores::One);
+                let lines = weights.chunks_exact_mut(keys).zip(d_scores.chunks_exact_mut(keys));
+                for ((weights, d_scores), &t) in lines.zip(asked) {
+                    let range = block.keys_of(p, spans, t);
+                    let y = &y[column + t * width..][..head_dim];
                     block.drop_out(p, step, b, head, t, d_scores);
                     simd(
                         #[inline(always)]
-                        || {
-                            score_gradient(
-                                weights,
-                                d_scores,
-                                range,
-                                lse[t],
-                                &y[at..][..head_dim],
-                                &dy[at..][..head_dim],
-                            )
-                        },
+                        || score_gradient(weights, d_scores, range, lse[t], y, row_of_dy(t)),
                     );
                     block.drop_out(p, step, b, head, t, weights);
                 }
-                let weights = Matrix::new(&*weights, block.rows, keys);
-                let d_scores = Matrix::new(&*d_scores, block.rows, keys);
-                let q_block = Matrix::new(&q[first * head_dim..], block.rows, head_dim);
-                let k_block = Matrix::new(&k[key_rows.clone()], keys, head_dim);
-                let dq_block = Matrix::new(&mut dq[first * head_dim..], block.rows, head_dim);
-                product(dq_block, false, d_scores, k_block, Cores::One);
+                let weights = Matrix::new(&*weights, rows, keys);
+                let d_scores = Matrix::new(&*d_scores, rows, keys);
+                product(Matrix::new(&mut *dq_rows, rows, head_dim), false, d_scores, k_block, Cores::One);
+                for (dq_row, &t) in dq_rows.chunks_exact(head_dim).zip(asked) {
+                    dq[t * head_dim..][..head_dim].copy_from_slice(dq_row);
+                }
                 let dk_block = Matrix::new(&mut dk[key_rows.clone()], keys, head_dim);
                 product(dk_block, true, d_scores.transposed(), q_block, Cores::One);
                 let dv_block = Matrix::new(&mut dv[key_rows], keys, head_dim);

@@ -8,6 +8,7 @@ use super::lanes::add;
 use super::math::{gelu, gelu_gradient};
 use super::product::{Cores, Matrix, product, product_rows, with_transposed};
 use super::step::STEP_WORDS;
+use rayon::prelude::*;
 
 params! {
     /// An m×n result of sums over k terms.
@@ -296,8 +297,18 @@ fn matmul_tn(p: &Product, views: Views) {
     let [a, b, c] = views.array();
     let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
     let (a, b) = (Matrix::new(a.read(), k, m).transposed(), Matrix::new(b.read(), k, n));
-    product(Matrix::new(c.write(), m, n), true, a, b, Cores::All);
+    let (c, share) = (c.write::<f32>(), m.div_ceil(rayon::current_num_threads()));
+    if share < LEAST_SHARE {
+        return product(Matrix::new(c, m, n), true, a, b, Cores::All);
+    }
+    c.par_chunks_mut(share * n).enumerate().for_each(|(number, c)| {
+        let rows = c.len() / n;
+        product(Matrix::new(c, rows, n), true, a.rows(number * share, rows), b, Cores::One);
+    });
 }
+
+/// Rows from which on a core does its share of a product by itself, and faster than all do the whole together.
+const LEAST_SHARE: usize = 64;
 
 /// Around the edges of tiles, of quads and of depths that are loaded at once.
 const SHAPES: [[u32; 3]; 8] =

@@ -15,11 +15,6 @@ use std::fmt;
 const SAMPLES: usize = 9;
 /// Launches of a run: the first that takes long enough is timed.
 const LAUNCHES: [u64; 3] = [1, 16, 256];
-/// The kernels that have a form of their own in a precision.
-pub fn all(precision: Precision) -> Vec<&'static Kernel> {
-    let stored = |kernel: &&&Kernel| precision == Precision::F32 || kernel.stores_reals();
-    KERNELS.iter().filter(stored).copied().collect()
-}
 
 /// The kernel of a name.
 ///

@@ -1,9 +1,9 @@
 //! `cloze bench [KERNEL…]`
 
-use crate::bench::kernels::{KernelBench, KernelReport, KernelsReport, all, find};
+use crate::bench::kernels::{KernelBench, KernelReport, KernelsReport, find};
 use crate::bench::shape::{BenchShape, case, usual_shapes};
 use crate::exec::{Device, DeviceChoice};
-use crate::kernels::{Kernel, Precision};
+use crate::kernels::{Kernel, Precision, kernels_of};
 use std::io::Write;
 
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     let kernels = match args.kernels.as_slice() {
-        [] => all(args.precision),
+        [] => kernels_of(args.precision).collect(),
         names => names.iter().map(|name| find(name)).collect::<crate::Result<Vec<&'static Kernel>>>()?,
     };
     let whole = kernels.iter().find(|kernel| args.precision == Precision::F16 && !kernel.stores_reals());

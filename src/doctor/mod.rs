@@ -18,7 +18,7 @@ pub mod vetting;
 use crate::Result;
 use crate::exec::gpu::{self, Gpu};
 use crate::exec::{Device, DeviceChoice};
-use crate::kernels::Precision;
+use crate::kernels::{Precision, kernels_of};
 use golden::Golden;
 use limits::Limits;
 use parity::Parity;
@@ -64,7 +64,7 @@ impl Examination {
         let mut record = Record::of(gpu);
         let precisions = [Precision::F32, Precision::F16].into_iter();
         let offered: Vec<Precision> = precisions.filter(|&precision| gpu.check_precision(precision).is_ok()).collect();
-        for (precision, kernel) in offered.iter().flat_map(|&p| vetting::kernels_of(p).map(move |kernel| (p, kernel))) {
+        for (precision, kernel) in offered.iter().flat_map(|&p| kernels_of(p).map(move |kernel| (p, kernel))) {
             let parity = Parity::new(kernel, precision)?;
             for (place, variant) in kernel.variants.iter().enumerate() {
                 if !gpu.offers(variant) || !variant.computes_in(precision) {

@@ -4,7 +4,7 @@
 use super::parity::{Finding, Parity};
 use super::record::{Record, Verdict};
 use crate::exec::gpu::Gpu;
-use crate::kernels::{KERNELS, Kernel, Precision, Variant};
+use crate::kernels::{Kernel, Precision, Variant, kernels_of};
 use crate::{Error, Result};
 
 /// Opens an adapter. Every variant that it can run is checked against the CPU twins, unless the record has it from an earlier
@@ -26,11 +26,6 @@ pub fn open(adapter: &wgpu::Adapter) -> Result<Gpu> {
 pub fn vet(gpu: Gpu, precision: Precision) -> Result<Gpu> {
     gpu.check_precision(precision)?;
     Vetting { record: Record::of(&gpu), gpu, precision, checked: false }.run()
-}
-
-/// The kernels that have a form of their own in a precision.
-pub(super) fn kernels_of(precision: Precision) -> impl Iterator<Item = &'static Kernel> {
-    KERNELS.iter().copied().filter(move |kernel| precision == Precision::F32 || kernel.stores_reals())
 }
 
 struct Vetting {

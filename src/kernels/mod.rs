@@ -54,6 +54,11 @@ pub static KERNELS: &[&Kernel] = &[
     &adamw::ADAMW,
 ];
 
+/// The kernels that have a form of their own in a precision.
+pub fn kernels_of(precision: Precision) -> impl Iterator<Item = &'static Kernel> {
+    KERNELS.iter().copied().filter(move |kernel| precision == Precision::F32 || kernel.stores_reals())
+}
+
 /// The variant with a name such as `matmul_nt/direct`.
 pub fn find_variant(name: &str) -> Option<(&'static Kernel, &'static Variant)> {
     let (kernel, variant) = name.split_once('/')?;

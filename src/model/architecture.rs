@@ -3,6 +3,7 @@
 use super::init::Init;
 use super::parameters::Declaration;
 use crate::config::{Activation, ModelConfig, Positions};
+use crate::kernels::cross_entropy::columns_of;
 
 /// The parameters of a model, in the order of its forward pass.
 pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
@@ -63,10 +64,9 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
     list.list
 }
 
-/// Rows of the vocabulary's tables on a device, and columns of the logits: a multiple of what kernels load at once and of the
-/// sides of cooperative matrices, whatever the size of the vocabulary.
+/// Rows of the vocabulary's tables on a device: one for each column of the logits.
 pub fn vocabulary_rows(config: &ModelConfig) -> usize {
-    config.vocab_size.next_multiple_of(16)
+    columns_of(config.vocab_size)
 }
 
 struct Declarations<'a> {

@@ -9,6 +9,7 @@ use super::program::{Cost, Launch, Phase, PhaseInfo, Program, Tensor};
 use crate::Result;
 use crate::kernels::kernel::MAX_ARGS;
 use crate::kernels::{Kernel, View, Views};
+use rayon::prelude::*;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ struct Step {
     kernel: &'static Kernel,
     params: Vec<u32>,
     args: Vec<BoundArg>,
+    /// To be set to zero first.
+    cleared: Vec<Place>,
     cost: Cost,
     /// Whether the twin runs over scratch memory.
     halves: bool,
@@ -44,8 +47,6 @@ struct BoundArg {
     place: usize,
     buffer: usize,
     range: Range<usize>,
-    /// Whether any argument in this buffer is written, so that all of them are cut off as separate pieces.
-    exclusive: bool,
     written: bool,
 }
 
@@ -57,11 +58,14 @@ impl CpuExecutor {
         let launches = program.phases.iter().flat_map(|phase| &phase.launches);
         let halves = launches.filter(|launch| stores_halves(launch.kernel, launch.precision));
         let lens = Scratch::lens(halves.map(|launch| (launch.kernel, &launch.params[..])));
-        let Limits { binding, alignment, memory } = Self::limits();
-        let memory = memory.map(|bytes| bytes.saturating_sub(4 * lens.iter().sum::<usize>() as u64));
-        let plan = Plan::new(program, Limits { binding, alignment, memory })?;
+        let limits = Self::limits();
+        let memory = limits.memory.map(|bytes| bytes.saturating_sub(4 * lens.iter().sum::<usize>() as u64));
+        let plan = Plan::new(program, Limits { memory, ..limits })?;
         let buffers = plan.buffers.iter().map(|buffer| vec![0; buffer.len]).collect();
-        let steps = |phase: &PhaseInfo| phase.launches.iter().map(|launch| bind(&plan, launch)).collect();
+        let mut launches = 0..;
+        let mut steps = |phase: &PhaseInfo| -> Vec<Step> {
+            phase.launches.iter().zip(&mut launches).map(|(launch, number)| bind(&plan, launch, number)).collect()
+        };
         let phases = program.phases.iter().map(|phase| (phase.name.clone(), steps(phase))).collect();
         let (results, computed, scratch) = (VecDeque::new(), Duration::ZERO, Scratch::new(lens));
         Ok(CpuExecutor { phases, buffers, plan, scratch, results, computed, recorder: None, resident })
@@ -69,7 +73,7 @@ impl CpuExecutor {
 
     /// What a program has to fit.
     pub fn limits() -> Limits {
-        Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory: host_memory::available() }
+        Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory: host_memory::available(), arena: true }
     }
 
     fn place(&self, tensor: Tensor) -> Place {
@@ -82,22 +86,26 @@ impl CpuExecutor {
     }
 }
 
-fn bind(plan: &Plan, launch: &Launch) -> Step {
+/// `number` counts launches through all phases.
+fn bind(plan: &Plan, launch: &Launch, number: usize) -> Step {
     let mut args: Vec<BoundArg> = Vec::new();
     for (place, &arg) in launch.args.iter().enumerate().filter(|(_, arg)| **arg != Tensor::NONE) {
         let at = plan.place(arg).expect("every argument of a launch has a place");
         let range = at.start..at.start + at.len;
-        args.push(BoundArg { place, buffer: at.buffer, range, exclusive: false, written: launch.writes(place) });
+        args.push(BoundArg { place, buffer: at.buffer, range, written: launch.writes(place) });
     }
     args.sort_by_key(|arg| (arg.buffer, arg.range.start));
-    let written: Vec<usize> = args.iter().filter(|arg| arg.written).map(|arg| arg.buffer).collect();
-    args.iter_mut().for_each(|arg| arg.exclusive = written.contains(&arg.buffer));
-    let halves = stores_halves(launch.kernel, launch.precision);
-    Step { kernel: launch.kernel, params: launch.params.clone(), args, cost: launch.cost(), halves }
+    let (kernel, params, cost) = (launch.kernel, launch.params.clone(), launch.cost());
+    let halves = stores_halves(kernel, launch.precision);
+    Step { kernel, params, args, cleared: plan.cleared_before(number).collect(), cost, halves }
 }
 
 impl Step {
     fn run(&self, buffers: &mut [Vec<u32>], scratch: &mut Scratch) {
+        for place in &self.cleared {
+            let words = &mut buffers[place.buffer][place.start..place.start + place.len];
+            words.par_chunks_mut(CLEARED_AT_ONCE).for_each(|words| words.fill(0));
+        }
         let mut views: [View; MAX_ARGS] = Default::default();
         let (mut rest, mut passed) = (buffers, 0);
         let mut args = &self.args[..];
@@ -115,19 +123,29 @@ impl Step {
     }
 }
 
-/// Cuts the arguments that lie in one buffer out of it. They are sorted by start, and do not overlap if any is written.
-fn cut<'a>(words: &'a mut [u32], args: &[BoundArg], views: &mut [View<'a>; MAX_ARGS]) {
-    if !args[0].exclusive {
-        let words: &'a [u32] = words;
-        args.iter().for_each(|arg| views[arg.place] = View::Read(&words[arg.range.clone()]));
-        return;
-    }
+/// Words of a gradient that a core clears at a time.
+const CLEARED_AT_ONCE: usize = 1 << 16;
+
+/// Cuts the arguments that lie in one buffer out of it. They are sorted by start, and one that is written overlaps no other.
+fn cut<'a>(words: &'a mut [u32], mut args: &[BoundArg], views: &mut [View<'a>; MAX_ARGS]) {
     let (mut rest, mut passed) = (words, 0);
-    for arg in args {
-        let (here, later) = rest.split_at_mut(arg.range.end - passed);
-        let piece = &mut here[arg.range.start - passed..];
-        views[arg.place] = if arg.written { View::Write(piece) } else { View::Read(piece) };
-        (rest, passed) = (later, arg.range.end);
+    while let Some(first) = args.first() {
+        let (start, mut end, mut count) = (first.range.start, first.range.end, 1);
+        while let Some(other) = args.get(count).filter(|other| other.range.start < end) {
+            (end, count) = (end.max(other.range.end), count + 1);
+        }
+        let (here, later) = rest.split_at_mut(end - passed);
+        let piece = &mut here[start - passed..];
+        if first.written {
+            assert_eq!(count, 1, "what is written overlaps something else");
+            views[first.place] = View::Write(piece);
+        } else {
+            let piece: &'a [u32] = piece;
+            for arg in &args[..count] {
+                views[arg.place] = View::Read(&piece[arg.range.start - start..arg.range.end - start]);
+            }
+        }
+        (rest, passed, args) = (later, end, &args[count..]);
     }
 }
 

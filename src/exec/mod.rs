@@ -1,5 +1,6 @@
 //! Programs of kernel launches, their memory plan, and the two executors that replay them.
 
+mod arena;
 pub mod choice;
 pub mod cpu;
 pub mod device;

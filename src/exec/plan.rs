@@ -2,8 +2,9 @@
 //!
 //! Tensors that keep their content have a buffer each. Activations and workspace live in slots that are used again as
 //! soon as nothing needs what is in them; a slot is a buffer of its own, because wgpu tracks usage by buffer: one that a
-//! launch reads and another part of which it writes would be refused.
+//! launch reads and another part of which it writes would be refused. Where there is no such rule they lie in one arena.
 
+use super::arena::{Arena, Life, step_gradients};
 use super::program::{Program, Role, Tensor, setting_to_lower};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub struct Limits {
     pub alignment: u64,
     /// Bytes of memory, where known.
     pub memory: Option<u64>,
+    /// Whether a launch may read one part of a buffer and write another.
+    pub arena: bool,
 }
 
 /// Where a tensor lies: a buffer, and its first word and their count there.
@@ -49,6 +52,8 @@ impl Slot {
 pub struct Plan {
     pub buffers: Vec<Buffer>,
     places: Vec<Option<Place>>,
+    /// Parts of gradients in an arena, with the launch that each has to be cleared before.
+    cleared: Vec<(usize, Place)>,
 }
 
 /// Bytes by what they are for.
@@ -91,16 +96,21 @@ impl Plan {
     /// Errors when a tensor is larger than a binding, or everything together larger than the device's memory. Panics
     /// when a phase reads an activation that none of its launches has written: a mistake in the model.
     pub fn new(program: &Program, limits: Limits) -> Result<Plan> {
-        let plan = Plan::unchecked(program);
+        let plan = Plan::unchecked(program, limits.arena);
         plan.check(program, limits)?;
         Ok(plan)
     }
 
     /// The plan of a program, whether or not a device can hold it. Panics as `new`.
-    pub fn unchecked(program: &Program) -> Plan {
-        let mut plan = Plan { buffers: Vec::new(), places: vec![None; program.tensors.len()] };
-        plan.place_persistent(program);
-        plan.place_activations(program);
+    pub fn unchecked(program: &Program, arena: bool) -> Plan {
+        let mut plan = Plan { buffers: Vec::new(), places: vec![None; program.tensors.len()], cleared: Vec::new() };
+        if arena {
+            plan.place_persistent(program, |role| role.persistent() && role != Role::StepGradient);
+            plan.place_in_arena(program);
+        } else {
+            plan.place_persistent(program, Role::persistent);
+            plan.place_in_slots(program);
+        }
         plan.place_parts(program);
         plan
     }
@@ -125,24 +135,33 @@ impl Plan {
         self.places.get(tensor.index()).copied().flatten()
     }
 
+    /// What has to be cleared before a launch, counted through all phases.
+    pub fn cleared_before(&self, launch: usize) -> impl Iterator<Item = Place> {
+        self.cleared.iter().filter(move |(first, _)| *first == launch).map(|&(_, place)| place)
+    }
+
+    /// Of an arena that gradients share with activations, those count as activations that the gradients are too small for.
     pub fn memory(&self) -> Memory {
         let mut memory = Memory::default();
         for buffer in &self.buffers {
             let kind = match buffer.role {
                 Role::Parameter => &mut memory.parameters,
-                Role::Gradient => &mut memory.gradients,
+                Role::Gradient | Role::StepGradient => &mut memory.gradients,
                 Role::Optimizer => &mut memory.optimizer,
                 Role::Activation => &mut memory.activations,
                 Role::Input | Role::Output | Role::Workspace => &mut memory.workspace,
             };
             *kind += 4 * buffer.len as u64;
         }
+        let shared: u64 = self.cleared.iter().map(|(_, place)| 4 * place.len as u64).sum();
+        memory.gradients += shared;
+        memory.activations -= shared;
         memory
     }
 
-    fn place_persistent(&mut self, program: &Program) {
+    fn place_persistent(&mut self, program: &Program, persistent: impl Fn(Role) -> bool) {
         for (index, info) in program.tensors.iter().enumerate() {
-            if info.role.persistent() && info.part_of.is_none() {
+            if persistent(info.role) && info.part_of.is_none() {
                 let buffer = self.buffer(&info.name, info.words(), info.role);
                 self.places[index] = Some(Place { buffer, start: 0, len: info.words() });
             }
@@ -152,12 +171,9 @@ impl Plan {
     /// Largest first, each into the smallest slot that is free for the whole of its life: the greedy by size of Pisarchyk and
     /// Lee, "Efficient memory management for deep neural net inference" (2020). A slot never grows, since what comes
     /// later is no larger. Phases come one after another, and so share slots.
-    fn place_activations(&mut self, program: &Program) {
-        let mut lives: Vec<_> = lives(program).into_iter().collect();
-        let len = |root: u32| program.tensors[root as usize].words();
-        lives.sort_by_key(|&(root, (first, _))| (std::cmp::Reverse(len(root)), first));
+    fn place_in_slots(&mut self, program: &Program) {
         let mut slots: Vec<Slot> = Vec::new();
-        for (root, (first, last)) in lives {
+        for (root, (first, last)) in largest_first(program) {
             let info = &program.tensors[root as usize];
             let free = slots.iter().rposition(|slot| slot.is_free(first, last));
             let slot = free.unwrap_or_else(|| {
@@ -169,6 +185,26 @@ impl Plan {
             self.buffers[buffer].role = self.buffers[buffer].role.min(info.role);
             self.places[root as usize] = Some(Place { buffer, start: 0, len: info.words() });
         }
+    }
+
+    /// Gradients of a step one after another, and the largest of the rest first: see [`Arena::put`].
+    fn place_in_arena(&mut self, program: &Program) {
+        let (mut arena, buffer) = (Arena::default(), self.buffers.len());
+        for gradient in step_gradients(program) {
+            let base = arena.len;
+            for part in gradient.parts {
+                let start = base + part.start;
+                arena.put_at(start, part.len, (part.first, gradient.last));
+                self.cleared.push((part.first, Place { buffer, start, len: part.len }));
+            }
+            let len = program.tensors[gradient.whole.index()].words();
+            self.places[gradient.whole.index()] = Some(Place { buffer, start: base, len });
+        }
+        for (root, life) in largest_first(program) {
+            let len = program.tensors[root as usize].words();
+            self.places[root as usize] = Some(Place { buffer, start: arena.put(len, life), len });
+        }
+        self.buffer("arena", arena.len, Role::Activation);
     }
 
     fn place_parts(&mut self, program: &Program) {
@@ -220,8 +256,15 @@ impl Plan {
     }
 }
 
-/// First and last launch of every activation, by the number of its root. Launches are counted through all phases.
-fn lives(program: &Program) -> BTreeMap<u32, (usize, usize)> {
+/// Activations with their lives, those of most words first.
+fn largest_first(program: &Program) -> Vec<(u32, Life)> {
+    let mut lives: Vec<_> = lives(program).into_iter().collect();
+    lives.sort_by_key(|&(root, (first, _))| (std::cmp::Reverse(program.tensors[root as usize].words()), first));
+    lives
+}
+
+/// The life of every activation, by the number of its root.
+fn lives(program: &Program) -> BTreeMap<u32, Life> {
     let mut lives = BTreeMap::new();
     let phases = program.phases.iter().flat_map(|phase| phase.launches.iter().map(move |launch| (phase, launch)));
     for (number, (phase, launch)) in phases.enumerate() {

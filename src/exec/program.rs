@@ -22,6 +22,8 @@ impl Tensor {
 pub enum Role {
     Parameter,
     Gradient,
+    /// Zero at its first launch of a step, and done with at its last: a device may use its memory otherwise in between.
+    StepGradient,
     /// Moments and counters of the optimiser.
     Optimizer,
     /// Written by the host: token ids, spans, learning rate.
@@ -283,7 +285,7 @@ impl Program {
 /// The setting of the config that makes tensors of a role smaller.
 pub(super) fn setting_to_lower(role: Role) -> &'static str {
     match role {
-        Role::Parameter | Role::Gradient | Role::Optimizer => {
+        Role::Parameter | Role::Gradient | Role::StepGradient | Role::Optimizer => {
             "`tokenizer.vocab_size`, `model.hidden_size` or `model.layers`"
         }
         _ => "`train.micro_batch` or `data.sequence_length`",

@@ -151,7 +151,7 @@ impl Ready {
             .map(|sequence| Shape { batch, sequence, masked: batch * pooling.most(sequence) })
             .collect();
         let mut program = Program::new();
-        let parameters = Parameters::new(&mut program, declare(config), false, device.binding());
+        let parameters = Parameters::new(&mut program, declare(config), None, device.binding());
         let width = config.hidden_size;
         let largest = shapes.iter().map(|shape| shape.masked * width).max().unwrap_or(0);
         let whole = program.tensor(Role::Output, "hidden", &[largest]);

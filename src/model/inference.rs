@@ -72,7 +72,7 @@ impl Inference {
         finish: impl FnOnce(&mut Recorder, &Parameters, &Inputs, Tensor, Tensor),
     ) -> Result<Self> {
         let mut program = Program::new();
-        let parameters = Parameters::new(&mut program, declare(config), false, binding);
+        let parameters = Parameters::new(&mut program, declare(config), None, binding);
         let inputs = Inputs::new(&mut program, config, shape, "batch");
         let output = program.tensor(Role::Output, name, &[rows, columns.1]);
         let phase = program.phase("forward");

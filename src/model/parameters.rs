@@ -113,8 +113,9 @@ impl Flat {
 }
 
 impl Parameters {
-    /// Gives every declared parameter its place. `binding` is the largest binding of the device in bytes.
-    pub fn new(program: &mut Program, list: Vec<Declaration>, train: bool, binding: u64) -> Self {
+    /// Gives every declared parameter its place, and a gradient of that role in a program that trains. `binding` is the
+    /// largest binding of the device in bytes.
+    pub fn new(program: &mut Program, list: Vec<Declaration>, gradients: Option<Role>, binding: u64) -> Self {
         let precision = program.precision();
         let most = ((binding / 4) as usize).min(MAX_LEN);
         let mut lens: Vec<(usize, bool)> = Vec::new();
@@ -134,8 +135,8 @@ impl Parameters {
             let mut tensor = |role, what| program.tensor(role, format!("{what} {number}"), &[len]);
             let values = tensor(Role::Parameter, "parameters");
             let copied = decayed && precision != Precision::F32;
-            let training = train.then(|| FlatTraining {
-                gradients: tensor(Role::Gradient, "gradients"),
+            let training = gradients.map(|role| FlatTraining {
+                gradients: tensor(role, "gradients"),
                 first_moments: tensor(Role::Optimizer, "first moments"),
                 second_moments: tensor(Role::Optimizer, "second moments"),
             });

@@ -35,6 +35,9 @@ pub struct OptimizerConfig {
     /// How activations and the weights of products are stored. With f16 the loss is scaled; parameters, their gradients and
     /// moments stay f32.
     pub precision: Precision,
+    /// Whether a step may have several microbatches, whose gradients add up. Where it has one, a device may keep activations
+    /// where gradients come to lie.
+    pub accumulates: bool,
 }
 
 impl Default for OptimizerConfig {
@@ -47,6 +50,7 @@ impl Default for OptimizerConfig {
             weight_decay: 0.01,
             clip: 1.0,
             precision: Precision::F32,
+            accumulates: true,
         }
     }
 }
@@ -54,7 +58,7 @@ impl Default for OptimizerConfig {
 impl From<&TrainConfig> for OptimizerConfig {
     fn from(config: &TrainConfig) -> Self {
         let &TrainConfig { beta1, beta2, epsilon, weight_decay, clip, precision, .. } = config;
-        OptimizerConfig { beta1, beta2, epsilon, weight_decay, clip, precision }
+        OptimizerConfig { beta1, beta2, epsilon, weight_decay, clip, precision, accumulates: true }
     }
 }
 
@@ -77,6 +81,7 @@ pub struct Training {
     pub validate: Phase,
     /// Bytes of the logits that are there at once.
     pub logits_bytes: u64,
+    accumulates: bool,
 }
 
 impl Training {
@@ -93,7 +98,8 @@ impl Training {
         binding: u64,
     ) -> Result<Self> {
         let mut program = Program::of(optimizer.precision);
-        let parameters = Parameters::new(&mut program, declare(config), true, binding);
+        let gradients = if optimizer.accumulates { Role::Gradient } else { Role::StepGradient };
+        let parameters = Parameters::new(&mut program, declare(config), Some(gradients), binding);
         let inputs = Inputs::new(&mut program, config, shape, "batch");
         let validation_inputs = Inputs::new(&mut program, config, validation_shape, "validation");
         let metrics = program.tensor(Role::Output, "metrics", &[METRICS]);
@@ -131,6 +137,7 @@ impl Training {
             update,
             validate,
             logits_bytes: head.logits_bytes(&inputs),
+            accumulates: optimizer.accumulates,
         })
     }
 
@@ -155,7 +162,7 @@ impl Training {
         executor.write(self.optimizer, state.words());
     }
 
-    /// Queues one optimiser step over `batches`. `seed` is the run's, and `first` the microbatches it has behind it:
+    /// Queues one optimiser step over `batches`, of which there is one unless the program accumulates. `seed` is the run's, and `first` the microbatches it has behind it:
     /// together they tell dropout masks apart.
     ///
     /// # Errors
@@ -168,6 +175,7 @@ impl Training {
         seed: u64,
         first: u64,
     ) -> Result<()> {
+        assert!(self.accumulates || batches.len() == 1, "the program was recorded for one microbatch a step");
         let labels: u32 = batches.iter().map(|batch| batch.count).sum();
         let [seed_low, seed_high] = random::key(seed);
         executor.write(self.metrics, &[0; METRICS]);

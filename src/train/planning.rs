@@ -28,7 +28,8 @@ pub fn record(
         let masking = Masking { rate: rate as f32, ..Default::default() };
         Shape { batch: micro_batch, sequence, masked: micro_batch * masking.masked_per_sequence(sequence) }
     };
-    let optimizer = OptimizerConfig::from(&config.train);
+    let accumulates = micro_batch < config.train.batch_size;
+    let optimizer = OptimizerConfig { accumulates, ..OptimizerConfig::from(&config.train) };
     Training::new(model, shape(config.masking.rate), shape(config.validation.rate), optimizer, recompute, binding)
 }
 
@@ -170,7 +171,7 @@ fn row(config: &Config, model: &ModelConfig, mode: Recompute, device: &Device, l
         Ok(training) => training,
         Err(error) => return Row { refused: Some(error.to_string()), ..row },
     };
-    let (program, plan) = (&training.program, Plan::unchecked(&training.program));
+    let (program, plan) = (&training.program, Plan::unchecked(&training.program, limits.arena));
     for (phase, times) in [(training.accumulate, config.train.batch_size / micro_batch), (training.update, 1)] {
         let (launches, flops) = program.cost(phase);
         row.launches += times * launches;

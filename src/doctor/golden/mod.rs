@@ -22,6 +22,7 @@ const OPTIMIZER: OptimizerConfig = OptimizerConfig {
     weight_decay: 0.01,
     clip: 1.0,
     precision: Precision::F32,
+    accumulates: false,
 };
 const LEARNING_RATE: f32 = 1e-3;
 

@@ -287,7 +287,7 @@ impl Gpu {
     /// What a program has to fit.
     pub fn plan_limits(&self) -> Limits {
         let alignment = u64::from(self.device.limits().min_storage_buffer_offset_alignment);
-        Limits { binding: self.binding(), alignment, memory: self.memory() }
+        Limits { binding: self.binding(), alignment, memory: self.memory(), arena: false }
     }
 
     /// The optional features of WebGPU that the device was opened with, on a line.

@@ -1,0 +1,95 @@
+//! One buffer for everything that does not keep its content, on a device whose launches may read one part of a buffer and
+//! write another.
+//!
+//! Gradients of a step with a single microbatch belong to it: none is there before the way back comes to its layer, and
+//! until then activations may lie in its place.
+
+use super::program::{Program, Role, Tensor};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// First and last launch that something is needed for, counted through all phases.
+pub(super) type Life = (usize, usize);
+
+/// Words that every block starts at a multiple of: a cache line.
+const ALIGNMENT: usize = 16;
+
+struct Block {
+    start: usize,
+    end: usize,
+    life: Life,
+}
+
+/// Blocks by their start.
+#[derive(Default)]
+pub(super) struct Arena {
+    blocks: Vec<Block>,
+    /// In words.
+    pub len: usize,
+}
+
+impl Arena {
+    pub fn put_at(&mut self, start: usize, len: usize, life: Life) {
+        let at = self.blocks.partition_point(|block| block.start <= start);
+        self.blocks.insert(at, Block { start, end: start + len, life });
+        self.len = self.len.max(start + len);
+    }
+
+    /// The start of the smallest gap that is free for the whole of a life, of equal ones the first: the greedy by size for
+    /// offsets of Pisarchyk and Lee, "Efficient memory management for deep neural net inference" (2020).
+    pub fn put(&mut self, len: usize, (first, last): Life) -> usize {
+        let (mut free, mut best) = (0, None);
+        for block in self.blocks.iter().filter(|block| block.life.0 <= last && first <= block.life.1) {
+            let gap = block.start.saturating_sub(free);
+            if gap >= len && best.is_none_or(|(smallest, _)| gap < smallest) {
+                best = Some((gap, free));
+            }
+            free = free.max(block.end.next_multiple_of(ALIGNMENT));
+        }
+        let start = best.map_or(free, |(_, start)| start);
+        self.put_at(start, len, (first, last));
+        start
+    }
+}
+
+/// A gradient of one step, with the parts that launches write, each from its start to the next one's, so that nothing of
+/// the whole is left over; and where each of their lives begins.
+pub(super) struct StepGradient {
+    pub whole: Tensor,
+    pub parts: Vec<Part>,
+    /// The last launch that needs the whole.
+    pub last: usize,
+}
+
+pub(super) struct Part {
+    /// In words of the whole.
+    pub start: usize,
+    pub len: usize,
+    pub first: usize,
+}
+
+/// Every gradient of the role `StepGradient` that is used.
+pub(super) fn step_gradients(program: &Program) -> Vec<StepGradient> {
+    // By whole: the words that each launch uses, and the launch.
+    let mut uses: BTreeMap<usize, Vec<(Range<usize>, usize)>> = BTreeMap::new();
+    let launches = program.phases.iter().flat_map(|phase| &phase.launches);
+    for (number, launch) in launches.enumerate() {
+        for &arg in launch.args.iter().filter(|arg| **arg != Tensor::NONE) {
+            let (root, start) = program.root(arg);
+            if program.tensors[root.index()].role == Role::StepGradient {
+                uses.entry(root.index()).or_default().push((start..start + program.len(arg), number));
+            }
+        }
+    }
+    let gradient = |(root, uses): (usize, Vec<(Range<usize>, usize)>)| {
+        let starts: BTreeSet<usize> = uses.iter().map(|(range, _)| range.start).collect();
+        let ends = starts.iter().skip(1).copied().chain([program.tensors[root].len]);
+        let part = |(&start, end): (&usize, usize)| {
+            let first = uses.iter().find(|(range, _)| range.start < end && start < range.end);
+            Part { start, len: end - start, first: first.expect("a use starts here").1 }
+        };
+        let parts = starts.iter().zip(ends).map(part).collect();
+        StepGradient { whole: Tensor(root as u32), parts, last: uses.last().expect("it is used").1 }
+    };
+    uses.into_iter().map(gradient).collect()
+}

@@ -6,7 +6,7 @@ use cloze::exec::{Program, Role, Tensor};
 use cloze::kernels::gelu::{Elements, GELU_BACKWARD};
 use cloze::model::{OptimizerConfig, Shape, Training};
 
-const ROOMY: Limits = Limits { binding: u64::MAX, alignment: 256, memory: None };
+const ROOMY: Limits = Limits { binding: u64::MAX, alignment: 256, memory: None, arena: false };
 
 /// d = dy · gelu'(pre): any kernel of three equal tensors will do here.
 fn launch(program: &mut Program, pre: Tensor, dy: Tensor, d: Tensor) {
@@ -85,7 +85,7 @@ fn too_large_is_said_with_its_name_limit_and_setting() {
     for word in ["8000", "7999", "train.micro_batch"] {
         assert!(small_memory.contains(word), "no {word} in: {small_memory}");
     }
-    assert!(Plan::new(&program, Limits { binding: 4000, alignment: 256, memory: Some(8000) }).is_ok());
+    assert!(Plan::new(&program, Limits { binding: 4000, memory: Some(8000), ..ROOMY }).is_ok());
 
     let mut program = Program::new();
     program.tensor(Role::Activation, "scores", &[1 << 20, 1 << 20]);

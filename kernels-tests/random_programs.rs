@@ -2,8 +2,7 @@
 
 use crate::adapter::gpus;
 use cloze::exec::gpu::GpuExecutor;
-use cloze::exec::plan::Limits;
-use cloze::exec::{CpuExecutor, Executor, Phase, Plan, Program, Role, Tensor};
+use cloze::exec::{CpuExecutor, Executor, Phase, Place, Plan, Program, Role, Tensor};
 use cloze::kernels::matmul::{MATMUL_NN, Product};
 use cloze::kernels::rows::{GATHER_ROWS, Rows};
 use proptest::prelude::*;
@@ -152,17 +151,20 @@ proptest! {
     #[test]
     fn living_tensors_never_share_memory(ops in ops()) {
         let recorded = Recorded::new(&ops);
-        let plan = Plan::new(&recorded.program, Limits { binding: u64::MAX, alignment: 256, memory: None }).unwrap();
         let living: Vec<_> = recorded.values.iter().filter_map(|value| Some((value, value.life?))).collect();
+        let plans = [false, true].map(|arena| Plan::unchecked(&recorded.program, arena));
         for (i, (a, (a_first, a_last))) in living.iter().enumerate() {
             for (b, (b_first, b_last)) in &living[i + 1..] {
                 let together = a_first <= b_last && b_first <= a_last;
-                let shared = plan.place(a.tensor).unwrap().buffer == plan.place(b.tensor).unwrap().buffer;
-                prop_assert!(!(together && shared), "{} and {}", recorded.program.name(a.tensor), recorded.program.name(b.tensor));
+                let [slots, arena] = plans.each_ref().map(|plan| [a, b].map(|value| plan.place(value.tensor).unwrap()));
+                let names = [a, b].map(|value| recorded.program.name(value.tensor));
+                prop_assert!(!(together && slots[0].buffer == slots[1].buffer), "{names:?} in slots");
+                let overlap = |[a, b]: [Place; 2]| a.start < b.start + b.len && b.start < a.start + a.len;
+                prop_assert!(!(together && overlap(arena)), "{names:?} in an arena");
             }
         }
         let all: usize = living.iter().map(|(value, _)| 4 * value.content.len()).sum();
-        prop_assert!(plan.memory().activations <= all as u64);
+        prop_assert!(plans[0].memory().activations <= all as u64);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the backward pass computes again has the bits it had before, and takes less memory the more of it there is.
 
 use crate::adapter::gpus;
+use bytemuck::Zeroable;
 use cloze::config::{Activation, ModelConfig, NormPlacement, Recipe, Recompute};
 use cloze::data::{Batch, MaskedSequence};
 use cloze::exec::plan::{Limits, Plan};
@@ -26,6 +27,12 @@ pub fn training(model: &ModelConfig, shape: Shape, recompute: Recompute) -> Trai
     Training::new(model, shape, shape, OptimizerConfig::default(), recompute, u64::MAX).unwrap()
 }
 
+/// As `training`, for steps of one microbatch.
+fn training_of_one(model: &ModelConfig, shape: Shape, recompute: Recompute) -> Training {
+    let optimizer = OptimizerConfig { accumulates: false, ..Default::default() };
+    Training::new(model, shape, shape, optimizer, recompute, u64::MAX).unwrap()
+}
+
 pub fn batch(number: u32) -> Batch {
     let sequence = |row: u32| {
         let ids = (0..24).map(|i| 5 + (i * 7 + row * 11 + number * 13) % 60).collect();
@@ -36,15 +43,18 @@ pub fn batch(number: u32) -> Batch {
     Batch::new(&[sequence(0), sequence(1)], 4)
 }
 
-/// Losses of three steps of two microbatches, then every parameter and gradient, as bits.
-fn train(device: &Device, model: &ModelConfig, recompute: Recompute) -> Vec<Vec<u32>> {
-    let training = training(model, SHAPE, recompute);
+/// Losses of three steps, then every parameter and gradient, as bits. A step has two microbatches, or one.
+fn train(device: &Device, model: &ModelConfig, training: Training, microbatches: u32) -> Vec<Vec<u32>> {
     let executor: &mut dyn Executor = &mut *training.start(device, model).unwrap();
     training.parameters.initialize(executor, 1);
     let mut bits = Vec::new();
-    for step in 0..3 {
-        training.step(executor, &[batch(2 * step), batch(2 * step + 1)], 1e-2, 1, 2 * u64::from(step)).unwrap();
+    for first in (0..3).map(|step| step * microbatches) {
+        let batches: Vec<Batch> = (first..first + microbatches).map(batch).collect();
+        training.step(executor, &batches, 1e-2, 1, first.into()).unwrap();
         bits.push(executor.read(training.metrics).unwrap());
+        training.validation_inputs.write(executor, &batch(20), StepState { loss_weight: 0.1, ..Zeroable::zeroed() });
+        executor.run(training.validate).unwrap();
+        bits.push(executor.read(training.validation_metrics).unwrap());
     }
     // An update uses the gradients up; these are of a microbatch after it.
     let step = StepState { learning_rate: 0.0, loss_weight: 0.1, seed_low: 1, seed_high: 0, microbatch: 6 };
@@ -59,10 +69,10 @@ fn train(device: &Device, model: &ModelConfig, recompute: Recompute) -> Vec<Vec<
 
 fn check_on(device: &Device) {
     for model in models() {
-        let kept = train(device, &model, Recompute::None);
+        let train = |recompute| train(device, &model, training(&model, SHAPE, recompute), 2);
+        let kept = train(Recompute::None);
         for &recompute in &Recompute::ALL[1..] {
-            let same = train(device, &model, recompute) == kept;
-            assert!(same, "{recompute:?} differs with {:?}, {:?}", model.norm, model.activation);
+            assert!(train(recompute) == kept, "{recompute:?} differs with {:?}, {:?}", model.norm, model.activation);
         }
     }
 }
@@ -70,6 +80,18 @@ fn check_on(device: &Device) {
 #[test]
 fn the_cpu_gets_the_same_bits() {
     check_on(&Device::Cpu);
+}
+
+/// Where gradients share memory with activations: see `exec::plan`.
+#[test]
+fn the_cpu_gets_the_same_bits_from_steps_of_one_microbatch() {
+    for model in models() {
+        for recompute in Recompute::ALL {
+            let [apart, shared] = [training, training_of_one]
+                .map(|training| train(&Device::Cpu, &model, training(&model, SHAPE, recompute), 1));
+            assert!(apart == shared, "{recompute:?} differs with {:?}, {:?}", model.norm, model.activation);
+        }
+    }
 }
 
 #[test]
@@ -86,7 +108,7 @@ fn activations_shrink() {
         models().into_iter().map(|model| ModelConfig { layers: 6, hidden_size: 64, intermediate_size: 256, ..model })
     {
         let activations = |recompute| {
-            let limits = Limits { binding: u64::MAX, alignment: 256, memory: None };
+            let limits = Limits { binding: u64::MAX, alignment: 256, memory: None, arena: false };
             Plan::new(&training(&model, shape, recompute).program, limits).unwrap().memory().activations as f64
         };
         let taken = Recompute::ALL.map(activations);
@@ -94,23 +116,41 @@ fn activations_shrink() {
     }
 }
 
+/// Slots are not divided, so what is small may lie in what was made for the logits.
 #[test]
-// Slots are not divided, so what is small may lie in what was made for the logits.
 fn a_plan_is_near_what_lives_at_once() {
-    let model = ModelConfig {
-        layers: 12,
-        hidden_size: 768,
-        heads: 12,
-        intermediate_size: 3072,
-        vocab_size: 30522,
-        ..models()[2].clone()
-    };
-    let shape = Shape { batch: 4, sequence: 512, masked: 4 * 77 };
-    for recompute in Recompute::ALL {
-        let program = training(&model, shape, recompute).program;
-        let (memory, least) = (Plan::unchecked(&program).memory(), Plan::least(&program) as f64);
-        let taken = memory.activations as f64;
-        println!("{recompute:?}: {taken} bytes for {least}");
-        assert!(taken < 1.1 * least, "{recompute:?}: {taken} bytes for {least}");
+    let base = ModelConfig { layers: 12, hidden_size: 768, heads: 12, intermediate_size: 3072, ..models()[2].clone() };
+    let model = ModelConfig { vocab_size: 30522, ..base };
+    for (batch, sequence) in [(4, 512), (8, 128)] {
+        let shape = Shape { batch, sequence, masked: batch * sequence * 3 / 20 };
+        for recompute in Recompute::ALL {
+            let taken = |program, arena| {
+                let memory = Plan::unchecked(program, arena).memory();
+                println!(
+                    "{batch} x {sequence}, {recompute:?}, arena {arena}: {memory}; least {}",
+                    Plan::least(program, arena)
+                );
+                memory
+            };
+            let slots = training(&model, shape, recompute).program;
+            let (memory, least) = (taken(&slots, false), Plan::least(&slots, false) as f64);
+            assert!((memory.activations as f64) < 1.1 * least, "{recompute:?}: {memory} for {least}");
+            let shared = training_of_one(&model, shape, recompute).program;
+            let (memory, least) = (taken(&shared, true), Plan::least(&shared, true) as f64);
+            let together = (memory.gradients + memory.activations) as f64;
+            assert!(together < 1.05 * least, "{recompute:?}: {memory} for {least}");
+        }
     }
+}
+
+/// Of gradients, those of the last layers and the tables are there before any activation is gone.
+#[test]
+fn gradients_of_one_microbatch_share_their_memory() {
+    let model = ModelConfig { layers: 12, hidden_size: 64, intermediate_size: 256, ..models()[2].clone() };
+    let shape = Shape { batch: 2, sequence: 64, masked: 16 };
+    let bytes = |training: Training, arena| Plan::unchecked(&training.program, arena).memory();
+    let apart = bytes(training(&model, shape, Recompute::None), true);
+    let shared = bytes(training_of_one(&model, shape, Recompute::None), true);
+    assert_eq!(apart.gradients, shared.gradients);
+    assert!(shared.total() < apart.total() - apart.gradients * 8 / 10, "{shared}, and {apart} apart");
 }

@@ -136,8 +136,8 @@ fn cut<'a>(words: &'a mut [u32], mut args: &[BoundArg], views: &mut [View<'a>; M
         }
         let (here, later) = rest.split_at_mut(end - passed);
         let piece = &mut here[start - passed..];
+        assert!(count == 1 || args[..count].iter().all(|arg| !arg.written), "a launch writes what it uses otherwise");
         if first.written {
-            assert_eq!(count, 1, "what is written overlaps something else");
             views[first.place] = View::Write(piece);
         } else {
             let piece: &'a [u32] = piece;

@@ -115,13 +115,17 @@ impl Plan {
         plan
     }
 
-    /// Bytes of activations and workspace that live at once at the most: no plan takes less.
-    pub fn least(program: &Program) -> u64 {
+    /// Bytes of activations and workspace, and in an arena of a step's gradients, that live at once at the most: no plan takes
+    /// less.
+    pub fn least(program: &Program, arena: bool) -> u64 {
         let mut changes: BTreeMap<usize, i64> = BTreeMap::new();
-        for (root, (first, last)) in lives(program) {
-            let bytes = 4 * program.tensors[root as usize].words() as i64;
-            *changes.entry(first).or_default() += bytes;
-            *changes.entry(last + 1).or_default() -= bytes;
+        let mut live = |words: usize, (first, last): Life| {
+            *changes.entry(first).or_default() += 4 * words as i64;
+            *changes.entry(last + 1).or_default() -= 4 * words as i64;
+        };
+        lives(program).into_iter().for_each(|(root, life)| live(program.tensors[root as usize].words(), life));
+        for gradient in step_gradients(program).iter().filter(|_| arena) {
+            gradient.parts.iter().for_each(|part| live(part.len, (part.first, gradient.last)));
         }
         let alive = changes.values().scan(0, |alive, change| {
             *alive += change;
@@ -187,7 +191,8 @@ impl Plan {
         }
     }
 
-    /// Gradients of a step one after another, and the largest of the rest first: see [`Arena::put`].
+    /// Gradients of a step one after another, then what lives longest first: the lives of a step's activations are nested, and
+    /// the short ones find room between them.
     fn place_in_arena(&mut self, program: &Program) {
         let (mut arena, buffer) = (Arena::default(), self.buffers.len());
         for gradient in step_gradients(program) {
@@ -200,7 +205,9 @@ impl Plan {
             let len = program.tensors[gradient.whole.index()].words();
             self.places[gradient.whole.index()] = Some(Place { buffer, start: base, len });
         }
-        for (root, life) in largest_first(program) {
+        let mut lives = largest_first(program);
+        lives.sort_by_key(|&(_, (first, last))| std::cmp::Reverse(last - first));
+        for (root, life) in lives {
             let len = program.tensors[root as usize].words();
             self.places[root as usize] = Some(Place { buffer, start: arena.put(len, life), len });
         }
@@ -212,8 +219,9 @@ impl Plan {
             if let Some((root, start)) = info.part_of {
                 let bytes = start * info.width;
                 assert!(bytes.is_multiple_of(4), "`{}` starts at byte {bytes} of its whole", info.name);
-                let (start, len) = (bytes / 4, info.words());
-                self.places[index] = self.places[root.index()].map(|place| Place { start, len, ..place });
+                let len = info.words();
+                self.places[index] =
+                    self.places[root.index()].map(|place| Place { start: place.start + bytes / 4, len, ..place });
             }
         }
     }

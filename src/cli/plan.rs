@@ -33,7 +33,10 @@ pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()>
         "* the config's; `auto` is what train.micro_batch = \"auto\" takes; logits are part of the activations"
     )?;
     if device.limits().arena && outlook.rows.iter().any(|row| row.micro_batch == batch) {
-        writeln!(out, "in a step of one microbatch activations lie among the gradients; the table has what goes beyond them")?;
+        writeln!(
+            out,
+            "in a step of one microbatch activations lie among the gradients; the table has what goes beyond them"
+        )?;
     }
     for row in &outlook.rows {
         if let Some(problem) = &row.refused {

@@ -8,8 +8,8 @@ use super::profile::{Call, Profile};
 use super::program::{Cost, Launch, Phase, PhaseInfo, Program, Tensor};
 use crate::Result;
 use crate::kernels::kernel::MAX_ARGS;
+use crate::kernels::native::clear;
 use crate::kernels::{Kernel, View, Views};
-use rayon::prelude::*;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ struct Step {
     kernel: &'static Kernel,
     params: Vec<u32>,
     args: Vec<BoundArg>,
-    /// To be set to zero first.
+    /// To be set to zero first, besides arguments that are fresh.
     cleared: Vec<Place>,
     cost: Cost,
     /// Whether the twin runs over scratch memory.
@@ -48,6 +48,8 @@ struct BoundArg {
     buffer: usize,
     range: Range<usize>,
     written: bool,
+    /// Whether what was there before counts as zero.
+    fresh: bool,
 }
 
 impl CpuExecutor {
@@ -88,23 +90,29 @@ impl CpuExecutor {
 
 /// `number` counts launches through all phases.
 fn bind(plan: &Plan, launch: &Launch, number: usize) -> Step {
+    let mut cleared: Vec<Place> = plan.cleared_before(number).collect();
     let mut args: Vec<BoundArg> = Vec::new();
     for (place, &arg) in launch.args.iter().enumerate().filter(|(_, arg)| **arg != Tensor::NONE) {
         let at = plan.place(arg).expect("every argument of a launch has a place");
-        let range = at.start..at.start + at.len;
-        args.push(BoundArg { place, buffer: at.buffer, range, written: launch.writes(place) });
+        let (range, written) = (at.start..at.start + at.len, launch.writes(place));
+        let of_arg = |part: &&mut Place| part.buffer == at.buffer && part.start == at.start && part.len >= at.len;
+        let part = cleared.iter_mut().find(of_arg).filter(|_| written);
+        let fresh = part.is_some();
+        if let Some(part) = part {
+            *part = Place { start: range.end, len: part.len - at.len, ..*part };
+        }
+        args.push(BoundArg { place, buffer: at.buffer, range, written, fresh });
     }
     args.sort_by_key(|arg| (arg.buffer, arg.range.start));
     let (kernel, params, cost) = (launch.kernel, launch.params.clone(), launch.cost());
     let halves = stores_halves(kernel, launch.precision);
-    Step { kernel, params, args, cleared: plan.cleared_before(number).collect(), cost, halves }
+    Step { kernel, params, args, cleared, cost, halves }
 }
 
 impl Step {
     fn run(&self, buffers: &mut [Vec<u32>], scratch: &mut Scratch) {
         for place in &self.cleared {
-            let words = &mut buffers[place.buffer][place.start..place.start + place.len];
-            words.par_chunks_mut(CLEARED_AT_ONCE).for_each(|words| words.fill(0));
+            clear(&mut buffers[place.buffer][place.start..place.start + place.len]);
         }
         let mut views: [View; MAX_ARGS] = Default::default();
         let (mut rest, mut passed) = (buffers, 0);
@@ -123,9 +131,6 @@ impl Step {
     }
 }
 
-/// Words of a gradient that a core clears at a time.
-const CLEARED_AT_ONCE: usize = 1 << 16;
-
 /// Cuts the arguments that lie in one buffer out of it. They are sorted by start, and one that is written overlaps no other.
 fn cut<'a>(words: &'a mut [u32], mut args: &[BoundArg], views: &mut [View<'a>; MAX_ARGS]) {
     let (mut rest, mut passed) = (words, 0);
@@ -138,7 +143,7 @@ fn cut<'a>(words: &'a mut [u32], mut args: &[BoundArg], views: &mut [View<'a>; M
         let piece = &mut here[start - passed..];
         assert!(count == 1 || args[..count].iter().all(|arg| !arg.written), "a launch writes what it uses otherwise");
         if first.written {
-            views[first.place] = View::Write(piece);
+            views[first.place] = if first.fresh { View::Fresh(piece) } else { View::Write(piece) };
         } else {
             let piece: &'a [u32] = piece;
             for arg in &args[..count] {

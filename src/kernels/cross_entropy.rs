@@ -21,9 +21,10 @@ params! {
 }
 
 /// Columns that the logits of a vocabulary take: a multiple of what kernels load at once and of the sides of cooperative
-/// matrices, whatever its size.
+/// matrices, whatever its size, but not of a page, as one column's logits would then compete for the same lines of a cache.
 pub fn columns_of(vocabulary: usize) -> usize {
-    vocabulary.next_multiple_of(16)
+    let columns = vocabulary.next_multiple_of(16);
+    if columns.is_multiple_of(1024) { columns + 16 } else { columns }
 }
 
 /// Words of the `metrics` argument: sum of the rows' cross-entropy, right answers, rows with a label.

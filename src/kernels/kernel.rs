@@ -2,6 +2,7 @@
 
 use super::case::Sizes;
 pub(crate) use super::declare::{kernel, params};
+use super::native::clear;
 use bytemuck::Pod;
 use serde::{Deserialize, Serialize};
 
@@ -280,6 +281,8 @@ pub enum View<'a> {
     Absent,
     Read(&'a [u32]),
     Write(&'a mut [u32]),
+    /// To be written, and what it had before counts as zero, whatever lies there.
+    Fresh(&'a mut [u32]),
 }
 
 impl<'a> View<'a> {
@@ -288,7 +291,7 @@ impl<'a> View<'a> {
         match self {
             View::Absent => &[],
             View::Read(words) => words,
-            View::Write(words) => words,
+            View::Write(words) | View::Fresh(words) => words,
         }
     }
 
@@ -297,7 +300,7 @@ impl<'a> View<'a> {
         match self {
             View::Absent => &[],
             View::Read(words) => bytemuck::cast_slice(words),
-            View::Write(words) => bytemuck::cast_slice(words),
+            View::Write(words) | View::Fresh(words) => bytemuck::cast_slice(words),
         }
     }
 
@@ -307,6 +310,18 @@ impl<'a> View<'a> {
             View::Absent => &mut [],
             View::Read(_) => panic!("a twin writes an input"),
             View::Write(words) => bytemuck::cast_slice_mut(words),
+            View::Fresh(words) => {
+                clear(words);
+                bytemuck::cast_slice_mut(words)
+            }
+        }
+    }
+
+    /// The elements of an output that sums go to, and whether they are added to what is there.
+    pub fn write_sums<T: Pod>(self) -> (&'a mut [T], bool) {
+        match self {
+            View::Fresh(words) => (bytemuck::cast_slice_mut(words), false),
+            view => (view.write(), true),
         }
     }
 }

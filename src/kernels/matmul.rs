@@ -297,13 +297,13 @@ fn matmul_tn(p: &Product, views: Views) {
     let [a, b, c] = views.array();
     let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
     let (a, b) = (Matrix::new(a.read(), k, m).transposed(), Matrix::new(b.read(), k, n));
-    let (c, share) = (c.write::<f32>(), m.div_ceil(rayon::current_num_threads()));
+    let ((c, add), share) = (c.write_sums::<f32>(), m.div_ceil(rayon::current_num_threads()));
     if share < LEAST_SHARE {
-        return product(Matrix::new(c, m, n), true, a, b, Cores::All);
+        return product(Matrix::new(c, m, n), add, a, b, Cores::All);
     }
     c.par_chunks_mut(share * n).enumerate().for_each(|(number, c)| {
         let rows = c.len() / n;
-        product(Matrix::new(c, rows, n), true, a.rows(number * share, rows), b, Cores::One);
+        product(Matrix::new(c, rows, n), add, a.rows(number * share, rows), b, Cores::One);
     });
 }
 

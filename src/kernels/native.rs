@@ -76,6 +76,11 @@ pub fn blocks<T: Send>(out: &mut [T], body: impl Fn(usize, &mut [T]) + Sync) {
     row_blocks(out, 1, body);
 }
 
+/// Sets words to zero, in parallel.
+pub fn clear(words: &mut [u32]) {
+    words.par_chunks_mut(GRAIN).for_each(|words| words.fill(0));
+}
+
 /// Lends `len` elements of working memory, which hold anything. It belongs to the thread and is kept for the next time,
 /// so that a step allocates nothing once it ran.
 pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {

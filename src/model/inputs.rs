@@ -24,10 +24,16 @@ impl Shape {
     }
 }
 
+/// Words that each part of `whole` starts at a multiple of: the largest alignment that an adapter asks for.
+const ALIGNMENT: usize = 64;
+
 /// One batch on the device; see `Batch` for what each tensor holds.
 #[derive(Clone, Copy)]
 pub struct Inputs {
     pub shape: Shape,
+    /// All that changes with a batch, one after another, so that it is uploaded at once.
+    whole: Tensor,
+    len: usize,
     pub ids: Tensor,            // [N]
     pub positions: Tensor,      // [N]
     pub types: Tensor,          // [N]
@@ -48,21 +54,46 @@ pub struct Inputs {
 
 impl Inputs {
     pub fn new(program: &mut Program, config: &ModelConfig, shape: Shape, name: &str) -> Self {
-        let rows = shape.rows();
+        let (rows, masked) = (shape.rows(), shape.masked);
+        // In the order of `write`.
+        let parts = [
+            ("ids", rows),
+            ("positions", rows),
+            ("types", rows),
+            ("spans", 2 * rows),
+            ("id_order", rows),
+            ("position_order", rows),
+            ("type_order", rows),
+            ("masked", masked),
+            ("labels", masked),
+            ("slots", rows),
+            ("step", STEP_WORDS),
+        ];
+        let len = parts.iter().map(|(_, len)| len.next_multiple_of(ALIGNMENT)).sum();
+        let whole = program.tensor(Role::Input, name, &[len]);
+        let mut end = 0;
+        let [ids, positions, types, spans, id_order, position_order, type_order, masked, labels, slots, step] = parts
+            .map(|(what, len)| {
+                let start = end;
+                end += len.next_multiple_of(ALIGNMENT);
+                program.part(whole, start, len, format!("{name}.{what}"))
+            });
         let mut input = |what: &str, len| program.tensor(Role::Input, format!("{name}.{what}"), &[len]);
         Inputs {
             shape,
-            ids: input("ids", rows),
-            positions: input("positions", rows),
-            types: input("types", rows),
-            spans: input("spans", 2 * rows),
-            id_order: input("id_order", rows),
-            position_order: input("position_order", rows),
-            type_order: input("type_order", rows),
-            masked: input("masked", shape.masked),
-            labels: input("labels", shape.masked),
-            slots: input("slots", rows),
-            step: input("step", STEP_WORDS),
+            whole,
+            len,
+            ids,
+            positions,
+            types,
+            spans,
+            id_order,
+            position_order,
+            type_order,
+            masked,
+            labels,
+            slots,
+            step,
             rope: match config.positions {
                 Positions::Rope => input("rope", shape.sequence * config.head_dim()),
                 Positions::Learned => Tensor::NONE,
@@ -90,20 +121,28 @@ impl Inputs {
         if global { self.rope } else { self.rope_local }
     }
 
-    /// Writes a batch, which must have this shape.
+    /// Writes a batch, which must have this shape, in one upload.
     pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, step: StepState) {
-        executor.write(self.ids, &batch.ids);
         let positions: Vec<u32> = batch.positions.iter().map(|position| position + self.position_offset).collect();
-        executor.write(self.positions, &positions);
-        executor.write(self.types, &batch.types);
-        executor.write(self.spans, bytemuck::cast_slice(&batch.spans));
-        executor.write(self.id_order, &batch.id_order);
-        executor.write(self.position_order, &batch.position_order);
-        executor.write(self.type_order, &batch.type_order);
-        executor.write(self.masked, &batch.masked);
-        executor.write(self.labels, &batch.labels);
-        executor.write(self.slots, &batch.slots);
-        executor.write(self.step, step.words());
+        let parts: [&[u32]; 11] = [
+            &batch.ids,
+            &positions,
+            &batch.types,
+            bytemuck::cast_slice(&batch.spans),
+            &batch.id_order,
+            &batch.position_order,
+            &batch.type_order,
+            &batch.masked,
+            &batch.labels,
+            &batch.slots,
+            step.words(),
+        ];
+        let mut words = Vec::with_capacity(self.len);
+        for part in parts {
+            words.extend_from_slice(part);
+            words.resize(words.len().next_multiple_of(ALIGNMENT), 0);
+        }
+        executor.write(self.whole, &words);
     }
 }
 

@@ -32,7 +32,7 @@ impl Trained {
 
     fn with(device: &Device, precision: Precision, recompute: Recompute) -> Trained {
         let golden = Golden::embedded().unwrap();
-        let optimizer = OptimizerConfig { precision, clip: 0.0, ..Default::default() };
+        let optimizer = OptimizerConfig { precision, clip: 0.0, accumulates: false, ..Default::default() };
         let training =
             Training::new(&golden.config, golden.shape, golden.shape, optimizer, recompute, device.binding()).unwrap();
         let mut executor = training.start(device, &golden.config).unwrap();
@@ -152,6 +152,10 @@ fn an_overflow_halves_the_scale_and_skips_the_step() {
         let after: Vec<_> = [Kind::Value, Kind::FirstMoment, Kind::SecondMoment].map(|kind| trained.read(kind)).into();
         assert!(before == after, "a skipped step changed something");
         assert_eq!(trained.step(), loss, "the model is the same as before");
+        // Nothing of the overflow is left in memory.
+        let mut trained = trained.scale(1.0, 0);
+        assert_eq!(trained.step(), loss);
+        assert!(trained.step() < loss, "{}: a step that is not skipped learns", device.describe());
     }
 }
 

@@ -35,7 +35,7 @@ pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()>
     if device.limits().arena && outlook.rows.iter().any(|row| row.micro_batch == batch) {
         writeln!(
             out,
-            "in a step of one microbatch activations lie among the gradients; the table has what goes beyond them"
+            "on the CPU activations lie among the gradients where a step is one microbatch: `activ` is what goes beyond those"
         )?;
     }
     for row in &outlook.rows {

@@ -11,7 +11,7 @@ use std::ops::Range;
 /// First and last launch that something is needed for, counted through all phases.
 pub(super) type Life = (usize, usize);
 
-/// Words that every block starts at a multiple of: a cache line.
+/// Words that a block which may lie anywhere starts at a multiple of.
 const ALIGNMENT: usize = 16;
 
 struct Block {
@@ -35,8 +35,9 @@ impl Arena {
         self.len = self.len.max(start + len);
     }
 
-    /// The start of the smallest gap that is free for the whole of a life, of equal ones the first: the greedy by size for
-    /// offsets of Pisarchyk and Lee, "Efficient memory management for deep neural net inference" (2020).
+    /// Puts a block into the smallest gap that is free for the whole of its life, of equal ones the first, or behind all that
+    /// live then; gives its start. As the offsets of Pisarchyk and Lee, "Efficient memory management for deep neural net
+    /// inference" (2020).
     pub fn put(&mut self, len: usize, (first, last): Life) -> usize {
         let (mut free, mut best) = (0, None);
         for block in self.blocks.iter().filter(|block| block.life.0 <= last && first <= block.life.1) {
@@ -77,6 +78,7 @@ pub(super) fn step_gradients(program: &Program) -> Vec<StepGradient> {
         for &arg in launch.args.iter().filter(|arg| **arg != Tensor::NONE) {
             let (root, start) = program.root(arg);
             if program.tensors[root.index()].role == Role::StepGradient {
+                assert_eq!(program.tensors[root.index()].width, 4, "a step's gradients are f32");
                 uses.entry(root.index()).or_default().push((start..start + program.len(arg), number));
             }
         }
@@ -92,4 +94,45 @@ pub(super) fn step_gradients(program: &Program) -> Vec<StepGradient> {
         StepGradient { whole: Tensor(root as u32), parts, last: uses.last().expect("it is used").1 }
     };
     uses.into_iter().map(gradient).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::gelu::{Elements, GELU_BACKWARD};
+
+    #[test]
+    fn a_block_takes_the_smallest_gap_of_its_life() {
+        let mut arena = Arena::default();
+        arena.put_at(32, 32, (0, 9));
+        arena.put_at(80, 16, (3, 5));
+        assert_eq!(arena.put(16, (4, 4)), 64, "between the two");
+        assert_eq!(arena.put(16, (6, 7)), 0, "the gap behind has no end");
+        assert_eq!(arena.put(32, (5, 6)), 96, "at the end");
+        assert_eq!(arena.put(64, (10, 11)), 0, "all are gone");
+        assert_eq!(arena.len, 128);
+    }
+
+    /// Parts with a gap between them, one within another, and one that only a use of the whole reaches.
+    #[test]
+    fn a_part_begins_where_it_is_first_touched() {
+        let mut program = Program::new();
+        let input = program.tensor(Role::Input, "input", &[160]);
+        let whole = program.tensor(Role::StepGradient, "whole", &[160]);
+        let mut launch = |program: &mut Program, start, len| {
+            let [part, read] = [whole, input].map(|whole| program.part(whole, start, len, "part"));
+            program.launch(&GELU_BACKWARD, Elements { count: len as u32 }, &[read, read, part]);
+        };
+        program.phase("accumulate");
+        launch(&mut program, 64, 64); // up to 128
+        launch(&mut program, 96, 16); // in it
+        launch(&mut program, 16, 30); // up to 46
+        program.phase("update");
+        launch(&mut program, 0, 160);
+        let gradients = step_gradients(&program);
+        assert_eq!(gradients.len(), 1);
+        assert_eq!((gradients[0].whole, gradients[0].last), (whole, 3));
+        let parts: Vec<_> = gradients[0].parts.iter().map(|part| (part.start, part.len, part.first)).collect();
+        assert_eq!(parts, [(0, 16, 3), (16, 48, 2), (64, 32, 0), (96, 64, 0)]);
+    }
 }

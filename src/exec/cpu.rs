@@ -64,10 +64,12 @@ impl CpuExecutor {
         let memory = limits.memory.map(|bytes| bytes.saturating_sub(4 * lens.iter().sum::<usize>() as u64));
         let plan = Plan::new(program, Limits { memory, ..limits })?;
         let buffers = plan.buffers.iter().map(|buffer| vec![0; buffer.len]).collect();
-        let mut launches = 0..;
-        let mut steps = |phase: &PhaseInfo| -> Vec<Step> {
-            phase.launches.iter().zip(&mut launches).map(|(launch, number)| bind(&plan, launch, number)).collect()
+        let mut launches = 0;
+        let mut step = |launch: &Launch| {
+            launches += 1;
+            bind(&plan, launch, launches - 1)
         };
+        let mut steps = |phase: &PhaseInfo| phase.launches.iter().map(&mut step).collect::<Vec<_>>();
         let phases = program.phases.iter().map(|phase| (phase.name.clone(), steps(phase))).collect();
         let (results, computed, scratch) = (VecDeque::new(), Duration::ZERO, Scratch::new(lens));
         Ok(CpuExecutor { phases, buffers, plan, scratch, results, computed, recorder: None, resident })
@@ -103,6 +105,7 @@ fn bind(plan: &Plan, launch: &Launch, number: usize) -> Step {
         }
         args.push(BoundArg { place, buffer: at.buffer, range, written, fresh });
     }
+    cleared.retain(|part| part.len > 0);
     args.sort_by_key(|arg| (arg.buffer, arg.range.start));
     let (kernel, params, cost) = (launch.kernel, launch.params.clone(), launch.cost());
     let halves = stores_halves(kernel, launch.precision);

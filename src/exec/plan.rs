@@ -140,11 +140,11 @@ impl Plan {
     }
 
     /// What has to be cleared before a launch, counted through all phases.
-    pub fn cleared_before(&self, launch: usize) -> impl Iterator<Item = Place> {
+    pub(super) fn cleared_before(&self, launch: usize) -> impl Iterator<Item = Place> {
         self.cleared.iter().filter(move |(first, _)| *first == launch).map(|&(_, place)| place)
     }
 
-    /// Of an arena that gradients share with activations, those count as activations that the gradients are too small for.
+    /// Of an arena that gradients lie in, what goes beyond them counts as activations.
     pub fn memory(&self) -> Memory {
         let mut memory = Memory::default();
         for buffer in &self.buffers {
@@ -191,8 +191,8 @@ impl Plan {
         }
     }
 
-    /// Gradients of a step one after another, then what lives longest first: the lives of a step's activations are nested, and
-    /// the short ones find room between them.
+    /// Gradients of a step one after another, then what lives longest first, which took less than the largest first: the lives
+    /// of a step's activations are nested, and the short ones find room between them.
     fn place_in_arena(&mut self, program: &Program) {
         let (mut arena, buffer) = (Arena::default(), self.buffers.len());
         for gradient in step_gradients(program) {

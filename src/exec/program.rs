@@ -17,12 +17,13 @@ impl Tensor {
     }
 }
 
-/// What a tensor is for. All but `Activation` and `Workspace` keep their content from phase to phase.
+/// What a tensor is for. All but `Activation`, `Workspace` and `StepGradient` keep their content from phase to phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     Parameter,
     Gradient,
-    /// Zero at its first launch of a step, and done with at its last: a device may use its memory otherwise in between.
+    /// Zero before its first launch of a step and of no use after its last, in the order that phases were recorded in; outside
+    /// of that its memory may hold something else.
     StepGradient,
     /// Moments and counters of the optimiser.
     Optimizer,

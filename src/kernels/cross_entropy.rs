@@ -150,3 +150,13 @@ fn case((rows, vocabulary, padding, gradient): (u32, u32, u32, u32)) -> Case {
     ];
     Case::new(CrossEntropy { rows, vocabulary, columns: vocabulary + padding, gradient }, fills)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::columns_of;
+
+    #[test]
+    fn columns_are_a_multiple_of_16_and_not_of_1024() {
+        assert_eq!([1, 16, 70, 1023, 1024, 8192, 30522].map(columns_of), [16, 16, 80, 1040, 1040, 8208, 30528]);
+    }
+}

@@ -3,10 +3,10 @@
 
 use std::f32::consts::{FRAC_2_SQRT_PI, LOG2_E};
 
-/// Σ coefficients[i]·xⁱ by Horner's rule in fused multiply-adds, which are slow on x86 from before 2013 alone.
+/// Σ coefficients[i]·xⁱ by Horner's rule. Not in fused multiply-adds: where a machine has none, each would be a call.
 #[inline(always)]
 fn polynomial<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
-    coefficients.into_iter().rev().reduce(|sum, coefficient| sum.mul_add(x, coefficient)).expect("it has coefficients")
+    coefficients.into_iter().rev().reduce(|sum, coefficient| sum * x + coefficient).expect("it has coefficients")
 }
 
 /// e^x with a relative error below 3e-7; arguments are clamped to where the result is a normal number.
@@ -14,9 +14,9 @@ fn polynomial<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
 pub fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it rounds to an integer
     let x = x.clamp(-87.0, 88.0);
-    let rounded = x.mul_add(LOG2_E, ROUND); // the integer, in the low bits
+    let rounded = x * LOG2_E + ROUND; // the integer, in the low bits
     let n = rounded - ROUND;
-    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, x)); // ln 2 in two parts
+    let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4; // ln 2 in two parts
     let p = polynomial(r, [1.0, 1.0, 0.5, 0.166_666_66, 0.041_666_485, 0.008_333_361, 0.001_390_8]);
     p * f32::from_bits((rounded.to_bits() << 23).wrapping_add(1.0f32.to_bits())) // p·2ⁿ
 }

@@ -35,8 +35,8 @@ pub struct OptimizerConfig {
     /// How activations and the weights of products are stored. With f16 the loss is scaled; parameters, their gradients and
     /// moments stay f32.
     pub precision: Precision,
-    /// Whether a step may have several microbatches, whose gradients add up. Where it has one, a device may keep activations
-    /// where gradients come to lie.
+    /// Whether a step may have several microbatches, whose gradients add up. Where it has one, gradients are there from
+    /// `accumulate` to `update` alone, and a device may have activations in their place at other times.
     pub accumulates: bool,
 }
 
@@ -162,8 +162,8 @@ impl Training {
         executor.write(self.optimizer, state.words());
     }
 
-    /// Queues one optimiser step over `batches`, of which there is one unless the program accumulates. `seed` is the run's, and `first` the microbatches it has behind it:
-    /// together they tell dropout masks apart.
+    /// Queues one optimiser step over `batches`. `seed` is the run's, and `first` the microbatches it has behind it:
+    /// together they tell dropout masks apart. Panics when there are several and the program does not accumulate.
     ///
     /// # Errors
     /// The device fails.

@@ -112,9 +112,10 @@ pub struct Row {
     pub micro_batch: usize,
     /// What "auto" would choose; `None` when nothing fits.
     pub auto_micro_batch: Option<usize>,
-    /// Bytes by what they are for; their sum is `peak_bytes`.
+    /// Bytes by what they are for; their sum is `peak_bytes`. Where activations lie among the gradients, those are what goes
+    /// beyond these.
     pub memory: Option<Memory>,
-    /// The largest part of the logits that is there at once, in activations.
+    /// The largest part of the logits that is there at once.
     pub logits_bytes: u64,
     pub peak_bytes: u64,
     /// Of a step: all its microbatches and the update.

@@ -8,8 +8,8 @@ use super::case::Sizes;
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Params, Views, fold, kernel, params};
 use super::lanes::{maximum, sum};
-use super::math::exp;
-use super::native::{simd, with_scratch};
+use super::math::{Math, with_math};
+use super::native::with_scratch;
 use super::product::{Cores, Matrix, product};
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
@@ -185,9 +185,9 @@ impl Block {
         for (row, scores) in scores.chunks_exact_mut(keys).enumerate() {
             let t = self.first + row;
             let range = self.keys_of(p, spans, t);
-            lse[row * p.heads as usize + head] = simd(
+            lse[row * p.heads as usize + head] = with_math(
                 #[inline(always)]
-                || softmax(scores, range),
+                |math| softmax(math, scores, range),
             );
             self.drop_out(p, step, b, head, t, scores);
         }
@@ -215,12 +215,14 @@ impl Block {
 
 /// Turns the scores of a row into probabilities, zero outside of `range`, and returns their log-sum-exp.
 #[inline(always)]
-fn softmax(row: &mut [f32], range: Range<usize>) -> f32 {
+fn softmax(math: Math, row: &mut [f32], range: Range<usize>) -> f32 {
     row[..range.start].fill(0.0);
     row[range.end..].fill(0.0);
     let row = &mut row[range];
     let most = maximum(row);
-    row.iter_mut().for_each(|score| *score = exp(*score - most));
+    for score in row.iter_mut() {
+        *score = math.exp(*score - most);
+    }
     let sum = sum(row, |score| score);
     let scale = 1.0 / sum;
     row.iter_mut().for_each(|score| *score *= scale);

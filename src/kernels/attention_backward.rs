@@ -3,8 +3,8 @@
 use super::attention::{ANY, Attention, BLOCK, Block, bench, case, cases_of, heads};
 use super::kernel::{Fill, Params, Views, kernel};
 use super::lanes::dot;
-use super::math::exp;
-use super::native::{simd, with_scratch};
+use super::math::{Math, with_math};
+use super::native::with_scratch;
 use super::product::{Cores, Matrix, product};
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
@@ -126,9 +126,9 @@ fn attention_backward(p: &Attention, views: Views) {
                     let range = block.keys_of(p, spans, t);
                     let y = &y[column + t * width..][..head_dim];
                     block.drop_out(p, step, b, head, t, d_scores);
-                    simd(
+                    with_math(
                         #[inline(always)]
-                        || score_gradient(weights, d_scores, range, lse[t], y, row_of_dy(t)),
+                        |math| score_gradient(math, (weights, d_scores), range, lse[t], y, row_of_dy(t)),
                     );
                     block.drop_out(p, step, b, head, t, weights);
                 }
@@ -150,14 +150,21 @@ fn attention_backward(p: &Attention, views: Views) {
 /// Turns a row of scores into probabilities p and a row of dy·v into the gradient of the scores, p·(dy·v − dy·y); both
 /// are zero outside of `range`.
 #[inline(always)]
-fn score_gradient(weights: &mut [f32], d_scores: &mut [f32], range: Range<usize>, lse: f32, y: &[f32], dy: &[f32]) {
+fn score_gradient(
+    math: Math,
+    (weights, d_scores): (&mut [f32], &mut [f32]),
+    range: Range<usize>,
+    lse: f32,
+    y: &[f32],
+    dy: &[f32],
+) {
     let delta = dot(y, dy);
     for row in [&mut *weights, &mut *d_scores] {
         row[..range.start].fill(0.0);
         row[range.end..].fill(0.0);
     }
     for (weight, d_score) in weights[range.clone()].iter_mut().zip(&mut d_scores[range]) {
-        *weight = exp(*weight - lse);
+        *weight = math.exp(*weight - lse);
         *d_score = *weight * (*d_score - delta);
     }
 }

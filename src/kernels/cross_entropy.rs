@@ -3,8 +3,7 @@
 use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::lanes::{maximum, sum};
-use super::math::exp;
-use super::native::simd;
+use super::math::{Math, with_math};
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
 
@@ -82,9 +81,9 @@ fn cross_entropy(p: &CrossEntropy, views: Views) {
         if p.gradient == 1 {
             padding.fill(0.0);
         }
-        *result = simd(
+        *result = with_math(
             #[inline(always)]
-            || row(logits, label, weight, p.gradient == 1),
+            |math| row(math, logits, label, weight, p.gradient == 1),
         );
     });
     let metrics = metrics.write::<f32>();
@@ -97,7 +96,7 @@ fn cross_entropy(p: &CrossEntropy, views: Views) {
 
 /// The metrics of one row; its logits become their gradient when asked for.
 #[inline(always)]
-fn row(logits: &mut [f32], label: u32, weight: f32, gradient: bool) -> [f32; METRICS] {
+fn row(math: Math, logits: &mut [f32], label: u32, weight: f32, gradient: bool) -> [f32; METRICS] {
     if label == u32::MAX {
         if gradient {
             logits.fill(0.0);
@@ -108,7 +107,11 @@ fn row(logits: &mut [f32], label: u32, weight: f32, gradient: bool) -> [f32; MET
     let own = logits[label];
     let most = maximum(logits);
     let right = own == most && !logits[..label].contains(&most);
-    let sum = sum(logits, |logit| exp(logit - most));
+    let sum = sum(
+        logits,
+        #[inline(always)]
+        |logit| math.exp(logit - most),
+    );
     let log_sum = most + sum.ln();
     if !log_sum.is_finite() {
         if gradient {
@@ -118,7 +121,9 @@ fn row(logits: &mut [f32], label: u32, weight: f32, gradient: bool) -> [f32; MET
     }
     if gradient {
         let scale = weight / sum;
-        logits.iter_mut().for_each(|logit| *logit = scale * exp(*logit - most));
+        for logit in logits.iter_mut() {
+            *logit = scale * math.exp(*logit - most);
+        }
         logits[label] -= weight;
     }
     [log_sum - own, f32::from(u8::from(right)), 1.0]

@@ -2,7 +2,7 @@
 //! variants improve transformer" (2020), both ways.
 
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::math::{gelu, gelu_gradient};
+use super::math::with_math;
 use super::native::{blocks, row_blocks};
 
 params! {
@@ -37,9 +37,14 @@ fn gelu_twin(_: &Elements, views: Views) {
         y.write::<f32>(),
         #[inline(always)]
         |first, block| {
-            for (y, pre) in block.iter_mut().zip(&pre[first..]) {
-                *y = gelu(*pre);
-            }
+            with_math(
+                #[inline(always)]
+                |math| {
+                    for (y, pre) in block.iter_mut().zip(&pre[first..]) {
+                        *y = math.gelu(*pre);
+                    }
+                },
+            );
         },
     );
 }
@@ -71,9 +76,14 @@ fn gelu_backward(_: &Elements, views: Views) {
         d_pre.write::<f32>(),
         #[inline(always)]
         |first, block| {
-            for ((d_pre, pre), dy) in block.iter_mut().zip(&pre[first..]).zip(&dy[first..]) {
-                *d_pre = dy * gelu_gradient(*pre);
-            }
+            with_math(
+                #[inline(always)]
+                |math| {
+                    for ((d_pre, pre), dy) in block.iter_mut().zip(&pre[first..]).zip(&dy[first..]) {
+                        *d_pre = dy * math.gelu_gradient(*pre);
+                    }
+                },
+            );
         },
     );
 }
@@ -115,9 +125,14 @@ fn gated_gelu(p: &GatedGelu, views: Views) {
         |first, block| {
             for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
                 let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
-                for ((y, input), gate) in y.iter_mut().zip(input).zip(gate) {
-                    *y = gelu(*input) * gate;
-                }
+                with_math(
+                    #[inline(always)]
+                    |math| {
+                        for ((y, input), gate) in y.iter_mut().zip(input).zip(gate) {
+                            *y = math.gelu(*input) * gate;
+                        }
+                    },
+                );
             }
         },
     );
@@ -155,12 +170,17 @@ fn gated_gelu_backward(p: &GatedGelu, views: Views) {
                 let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
                 let (d_input, d_gate) = du.split_at_mut(width);
                 let dy = &dy[row * width..][..width];
-                for (((d, dy), input), gate) in d_input.iter_mut().zip(dy).zip(input).zip(gate) {
-                    *d = dy * gate * gelu_gradient(*input);
-                }
-                for ((d, dy), input) in d_gate.iter_mut().zip(dy).zip(input) {
-                    *d = dy * gelu(*input);
-                }
+                with_math(
+                    #[inline(always)]
+                    |math| {
+                        for (((d, dy), input), gate) in d_input.iter_mut().zip(dy).zip(input).zip(gate) {
+                            *d = dy * gate * math.gelu_gradient(*input);
+                        }
+                        for ((d, dy), input) in d_gate.iter_mut().zip(dy).zip(input) {
+                            *d = dy * math.gelu(*input);
+                        }
+                    },
+                );
             }
         },
     );

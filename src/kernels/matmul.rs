@@ -5,7 +5,7 @@ use super::case::Sizes;
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::lanes::add;
-use super::math::{gelu, gelu_gradient};
+use super::math::with_math;
 use super::product::{Cores, Matrix, product, product_rows, with_transposed};
 use super::step::STEP_WORDS;
 use rayon::prelude::*;
@@ -146,9 +146,14 @@ fn matmul_nt(p: &LinearProduct, views: Views) {
                     sums.chunks_exact_mut(n).for_each(|row| add(row, bias));
                 }
                 if activate {
-                    for (y, x) in activated.iter_mut().zip(&*sums) {
-                        *y = gelu(*x);
-                    }
+                    with_math(
+                        #[inline(always)]
+                        |math| {
+                            for (y, x) in activated.iter_mut().zip(&*sums) {
+                                *y = math.gelu(*x);
+                            }
+                        },
+                    );
                 }
                 let c = if activate { activated } else { sums };
                 if let Some(masks) = dropout {
@@ -229,9 +234,14 @@ fn matmul_nn(p: &Product, views: Views) {
         #[inline(always)]
         |first, c, _| {
             if !pre.is_empty() {
-                for (c, pre) in c.iter_mut().zip(&pre[first * n..]) {
-                    *c *= gelu_gradient(*pre);
-                }
+                with_math(
+                    #[inline(always)]
+                    |math| {
+                        for (c, pre) in c.iter_mut().zip(&pre[first * n..]) {
+                            *c *= math.gelu_gradient(*pre);
+                        }
+                    },
+                );
             }
             if !residual.is_empty() {
                 add(c, &residual[first * n..]);

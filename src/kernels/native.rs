@@ -16,7 +16,8 @@ pub fn simd<R>(body: impl FnOnce() -> R) -> R {
     ARCH.dispatch(body)
 }
 
-/// As `simd`, of an operation that is written in vectors.
+/// As `simd`, of an operation that goes by the instructions.
+#[inline(always)]
 pub fn dispatch<Op: pulp::WithSimd>(operation: Op) -> Op::Output {
     ARCH.dispatch(operation)
 }

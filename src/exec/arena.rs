@@ -119,7 +119,7 @@ mod tests {
         let mut program = Program::new();
         let input = program.tensor(Role::Input, "input", &[160]);
         let whole = program.tensor(Role::StepGradient, "whole", &[160]);
-        let mut launch = |program: &mut Program, start, len| {
+        let launch = |program: &mut Program, start, len| {
             let [part, read] = [whole, input].map(|whole| program.part(whole, start, len, "part"));
             program.launch(&GELU_BACKWARD, Elements { count: len as u32 }, &[read, read, part]);
         };

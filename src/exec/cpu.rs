@@ -57,12 +57,7 @@ impl CpuExecutor {
 
     pub fn new(program: &Program) -> Result<Self> {
         let resident = Resident::read();
-        let launches = program.phases.iter().flat_map(|phase| &phase.launches);
-        let halves = launches.filter(|launch| stores_halves(launch.kernel, launch.precision));
-        let lens = Scratch::lens(halves.map(|launch| (launch.kernel, &launch.params[..])));
-        let limits = Self::limits();
-        let memory = limits.memory.map(|bytes| bytes.saturating_sub(4 * lens.iter().sum::<usize>() as u64));
-        let plan = Plan::new(program, Limits { memory, ..limits })?;
+        let plan = Plan::new(program, Self::limits().without(Self::scratch(program)))?;
         let buffers = plan.buffers.iter().map(|buffer| vec![0; buffer.len]).collect();
         let mut launches = 0;
         let mut step = |launch: &Launch| {
@@ -71,13 +66,18 @@ impl CpuExecutor {
         };
         let mut steps = |phase: &PhaseInfo| phase.launches.iter().map(&mut step).collect::<Vec<_>>();
         let phases = program.phases.iter().map(|phase| (phase.name.clone(), steps(phase))).collect();
-        let (results, computed, scratch) = (VecDeque::new(), Duration::ZERO, Scratch::new(lens));
+        let (results, computed, scratch) = (VecDeque::new(), Duration::ZERO, Scratch::new(scratch_lens(program)));
         Ok(CpuExecutor { phases, buffers, plan, scratch, results, computed, recorder: None, resident })
     }
 
     /// What a program has to fit.
     pub fn limits() -> Limits {
         Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory: host_memory::available(), arena: true }
+    }
+
+    /// Bytes that a program takes besides its plan, to compute on what is stored as f16.
+    pub fn scratch(program: &Program) -> u64 {
+        4 * scratch_lens(program).iter().sum::<usize>() as u64
     }
 
     fn place(&self, tensor: Tensor) -> Place {
@@ -88,6 +88,13 @@ impl CpuExecutor {
         let place = self.place(tensor);
         self.buffers[place.buffer][place.start..place.start + place.len].to_vec()
     }
+}
+
+/// Words for each argument of launches that store f16.
+fn scratch_lens(program: &Program) -> [usize; MAX_ARGS] {
+    let launches = program.phases.iter().flat_map(|phase| &phase.launches);
+    let halves = launches.filter(|launch| stores_halves(launch.kernel, launch.precision));
+    Scratch::lens(halves.map(|launch| (launch.kernel, &launch.params[..])))
 }
 
 /// `number` counts launches through all phases.

@@ -103,6 +103,14 @@ impl Device {
         }
     }
 
+    /// Bytes that a program takes on the device besides its plan.
+    pub fn scratch(&self, program: &Program) -> u64 {
+        match self {
+            Device::Cpu => CpuExecutor::scratch(program),
+            Device::Gpu(_) => 0,
+        }
+    }
+
     /// Gives a program its memory on the device.
     ///
     /// # Errors

@@ -22,6 +22,13 @@ pub struct Limits {
     pub arena: bool,
 }
 
+impl Limits {
+    /// With so many bytes of memory taken by something else.
+    pub fn without(self, bytes: u64) -> Limits {
+        Limits { memory: self.memory.map(|memory| memory.saturating_sub(bytes)), ..self }
+    }
+}
+
 /// Where a tensor lies: a buffer, and its first word and their count there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {

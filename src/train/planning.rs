@@ -70,7 +70,8 @@ pub fn largest(config: &Config, model: &ModelConfig, recompute: Recompute, devic
     let mut refused = None;
     for number in divisors(config.train.batch_size) {
         let training = record(config, model, number, recompute, limits.binding);
-        match training.and_then(|training| Plan::new(&training.program, limits)) {
+        let plan = |Training { program, .. }| Plan::new(&program, limits.without(device.scratch(&program)));
+        match training.and_then(plan) {
             Ok(_) => return Ok(number),
             Err(error) => refused = Some(error),
         }
@@ -173,18 +174,20 @@ fn row(config: &Config, model: &ModelConfig, mode: Recompute, device: &Device, l
         Err(error) => return Row { refused: Some(error.to_string()), ..row },
     };
     let (program, plan) = (&training.program, Plan::unchecked(&training.program, limits.arena));
+    let scratch = device.scratch(program);
     for (phase, times) in [(training.accumulate, config.train.batch_size / micro_batch), (training.update, 1)] {
         let (launches, flops) = program.cost(phase);
         row.launches += times * launches;
         row.gflop += times as f64 * flops as f64 / 1e9;
         row.seconds += times as f64 * program.least_seconds(phase, speed.flops_per_second, speed.bytes_per_second);
     }
-    let memory = plan.memory();
+    let planned = plan.memory();
+    let memory = Memory { workspace: planned.workspace + scratch, ..planned };
     Row {
         memory: Some(memory),
         logits_bytes: training.logits_bytes,
         peak_bytes: memory.total(),
-        refused: plan.check(program, limits).err().map(|error| error.to_string()),
+        refused: plan.check(program, limits.without(scratch)).err().map(|error| error.to_string()),
         ..row
     }
 }

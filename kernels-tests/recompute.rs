@@ -33,25 +33,20 @@ fn training_of_one(model: &ModelConfig, shape: Shape, recompute: Recompute) -> T
     Training::new(model, shape, shape, optimizer, recompute, u64::MAX).unwrap()
 }
 
-/// Six sequences with every other token masked.
-fn crowd(number: u32) -> Batch {
-    let sequence = |row: u32| {
-        let ids = (0..24).map(|i| 5 + (i * 7 + row * 11 + number * 13) % 60).collect();
-        let picks: Vec<u32> = (0..24).step_by(2).collect();
-        let labels = picks.iter().map(|pick| (pick * 3 + number) % 70).collect();
-        MaskedSequence::new(ids, picks, labels)
-    };
-    Batch::new(&[0, 1, 2, 3, 4, 5].map(sequence), 12)
+pub fn batch(number: u32) -> Batch {
+    let picks = |row| (0..4).map(|i| 5 * i + row).collect();
+    Batch::new(&[0, 1].map(|row| sequence(number, row, picks(row))), 4)
 }
 
-pub fn batch(number: u32) -> Batch {
-    let sequence = |row: u32| {
-        let ids = (0..24).map(|i| 5 + (i * 7 + row * 11 + number * 13) % 60).collect();
-        let picks: Vec<u32> = (0..4).map(|i| 5 * i + row).collect();
-        let labels = picks.iter().map(|pick| (pick * 3 + number) % 70).collect();
-        MaskedSequence::new(ids, picks, labels)
-    };
-    Batch::new(&[sequence(0), sequence(1)], 4)
+/// Six sequences with every other token masked.
+fn crowd(number: u32) -> Batch {
+    Batch::new(&[0, 1, 2, 3, 4, 5].map(|row| sequence(number, row, (0..24).step_by(2).collect())), 12)
+}
+
+fn sequence(number: u32, row: u32, picks: Vec<u32>) -> MaskedSequence {
+    let ids = (0..24).map(|i| 5 + (i * 7 + row * 11 + number * 13) % 60).collect();
+    let labels = picks.iter().map(|pick| (pick * 3 + number) % 70).collect();
+    MaskedSequence::new(ids, picks, labels)
 }
 
 /// Losses of three steps, then every parameter and gradient, as bits. A step has two microbatches, or one.

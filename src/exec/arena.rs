@@ -73,8 +73,7 @@ pub(super) struct Part {
 pub(super) fn step_gradients(program: &Program) -> Vec<StepGradient> {
     // By whole: the words that each launch uses, and the launch.
     let mut uses: BTreeMap<usize, Vec<(Range<usize>, usize)>> = BTreeMap::new();
-    let launches = program.phases.iter().flat_map(|phase| &phase.launches);
-    for (number, launch) in launches.enumerate() {
+    for (number, launch) in program.in_order().enumerate() {
         for &arg in launch.args.iter().filter(|arg| **arg != Tensor::NONE) {
             let (root, start) = program.root(arg);
             if program.tensors[root.index()].role == Role::StepGradient {

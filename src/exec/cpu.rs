@@ -92,9 +92,8 @@ impl CpuExecutor {
 
 /// Words for each argument of launches that store f16.
 fn scratch_lens(program: &Program) -> [usize; MAX_ARGS] {
-    let launches = program.phases.iter().flat_map(|phase| &phase.launches);
-    let halves = launches.filter(|launch| stores_halves(launch.kernel, launch.precision));
-    Scratch::lens(halves.map(|launch| (launch.kernel, &launch.params[..])))
+    let halves = program.launches().filter(|(kernel, ..)| stores_halves(kernel, program.precision()));
+    Scratch::lens(halves.map(|(kernel, params, _)| (kernel, params)))
 }
 
 /// `number` counts launches through all phases.

@@ -298,5 +298,5 @@ fn lives(program: &Program) -> BTreeMap<u32, Life> {
 }
 
 fn launched(program: &Program, tensor: Tensor) -> bool {
-    program.phases.iter().flat_map(|phase| &phase.launches).any(|launch| launch.args.contains(&tensor))
+    program.in_order().any(|launch| launch.args.contains(&tensor))
 }

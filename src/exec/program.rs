@@ -38,6 +38,7 @@ pub enum Role {
 }
 
 impl Role {
+    /// Whether such tensors have memory of their own, a `StepGradient` where a device has no arena.
     pub fn persistent(self) -> bool {
         !matches!(self, Role::Activation | Role::Workspace)
     }
@@ -130,6 +131,9 @@ pub struct Program {
 }
 
 impl Program {
+    /// Bytes that parts start at a multiple of: the largest alignment that an adapter asks for.
+    pub const PART_ALIGNMENT: usize = 256;
+
     pub fn new() -> Self {
         Self::default()
     }
@@ -255,8 +259,12 @@ impl Program {
 
     /// Every launch: its kernel, its parameters, and a bit for each argument given.
     pub fn launches(&self) -> impl Iterator<Item = (&'static Kernel, &[u32], u32)> {
-        let launches = self.phases.iter().flat_map(|phase| &phase.launches);
-        launches.map(|launch| (launch.kernel, launch.params.as_slice(), launch.present()))
+        self.in_order().map(|launch| (launch.kernel, launch.params.as_slice(), launch.present()))
+    }
+
+    /// The launches of all phases, as they were recorded.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &Launch> {
+        self.phases.iter().flat_map(|phase| &phase.launches)
     }
 
     /// Seconds that a phase takes at least on a device of these speeds: each launch is bound by its arithmetic or by what it

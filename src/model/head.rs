@@ -6,7 +6,7 @@ use super::inputs::Inputs;
 use super::parameters::Parameters;
 use super::recorder::{DropoutLayer, Linear, Norm, NormSaved, Recorder};
 use crate::config::ModelConfig;
-use crate::exec::Tensor;
+use crate::exec::{Program, Tensor};
 use crate::kernels::Precision;
 use crate::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
 
@@ -54,7 +54,7 @@ impl Head {
         };
         // 128 MiB of logits keep any GPU busy; more would only cost memory.
         let bytes = binding.min(128 << 20);
-        let (width, multiple) = (precision.bytes(), 256 / precision.bytes());
+        let (width, multiple) = (precision.bytes(), Program::PART_ALIGNMENT / precision.bytes());
         let chunk = (bytes as usize / (width * decoder.outputs) / multiple * multiple).max(multiple);
         Head { transform, decoder, vocabulary: config.vocab_size, chunk, precision }
     }

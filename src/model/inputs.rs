@@ -24,8 +24,8 @@ impl Shape {
     }
 }
 
-/// Words that each part of `whole` starts at a multiple of: the largest alignment that an adapter asks for.
-const ALIGNMENT: usize = 64;
+/// Words that each part of `whole` starts at a multiple of.
+const ALIGNMENT: usize = Program::PART_ALIGNMENT / 4;
 
 /// One batch on the device; see `Batch` for what each tensor holds.
 #[derive(Clone, Copy)]
@@ -33,7 +33,8 @@ pub struct Inputs {
     pub shape: Shape,
     /// All that changes with a batch, one after another, so that it is uploaded at once.
     whole: Tensor,
-    len: usize,
+    /// The words of its parts, in the order of `write`.
+    lens: [usize; 11],
     pub ids: Tensor,            // [N]
     pub positions: Tensor,      // [N]
     pub types: Tensor,          // [N]
@@ -55,7 +56,6 @@ pub struct Inputs {
 impl Inputs {
     pub fn new(program: &mut Program, config: &ModelConfig, shape: Shape, name: &str) -> Self {
         let (rows, masked) = (shape.rows(), shape.masked);
-        // In the order of `write`.
         let parts = [
             ("ids", rows),
             ("positions", rows),
@@ -82,7 +82,7 @@ impl Inputs {
         Inputs {
             shape,
             whole,
-            len,
+            lens: parts.map(|(_, len)| len),
             ids,
             positions,
             types,
@@ -121,7 +121,7 @@ impl Inputs {
         if global { self.rope } else { self.rope_local }
     }
 
-    /// Writes a batch, which must have this shape, in one upload.
+    /// Writes a batch in one upload. Panics when it has another shape.
     pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, step: StepState) {
         let positions: Vec<u32> = batch.positions.iter().map(|position| position + self.position_offset).collect();
         let parts: [&[u32]; 11] = [
@@ -137,8 +137,9 @@ impl Inputs {
             &batch.slots,
             step.words(),
         ];
-        let mut words = Vec::with_capacity(self.len);
-        for part in parts {
+        let mut words = Vec::new();
+        for (part, len) in parts.into_iter().zip(self.lens) {
+            assert_eq!(part.len(), len, "a batch has the shape of its program");
             words.extend_from_slice(part);
             words.resize(words.len().next_multiple_of(ALIGNMENT), 0);
         }

@@ -12,11 +12,8 @@ use crate::random::{Site, Stream};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
-/// Bytes that every parameter starts at a multiple of: the largest alignment that an adapter asks for.
-const ALIGNMENT: usize = 256;
-
 /// Most elements of a flat tensor: with them aligned, still below what a tensor may have.
-const MAX_LEN: usize = (1 << 30) - 2 * ALIGNMENT;
+const MAX_LEN: usize = (1 << 30) - 2 * Program::PART_ALIGNMENT;
 
 /// A parameter and its gradient; `NONE` twice for a parameter the model does without.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +124,7 @@ impl Parameters {
                 lens.len() - 1
             });
             let start = lens[flat].0;
-            lens[flat].0 += len.next_multiple_of(ALIGNMENT / precision.bytes());
+            lens[flat].0 += len.next_multiple_of(Program::PART_ALIGNMENT / precision.bytes());
             Place { flat, start }
         };
         let places: Vec<Place> = list.iter().map(&mut place).collect();

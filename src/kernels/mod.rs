@@ -22,6 +22,7 @@ pub mod product;
 pub mod qkv;
 pub mod rows;
 pub mod step;
+pub mod translate;
 
 pub use case::{SIZES, Sizes};
 pub use kernel::{Access, Arg, Case, Constant, Elem, Fill, Kernel, Params, Precision, Variant, View, Views};

@@ -1,7 +1,7 @@
 //! Shaders and declarations say the same: names, order, access and types of bindings, every field of every struct.
 
 use crate::module::{Shader, every_shader};
-use cloze::doctor::probes::PROBES;
+use cloze::device::probes::PROBES;
 use cloze::kernels::gradient_norm::OptimizerState;
 use cloze::kernels::step::StepState;
 use cloze::kernels::{Elem, KERNELS, Params, kernel};

@@ -2,7 +2,7 @@
 
 use crate::bench::kernels::{KernelBench, KernelReport, KernelsReport, find};
 use crate::bench::shape::{BenchShape, case, usual_shapes};
-use crate::exec::{Device, DeviceChoice};
+use crate::device::{Device, DeviceChoice};
 use crate::kernels::{Kernel, Precision, kernels_of};
 use std::io::Write;
 

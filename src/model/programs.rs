@@ -10,7 +10,8 @@ use super::recorder::Recorder;
 use crate::Result;
 use crate::config::{ModelConfig, Recompute, TrainConfig};
 use crate::data::Batch;
-use crate::exec::{Device, Executor, Phase, Program, Role, Tensor};
+use crate::device::Device;
+use crate::exec::{Executor, Phase, Program, Role, Tensor};
 use crate::kernels::adamw::{ADAMW, AdamW};
 use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::gradient_norm::{

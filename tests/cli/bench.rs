@@ -2,8 +2,8 @@
 
 use crate::adapter;
 use crate::workshop::{Workshop, names};
+use cloze::device::{Device, DeviceChoice};
 use cloze::exec::gpu::{Gpu, adapters};
-use cloze::exec::{Device, DeviceChoice};
 use cloze::kernels::{KERNELS, Precision};
 use serde_json::Value;
 

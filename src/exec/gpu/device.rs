@@ -91,7 +91,7 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens an adapter with all its limits, and trusts it: `doctor::vetting` opens one whose kernels were checked.
+    /// Opens an adapter with all its limits, and trusts it: `device::vetting` opens one whose kernels were checked.
     ///
     /// # Errors
     /// The driver refuses, or CLOZE_TEST_BREAK names no variant of a kernel.

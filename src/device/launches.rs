@@ -1,8 +1,9 @@
 //! A kernel that is launched over and over, to be timed.
 
+use super::Device;
 use crate::Result;
 use crate::exec::gpu::{Gpu, GpuExecutor, Options};
-use crate::exec::{Device, Executor, Phase, Program, Role, Tensor, halves};
+use crate::exec::{Executor, Phase, Program, Role, Tensor, halves};
 use crate::kernels::{Case, Kernel, Precision, Variant};
 use crate::random::{Site, Stream};
 use std::time::{Duration, Instant};

@@ -1,9 +1,20 @@
-//! Choosing what a program runs on.
+//! What a program runs on: the choice of a device, what is found out about it before it is trusted, and how fast it is.
 
-use super::gpu::{self, Gpu, GpuExecutor};
-use super::plan::Limits;
-use super::{CpuExecutor, DeviceChoice, Executor, Program};
-use crate::doctor::{tuning, vetting};
+pub mod choice;
+pub mod launches;
+pub mod parity;
+pub mod probes;
+pub mod record;
+pub mod speed;
+pub mod trial;
+pub mod tuning;
+pub mod vetting;
+
+pub use choice::DeviceChoice;
+
+use crate::exec::gpu::{self, Gpu, GpuExecutor};
+use crate::exec::plan::Limits;
+use crate::exec::{CpuExecutor, Executor, Program};
 use crate::kernels::Precision;
 use crate::{Error, Result};
 

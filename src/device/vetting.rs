@@ -92,13 +92,14 @@ impl Vetting {
 }
 
 impl Finding {
-    pub(super) fn verdict(&self) -> Verdict {
+    /// What is noted of it for starts to come.
+    pub fn verdict(&self) -> Verdict {
         if self.passed { Verdict::Passed } else { Verdict::Failed }
     }
 }
 
 /// Has a variant never run, and says so where it would be the first choice.
-pub(super) fn pass_over(gpu: &mut Gpu, kernel: &'static Kernel, variant: &Variant, precision: Precision) {
+pub fn pass_over(gpu: &mut Gpu, kernel: &'static Kernel, variant: &Variant, precision: Precision) {
     let reference = kernel.reference().name;
     if variant.name != reference && variant.name == gpu.variant(kernel, precision).name {
         log::warn!(

@@ -9,7 +9,7 @@
 mod steps;
 
 use cloze::config::{ModelConfig, Recipe};
-use cloze::exec::Device;
+use cloze::device::Device;
 use cloze::exec::gpu::{Gpu, adapters, is_software};
 use std::time::Instant;
 use steps::{Steps, noop};

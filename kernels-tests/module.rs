@@ -1,6 +1,6 @@
 //! The shaders of a kernel as naga parses them.
 
-use cloze::doctor::probes::PROBES;
+use cloze::device::probes::PROBES;
 use cloze::kernels::translate::Parsed;
 use cloze::kernels::{KERNELS, Kernel, Precision, Variant};
 

@@ -4,8 +4,9 @@ use crate::adapter::gpus;
 use bytemuck::Zeroable;
 use cloze::config::{Activation, ModelConfig, NormPlacement, Recipe, Recompute};
 use cloze::data::{Batch, MaskedSequence};
+use cloze::device::Device;
+use cloze::exec::Executor;
 use cloze::exec::plan::{Limits, Plan};
-use cloze::exec::{Device, Executor};
 use cloze::kernels::step::StepState;
 use cloze::model::{Kind, OptimizerConfig, Shape, Training};
 

@@ -3,7 +3,8 @@
 
 use crate::recompute::{SHAPE, batch, models, training};
 use cloze::config::{ModelConfig, Recompute};
-use cloze::exec::{Device, Executor};
+use cloze::device::Device;
+use cloze::exec::Executor;
 use cloze::kernels::step::StepState;
 use cloze::model::{Kind, Training};
 

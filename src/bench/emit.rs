@@ -2,7 +2,7 @@
 
 use super::shape::{BenchShape, case};
 use crate::kernels::translate::Parsed;
-use crate::kernels::{Kernel, Precision, Variant};
+use crate::kernels::{Class, Kernel, Precision, Variant};
 use crate::{Error, Result};
 use std::fmt;
 use std::fs;
@@ -41,12 +41,16 @@ pub fn shaders(kernel: &'static Kernel, shape: &BenchShape) -> Result<Vec<Shader
     Ok(shaders)
 }
 
-/// Whether some GPU runs a launch by this variant where nothing has been measured: the reference stands in for others, and
-/// `direct` is for adapters on a CPU.
-fn runs_by_design(kernel: &Kernel, variant: &Variant, params: &[u32], precision: Precision) -> bool {
-    let others = kernel.variants[1..].iter().any(|other| other.name != "direct" && other.suits(params, precision));
-    let stands_in = variant.name == kernel.reference().name || variant.name == "direct";
-    variant.suits(params, precision) && !(others && stands_in)
+/// Whether some GPU runs a launch by this variant where nothing has been measured: the best for a class of them by design, or
+/// the next of those that need less.
+fn runs_by_design(kernel: &'static Kernel, variant: &Variant, params: &[u32], precision: Precision) -> bool {
+    let had_everywhere = |known: &Variant| precision.needs().contains(known.needs) && known.matrices.is_none();
+    [Class::Discrete, Class::Integrated].into_iter().any(|class| {
+        let fitting = kernel.designed(params, class).filter(|known| known.suits(params, precision));
+        let mut best: Vec<&Variant> = fitting.chain([kernel.reference()]).collect();
+        let last = best.iter().position(|known| had_everywhere(known)).expect("the reference needs nothing");
+        best.drain(..=last).any(|known| known.name == variant.name)
+    })
 }
 
 impl Shader {

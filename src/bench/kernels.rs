@@ -3,9 +3,10 @@
 use super::Timing;
 use super::shape::{BenchShape, case};
 use crate::config::unknown;
-use crate::doctor::launches::Launches;
-use crate::doctor::speed::{self, Speed};
-use crate::exec::Device;
+use crate::device::Device;
+use crate::device::launches::Launches;
+use crate::device::speed;
+use crate::exec::Speed;
 use crate::kernels::{KERNELS, Kernel, Precision, Variant};
 use crate::{Error, Result};
 use serde::Serialize;

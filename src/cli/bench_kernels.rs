@@ -3,7 +3,7 @@
 use crate::bench::emit::{LIST, emit};
 use crate::bench::kernels::{KernelBench, KernelReport, KernelsReport, find};
 use crate::bench::shape::{BenchShape, case, usual_shapes};
-use crate::exec::{Device, DeviceChoice};
+use crate::device::{Device, DeviceChoice};
 use crate::kernels::{Kernel, Precision, kernels_of};
 use std::io::Write;
 use std::path::{Path, PathBuf};

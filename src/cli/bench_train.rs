@@ -2,7 +2,7 @@
 
 use crate::bench::{StepReport, TrainingBench};
 use crate::config::Config;
-use crate::exec::{Device, DeviceChoice};
+use crate::device::{Device, DeviceChoice};
 use std::io::Write;
 use std::num::NonZeroU32;
 use std::path::PathBuf;

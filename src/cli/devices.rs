@@ -1,7 +1,7 @@
 //! `cloze devices`
 
+use crate::device::{Device, DeviceChoice};
 use crate::exec::gpu;
-use crate::exec::{Device, DeviceChoice};
 use std::io::Write;
 
 /// List what there is to train on: GPUs by number, and the CPU

@@ -1,8 +1,8 @@
 //! `cloze doctor`
 
+use crate::device::DeviceChoice;
 use crate::doctor::report::Report;
 use crate::doctor::{every_device, examine};
-use crate::exec::DeviceChoice;
 use std::io::Write;
 
 /// Check that this machine computes what it should, before it is trusted with a long training

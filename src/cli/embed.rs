@@ -2,7 +2,7 @@
 
 use super::vectors::{Format, VectorWriter};
 use crate::data::{Texts, Tokenizer};
-use crate::exec::{Device, DeviceChoice};
+use crate::device::{Device, DeviceChoice};
 use crate::model::embedder::{Embedder, Pooling, normalize};
 use crate::train::{SavedModel, interrupt};
 use anyhow::Context;

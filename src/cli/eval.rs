@@ -4,7 +4,7 @@ use crate::data::{
     Batch, Corpus, CorpusOptions, DocumentSplit, Documents, Masker, Masking, Packing, Prepared, Split,
     validation_batches,
 };
-use crate::exec::{Device, DeviceChoice};
+use crate::device::{Device, DeviceChoice};
 use crate::model::{Inference, Shape};
 use crate::train::evaluate::Gauge;
 use crate::train::metrics::Validation;

@@ -1,7 +1,7 @@
 //! `cloze fill-mask`
 
 use crate::data::Tokenizer;
-use crate::exec::{Device, DeviceChoice};
+use crate::device::{Device, DeviceChoice};
 use crate::model::{Filler, Guess};
 use crate::train::SavedModel;
 use anyhow::Context;

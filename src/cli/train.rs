@@ -2,7 +2,7 @@
 
 use super::plan;
 use crate::config::Config;
-use crate::exec::{Device, DeviceChoice};
+use crate::device::{Device, DeviceChoice};
 use crate::train::{Outcome, RunDir, Trainer, interrupt};
 use std::io::Write;
 use std::path::{Path, PathBuf};

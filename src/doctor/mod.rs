@@ -3,26 +3,18 @@
 //! the kernel tests use its harness.
 
 pub mod golden;
-pub mod launches;
 pub mod limits;
-pub mod parity;
-pub mod probes;
-pub mod record;
 pub mod repeat;
 pub mod report;
-pub mod speed;
-pub mod trial;
-pub mod tuning;
-pub mod vetting;
 
 use crate::Result;
+use crate::device::parity::Parity;
+use crate::device::record::Record;
+use crate::device::{Device, DeviceChoice, speed, vetting};
 use crate::exec::gpu::{self, Gpu};
-use crate::exec::{Device, DeviceChoice};
 use crate::kernels::{Precision, kernels_of};
 use golden::Golden;
 use limits::Limits;
-use parity::Parity;
-use record::Record;
 use report::Examination;
 
 /// Every adapter that wgpu reaches, then the CPU.

@@ -5,7 +5,8 @@ use super::inputs::Shape;
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::data::{Batch, MaskedSequence};
-use crate::exec::{Device, Executor};
+use crate::device::Device;
+use crate::exec::Executor;
 use crate::kernels::step::StepState;
 use bytemuck::Zeroable;
 

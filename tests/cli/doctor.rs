@@ -109,12 +109,10 @@ fn training_goes_on_without_a_wrong_variant() {
     }
     let shop = Workshop::new();
     let train = |out: &str| format!("train run.toml --device gpu --set train.steps=2 --out {out}");
-    // The variant that a software adapter would run; a real GPU has no need to look at it.
-    let software = is_software(&adapters()[0].get_info());
     let ended = broken(&shop, "matmul_nt/direct", &train("broken"));
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let warned = ended.stderr.contains("warning: the kernel `matmul_nt` fails its check as `direct` on ");
-    assert_eq!(warned, software, "{}", ended.stderr);
+    let warning = "warning: the kernel `matmul_nt` fails its check as `direct` on ";
+    assert!(ended.stderr.contains(warning), "{}", ended.stderr);
     let variants = ended.stderr.split(['\n', ',', ':']).map(str::trim);
     let used = variants.filter(|variant| variant.starts_with("matmul_nt ")).collect::<Vec<_>>();
     assert!(used.len() == 1 && !used[0].contains("direct"), "{used:?}: {}", ended.stderr);

@@ -4,7 +4,7 @@ use crate::adapter;
 use crate::workshop::{Workshop, names, outcome};
 use bytemuck::Zeroable;
 use cloze::data::{Batch, MaskedSequence};
-use cloze::exec::Device;
+use cloze::device::Device;
 use cloze::kernels::step::StepState;
 use cloze::model::{Inference, Shape};
 use cloze::train::SavedModel;

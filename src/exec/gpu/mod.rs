@@ -11,9 +11,11 @@ mod pipelines;
 mod readback;
 mod sabotage;
 mod timestamps;
+mod variants;
 
 pub use device::{Gpu, adapters, describe, is_software};
 pub use sabotage::Sabotage;
+pub use variants::Origin;
 
 use super::executor::Executor;
 use super::plan::{Memory, Place, Plan};
@@ -103,6 +105,20 @@ impl Executor for GpuExecutor {
                 waited.map_or_else(|error| log::debug!("{error}; the next run says so too"), |_| ());
             }
         }
+    }
+
+    /// The words go to the device once, and are copied there.
+    fn write_over_and_over(&mut self, tensor: Tensor, words: &[u32]) {
+        let place = self.place(tensor);
+        let block = storage(&self.gpu, "a block that repeats itself", words.len());
+        self.gpu.queue.write_buffer(&block, 0, bytemuck::cast_slice(words));
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        for start in (0..place.len).step_by(words.len()) {
+            let (at, len) = (place.start + start, words.len().min(place.len - start));
+            let buffer = &self.buffers[place.buffer];
+            encoder.copy_buffer_to_buffer(&block, 0, buffer, 4 * at as u64, 4 * len as u64);
+        }
+        self.gpu.queue.submit([encoder.finish()]);
     }
 
     fn run(&mut self, phase: Phase) -> Result<()> {

@@ -1,20 +1,11 @@
 //! How fast a device moves memory and computes, measured by the probes.
 
+use super::Device;
 use super::launches::Launches;
 use super::probes::{COPY, MULTIPLY_ADD, copy_case, multiply_add_case};
 use crate::Result;
-use crate::exec::Device;
+use crate::exec::Speed;
 use crate::kernels::{Case, Precision};
-use serde::Serialize;
-
-/// Medians of a few measurements.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Speed {
-    /// Of a copy, reads and writes counted.
-    pub bytes_per_second: f64,
-    /// Of f32 multiply-adds, each counted as two.
-    pub flops_per_second: f64,
-}
 
 /// Elements that are copied at most: more than any cache holds.
 const COPIED: u32 = 1 << 25;

@@ -1,11 +1,24 @@
-//! Choosing what a program runs on.
+//! What a program runs on: the choice of a device, what is found out about it before it is trusted, and how fast it is.
 
-use super::gpu::{self, Gpu, GpuExecutor};
-use super::plan::Limits;
-use super::{CpuExecutor, DeviceChoice, Executor, Program};
-use crate::doctor::{tuning, vetting};
-use crate::kernels::Precision;
+pub mod choice;
+pub mod launches;
+pub mod parity;
+pub mod probes;
+pub mod record;
+pub mod speed;
+pub mod trial;
+pub mod tuning;
+pub mod vetting;
+
+pub use choice::DeviceChoice;
+
+use crate::exec::gpu::{self, Gpu, GpuExecutor, Origin};
+use crate::exec::plan::Limits;
+use crate::exec::{CpuExecutor, Executor, Program};
+use crate::kernels::{KERNELS, Precision};
 use crate::{Error, Result};
+use std::collections::BTreeMap;
+use tuning::Budget;
 
 /// An opened device.
 pub enum Device {
@@ -119,10 +132,61 @@ impl Device {
         Ok(match self {
             Device::Cpu => Box::new(CpuExecutor::new(program)?),
             Device::Gpu(gpu) => {
-                tuning::tune(gpu, program);
+                tuning::tune(gpu, program, Budget::from_environment()?);
                 Box::new(GpuExecutor::new(gpu, program, Default::default())?)
             }
         })
+    }
+
+    /// The variants of a program's launches by the names of their shapes (`Kernel::shape`): what has to stay for a run to go on
+    /// with the same bits. None on the CPU.
+    pub fn variants_of(&self, program: &Program) -> BTreeMap<String, String> {
+        match self {
+            Device::Cpu => BTreeMap::new(),
+            Device::Gpu(gpu) => {
+                gpu.variants_of(program).into_iter().map(|(shape, name)| (shape, name.to_string())).collect()
+            }
+        }
+    }
+
+    /// Has launches run the variants that a run began with, as `variants_of` gave them, for every executor that comes after.
+    /// Those that the device does not have, or that it gets wrong, are named in a warning, and others stand in.
+    pub fn go_on_with(&self, recorded: &BTreeMap<String, String>) {
+        let Device::Gpu(gpu) = self else { return };
+        let mut missing: BTreeMap<String, usize> = BTreeMap::new();
+        for (shape, name) in recorded {
+            let kernel = KERNELS.iter().find(|kernel| shape.split(' ').next() == Some(kernel.name));
+            let variant = kernel.and_then(|kernel| kernel.variants.iter().find(|variant| variant.name == name));
+            let precision = if shape.ends_with(" f16") { Precision::F16 } else { Precision::F32 };
+            match (kernel, variant) {
+                (Some(kernel), Some(variant)) if gpu.trusts(kernel, variant, precision) => {
+                    gpu.settle(shape.clone(), variant, Origin::Recorded);
+                }
+                _ => *missing.entry(format!("{} {name}", shape.split(' ').next().unwrap_or(shape))).or_default() += 1,
+            }
+        }
+        for (name, count) in missing {
+            log::warn!(
+                "the run began with the kernel variant `{name}` for {count} shapes, which {} does not have or gets wrong; \
+                 another stands in, and from here on the run's numbers differ in their last bits",
+                gpu.describe()
+            );
+        }
+    }
+
+    /// How the variants of kernels were found, on a line; `None` on the CPU, or where there was nothing to find.
+    pub fn origins(&self) -> Option<String> {
+        let Device::Gpu(gpu) = self else { return None };
+        let parts: Vec<String> = gpu
+            .origins()
+            .into_iter()
+            .map(|(origin, count)| match origin {
+                Origin::Measured => format!("{count} shapes run the variant that was measured to be the fastest"),
+                Origin::Recorded => format!("{count} shapes run the one that the run began with"),
+                Origin::Design => format!("{count} shapes run by design, to be measured at the next start"),
+            })
+            .collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 
     /// The device by name.
@@ -138,7 +202,7 @@ impl Device {
         match self {
             Device::Cpu => format!("cpu ({} threads, {})", rayon::current_num_threads(), crate::kernels::native::isa()),
             Device::Gpu(gpu) => {
-                let variants = gpu.variants();
+                let variants = gpu.variants_in_use();
                 let variants: Vec<String> = variants.iter().map(|(kernel, name)| format!("{kernel} {name}")).collect();
                 format!("{}; features: {}; variants: {}", gpu.describe(), gpu.features(), variants.join(", "))
             }

@@ -3,19 +3,20 @@
 //! The driver is part of Mesa's packages, as llvmpipe is. Each GPU takes a process of its own, which is this program again.
 
 use crate::amd_compiler::{AmdCompiler, Figures};
-use cloze::bench::emit::shaders;
-use cloze::bench::shape::BenchShape;
+use cloze::bench::emit::{Shader, shaders};
 use cloze::kernels::KERNELS;
+use cloze::kernels::translate::Parsed;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The microbatch of a training on a GPU of 8 GB and more.
-const SHAPE: &str = "bert-base,batch=32,sequence=128";
+/// Microbatches of short and long sequences, and a small one, for which products have other variants.
+const SHAPES: [&str; 3] =
+    ["bert-base,batch=32,sequence=128", "bert-base,batch=8,sequence=512", "bert-base,batch=1,sequence=64"];
 
 /// Generations of AMD's GPUs, and what versions of Mesa call one of each; the older know fewer of them.
 const GPUS: [(&str, &[&str]); 3] =
@@ -35,6 +36,18 @@ const FIGURES: [&str; 9] = [
 ];
 const FORBIDDEN: usize = 3;
 
+/// A shader with more numbers at hand than there are registers, by which it is seen that spills are.
+const SPILLING: &str = "
+    @group(0) @binding(0) var<uniform> count: u32;
+    @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+
+    @compute @workgroup_size(64)
+    fn main(@builtin(local_invocation_index) lane: u32) {
+        var kept: array<f32, 1024>;
+        for (var i = 0u; i < count; i += 1u) { kept[(i * lane) % 1024u] += y[i]; }
+        for (var i = 0u; i < count; i += 1u) { y[i] = kept[(i + lane) % 1024u]; }
+    }";
+
 /// Set in the process that compiles: the file that its answers go to.
 const ANSWERS: &str = "CLOZE_TEST_AMD_ANSWERS";
 
@@ -47,6 +60,8 @@ fn nothing_that_runs_by_design_spills_on_amd() {
     let reports: Vec<_> = GPUS.par_iter().filter_map(|(_, names)| Report::of(&driver, names)).collect();
     assert!(!reports.is_empty(), "{} knows none of {GPUS:?}", driver.display());
     reports.iter().for_each(|report| println!("{}", report.table()));
+    let blind = reports.iter().find(|report| fault(&report.spilling).is_none());
+    assert!(blind.is_none(), "{}: an array that must spill is said to spill nothing", blind.unwrap().gpu);
     let problems: Vec<String> = reports.iter().flat_map(Report::problems).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
@@ -82,30 +97,81 @@ enum Answer {
     LeftOut,
 }
 
-/// In the process of one GPU: compiles every shader that runs by design. Its answers are a line for the device and two for
-/// each entry point, its name before and what came of it after, so that a crash of the driver can be told.
+/// In the process of one GPU: compiles every shader that runs by design. Its answers are a line for the device, one for the
+/// shader that must spill, and two for each entry point: its name before, so that a crash of the driver can be told, and what
+/// came of it after.
 fn compile_all(answers: &Path) {
     let mut answers = File::create(answers).unwrap();
     let compiler = AmdCompiler::open().unwrap();
     writeln!(answers, "{}", compiler.name).unwrap();
-    let shape: BenchShape = SHAPE.parse().unwrap();
-    for shader in KERNELS.iter().flat_map(|kernel| shaders(kernel, &shape).unwrap()).filter(|shader| shader.design) {
+    let spilling = Parsed::new(SPILLING, wgpu::Features::empty()).unwrap();
+    writeln!(answers, "{}", Answer::of(&compiler, &spilling, "main", 2)).unwrap();
+    for shader in designed() {
+        let lacks_matrices = shader.variant.matrices.is_some_and(|side| !compiler.matrices.contains(&side));
         let parsed = shader.parse().unwrap();
         for pass in shader.variant.passes {
             writeln!(answers, "{shader}/{}", pass.entry).unwrap();
-            let compile = || compiler.compile(&parsed.spirv(pass.entry).unwrap(), pass.entry, shader.bindings());
-            let answer = match shader.variant.matrices {
-                Some(side) if !compiler.matrices.contains(&side) => Answer::LeftOut,
-                _ => compile().map_or_else(Answer::Failed, Answer::Compiled),
+            let answer = match lacks_matrices {
+                true => Answer::LeftOut,
+                false => Answer::of(&compiler, &parsed, pass.entry, shader.bindings()),
             };
-            writeln!(answers, "{}", serde_json::to_string(&answer).unwrap()).unwrap();
+            writeln!(answers, "{answer}").unwrap();
         }
+    }
+}
+
+/// Every distinct shader text that runs by design at one of the shapes.
+fn designed() -> Vec<Shader> {
+    let mut designed: Vec<Shader> = Vec::new();
+    for kernel in KERNELS {
+        for shape in SHAPES {
+            for shader in shaders(kernel, &shape.parse().unwrap()).unwrap() {
+                if shader.design && designed.iter().all(|known| known.wgsl != shader.wgsl) {
+                    designed.push(shader);
+                }
+            }
+        }
+    }
+    designed
+}
+
+impl Answer {
+    fn of(compiler: &AmdCompiler, parsed: &Parsed, entry: &str, bindings: usize) -> Answer {
+        let compiled = compiler.compile(&parsed.spirv(entry).unwrap(), entry, bindings);
+        compiled.map_or_else(Answer::Failed, Answer::Compiled)
+    }
+
+    fn read(line: &str) -> Answer {
+        serde_json::from_str(line).unwrap_or_else(|error| Answer::Failed(error.to_string()))
+    }
+}
+
+/// A line of JSON.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).expect("names and numbers"))
+    }
+}
+
+/// What keeps a shader from running by design.
+fn fault(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::LeftOut => None,
+        Answer::Failed(error) => Some(error.clone()),
+        Answer::Compiled(figures) => match FIGURES.iter().find(|figure| !figures.contains_key(**figure)) {
+            Some(missing) => Some(format!("nothing is said of {missing}")),
+            None => {
+                let spilled = FIGURES[..FORBIDDEN].iter().find(|figure| figures[**figure] > 0);
+                spilled.map(|figure| format!("{figure}: {}", figures[*figure]))
+            }
+        },
     }
 }
 
 /// What the driver said of all shaders for one GPU.
 struct Report {
     gpu: String,
+    spilling: Answer,
     answers: Vec<(String, Answer)>,
 }
 
@@ -127,30 +193,33 @@ impl Report {
             .output()
             .unwrap();
         let text = fs::read_to_string(&path).unwrap_or_default();
-        let (gpu, answers) = text.split_once('\n')?;
-        let lines: Vec<&str> = answers.lines().collect();
-        let mut answers: Vec<_> = lines.chunks_exact(2).map(|pair| (pair[0].to_string(), read(pair[1]))).collect();
+        let mut lines = text.lines();
+        let gpu = lines.next()?.to_string();
+        let spilling = lines.next().map_or_else(|| Answer::Failed(ending(&output)), Answer::read);
+        let lines: Vec<&str> = lines.collect();
+        let mut answers: Vec<_> =
+            lines.chunks_exact(2).map(|pair| (pair[0].to_string(), Answer::read(pair[1]))).collect();
         if !output.status.success() {
             let last = lines.chunks_exact(2).remainder().first().unwrap_or(&"the end");
             answers.push((last.to_string(), Answer::Failed(ending(&output))));
         }
-        Some(Report { gpu: gpu.into(), answers })
+        Some(Report { gpu, spilling, answers })
     }
 
     fn table(&self) -> String {
-        let mut table = format!("{:<50}", self.gpu);
+        let mut table = format!("{:<53}", self.gpu);
         FIGURES.iter().for_each(|figure| write!(table, "  {figure}").unwrap());
         let mut left_out = 0;
         for (name, answer) in &self.answers {
             match answer {
                 Answer::Compiled(figures) => {
-                    write!(table, "\n{name:<50}").unwrap();
+                    write!(table, "\n{name:<53}").unwrap();
                     for figure in FIGURES {
                         let value = figures.get(figure).map_or("-".into(), u64::to_string);
                         write!(table, "  {value:>0$}", figure.len()).unwrap();
                     }
                 }
-                Answer::Failed(error) => write!(table, "\n{name:<50}  {error}").unwrap(),
+                Answer::Failed(error) => write!(table, "\n{name:<53}  {error}").unwrap(),
                 Answer::LeftOut => left_out += 1,
             }
         }
@@ -161,22 +230,9 @@ impl Report {
     }
 
     fn problems(&self) -> Vec<String> {
-        let problem = |(name, answer): &(String, Answer)| match answer {
-            Answer::LeftOut => None,
-            Answer::Failed(error) => Some(format!("{}: {name}: {error}", self.gpu)),
-            Answer::Compiled(figures) => {
-                let missing = FIGURES.iter().find(|figure| !figures.contains_key(**figure));
-                let missing = missing.map(|figure| format!("{}: {name}: nothing is said of {figure}", self.gpu));
-                let spill = FIGURES[..FORBIDDEN].iter().find(|figure| figures.get(**figure).is_some_and(|&n| n > 0));
-                missing.or(spill.map(|figure| format!("{}: {name}: {figure}: {}", self.gpu, figures[*figure])))
-            }
-        };
-        self.answers.iter().filter_map(problem).collect()
+        let faults = self.answers.iter().filter_map(|(name, answer)| Some((name, fault(answer)?)));
+        faults.map(|(name, fault)| format!("{}: {name}: {fault}", self.gpu)).collect()
     }
-}
-
-fn read(answer: &str) -> Answer {
-    serde_json::from_str(answer).unwrap_or_else(|error| Answer::Failed(error.to_string()))
 }
 
 /// How a process ended, with the end of what it said.

@@ -88,10 +88,10 @@ impl AmdCompiler {
         let info = vk::PipelineExecutableInfoKHR::default().pipeline(pipeline).executable_index(0);
         // SAFETY: as in `open`; the pipeline was made with statistics, and holds one executable, its only stage.
         let statistics = unsafe { self.statistics.get_pipeline_executable_statistics(&info)? };
-        let whole = |statistic: &vk::PipelineExecutableStatisticKHR| {
-            let format = vk::PipelineExecutableStatisticFormatKHR::UINT64;
+        let whole = |statistic: &vk::PipelineExecutableStatisticKHR| match statistic.format {
             // SAFETY: the format says which member of the union is there.
-            (statistic.format == format).then(|| unsafe { statistic.value.u64 })
+            vk::PipelineExecutableStatisticFormatKHR::UINT64 => Some(unsafe { statistic.value.u64 }),
+            _ => None,
         };
         let named = statistics.iter().filter_map(|statistic| {
             let name = statistic.name_as_c_str().ok()?.to_string_lossy().into_owned();

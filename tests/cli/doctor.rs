@@ -3,7 +3,7 @@
 
 use crate::adapter;
 use crate::workshop::{Outcome, Workshop, outcome};
-use cloze::exec::gpu::{adapters, is_software};
+use cloze::exec::gpu::adapters;
 use cloze::kernels::{KERNELS, Kernel, Precision};
 use serde_json::Value;
 

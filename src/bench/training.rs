@@ -97,9 +97,10 @@ impl TrainingBench {
     /// # Errors
     /// The device can't be opened, or is too small; the config's tokenizer or prepared data can't be read; its vocabulary has
     /// only special tokens.
-    pub fn new(config: Config, choice: DeviceChoice) -> Result<Self> {
+    pub fn new(config: Config, choice: &DeviceChoice) -> Result<Self> {
         let start = Instant::now();
         let device = Device::open(choice)?.ready_for(config.train.precision)?;
+        let device = device.submitting_every(Duration::from_millis(config.train.submission_ms));
         let model = config.model(planning::vocabulary(&config)?);
         let length = config.data.sequence_length;
         let masker = Masker::new(Masking::from(&config.masking), SPECIALS, model.vocab_size)?;

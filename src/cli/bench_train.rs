@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
 
-    /// Where to compute: auto, cpu, gpu, or a number that `cloze devices` lists
+    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
@@ -46,7 +46,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(&args.config, &args.sets)?;
-    let report = TrainingBench::new(config, args.device)?.run(args.steps.get().into(), args.profile)?;
+    let report = TrainingBench::new(config, &args.device)?.run(args.steps.get().into(), args.profile)?;
     print(&report, args.json)
 }
 

@@ -7,6 +7,7 @@ use crate::kernels::{Kernel, Precision, kernels_of};
 use std::io::Write;
 
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Kernels to time [default: all]
     #[arg(value_name = "KERNEL")]

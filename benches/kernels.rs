@@ -56,7 +56,7 @@ struct Target {
 
 fn targets() -> Vec<Target> {
     let mut targets = vec![Target { name: "cpu", device: Device::Cpu, sizes: SIZES.len(), launches: 1 }];
-    match Device::open(DeviceChoice::Gpu) {
+    match Device::open(&DeviceChoice::Gpu) {
         Ok(device) => {
             println!("gpu: {}", device.describe());
             let software = matches!(&device, Device::Gpu(gpu) if is_software(&gpu.info));

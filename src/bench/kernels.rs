@@ -15,7 +15,7 @@ use std::fmt;
 /// Timed runs of each kernel.
 const SAMPLES: usize = 9;
 /// Launches of a run: the first that takes long enough is timed.
-const LAUNCHES: [u64; 3] = [1, 16, 256];
+const LAUNCHES: [u64; 4] = [1, 16, 256, 4096];
 
 /// The kernel of a name.
 ///

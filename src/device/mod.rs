@@ -6,6 +6,7 @@ pub mod parity;
 pub mod probes;
 pub mod record;
 pub mod speed;
+mod stress;
 pub mod trial;
 pub mod tuning;
 pub mod vetting;
@@ -18,6 +19,7 @@ use crate::exec::{CpuExecutor, Executor, Program};
 use crate::kernels::{KERNELS, Precision};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tuning::Budget;
 
 /// An opened device.
@@ -31,7 +33,7 @@ impl Device {
     ///
     /// # Errors
     /// There is no such adapter, it can't be opened, or it gives wrong answers.
-    pub fn open(choice: DeviceChoice) -> Result<Device> {
+    pub fn open(choice: &DeviceChoice) -> Result<Device> {
         Self::open_by(choice, vetting::open)
     }
 
@@ -39,7 +41,7 @@ impl Device {
     ///
     /// # Errors
     /// There is no such adapter, or it can't be opened.
-    pub fn open_unvetted(choice: DeviceChoice) -> Result<Device> {
+    pub fn open_unvetted(choice: &DeviceChoice) -> Result<Device> {
         Self::open_by(choice, Gpu::open)
     }
 
@@ -60,12 +62,24 @@ impl Device {
         }
     }
 
-    fn open_by(choice: DeviceChoice, open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Result<Device> {
+    /// The device with a GPU's work cut into submissions that should take so long each: other programs that share the GPU, such
+    /// as a desktop, get a word in between them.
+    pub fn submitting_every(self, target: Duration) -> Device {
+        match self {
+            Device::Cpu => Device::Cpu,
+            Device::Gpu(mut gpu) => {
+                gpu.submit_every(target);
+                Device::Gpu(gpu)
+            }
+        }
+    }
+
+    fn open_by(choice: &DeviceChoice, open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Result<Device> {
         match choice {
             DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Auto => Ok(Self::best_gpu(open).unwrap_or(Device::Cpu)),
+            DeviceChoice::Auto => Ok(Self::best_gpu(gpu::adapters()?, open).unwrap_or(Device::Cpu)),
             DeviceChoice::Gpu => {
-                let adapters = ranked(gpu::adapters());
+                let adapters = ranked(gpu::adapters()?);
                 let best = adapters.first().ok_or_else(|| {
                     Error::Device(
                         "there is no GPU that wgpu reaches; install its Vulkan driver (on Debian without a GPU: \
@@ -76,8 +90,8 @@ impl Device {
                 open(best).map(|gpu| Device::Gpu(Box::new(gpu)))
             }
             DeviceChoice::Index(index) => {
-                let adapters = gpu::adapters();
-                let adapter = adapters.get(index).ok_or_else(|| {
+                let adapters = gpu::adapters()?;
+                let adapter = adapters.get(*index).ok_or_else(|| {
                     let count = adapters.len();
                     Error::Device(format!(
                         "--device {index}: there is no such GPU; `cloze devices` lists the {count} there are"
@@ -85,12 +99,16 @@ impl Device {
                 })?;
                 open(adapter).map(|gpu| Device::Gpu(Box::new(gpu)))
             }
+            DeviceChoice::Named(name) => {
+                let adapters = gpu::adapters()?;
+                open(named(name, &adapters)?).map(|gpu| Device::Gpu(Box::new(gpu)))
+            }
         }
     }
 
     /// The first real GPU that opens.
-    fn best_gpu(open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Option<Device> {
-        let real = ranked(gpu::adapters()).into_iter().filter(|adapter| !gpu::is_software(&adapter.get_info()));
+    fn best_gpu(adapters: Vec<wgpu::Adapter>, open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Option<Device> {
+        let real = ranked(adapters).into_iter().filter(|adapter| !gpu::is_software(&adapter.get_info()));
         real.into_iter().find_map(|adapter| match open(&adapter) {
             Ok(gpu) => Some(Device::Gpu(Box::new(gpu))),
             Err(error) => {
@@ -206,6 +224,27 @@ impl Device {
                 let variants: Vec<String> = variants.iter().map(|(kernel, name)| format!("{kernel} {name}")).collect();
                 format!("{}; features: {}; variants: {}", gpu.describe(), gpu.features(), variants.join(", "))
             }
+        }
+    }
+}
+
+/// The one adapter whose line in `cloze devices` contains a text, whatever the case of its letters.
+fn named<'a>(name: &str, adapters: &'a [wgpu::Adapter]) -> Result<&'a wgpu::Adapter> {
+    let line = |adapter: &wgpu::Adapter| gpu::describe(&adapter.get_info());
+    let matches = |adapter: &&wgpu::Adapter| line(adapter).to_lowercase().contains(&name.to_lowercase());
+    let found: Vec<_> = adapters.iter().filter(matches).collect();
+    match found[..] {
+        [adapter] => Ok(adapter),
+        [] => {
+            let known = adapters.iter().map(line).collect::<Vec<_>>().join("; ");
+            let known = if known.is_empty() { "there is none".into() } else { format!("there is {known}") };
+            Err(Error::Device(format!(
+                "--device {name}: it is auto, cpu, gpu, or a number or a part of the name of a GPU: {known}"
+            )))
+        }
+        [..] => {
+            let several = found.into_iter().map(line).collect::<Vec<_>>().join("; ");
+            Err(Error::Device(format!("--device {name} is said of several GPUs, give more of the name: {several}")))
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::parity::{Finding, Parity};
 use super::record::{Record, Verdict};
+use super::stress;
 use crate::exec::gpu::Gpu;
 use crate::kernels::{Kernel, Precision, Variant, kernels_of};
 use crate::{Error, Result};
@@ -80,7 +81,11 @@ impl Vetting {
             Some(parity) => parity,
             None => parity.insert(Parity::at_a_glance(kernel, self.precision)?),
         };
-        let finding = parity.check(&self.gpu, place.unwrap_or_default(), false);
+        let mut finding = parity.check(&self.gpu, place.unwrap_or_default(), false);
+        if finding.passed && variant.matrices.is_some() {
+            let stressed = stress::check(&self.gpu, kernel, variant, self.precision);
+            stressed.unwrap_or_else(|problem| finding.fail(problem));
+        }
         if !finding.passed {
             self.gpu = self.gpu.reopen()?;
             finding.problems.iter().for_each(|problem| log::debug!("{problem}"));

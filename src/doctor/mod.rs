@@ -18,13 +18,16 @@ use limits::Limits;
 use report::Examination;
 
 /// Every adapter that wgpu reaches, then the CPU.
-pub fn every_device() -> Vec<DeviceChoice> {
-    let gpus = (0..gpu::adapters().len()).map(DeviceChoice::Index);
-    gpus.chain([DeviceChoice::Cpu]).collect()
+///
+/// # Errors
+/// As [`gpu::adapters`].
+pub fn every_device() -> Result<Vec<DeviceChoice>> {
+    let gpus = (0..gpu::adapters()?.len()).map(DeviceChoice::Index);
+    Ok(gpus.chain([DeviceChoice::Cpu]).collect())
 }
 
 /// Looks at a device. What keeps it from an end, such as a driver that refuses, is part of the result.
-pub fn examine(choice: DeviceChoice) -> Examination {
+pub fn examine(choice: &DeviceChoice) -> Examination {
     let mut examination = Examination::new(choice);
     if let Err(error) = examination.look(choice) {
         examination.problems.push(error.to_string());
@@ -34,7 +37,7 @@ pub fn examine(choice: DeviceChoice) -> Examination {
 }
 
 impl Examination {
-    fn look(&mut self, choice: DeviceChoice) -> Result<()> {
+    fn look(&mut self, choice: &DeviceChoice) -> Result<()> {
         let mut device = Device::open_unvetted(choice)?;
         self.description = device.describe();
         log::info!("checking {}", self.description);

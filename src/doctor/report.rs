@@ -68,7 +68,7 @@ impl Report {
 }
 
 impl Examination {
-    pub(super) fn new(choice: DeviceChoice) -> Examination {
+    pub(super) fn new(choice: &DeviceChoice) -> Examination {
         Examination {
             device: choice.to_string(),
             description: String::new(),

@@ -192,7 +192,7 @@ impl Ready {
             ..Default::default()
         });
         let batch = Batch::new(&sequences, pooling.most(inputs.shape.sequence));
-        inputs.write(&mut *self.executor, &batch, StepState::zeroed());
+        inputs.write(&mut *self.executor, &batch, StepState::zeroed())?;
         self.executor.run(*phase)?;
         self.executor.request(&[*hidden])
     }

@@ -1,5 +1,7 @@
 //! The tensors that the host writes: a batch, and what changes from step to step.
 
+use super::bounds::Bounds;
+use crate::Result;
 use crate::config::{ModelConfig, Positions};
 use crate::data::Batch;
 use crate::exec::{Executor, Program, Role, Tensor};
@@ -51,6 +53,7 @@ pub struct Inputs {
     /// The same of local layers; `None` also without a window.
     rope_local: Option<Tensor>,
     position_offset: u32,
+    bounds: Bounds,
 }
 
 impl Inputs {
@@ -103,6 +106,7 @@ impl Inputs {
                 _ => None,
             },
             position_offset: config.position_offset as u32,
+            bounds: Bounds::of(config),
         }
     }
 
@@ -122,7 +126,11 @@ impl Inputs {
     }
 
     /// Writes a batch in one upload. Panics when it has another shape.
-    pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, step: StepState) {
+    ///
+    /// # Errors
+    /// An index of the batch lies outside of what it points into: kernels do not look.
+    pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, step: StepState) -> Result<()> {
+        self.bounds.check(batch, self.shape)?;
         let positions: Vec<u32> = batch.positions.iter().map(|position| position + self.position_offset).collect();
         let parts: [&[u32]; 11] = [
             &batch.ids,
@@ -144,6 +152,7 @@ impl Inputs {
             words.resize(words.len().next_multiple_of(ALIGNMENT), 0);
         }
         executor.write(self.whole, &words);
+        Ok(())
     }
 }
 

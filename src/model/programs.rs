@@ -188,7 +188,7 @@ impl Training {
                 seed_high,
                 microbatch: number as u32,
             };
-            self.inputs.write(executor, batch, step);
+            self.inputs.write(executor, batch, step)?;
             executor.run(self.accumulate)?;
         }
         executor.run(self.update)

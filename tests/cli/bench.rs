@@ -131,8 +131,8 @@ fn half_gpu(shop: &Workshop) -> Option<Box<Gpu>> {
     if !adapter::present() {
         return None;
     }
-    let Ok(Device::Gpu(gpu)) = Device::open_unvetted(DeviceChoice::Gpu) else {
-        panic!("{} adapters", adapters().len())
+    let Ok(Device::Gpu(gpu)) = Device::open_unvetted(&DeviceChoice::Gpu) else {
+        panic!("{} adapters", adapters().unwrap().len())
     };
     if gpu.check_precision(Precision::F16).is_err() {
         let refused = shop.run("bench matmul_nt --precision f16 --device gpu", &[]);

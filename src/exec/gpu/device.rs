@@ -1,5 +1,6 @@
 //! Finding and opening an adapter.
 
+use super::pace;
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Compiled;
 use super::sabotage::Sabotage;
@@ -8,17 +9,36 @@ use crate::exec::plan::Limits;
 use crate::kernels::Precision;
 use crate::{Error, Result};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Every adapter that can run Cloze, in wgpu's order: the numbers of `--device <index>`.
-pub fn adapters() -> Vec<wgpu::Adapter> {
+///
+/// # Errors
+/// WGPU_BACKEND names a backend that Cloze does not compute by.
+pub fn adapters() -> Result<Vec<wgpu::Adapter>> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    descriptor.backends = backends(std::env::var_os("WGPU_BACKEND"))?;
     // Creating a buffer that would push the system into swapping video memory fails instead.
     descriptor.memory_budget_thresholds.for_resource_creation = Some(95);
     let backends = descriptor.backends;
     let instance = wgpu::Instance::new(descriptor);
     let adapters = pollster::block_on(instance.enumerate_adapters(backends));
-    adapters.into_iter().filter(runs_compute).collect()
+    Ok(adapters.into_iter().filter(runs_compute).collect())
+}
+
+/// What WGPU_BACKEND asks for, as other programs with wgpu read it; else all.
+fn backends(asked: Option<std::ffi::OsString>) -> Result<wgpu::Backends> {
+    let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
+        return Ok(wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12);
+    };
+    let asked = asked.to_string_lossy().to_lowercase();
+    let backend = |name: &str| match name.trim() {
+        "vulkan" | "vk" => Ok(wgpu::Backends::VULKAN),
+        "metal" | "mtl" => Ok(wgpu::Backends::METAL),
+        "dx12" | "d3d12" => Ok(wgpu::Backends::DX12),
+        other => Err(Error::Device(format!("WGPU_BACKEND: `{other}` is none of vulkan, metal and dx12; unset it"))),
+    };
+    asked.split(',').map(backend).try_fold(wgpu::Backends::empty(), |all, one| Ok(all | one?))
 }
 
 fn runs_compute(adapter: &wgpu::Adapter) -> bool {
@@ -78,6 +98,8 @@ pub struct Gpu {
     pub info: wgpu::AdapterInfo,
     pub(super) variants: Variants,
     pub(super) sabotage: Option<Sabotage>,
+    /// What a submission should take.
+    pub(super) submission: Duration,
     /// Pipelines that are kept on the disk.
     pub(super) pipelines: Option<Arc<PipelineCache>>,
     /// Pipelines that were compiled since it was opened.
@@ -133,6 +155,7 @@ impl Gpu {
             info,
             variants: Variants::new()?,
             sabotage,
+            submission: pace::USUAL,
             pipelines: None,
             compiled: Compiled::default(),
         })
@@ -143,11 +166,16 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::open`].
     pub fn reopen(&self) -> Result<Gpu> {
-        let mut gpu = Gpu { variants: self.variants.clone(), ..Gpu::open(&self.adapter)? };
+        let mut gpu = Gpu { variants: self.variants.clone(), submission: self.submission, ..Gpu::open(&self.adapter)? };
         if self.pipelines.is_some() {
             gpu.keep_pipelines();
         }
         Ok(gpu)
+    }
+
+    /// Cuts the work of executors that come after into submissions that should take so long each.
+    pub fn submit_every(&mut self, target: Duration) {
+        self.submission = target;
     }
 
     /// Has pipelines kept in the user's cache directory from now on, and takes what is there.
@@ -208,4 +236,18 @@ impl Gpu {
 /// Name, backend and driver of an adapter on a line.
 pub fn describe(info: &wgpu::AdapterInfo) -> String {
     format!("{} ({:?}, {} {})", info.name, info.backend, info.driver, info.driver_info)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backends_are_asked_for_by_name() {
+        let asked = |text: &str| backends(Some(text.into()));
+        assert_eq!(asked("Vulkan, dx12").unwrap(), wgpu::Backends::VULKAN | wgpu::Backends::DX12);
+        assert_eq!(asked("").unwrap(), backends(None).unwrap());
+        let message = asked("vulkan,gl").unwrap_err().to_string();
+        assert!(message.contains("`gl` is none of vulkan"), "{message}");
+    }
 }

@@ -31,6 +31,8 @@ use timestamps::Timestamps;
 
 /// Bytes of a tensor that are written at once.
 const STAGED: usize = 16 << 20;
+/// Dispatches of a phase's first submission, where it has many.
+const FIRST: usize = 24;
 
 pub struct GpuExecutor {
     gpu: Gpu,
@@ -65,7 +67,7 @@ impl GpuExecutor {
         let buffers = allocate(gpu, &plan)?;
         let phases = Binder::new(gpu, program, &plan, &buffers, options)?.phases();
         gpu.problems.check()?;
-        let (flight, readback) = (Flight::default(), Readback::default());
+        let (flight, readback) = (Flight::new(gpu.submission), Readback::default());
         Ok(GpuExecutor { gpu: gpu.clone(), plan, buffers, phases, flight, readback, timestamps: None })
     }
 
@@ -128,6 +130,8 @@ impl Executor for GpuExecutor {
         {
             let left = &dispatches[done..];
             let left = &left[..left.len().min(self.timestamps.as_ref().map_or(usize::MAX, |_| Timestamps::MOST))];
+            // The device begins with a few while the host encodes the rest.
+            let left = if done == 0 && left.len() > 2 * FIRST { &left[..FIRST] } else { left };
             let (count, work) = self.flight.batch(left.iter().map(|dispatch| dispatch.cost));
             let label = wgpu::CommandEncoderDescriptor { label: Some(name) };
             let mut encoder = self.gpu.device.create_command_encoder(&label);

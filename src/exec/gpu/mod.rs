@@ -5,6 +5,7 @@ mod device;
 pub mod disk;
 mod flight;
 mod forced;
+mod memory;
 mod pace;
 mod pipeline_cache;
 mod pipelines;

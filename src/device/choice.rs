@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// The value of `--device`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The best real GPU (discrete before integrated), else the CPU; never a software adapter such as llvmpipe.
+    /// The best real GPU, else the CPU; never a software adapter such as llvmpipe. An integrated GPU is held against the CPU.
     #[default]
     Auto,
     /// The CPU twins.

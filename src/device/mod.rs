@@ -1,6 +1,7 @@
 //! What a program runs on: the choice of a device, what is found out about it before it is trusted, and how fast it is.
 
 pub mod choice;
+pub mod comparison;
 pub mod launches;
 pub mod parity;
 pub mod probes;
@@ -16,7 +17,7 @@ pub use choice::DeviceChoice;
 use crate::exec::gpu::{self, Gpu, GpuExecutor, Origin};
 use crate::exec::plan::Limits;
 use crate::exec::{CpuExecutor, Executor, Program};
-use crate::kernels::{KERNELS, Precision};
+use crate::kernels::{Class, KERNELS, Precision};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -77,7 +78,10 @@ impl Device {
     fn open_by(choice: &DeviceChoice, open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Result<Device> {
         match choice {
             DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Auto => Ok(Self::best_gpu(gpu::adapters()?, open).unwrap_or(Device::Cpu)),
+            DeviceChoice::Auto => Ok(match Self::best_gpu(gpu::adapters()?, open) {
+                Some(Device::Gpu(gpu)) if gpu.class() == Class::Integrated => comparison::faster(Device::Gpu(gpu)),
+                found => found.unwrap_or(Device::Cpu),
+            }),
             DeviceChoice::Gpu => {
                 let adapters = ranked(gpu::adapters()?);
                 let best = adapters.first().ok_or_else(|| {

@@ -50,6 +50,9 @@ impl Examination {
         self.golden = golden.check(&device)?;
         self.repeat = Some(repeat::check(&golden, &device)?);
         self.speed = Some(speed::measure(&device)?);
+        if let Device::Gpu(gpu) = &device {
+            self.measured_shapes = Some(Record::of(gpu).measured());
+        }
         Ok(())
     }
 

@@ -27,6 +27,8 @@ pub struct Examination {
     pub passed: bool,
     /// Every variant of every kernel against its twin; empty for the CPU, whose kernels the twins are.
     pub kernels: Vec<Finding>,
+    /// Shapes of launches whose fastest variant is known; others run by design until a training measures them. `null` on the CPU.
+    pub measured_shapes: Option<usize>,
     /// A small model against what PyTorch computed.
     pub golden: Vec<Check>,
     /// The same training twice.
@@ -74,6 +76,7 @@ impl Examination {
             description: String::new(),
             passed: false,
             kernels: Vec::new(),
+            measured_shapes: None,
             golden: Vec::new(),
             repeat: None,
             limits: None,
@@ -102,6 +105,12 @@ impl fmt::Display for Examination {
             let status = status(finding.passed);
             writeln!(f, "  {name:<48}{:>7}  {:>15.3}  {status}", finding.trials, finding.worst)?;
             problems(f, &finding.problems)?;
+        }
+        if let Some(count) = self.measured_shapes {
+            writeln!(
+                f,
+                "  the fastest variant is measured at {count} shapes; others run by design until a training measures them"
+            )?;
         }
         for check in self.golden.iter().chain(&self.repeat) {
             let figures = format!("{} / {}", figure(check.error), figure(check.allowed));

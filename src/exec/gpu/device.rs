@@ -1,12 +1,13 @@
 //! Finding and opening an adapter.
 
+use super::memory;
 use super::pace;
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Compiled;
 use super::sabotage::Sabotage;
 use super::variants::Variants;
 use crate::exec::plan::Limits;
-use crate::kernels::Precision;
+use crate::kernels::{Class, Precision};
 use crate::{Error, Result};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -56,7 +57,8 @@ const WANTED: wgpu::Features = wgpu::Features::SHADER_F16
     .union(wgpu::Features::SUBGROUP)
     .union(wgpu::Features::TIMESTAMP_QUERY)
     .union(wgpu::Features::PIPELINE_CACHE)
-    .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+    .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+    .union(wgpu::Features::PASSTHROUGH_SHADERS);
 
 /// The first error that the device reported outside of a call.
 #[derive(Clone, Default)]
@@ -204,9 +206,14 @@ impl Gpu {
         self.device.limits()
     }
 
-    /// Bytes of free memory, where that is known: a software adapter has the machine's.
+    /// Bytes of free memory, where that is known: a software adapter has the machine's, an integrated GPU shares it.
     pub fn memory(&self) -> Option<u64> {
-        crate::exec::host_memory::available().filter(|_| is_software(&self.info))
+        let machine = crate::exec::host_memory::available();
+        match self.class() {
+            Class::Software => machine,
+            Class::Integrated => memory::free(&self.adapter).map(|own| own.min(machine.unwrap_or(own))),
+            Class::Discrete => memory::free(&self.adapter),
+        }
     }
 
     /// What a program has to fit.

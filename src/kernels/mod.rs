@@ -17,6 +17,7 @@ pub mod lanes;
 pub mod layer_norm;
 pub mod math;
 pub mod matmul;
+mod memory_model;
 pub mod native;
 pub mod product;
 pub mod product_variants;

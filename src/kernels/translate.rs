@@ -1,6 +1,7 @@
 //! Shaders in the languages that drivers read, as wgpu hands them over: made by naga, an entry point at a time, without
 //! checks at run time and without zeroed workgroup memory.
 
+use super::memory_model::order_accesses;
 use crate::{Error, Result};
 use naga::back::{hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -38,22 +39,25 @@ impl Parsed {
         Ok(Parsed { module, info, needs })
     }
 
-    /// The words that wgpu gives a Vulkan device for an entry point.
+    /// The words that a Vulkan device gets for an entry point, as wgpu has naga write them; of a shader with cooperative
+    /// matrices with its memory put in order, in a version that every driver with Vulkan's memory model reads.
     ///
     /// # Errors
     /// There is no such entry point, or naga can't say it in SPIR-V.
     pub fn spirv(&self, entry: &str) -> Result<Vec<u32>> {
         let options = spv::Options {
-            lang_version: (1, 6),
+            lang_version: if self.has_matrices() { (1, 3) } else { (1, 6) },
             flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,
             bounds_check_policies: UNCHECKED,
             zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
             force_loop_bounding: false,
             emit_int_div_checks: false,
+            use_storage_input_output_16: false,
             ..Default::default()
         };
         let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry.into() };
-        spv::write_vec(&self.module, &self.info, &options, Some(&pipeline)).map_err(|error| fails("SPIR-V", error))
+        let words = spv::write_vec(&self.module, &self.info, &options, Some(&pipeline));
+        words.map(order_accesses).map_err(|error| fails("SPIR-V", error))
     }
 
     /// The text that wgpu gives a Metal device for an entry point. Arguments lie in the buffers of their bindings, and the
@@ -123,7 +127,11 @@ impl Parsed {
 
     /// Whether there are drivers of DX12 with all that the shader needs: none has cooperative matrices.
     pub fn suits_dx12(&self) -> bool {
-        !self.needs.contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+        !self.has_matrices()
+    }
+
+    fn has_matrices(&self) -> bool {
+        self.needs.contains(Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
     }
 }
 

@@ -126,8 +126,6 @@ mod tests {
     use super::*;
     use crate::kernels::translate::Parsed;
     use crate::kernels::{KERNELS, Precision};
-    use naga::ShaderStage;
-    use naga::back::spv;
     use spirv::Scope;
 
     const WITH_MATRICES: &str = "
@@ -165,12 +163,8 @@ mod tests {
             result[thread] = sums[63u - thread];
         }";
 
-    /// As naga writes it.
     fn to_spirv(wgsl: &str, entry: &str) -> Vec<u32> {
-        let Parsed { module, info, .. } = Parsed::new(wgsl, wgpu::Features::all()).unwrap();
-        let entry = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry.into() };
-        spv::write_vec(&module, &info, &spv::Options { lang_version: (1, 3), ..Default::default() }, Some(&entry))
-            .unwrap()
+        Parsed::new(wgsl, wgpu::Features::all()).unwrap().from_naga(entry).unwrap()
     }
 
     /// How many instructions there are of each kind.

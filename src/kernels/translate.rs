@@ -45,6 +45,11 @@ impl Parsed {
     /// # Errors
     /// There is no such entry point, or naga can't say it in SPIR-V.
     pub fn spirv(&self, entry: &str) -> Result<Vec<u32>> {
+        self.from_naga(entry).map(order_accesses)
+    }
+
+    /// `spirv` before its memory is put in order.
+    pub(super) fn from_naga(&self, entry: &str) -> Result<Vec<u32>> {
         let options = spv::Options {
             lang_version: if self.has_matrices() { (1, 3) } else { (1, 6) },
             flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,
@@ -57,7 +62,7 @@ impl Parsed {
         };
         let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry.into() };
         let words = spv::write_vec(&self.module, &self.info, &options, Some(&pipeline));
-        words.map(order_accesses).map_err(|error| fails("SPIR-V", error))
+        words.map_err(|error| fails("SPIR-V", error))
     }
 
     /// The text that wgpu gives a Metal device for an entry point. Arguments lie in the buffers of their bindings, and the

@@ -86,7 +86,7 @@ kernel! {
         "shared/attention_blocks.wgsl", "shared/attention_tiles.wgsl", "attention_tiled.wgsl"
     ] {
         fits: p.head_dim.is_multiple_of(4),
-        "main": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
+        "main": fold((p.batch * p.heads * p.sequence.div_ceil(64)) as usize),
     }
     variant "cooperative" = [
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",

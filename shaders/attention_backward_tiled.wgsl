@@ -108,6 +108,11 @@ fn query_gradient(
     store(q, row, &sum, thread);
 }
 
+// Where the bits of an own key and the four queries at hand lie, of which each has a bit for each key of a quad.
+fn kept_places(i: u32) -> vec4<u32> {
+    return i / 4u * 16u + i % 4u + vec4<u32>(0u, 4u, 8u, 12u);
+}
+
 // A block of key rows, over the queries that attend to them: the same ranges, since attention is symmetric.
 @compute @workgroup_size(THREADS)
 fn key_value_gradient(
@@ -144,11 +149,11 @@ fn key_value_gradient(
         var bits = 0u;
         var dropped = weights;
         if DROPOUT {
-            for (var j = 0u; j < 8u; j++) {
-                bits |= kept_bits(row_value(block, query + j / 2u), row + 4u * (j % 2u)) << (4u * j);
+            for (var j = 0u; j < ROWS; j++) {
+                bits |= kept_bits(row_value(block, query + j % 4u), row + j / 4u * 4u) << (4u * j);
             }
             for (var i = 0u; i < ROWS; i++) {
-                dropped[i] *= kept_at(bits, i + vec4<u32>(0u, 8u, 16u, 24u));
+                dropped[i] *= kept_at(bits, kept_places(i));
             }
         }
         add_weighted(&value_sum, &dropped, d_y, first, thread);
@@ -156,7 +161,7 @@ fn key_value_gradient(
         let along = vec4<f32>(delta[at.x], delta[at.y], delta[at.z], delta[at.w]);
         for (var i = 0u; i < ROWS; i++) {
             if DROPOUT {
-                d[i] *= kept_at(bits, i + vec4<u32>(0u, 8u, 16u, 24u));
+                d[i] *= kept_at(bits, kept_places(i));
             }
             d[i] = weights[i] * (d[i] - along);
         }

@@ -1,17 +1,18 @@
 // Attention in tiles (Dao et al., FlashAttention, 2022): a workgroup has BLOCK rows of a head and goes through the other rows
-// that any of them attends to, OTHERS at a time. Threads lie in BLOCK / ROWS lines of COLUMNS; one has ROWS own rows, by a
-// quad of others in a product of rows, by a quad of a head's elements in a sum of weighted rows. The shader behind this file
-// gives
+// that any of them attends to, OTHERS at a time. Its threads lie in LINES of COLUMNS; one has ROWS own rows, by a quad of
+// others in a product of rows, by a quad of a head's elements in a sum of weighted rows. ROWS is that of
+// attention_rows_8.wgsl or attention_rows_4.wgsl; the shader behind this file gives
 //   quad_at(gradient, place)     four elements of qkv, or of dy
-const BLOCK: u32 = 64u;
-const ROWS: u32 = 8u;
 const COLUMNS: u32 = max(HEAD_QUADS, 8u);
-const THREADS: u32 = BLOCK / ROWS * COLUMNS;
+// Half as many where 256 threads would not do.
+const BLOCK: u32 = 64u - 32u * u32(64u / ROWS * COLUMNS > 256u);
+const LINES: u32 = BLOCK / ROWS;
+const THREADS: u32 = LINES * COLUMNS;
 const OTHERS: u32 = 4u * COLUMNS;
 // Quads of elements that a product has in workgroup memory at a time, and quads of others that a sum has.
 const DEPTH: u32 = 4u + 4u * u32(COLUMNS <= 16u);
 const OWN_LOADS: u32 = (BLOCK * DEPTH + THREADS - 1u) / THREADS;
-const OTHER_LOADS: u32 = DEPTH / 2u;
+const OTHER_LOADS: u32 = 4u * DEPTH / LINES;
 
 // Own rows [row, quad], or weights [own row, quad of others]; then others [row, quad].
 var<workgroup> stage: array<vec4<f32>, 1024>;
@@ -61,7 +62,7 @@ fn products(own: Lines, own_first: u32, other: Lines, other_first: u32, thread: 
         workgroupBarrier();
         for (var i = 0u; i < OWN_LOADS; i++) {
             let n = thread.number + i * THREADS;
-            if n < BLOCK * DEPTH {
+            if BLOCK * DEPTH % THREADS == 0u || n < BLOCK * DEPTH {
                 stage[n] = own_quads[i];
             }
         }
@@ -97,7 +98,7 @@ fn add_weighted(
     for (var first = 0u; first < COLUMNS; first += DEPTH) {
         var other_quads: array<vec4<f32>, OTHER_LOADS>;
         for (var i = 0u; i < OTHER_LOADS; i++) {
-            let row = thread.line + i * (BLOCK / ROWS);
+            let row = thread.line + i * LINES;
             other_quads[i] = load(other, other_first + 4u * first + row, thread.column);
         }
         workgroupBarrier();
@@ -131,20 +132,27 @@ fn add_weighted(
 
 // Hands a number for each row from every thread to those that add up or compare a line's.
 fn share(column: Column, thread: Thread) {
+    var numbers = column;
     workgroupBarrier();
     let at = (thread.column * BLOCK + thread.line * ROWS) / 4u;
-    stage[at] = vec4<f32>(column[0], column[1], column[2], column[3]);
-    stage[at + 1u] = vec4<f32>(column[4], column[5], column[6], column[7]);
+    for (var i = 0u; i < ROWS; i += 4u) {
+        stage[at + i / 4u] = vec4<f32>(numbers[i], numbers[i + 1u], numbers[i + 2u], numbers[i + 3u]);
+    }
     workgroupBarrier();
 }
 
 // What came of the numbers of a line.
 fn shared_column(thread: Thread) -> Column {
     workgroupBarrier();
-    let at = OTHER + thread.line * ROWS / 4u;
-    let a = stage[at];
-    let b = stage[at + 1u];
-    return Column(a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w);
+    var column: Column;
+    for (var i = 0u; i < ROWS; i += 4u) {
+        let numbers = stage[OTHER + (thread.line * ROWS + i) / 4u];
+        column[i] = numbers.x;
+        column[i + 1u] = numbers.y;
+        column[i + 2u] = numbers.z;
+        column[i + 3u] = numbers.w;
+    }
+    return column;
 }
 
 // The largest of a line's numbers for each row.

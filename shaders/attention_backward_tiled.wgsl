@@ -43,15 +43,15 @@ fn row_value(block: Block, row: u32) -> u32 {
 // Σ dy·y of each of the thread's rows.
 fn delta_of(block: Block, thread: Thread) -> Column {
     let lines = rows_of(block);
-    var share: Column;
+    var parts: Column;
     if thread.column < HEAD_QUADS {
         for (var i = 0u; i < ROWS; i++) {
             let row = min(block.first + ROWS * thread.line + i, params.sequence - 1u);
             let at = lines.start + row * lines.stride + thread.column;
-            share[i] = dot(vec4<f32>(dy[at]), vec4<f32>(y[at]));
+            parts[i] = dot(vec4<f32>(dy[at]), vec4<f32>(y[at]));
         }
     }
-    return sum_across(share, thread);
+    return sum_across(parts, thread);
 }
 
 // A block of query rows, over the keys they attend to. Leaves each row's Σ dy·y, which the softmax's gradient needs, in

@@ -2,8 +2,8 @@
 
 use crate::adapter::gpus;
 use crate::broken::sabotaged;
-use cloze::doctor::parity::Parity;
-use cloze::doctor::probes::PROBES;
+use cloze::device::parity::Parity;
+use cloze::device::probes::PROBES;
 use cloze::exec::gpu::Gpu;
 use cloze::kernels::{KERNELS, Kernel, Precision};
 

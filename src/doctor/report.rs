@@ -2,9 +2,9 @@
 //! that is not finite is `null`.
 
 use super::limits::Limits;
-use super::parity::Finding;
-use super::speed::Speed;
-use crate::exec::DeviceChoice;
+use crate::device::DeviceChoice;
+use crate::device::parity::Finding;
+use crate::exec::Speed;
 use crate::kernels::Precision;
 use serde::Serialize;
 use std::fmt;
@@ -68,7 +68,7 @@ impl Report {
 }
 
 impl Examination {
-    pub(super) fn new(choice: DeviceChoice) -> Examination {
+    pub(super) fn new(choice: &DeviceChoice) -> Examination {
         Examination {
             device: choice.to_string(),
             description: String::new(),

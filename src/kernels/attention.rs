@@ -122,7 +122,10 @@ kernel! {
         fits: p.head_dim.is_multiple_of(8),
         "main": p.cooperative_grid(),
     }
-    design(class): attention_design(class),
+    design(class): match class {
+        Class::Integrated => &["cooperative", "cooperative_8", "tiled_narrow", "tiled"],
+        class => attention_design(class),
+    },
     flops: p.flops(2),
     tolerance: 1e-5,
     exact: false,

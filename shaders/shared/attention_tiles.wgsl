@@ -1,159 +1,207 @@
-// Attention in tiles (Dao et al., FlashAttention, 2022): a workgroup of 8×8 threads has a block of 32 rows of a head and
-// goes through the blocks of other rows that any of them attends to, a product of [32, head_dim] by [head_dim, 32] at a
-// time. A thread has a quad of its own rows by a quad of the others. The shader behind this file gives
+// Attention in tiles (Dao et al., FlashAttention, 2022): a workgroup has BLOCK rows of a head and goes through the other rows
+// that any of them attends to, OTHERS at a time. Its threads lie in LINES of COLUMNS; one has ROWS own rows, by a quad of
+// others in a product of rows, by a quad of a head's elements in a sum of weighted rows. ROWS is that of
+// attention_rows_8.wgsl or attention_rows_4.wgsl; the shader behind this file gives
 //   quad_at(gradient, place)     four elements of qkv, or of dy
-const BLOCK: u32 = 32u;
-// Elements of a head are gone through 32 at a time.
-const CHUNKS: u32 = (HEAD_QUADS + 7u) / 8u;
+const COLUMNS: u32 = max(HEAD_QUADS, 8u);
+// Half as many where 256 threads would not do.
+const BLOCK: u32 = 64u - 32u * u32(64u / ROWS * COLUMNS > 256u);
+const LINES: u32 = BLOCK / ROWS;
+const THREADS: u32 = LINES * COLUMNS;
+const OTHERS: u32 = 4u * COLUMNS;
+// Quads of elements that a product has in workgroup memory at a time, and quads of others that a sum has.
+const DEPTH: u32 = 4u + 4u * u32(COLUMNS <= 16u);
+const OWN_LOADS: u32 = (BLOCK * DEPTH + THREADS - 1u) / THREADS;
+const OTHER_LOADS: u32 = 4u * DEPTH / LINES;
 
-var<workgroup> left: array<vec4<f32>, 256>; // [element, quad of own rows]
-var<workgroup> right: array<vec4<f32>, 256>; // [element, quad of other rows], or [other row, quad of elements]
-var<workgroup> weights: array<vec4<f32>, 256>; // [other row, quad of own rows]
-var<workgroup> across: array<vec4<f32>, 64>;
+// Own rows [row, quad], or weights [own row, quad of others]; then others [row, quad].
+var<workgroup> stage: array<vec4<f32>, 1024>;
+const OTHER: u32 = 512u;
 
-// A vector for each of four rows.
-struct Four {
-    v0: vec4<f32>,
-    v1: vec4<f32>,
-    v2: vec4<f32>,
-    v3: vec4<f32>,
+// ROWS rows by a quad.
+alias Tile = array<vec4<f32>, ROWS>;
+// A number a row.
+alias Column = array<f32, ROWS>;
+
+// A thread's line and its place there.
+struct Thread {
+    number: u32,
+    line: u32,
+    column: u32,
 }
 
-// What four rows attend to.
-struct Ranges {
-    starts: vec4<u32>,
-    ends: vec4<u32>,
+fn thread_of(number: u32) -> Thread {
+    return Thread(number, number / COLUMNS, number % COLUMNS);
 }
 
-fn ranges_of(block: Block, row: u32) -> Ranges {
-    let range0 = range_of(block, row);
-    let range1 = range_of(block, row + 1u);
-    let range2 = range_of(block, row + 2u);
-    let range3 = range_of(block, row + 3u);
-    return Ranges(
-        vec4<u32>(range0.x, range1.x, range2.x, range3.x),
-        vec4<u32>(range0.y, range1.y, range2.y, range3.y),
-    );
-}
-
-// Where the weights of an own quad for another row lie, so that neighbours write to different banks.
-fn weight_place(other: u32, quad: u32) -> u32 {
-    return other * 8u + (quad ^ (other / 4u));
-}
-
+// Four elements of a row. Past the sequence and the head it is some other row or quad, which no result is made of.
 fn load(lines: Lines, row: u32, quad: u32) -> vec4<f32> {
     let at = lines.start + min(row, params.sequence - 1u) * lines.stride + min(quad, HEAD_QUADS - 1u);
-    return select(vec4<f32>(), quad_at(lines.gradient, at), quad < HEAD_QUADS);
+    return quad_at(lines.gradient, at);
 }
 
-// Four rows' quad of elements, transposed.
-fn load_transposed(lines: Lines, row: u32, quad: u32) -> Four {
-    let a = load(lines, row, quad);
-    let b = load(lines, row + 1u, quad);
-    let c = load(lines, row + 2u, quad);
-    let d = load(lines, row + 3u, quad);
-    return Four(
-        vec4<f32>(a.x, b.x, c.x, d.x), vec4<f32>(a.y, b.y, c.y, d.y),
-        vec4<f32>(a.z, b.z, c.z, d.z), vec4<f32>(a.w, b.w, c.w, d.w),
-    );
+// Where a quad of a row lies, so that neighbours read every fourth row from different banks.
+fn place_of(row: u32, quad: u32) -> u32 {
+    return row * DEPTH + (quad ^ (row / 4u % DEPTH));
 }
 
-// The products of the own rows with a block of others: vector j has the thread's own rows by other j of its quad.
-fn products(own: Lines, own_first: u32, other: Lines, other_first: u32, thread: u32) -> Four {
-    let line = thread % 8u;
-    let quad = thread / 8u;
-    var sum = Four();
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-        let a = load_transposed(own, own_first + 4u * line, chunk * 8u + quad);
-        let b = load_transposed(other, other_first + 4u * line, chunk * 8u + quad);
+// The products of own rows with others: the thread's rows by its quad of others.
+fn products(own: Lines, own_first: u32, other: Lines, other_first: u32, thread: Thread) -> Tile {
+    var tile: Tile;
+    for (var first = 0u; first < HEAD_QUADS; first += DEPTH) {
+        var own_quads: array<vec4<f32>, OWN_LOADS>;
+        var other_quads: array<vec4<f32>, OTHER_LOADS>;
+        for (var i = 0u; i < OWN_LOADS; i++) {
+            let n = thread.number + i * THREADS;
+            own_quads[i] = load(own, own_first + n / DEPTH, first + n % DEPTH);
+        }
+        for (var i = 0u; i < OTHER_LOADS; i++) {
+            let n = thread.number + i * THREADS;
+            other_quads[i] = load(other, other_first + n / DEPTH, first + n % DEPTH);
+        }
         workgroupBarrier();
-        left[quad * 32u + line] = a.v0;
-        left[quad * 32u + 8u + line] = a.v1;
-        left[quad * 32u + 16u + line] = a.v2;
-        left[quad * 32u + 24u + line] = a.v3;
-        right[quad * 32u + line] = b.v0;
-        right[quad * 32u + 8u + line] = b.v1;
-        right[quad * 32u + 16u + line] = b.v2;
-        right[quad * 32u + 24u + line] = b.v3;
+        for (var i = 0u; i < OWN_LOADS; i++) {
+            let n = thread.number + i * THREADS;
+            if BLOCK * DEPTH % THREADS == 0u || n < BLOCK * DEPTH {
+                stage[n] = own_quads[i];
+            }
+        }
+        for (var i = 0u; i < OTHER_LOADS; i++) {
+            let n = thread.number + i * THREADS;
+            stage[OTHER + place_of(n / DEPTH, n % DEPTH)] = other_quads[i];
+        }
         workgroupBarrier();
-        for (var i = 0u; i < min(32u, HEAD_DIM - 32u * chunk); i++) {
-            let x = left[i * 8u + quad];
-            let y = right[i * 8u + line];
-            sum.v0 = fma(x, vec4<f32>(y.x), sum.v0);
-            sum.v1 = fma(x, vec4<f32>(y.y), sum.v1);
-            sum.v2 = fma(x, vec4<f32>(y.z), sum.v2);
-            sum.v3 = fma(x, vec4<f32>(y.w), sum.v3);
+        for (var quad = 0u; quad < min(DEPTH, HEAD_QUADS - first); quad++) {
+            let at_own = thread.line * (ROWS * DEPTH) + quad;
+            let at = OTHER + place_of(4u * thread.column, quad);
+            let y = transpose(mat4x4<f32>(stage[at], stage[at + DEPTH], stage[at + 2u * DEPTH], stage[at + 3u * DEPTH]));
+            for (var i = 0u; i < ROWS; i++) {
+                let x = stage[at_own + i * DEPTH];
+                tile[i] = fma(vec4<f32>(x.x), y[0], tile[i]);
+                tile[i] = fma(vec4<f32>(x.y), y[1], tile[i]);
+                tile[i] = fma(vec4<f32>(x.z), y[2], tile[i]);
+                tile[i] = fma(vec4<f32>(x.w), y[3], tile[i]);
+            }
         }
     }
-    return sum;
+    return tile;
 }
 
-// Hands weights of the own rows, laid out as `products` gives them, to the workgroup.
-fn keep_weights(w: Four, thread: u32) {
-    let other = 4u * (thread % 8u);
-    workgroupBarrier();
-    weights[weight_place(other, thread / 8u)] = w.v0;
-    weights[weight_place(other + 1u, thread / 8u)] = w.v1;
-    weights[weight_place(other + 2u, thread / 8u)] = w.v2;
-    weights[weight_place(other + 3u, thread / 8u)] = w.v3;
-}
-
-// before + weights·others for a chunk of elements: vector r has row r of the own quad, by the thread's quad of elements.
-fn weighted(before: Four, other: Lines, other_first: u32, chunk: u32, thread: u32) -> Four {
-    let quad = chunk * 8u + thread % 8u;
-    let row = other_first + thread / 8u;
-    workgroupBarrier();
-    right[thread] = load(other, row, quad);
-    right[thread + 64u] = load(other, row + 8u, quad);
-    right[thread + 128u] = load(other, row + 16u, quad);
-    right[thread + 192u] = load(other, row + 24u, quad);
-    workgroupBarrier();
-    var sum = before;
-    for (var i = 0u; i < BLOCK; i++) {
-        let w = weights[weight_place(i, thread / 8u)];
-        let y = right[i * 8u + thread % 8u];
-        sum.v0 = fma(vec4<f32>(w.x), y, sum.v0);
-        sum.v1 = fma(vec4<f32>(w.y), y, sum.v1);
-        sum.v2 = fma(vec4<f32>(w.z), y, sum.v2);
-        sum.v3 = fma(vec4<f32>(w.w), y, sum.v3);
+// Adds other rows by weights that lie as `products` gives them: the thread's rows by its quad of elements.
+fn add_weighted(
+    sum: ptr<function, Tile>,
+    weights: ptr<function, Tile>,
+    other: Lines,
+    other_first: u32,
+    thread: Thread,
+) {
+    for (var first = 0u; first < COLUMNS; first += DEPTH) {
+        var other_quads: array<vec4<f32>, OTHER_LOADS>;
+        for (var i = 0u; i < OTHER_LOADS; i++) {
+            let row = thread.line + i * LINES;
+            other_quads[i] = load(other, other_first + 4u * first + row, thread.column);
+        }
+        workgroupBarrier();
+        for (var i = 0u; i < OTHER_LOADS; i++) {
+            stage[OTHER + thread.number + i * THREADS] = other_quads[i];
+        }
+        if thread.column >= first && thread.column - first < DEPTH {
+            let at = thread.line * (ROWS * DEPTH) + thread.column - first;
+            for (var i = 0u; i < ROWS; i++) {
+                stage[at + i * DEPTH] = (*weights)[i];
+            }
+        }
+        workgroupBarrier();
+        for (var quad = 0u; quad < min(DEPTH, COLUMNS - first); quad++) {
+            let at_weights = thread.line * (ROWS * DEPTH) + quad;
+            let at = OTHER + 4u * quad * COLUMNS + thread.column;
+            let y0 = stage[at];
+            let y1 = stage[at + COLUMNS];
+            let y2 = stage[at + 2u * COLUMNS];
+            let y3 = stage[at + 3u * COLUMNS];
+            for (var i = 0u; i < ROWS; i++) {
+                let x = stage[at_weights + i * DEPTH];
+                (*sum)[i] = fma(vec4<f32>(x.x), y0, (*sum)[i]);
+                (*sum)[i] = fma(vec4<f32>(x.y), y1, (*sum)[i]);
+                (*sum)[i] = fma(vec4<f32>(x.z), y2, (*sum)[i]);
+                (*sum)[i] = fma(vec4<f32>(x.w), y3, (*sum)[i]);
+            }
+        }
     }
-    return sum;
 }
 
-// The sum over the eight threads of a quad of rows, in a fixed order.
-fn sum_across(value: vec4<f32>, thread: u32) -> vec4<f32> {
+// Hands a number for each row from every thread to those that add up or compare a line's.
+fn share(column: Column, thread: Thread) {
+    var numbers = column;
     workgroupBarrier();
-    across[thread] = value;
-    workgroupBarrier();
-    var sum = vec4<f32>();
-    for (var i = 0u; i < 8u; i++) {
-        sum += across[thread / 8u * 8u + i];
+    let at = (thread.column * BLOCK + thread.line * ROWS) / 4u;
+    for (var i = 0u; i < ROWS; i += 4u) {
+        stage[at + i / 4u] = vec4<f32>(numbers[i], numbers[i + 1u], numbers[i + 2u], numbers[i + 3u]);
     }
-    return sum;
+    workgroupBarrier();
 }
 
-// Which of the own rows attend to another.
-fn attends(ranges: Ranges, other: u32) -> vec4<bool> {
-    return (vec4<u32>(other) >= ranges.starts) & (vec4<u32>(other) < ranges.ends);
+// What came of the numbers of a line.
+fn shared_column(thread: Thread) -> Column {
+    workgroupBarrier();
+    var column: Column;
+    for (var i = 0u; i < ROWS; i += 4u) {
+        let numbers = stage[OTHER + (thread.line * ROWS + i) / 4u];
+        column[i] = numbers.x;
+        column[i + 1u] = numbers.y;
+        column[i + 2u] = numbers.z;
+        column[i + 3u] = numbers.w;
+    }
+    return column;
 }
 
-// The same for own queries, laid out as `products` gives them.
-fn kept_transposed(query: u32, key: u32) -> Four {
-    let a = kept(query, key);
-    let b = kept(query + 1u, key);
-    let c = kept(query + 2u, key);
-    let d = kept(query + 3u, key);
-    return Four(
-        vec4<f32>(a.x, b.x, c.x, d.x), vec4<f32>(a.y, b.y, c.y, d.y),
-        vec4<f32>(a.z, b.z, c.z, d.z), vec4<f32>(a.w, b.w, c.w, d.w),
-    );
+// The largest of a line's numbers for each row.
+fn max_across(column: Column, thread: Thread) -> Column {
+    share(column, thread);
+    if thread.number < BLOCK / 4u {
+        var most = stage[thread.number];
+        for (var i = 1u; i < COLUMNS; i++) {
+            most = max(most, stage[i * (BLOCK / 4u) + thread.number]);
+        }
+        stage[OTHER + thread.number] = most;
+    }
+    return shared_column(thread);
 }
 
-fn by_vector(a: Four, b: Four) -> Four {
-    return Four(a.v0 * b.v0, a.v1 * b.v1, a.v2 * b.v2, a.v3 * b.v3);
+// The sum of a line's numbers for each row, in a fixed order.
+fn sum_across(column: Column, thread: Thread) -> Column {
+    share(column, thread);
+    if thread.number < BLOCK / 4u {
+        var sum = stage[thread.number];
+        for (var i = 1u; i < COLUMNS; i++) {
+            sum += stage[i * (BLOCK / 4u) + thread.number];
+        }
+        stage[OTHER + thread.number] = sum;
+    }
+    return shared_column(thread);
 }
 
-fn by_row(a: Four, b: vec4<f32>) -> Four {
-    return Four(a.v0 * b.x, a.v1 * b.y, a.v2 * b.z, a.v3 * b.w);
+// Whether every own row attends to all the others at hand: ranges of later rows neither start nor end earlier.
+fn attends_wholly(block: Block, other_first: u32) -> bool {
+    return other_first >= range_of(block, block.first + BLOCK - 1u).x
+        && other_first + OTHERS <= range_of(block, block.first).y;
 }
 
+// Which of a quad of others an own row attends to.
+fn attends(block: Block, row: u32, other: u32) -> vec4<bool> {
+    let range = range_of(block, row);
+    let others = vec4<u32>(other) + vec4<u32>(0u, 1u, 2u, 3u);
+    return (others >= vec4<u32>(range.x)) & (others < vec4<u32>(range.y));
+}
+
+// A bit for each of a quad of keys, set where dropout keeps the weight.
+fn kept_bits(query: u32, key: u32) -> u32 {
+    let bits = select(vec4<u32>(), vec4<u32>(1u, 2u, 4u, 8u), kept(query, key) > vec4<f32>());
+    return bits.x | bits.y | bits.z | bits.w;
+}
+
+// What dropout multiplies by, from the bits at these places.
+fn kept_at(bits: u32, places: vec4<u32>) -> vec4<f32> {
+    let bit = ((vec4<u32>(bits) >> places) & vec4<u32>(1u)) != vec4<u32>();
+    return select(vec4<f32>(), vec4<f32>(1.0 / (1.0 - params.dropout)), bit);
+}

@@ -54,6 +54,13 @@ impl Attention {
         fold((self.batch * self.heads * self.sequence.div_ceil(rows)) as usize)
     }
 
+    /// Workgroups in tiles: one a block of rows of a head, as attention_tiles.wgsl has them for ROWS of `rows`.
+    pub(super) fn tiled_grid(&self, rows: u32) -> [u32; 3] {
+        let columns = (self.head_dim / 4).max(8);
+        let block = if 64 / rows * columns > 256 { 32 } else { 64 };
+        fold((self.batch * self.heads * self.sequence.div_ceil(block)) as usize)
+    }
+
     /// Twice the multiply-adds of `products` products of [T, head_dim] by [head_dim, T] in every head.
     pub(super) fn flops(&self, products: u64) -> u64 {
         let keys = u64::from(self.sequence.min(2 * self.reach.min(self.sequence) + 1));
@@ -83,10 +90,19 @@ kernel! {
     }
     variant "tiled" = [
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_blocks.wgsl", "shared/attention_tiles.wgsl", "attention_tiled.wgsl"
+        "shared/attention_blocks.wgsl", "shared/attention_rows_8.wgsl", "shared/attention_tiles.wgsl",
+        "attention_tiled.wgsl"
     ] {
         fits: p.head_dim.is_multiple_of(4),
-        "main": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
+        "main": p.tiled_grid(8),
+    }
+    variant "tiled_narrow" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/attention_blocks.wgsl", "shared/attention_rows_4.wgsl", "shared/attention_tiles.wgsl",
+        "attention_tiled.wgsl"
+    ] {
+        fits: p.head_dim.is_multiple_of(4),
+        "main": p.tiled_grid(4),
     }
     variant "cooperative" = [
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
@@ -106,7 +122,10 @@ kernel! {
         fits: p.head_dim.is_multiple_of(8),
         "main": p.cooperative_grid(),
     }
-    design(class): attention_design(class),
+    design(class): match class {
+        Class::Integrated => &["cooperative", "cooperative_8", "tiled_narrow", "tiled"],
+        class => attention_design(class),
+    },
     flops: p.flops(2),
     tolerance: 1e-5,
     exact: false,
@@ -263,10 +282,15 @@ pub(super) fn cases_of(fills: Fills) -> Vec<Case> {
         [2, 1, 70, 64, 4, 2],
         [1, 2, 33, 128, 33, 1],
         [1, 2, 45, 48, 20, 1],
+        [1, 1, 63, 32, 63, 1],
+        [1, 2, 64, 64, 64, 1],
+        [1, 1, 130, 64, 9, 1],
+        [1, 1, 130, 96, 130, 1],
+        [1, 1, 129, 128, 129, 3],
     ];
     shapes
         .map(|[batch, heads, sequence, head_dim, reach, documents]| {
-            let dropout = if [12, 48].contains(&head_dim) { 0.25 } else { 0.0 };
+            let dropout = if [12, 48, 96].contains(&head_dim) { 0.25 } else { 0.0 };
             let p = Attention { batch, heads, sequence, head_dim, reach, dropout, site: (1 << 16) + 3 };
             case(p, sequence.div_ceil(documents), fills)
         })

@@ -37,11 +37,12 @@ kernel! {
     }
     variant "tiled" = [
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_blocks.wgsl", "shared/attention_tiles.wgsl", "attention_backward_tiled.wgsl"
+        "shared/attention_blocks.wgsl", "shared/attention_rows_4.wgsl", "shared/attention_tiles.wgsl",
+        "attention_backward_tiled.wgsl"
     ] {
         fits: p.head_dim.is_multiple_of(4),
-        "query_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
-        "key_value_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
+        "query_gradient": p.tiled_grid(4),
+        "key_value_gradient": p.tiled_grid(4),
     }
     variant "cooperative" = [
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",

@@ -165,6 +165,8 @@ pub struct Variant {
     pub needs: wgpu::Features,
     /// M, N and K of the cooperative matrices that it multiplies, of f16 into f32, if any.
     pub matrices: Option<u32>,
+    /// Bytes of workgroup memory that it takes at most.
+    pub workgroup_memory: u32,
     /// Whether it computes a launch of these parameters. A reference computes every launch.
     pub fits: fn(&[u32]) -> bool,
     pub passes: &'static [Pass],

@@ -246,7 +246,9 @@ impl Gpu {
 
     /// Whether the device was opened with every feature that a variant needs, and multiplies cooperative matrices of its size.
     pub fn offers(&self, variant: &Variant) -> bool {
-        self.device.features().contains(variant.needs) && variant.matrices.is_none_or(|side| self.has_matrices(side))
+        self.device.features().contains(variant.needs)
+            && variant.workgroup_memory <= self.device.limits().max_compute_workgroup_storage_size
+            && variant.matrices.is_none_or(|side| self.has_matrices(side))
     }
 
     /// Whether there are cooperative matrices of side×side×side, f16 into f32.

@@ -13,16 +13,18 @@ const AREA: u32 = max(TILE, WEIGHTS);
 const KEYS: u32 = 0u;
 const VALUES: u32 = AREA;
 const KEYS_TRANSPOSED: u32 = 2u * AREA;
-// For gradients of keys and values queries and gradients of y, each as it is and transposed; where heads are long the latter
-// takes the place of the former, at the price of two barriers, so that all stays within 32 KiB.
-const IN_PLACE: bool = HEAD_DIM > 64u;
+// For gradients of keys and values queries and gradients of y, each as it is and transposed.
+//
+// Long heads leave no room for that in 32 KiB, so that the latter takes the place of the former, at the price of two barriers.
+// Nor do they leave registers for tiles in flight over a product: they are loaded where they are stored, twice.
+const LONG: bool = HEAD_DIM > 64u;
 const QUERIES: u32 = 0u;
-const GRADIENTS: u32 = select(AREA, TRANSPOSED, IN_PLACE);
-const QUERIES_TRANSPOSED: u32 = select(2u * AREA, QUERIES, IN_PLACE);
-const GRADIENTS_TRANSPOSED: u32 = select(2u * AREA + TRANSPOSED, GRADIENTS, IN_PLACE);
-const CHANCES: u32 = select(QUERIES, 2u * TRANSPOSED, IN_PLACE);
-const D_SCORES: u32 = select(GRADIENTS, 2u * TRANSPOSED + WEIGHTS, IN_PLACE);
-const HALVES: u32 = select(2u * (AREA + TRANSPOSED), max(2u * AREA + TRANSPOSED, 2u * (TRANSPOSED + WEIGHTS)), IN_PLACE);
+const GRADIENTS: u32 = select(AREA, TRANSPOSED, LONG);
+const QUERIES_TRANSPOSED: u32 = select(2u * AREA, QUERIES, LONG);
+const GRADIENTS_TRANSPOSED: u32 = select(2u * AREA + TRANSPOSED, GRADIENTS, LONG);
+const CHANCES: u32 = select(QUERIES, 2u * TRANSPOSED, LONG);
+const D_SCORES: u32 = select(GRADIENTS, 2u * TRANSPOSED + WEIGHTS, LONG);
+const HALVES: u32 = select(2u * (AREA + TRANSPOSED), max(2u * AREA + TRANSPOSED, 2u * (TRANSPOSED + WEIGHTS)), LONG);
 
 fn quad_at(gradient: bool, place: u32) -> vec4<f16> {
     if gradient {
@@ -147,9 +149,14 @@ fn add_up_queries(thread: Thread, block: Block) {
             let score = sum_at(place.row * SUM_ROW + place.quad + i);
             weights[i] = weight(score, log_sum, attends(range, first + 4u * (place.quad + i)));
         }
+        if LONG {
+            next = load_tiles(thread, k, v, first);
+        }
         store_other(thread, &next, VALUES);
         store_one_transposed(thread, &next, KEYS_TRANSPOSED);
-        next = load_tiles(thread, k, v, first + OTHERS);
+        if !LONG {
+            next = load_tiles(thread, k, v, first + OTHERS);
+        }
         workgroupBarrier();
         multiply(thread, &gradients, VALUES);
         workgroupBarrier();
@@ -160,6 +167,9 @@ fn add_up_queries(thread: Thread, block: Block) {
             }
             let d_score = weights[i] * (d_weight - vec4<f32>(along));
             put(VALUES + place.row * COLUMN + place.quad + i, vec4<f16>(d_score));
+        }
+        if LONG {
+            next = load_tiles(thread, k, v, first + OTHERS);
         }
         store_one(thread, &next, KEYS);
         workgroupBarrier();
@@ -216,7 +226,7 @@ fn add_up_keys(thread: Thread, block: Block) {
     var value_output: Output;
     var next = load_tiles(thread, q, d_y, tiles.x);
     store_one(thread, &next, QUERIES);
-    if IN_PLACE {
+    if LONG {
         store_other(thread, &next, GRADIENTS);
     }
     workgroupBarrier();
@@ -235,34 +245,43 @@ fn add_up_keys(thread: Thread, block: Block) {
             let score = sum_at((key + i) * SUM_ROW + quad);
             weights[i] = weight(score, log_sum, attends(ranges[i], query));
             put(CHANCES + (key + i) * COLUMN + quad, vec4<f16>(weights[i] * masks[i]));
+            // A sign remembers what was dropped.
+            weights[i] = select(weights[i], -weights[i], masks[i] == vec4<f32>());
+        }
+        if LONG {
+            next = load_tiles(thread, q, d_y, first);
         }
         store_one_transposed(thread, &next, QUERIES_TRANSPOSED);
-        if !IN_PLACE {
+        if !LONG {
             store_other(thread, &next, GRADIENTS);
             store_other_transposed(thread, &next, GRADIENTS_TRANSPOSED);
             next = load_tiles(thread, q, d_y, first + OTHERS);
         }
         workgroupBarrier();
         multiply(thread, &values, GRADIENTS);
-        if !IN_PLACE {
+        if !LONG {
             add_weighted(thread, CHANCES, GRADIENTS_TRANSPOSED, &value_output);
         }
         workgroupBarrier();
         for (var i = 0u; i < 2u; i++) {
-            let d_weight = sum_at((key + i) * SUM_ROW + quad) * masks[i];
-            put(D_SCORES + (key + i) * COLUMN + quad, vec4<f16>(weights[i] * (d_weight - along)));
+            var d_weight = sum_at((key + i) * SUM_ROW + quad);
+            if DROPOUT {
+                d_weight *= select(vec4<f32>(1.0 / (1.0 - params.dropout)), vec4<f32>(), weights[i] < vec4<f32>());
+            }
+            put(D_SCORES + (key + i) * COLUMN + quad, vec4<f16>(abs(weights[i]) * (d_weight - along)));
         }
-        if IN_PLACE {
+        if LONG {
+            next = load_tiles(thread, q, d_y, first);
             store_other_transposed(thread, &next, GRADIENTS_TRANSPOSED);
-            next = load_tiles(thread, q, d_y, first + OTHERS);
         } else {
             store_one(thread, &next, QUERIES);
         }
         workgroupBarrier();
         add_weighted(thread, D_SCORES, QUERIES_TRANSPOSED, &key_output);
-        if IN_PLACE {
+        if LONG {
             add_weighted(thread, CHANCES, GRADIENTS_TRANSPOSED, &value_output);
             workgroupBarrier();
+            next = load_tiles(thread, q, d_y, first + OTHERS);
             store_one(thread, &next, QUERIES);
             store_other(thread, &next, GRADIENTS);
             workgroupBarrier();

@@ -51,7 +51,8 @@ kernel! {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
         workgroup_memory: 32 * 1024,
-        fits: p.head_dim.is_multiple_of(16),
+        // Longer heads leave too few registers where matrices are held more than once.
+        fits: p.head_dim.is_multiple_of(16) && p.head_dim <= 96,
         "query_gradient": p.blocks(32),
         "key_value_gradient": p.blocks(32),
     }

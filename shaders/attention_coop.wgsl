@@ -18,14 +18,14 @@ fn store_quad(place: u32, value: vec4<f16>) {
     y[place] = value;
 }
 
-// A row's weights are relative to a reference, which follows the row's largest score only when that is ahead of it by more than
+// A row's weights are relative to `most`, which follows the row's largest score only when that is ahead of it by more than
 // this: outputs in matrices are rescaled seldom then (Dao et al., FlashAttention-4, 2025). Weights up to exp(LAG) keep their
 // precision in f16.
 const LAG: f32 = 5.0;
 const UNSEEN: f32 = -1e29; // above masked scores, below all others
 const LOG2_E: f32 = 1.44269504;
 
-// The number of the first key whose tile made a reference of rows with outputs follow, plus one.
+// One more than the first key of the tile that had outputs rescaled last.
 var<workgroup> rescaled: atomic<u32>;
 
 @compute @workgroup_size(THREADS)
@@ -65,29 +65,29 @@ fn attend(thread: Thread, block: Block) {
     if thread.number == 0u {
         atomicStore(&rescaled, 0u);
     }
-    var reference = UNSEEN;
+    var most = UNSEEN;
     var total = 0.0;
     workgroupBarrier();
     for (var first = tiles.x; first < tiles.y; first += OTHERS) {
         multiply(thread, &own, KEYS);
         workgroupBarrier();
         var scores: array<vec4<f32>, PART>;
-        var largest = reference;
+        var largest = most;
         for (var i = 0u; i < PART; i++) {
             let inside = attends(range, first + 4u * (place.quad + i));
             scores[i] = select(vec4<f32>(10.0 * UNSEEN), sum_at(place.row * SUM_ROW + place.quad + i), inside);
             largest = max(largest, max(max(scores[i].x, scores[i].y), max(scores[i].z, scores[i].w)));
         }
         largest = max_of_row(largest);
-        let follows = largest > reference + LAG;
-        if follows && reference > UNSEEN {
+        let follows = largest > most + LAG;
+        if follows && most > UNSEEN {
             atomicStore(&rescaled, first + 1u);
         }
-        let keep = select(1.0, exp(max(reference - largest, -87.0)), follows);
-        reference = select(reference, largest, follows);
+        let keep = select(1.0, exp(max(most - largest, -87.0)), follows);
+        most = select(most, largest, follows);
         total *= keep;
         for (var i = 0u; i < PART; i++) {
-            let ahead = fma(scores[i], vec4<f32>(LOG2_E), vec4<f32>(-reference * LOG2_E));
+            let ahead = fma(scores[i], vec4<f32>(LOG2_E), vec4<f32>(-most * LOG2_E));
             var weight = exp2(max(ahead, vec4<f32>(-126.0)));
             total += (weight.x + weight.y) + (weight.z + weight.w);
             if DROPOUT {
@@ -106,7 +106,7 @@ fn attend(thread: Thread, block: Block) {
     total = sum_of_row(total);
     store_rows(thread, rows_of(block), row, &output, 1.0 / total, stores);
     if stores && place.quad == 0u {
-        lse[query] = reference + log(total);
+        lse[query] = most + log(total);
     }
 }
 
@@ -166,9 +166,9 @@ fn load_sums(thread: Thread, strip: u32, quad: u32) -> Sums {
 }
 
 fn max_of_row(value: f32) -> f32 {
-    var most = max(value, quadSwapX(value));
+    var largest = max(value, quadSwapX(value));
     if SPREAD == 4u {
-        most = max(most, quadSwapY(most));
+        largest = max(largest, quadSwapY(largest));
     }
-    return most;
+    return largest;
 }

@@ -19,7 +19,7 @@ fn store_quad(place: u32, value: vec4<f16>) {
 }
 
 // A row's weights are relative to `most`, which follows the row's largest score only when that is ahead of it by more than
-// this: outputs in matrices are rescaled seldom then (Dao et al., FlashAttention-4, 2025). Weights up to exp(LAG) keep their
+// this: outputs in matrices are rescaled seldom then, as in FlashAttention-4 (2025). Weights up to exp(LAG) keep their
 // precision in f16.
 const LAG: f32 = 5.0;
 const UNSEEN: f32 = -1e29; // above masked scores, below all others

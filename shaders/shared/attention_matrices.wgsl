@@ -6,14 +6,14 @@
 // Own rows are the right operand and the columns of a result, which is stored by columns: then a lane stores at one address and
 // constant distances from it.
 //
-// Every product of BLOCK rows is done in quarters, by halves of the own rows and of the others or of a head: four subgroups take one
-// each, two take the two of a half of the own rows. Of more than four, the rest do as the first four do and store nothing. One alone goes
-// through all twice, with the other half of the rows each time.
+// Every product of BLOCK rows is done in quarters, by halves of the own rows and of the others or of a head: four subgroups
+// take one each, two take the two of a half of the own rows. Of more than four, the rest do as the first four do and store
+// nothing. One alone goes through all twice, with the other half of the own rows the second time.
 const THREADS: u32 = 128u;
 const OTHERS: u32 = 32u;
 const STRIPS: u32 = BLOCK / 2u / SIDE; // matrices across a half of the own rows
 const DEPTH: u32 = HEAD_DIM / SIDE; // matrices along a head
-const PIECES: u32 = (HEAD_DIM + 31u) / 32u * 16u / SIDE; // matrices along a half of a head, which is rounded up to whole ones
+const PIECES: u32 = (HEAD_DIM + 31u) / 32u * 16u / SIDE; // matrices along a half of a head, rounded up
 const SIDE_QUADS: u32 = SIDE / 4u;
 
 // Quads from a row in workgroup memory to the next. Rows are padded so that neighbours begin in different banks.
@@ -27,7 +27,7 @@ const WEIGHTS: u32 = BLOCK * COLUMN;
 const SUMS: u32 = BLOCK * SUM_ROW;
 
 alias Own = array<Right, STRIPS * DEPTH>;
-// Of a half of the own rows, as long as a head; the second half of it only where a subgroup has both halves of the columns.
+// Of a half of the own rows, as long as a head: the second half is in use only where a subgroup has both halves of a head.
 alias Output = array<Sums, 2u * STRIPS * PIECES>;
 
 struct Thread {

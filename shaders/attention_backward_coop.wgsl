@@ -5,6 +5,27 @@
 @group(0) @binding(7) var<storage, read_write> delta: array<f32>; // [B, heads, T]
 @group(0) @binding(8) var<storage, read_write> d_qkv: array<vec4<f16>>;
 
+const BLOCK: u32 = 32u;
+
+// Where things lie in `halves`: for gradients of queries keys, values and transposed keys. Weights take the place of a tile that
+// was multiplied already.
+const AREA: u32 = max(TILE, WEIGHTS);
+const KEYS: u32 = 0u;
+const VALUES: u32 = AREA;
+const KEYS_TRANSPOSED: u32 = 2u * AREA;
+// For gradients of keys and values queries and gradients of y, each as it is and transposed.
+//
+// Long heads leave no room for that in 32 KiB, so that the latter takes the place of the former, at the price of two barriers.
+// Nor do they leave registers for tiles in flight over a product: they are loaded where they are stored, twice.
+const LONG: bool = HEAD_DIM > 64u;
+const QUERIES: u32 = 0u;
+const GRADIENTS: u32 = select(AREA, TRANSPOSED, LONG);
+const QUERIES_TRANSPOSED: u32 = select(2u * AREA, QUERIES, LONG);
+const GRADIENTS_TRANSPOSED: u32 = select(2u * AREA + TRANSPOSED, GRADIENTS, LONG);
+const CHANCES: u32 = select(QUERIES, 2u * TRANSPOSED, LONG);
+const D_SCORES: u32 = select(GRADIENTS, 2u * TRANSPOSED + WEIGHTS, LONG);
+const HALVES: u32 = select(2u * (AREA + TRANSPOSED), max(2u * AREA + TRANSPOSED, 2u * (TRANSPOSED + WEIGHTS)), LONG);
+
 fn quad_at(gradient: bool, place: u32) -> vec4<f16> {
     if gradient {
         return dy[place];
@@ -12,40 +33,67 @@ fn quad_at(gradient: bool, place: u32) -> vec4<f16> {
     return qkv[place];
 }
 
-fn weight(score: vec4<f32>, log_sum: f32, inside: vec4<bool>) -> vec4<f32> {
-    return select(vec4<f32>(), exp(clamp(score - log_sum, vec4<f32>(-87.0), vec4<f32>(87.0))), inside);
-}
-
-// Hands the weights of another row for a quad of own ones to the workgroup.
-fn keep_weights_transposed(other: u32, quad: u32, value: vec4<f32>) {
-    let at = 4u * quad * OTHERS + other;
-    weights[at] = f16(value.x);
-    weights[at + OTHERS] = f16(value.y);
-    weights[at + 2u * OTHERS] = f16(value.z);
-    weights[at + 3u * OTHERS] = f16(value.w);
-}
-
-// Σ dy·y of a row, over the thread's quads.
-fn share_of_delta(lines: Lines, row: u32, place: Place) -> f32 {
-    var sum = 0.0;
-    for (var quad = place.quad; quad < HEAD_QUADS; quad += place.spread) {
-        let at = lines.start + min(row, params.sequence - 1u) * lines.stride + quad;
-        sum += dot(vec4<f32>(dy[at]), vec4<f32>(y[at]));
-    }
-    return sum;
+fn store_quad(place: u32, value: vec4<f16>) {
+    d_qkv[place] = value;
 }
 
 fn row_value(block: Block, row: u32) -> u32 {
     return block.head * params.sequence + min(row, params.sequence - 1u);
 }
 
-fn store(lines: Lines, row: u32, place: Place, output: ptr<function, Output>) {
-    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-        for (var i = 0u; i < QUADS; i++) {
-            let quad = 8u * chunk + quad_of(place, i);
-            if quad < HEAD_QUADS && row < params.sequence {
-                d_qkv[lines.start + row * lines.stride + quad] = vec4<f16>((*output)[chunk][i]);
-            }
+fn weight(score: vec4<f32>, log_sum: vec4<f32>, inside: vec4<bool>) -> vec4<f32> {
+    return select(vec4<f32>(), exp(clamp(score - log_sum, vec4<f32>(-87.0), vec4<f32>(87.0))), inside);
+}
+
+// What a thread brings of two tiles.
+const PATCHES: u32 = (2u * HEAD_DIM + THREADS - 1u) / THREADS;
+alias Patches = array<Patch, PATCHES>;
+
+fn load_tiles(thread: Thread, one: Lines, other: Lines, first: u32) -> Patches {
+    var patches: Patches;
+    for (var i = 0u; i < PATCHES; i++) {
+        let n = thread.number + i * THREADS;
+        if n < HEAD_DIM {
+            patches[i] = load_patch(one, first, n);
+        } else if n < 2u * HEAD_DIM {
+            patches[i] = load_patch(other, first, n - HEAD_DIM);
+        }
+    }
+    return patches;
+}
+
+fn store_one(thread: Thread, patches: ptr<function, Patches>, tile: u32) {
+    for (var i = 0u; i < PATCHES; i++) {
+        let n = thread.number + i * THREADS;
+        if n < HEAD_DIM {
+            store_patch((*patches)[i], tile, n);
+        }
+    }
+}
+
+fn store_other(thread: Thread, patches: ptr<function, Patches>, tile: u32) {
+    for (var i = 0u; i < PATCHES; i++) {
+        let n = thread.number + i * THREADS;
+        if n >= HEAD_DIM && n < 2u * HEAD_DIM {
+            store_patch((*patches)[i], tile, n - HEAD_DIM);
+        }
+    }
+}
+
+fn store_one_transposed(thread: Thread, patches: ptr<function, Patches>, tile: u32) {
+    for (var i = 0u; i < PATCHES; i++) {
+        let n = thread.number + i * THREADS;
+        if n < HEAD_DIM {
+            store_transposed((*patches)[i], tile, n);
+        }
+    }
+}
+
+fn store_other_transposed(thread: Thread, patches: ptr<function, Patches>, tile: u32) {
+    for (var i = 0u; i < PATCHES; i++) {
+        let n = thread.number + i * THREADS;
+        if n >= HEAD_DIM && n < 2u * HEAD_DIM {
+            store_transposed((*patches)[i], tile, n - HEAD_DIM);
         }
     }
 }
@@ -56,107 +104,226 @@ fn store(lines: Lines, row: u32, place: Place, output: ptr<function, Output>) {
 fn query_gradient(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) number: u32,
     @builtin(subgroup_id) subgroup: u32,
-    @builtin(num_subgroups) subgroups: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+    @builtin(subgroup_size) lanes: u32,
 ) {
     let block_number = group_number(group, groups);
     if block_number >= params.batch * params.heads * blocks_a_head() {
         return;
     }
     let block = block_of(block_number);
+    add_up_queries(thread_of(subgroup, lane, lanes, 0u), block);
+    for (var turn = 1u; turn < turns(lanes); turn++) {
+        add_up_queries(thread_of(subgroup, lane, lanes, turn), block);
+    }
+}
+
+fn add_up_queries(thread: Thread, block: Block) {
     let q = part_of(block, 0u);
     let k = part_of(block, 1u);
     let v = part_of(block, 2u);
     let d_y = rows_of(block);
-    let thread = Thread(number, subgroup, subgroups);
-    let place = place_of(thread, BLOCK);
+    let place = place_of(thread);
     let row = block.first + place.row;
+    let stores = row < params.sequence && of_turn(thread, place.row);
     let range = range_of(block, row);
     let query = row_value(block, row);
-    let log_sum = lse[query];
-    let along = sum_across(thread, place, share_of_delta(d_y, row, place));
-    if place.quad == 0u && row < params.sequence {
+    let log_sum = vec4<f32>(lse[query]);
+    let along = sum_of_row(share_of_delta(d_y, row, place));
+    if stores && place.quad == 0u {
         delta[query] = along;
     }
+    let tiles = tiles_of(block);
+    var queries = load_own(thread, q, block.first);
+    var gradients = load_own(thread, d_y, block.first);
     var output: Output;
-    let others = others_of(block);
-    for (var first = others.x; first < others.y; first += OTHERS) {
-        load(thread, OWN, d_y, block.first);
-        load(thread, OTHER, v, first);
-        var d_weights = products(thread, OWN, OTHER);
-        load(thread, OWN, q, block.first);
-        load(thread, OTHER, k, first);
-        var scores = products(thread, OWN, OTHER);
-        for (var i = 0u; i < QUADS; i++) {
-            let key = first + 4u * quad_of(place, i);
-            var d = d_weights[i];
-            if DROPOUT {
-                d *= kept(query, key);
-            }
-            let w = weight(scores[i], log_sum, attends(range, key));
-            keep_weights(place.row, quad_of(place, i), w * (d - along));
+    var next = load_tiles(thread, k, v, tiles.x);
+    store_one(thread, &next, KEYS);
+    workgroupBarrier();
+    for (var first = tiles.x; first < tiles.y; first += OTHERS) {
+        multiply(thread, &queries, KEYS);
+        workgroupBarrier();
+        var weights: array<vec4<f32>, PART>;
+        for (var i = 0u; i < PART; i++) {
+            let score = sum_at(place.row * SUM_ROW + place.quad + i);
+            weights[i] = weight(score, log_sum, attends(range, first + 4u * (place.quad + i)));
         }
-        add_weighted(thread, 1.0, &output);
+        if LONG {
+            next = load_tiles(thread, k, v, first);
+        }
+        store_other(thread, &next, VALUES);
+        store_one_transposed(thread, &next, KEYS_TRANSPOSED);
+        if !LONG {
+            next = load_tiles(thread, k, v, first + OTHERS);
+        }
+        workgroupBarrier();
+        multiply(thread, &gradients, VALUES);
+        workgroupBarrier();
+        for (var i = 0u; i < PART; i++) {
+            var d_weight = sum_at(place.row * SUM_ROW + place.quad + i);
+            if DROPOUT {
+                d_weight *= kept(query, first + 4u * (place.quad + i));
+            }
+            let d_score = weights[i] * (d_weight - vec4<f32>(along));
+            put(VALUES + place.row * COLUMN + place.quad + i, vec4<f16>(d_score));
+        }
+        if LONG {
+            next = load_tiles(thread, k, v, first + OTHERS);
+        }
+        store_one(thread, &next, KEYS);
+        workgroupBarrier();
+        add_weighted(thread, VALUES, KEYS_TRANSPOSED, &output);
     }
-    store(q, row, place, &output);
+    store_rows(thread, q, row, &output, 1.0, stores);
 }
 
-// A block of key rows, over the queries that attend to them: the same ranges, since attention is symmetric. A thread has a
-// query's quads of own keys, and then a key's quads of elements.
+// Σ dy·y of a row, over the thread's quads.
+fn share_of_delta(lines: Lines, row: u32, place: Place) -> f32 {
+    var sum = 0.0;
+    for (var quad = place.quad / PART; quad < HEAD_QUADS; quad += SPREAD) {
+        let at = lines.start + min(row, params.sequence - 1u) * lines.stride + quad;
+        sum += dot(vec4<f32>(dy[at]), vec4<f32>(y[at]));
+    }
+    return sum;
+}
+
+// A block of key rows, over the queries that attend to them: the same ranges, since attention is symmetric.
 @compute @workgroup_size(THREADS)
 fn key_value_gradient(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) number: u32,
     @builtin(subgroup_id) subgroup: u32,
-    @builtin(num_subgroups) subgroups: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+    @builtin(subgroup_size) lanes: u32,
 ) {
     let block_number = group_number(group, groups);
     if block_number >= params.batch * params.heads * blocks_a_head() {
         return;
     }
     let block = block_of(block_number);
+    add_up_keys(thread_of(subgroup, lane, lanes, 0u), block);
+    for (var turn = 1u; turn < turns(lanes); turn++) {
+        add_up_keys(thread_of(subgroup, lane, lanes, turn), block);
+    }
+}
+
+// Of sums a thread sees the quads of two keys for four queries; its neighbour has the other two of a quad of keys.
+fn add_up_keys(thread: Thread, block: Block) {
     let q = part_of(block, 0u);
     let k = part_of(block, 1u);
     let v = part_of(block, 2u);
     let d_y = rows_of(block);
-    let thread = Thread(number, subgroup, subgroups);
-    let asked = place_of(thread, OTHERS);
-    let place = place_of(thread, BLOCK);
+    let pair = thread.number % 2u;
+    let quad = thread.number / 2u % (OTHERS / 4u);
+    let four = thread.number / (OTHERS / 2u) * 4u;
+    let key = four + 2u * pair;
+    let ranges = array<vec2<u32>, 2>(range_of(block, block.first + key), range_of(block, block.first + key + 1u));
+    let tiles = tiles_of(block);
+    var keys = load_own(thread, k, block.first);
+    var values = load_own(thread, v, block.first);
     var key_output: Output;
     var value_output: Output;
-    let others = others_of(block);
-    for (var first = others.x; first < others.y; first += OTHERS) {
-        load(thread, OWN, k, block.first);
-        load(thread, OTHER, q, first);
-        var scores = products(thread, OTHER, OWN);
-        load(thread, OWN, v, block.first);
-        load(thread, OTHER, d_y, first);
-        var d_weights = products(thread, OTHER, OWN);
-        let row = first + asked.row;
-        let query = row_value(block, row);
-        // Past the sequence the log-sum-exp is another row's, and a weight by it may be infinite: none at all, then.
-        let range = select(vec2<u32>(), range_of(block, row), row < params.sequence);
-        for (var i = 0u; i < QUADS; i++) {
-            let quad = quad_of(asked, i);
-            let key = block.first + 4u * quad;
-            let w = weight(scores[i], lse[query], attends(range, key));
-            var mask = vec4<f32>(1.0);
-            if DROPOUT {
-                mask = kept(query, key);
-            }
-            keep_weights_transposed(asked.row, quad, w * mask);
-            d_weights[i] = w * (d_weights[i] * mask - delta[query]);
-        }
-        add_weighted(thread, 1.0, &value_output);
-        load(thread, OTHER, q, first);
-        for (var i = 0u; i < QUADS; i++) {
-            keep_weights_transposed(asked.row, quad_of(asked, i), d_weights[i]);
-        }
-        add_weighted(thread, 1.0, &key_output);
+    var next = load_tiles(thread, q, d_y, tiles.x);
+    store_one(thread, &next, QUERIES);
+    if LONG {
+        store_other(thread, &next, GRADIENTS);
     }
-    let row = block.first + place.row;
-    store(k, row, place, &key_output);
-    store(v, row, place, &value_output);
+    workgroupBarrier();
+    for (var first = tiles.x; first < tiles.y; first += OTHERS) {
+        multiply(thread, &keys, QUERIES);
+        let query = first + 4u * quad;
+        let log_sum = log_sums_of(block, query);
+        let along = deltas_of(block, query);
+        workgroupBarrier();
+        var weights: array<vec4<f32>, 2>;
+        var masks = array<vec4<f32>, 2>(vec4<f32>(1.0), vec4<f32>(1.0));
+        if DROPOUT {
+            masks = masks_of(block, query, block.first + four, pair);
+        }
+        for (var i = 0u; i < 2u; i++) {
+            let score = sum_at((key + i) * SUM_ROW + quad);
+            weights[i] = weight(score, log_sum, attends(ranges[i], query));
+            put(CHANCES + (key + i) * COLUMN + quad, vec4<f16>(weights[i] * masks[i]));
+            // A sign remembers what was dropped.
+            weights[i] = select(weights[i], -weights[i], masks[i] == vec4<f32>());
+        }
+        if LONG {
+            next = load_tiles(thread, q, d_y, first);
+        }
+        store_one_transposed(thread, &next, QUERIES_TRANSPOSED);
+        if !LONG {
+            store_other(thread, &next, GRADIENTS);
+            store_other_transposed(thread, &next, GRADIENTS_TRANSPOSED);
+            next = load_tiles(thread, q, d_y, first + OTHERS);
+        }
+        workgroupBarrier();
+        multiply(thread, &values, GRADIENTS);
+        if !LONG {
+            add_weighted(thread, CHANCES, GRADIENTS_TRANSPOSED, &value_output);
+        }
+        workgroupBarrier();
+        for (var i = 0u; i < 2u; i++) {
+            var d_weight = sum_at((key + i) * SUM_ROW + quad);
+            if DROPOUT {
+                d_weight *= select(vec4<f32>(1.0 / (1.0 - params.dropout)), vec4<f32>(), weights[i] < vec4<f32>());
+            }
+            put(D_SCORES + (key + i) * COLUMN + quad, vec4<f16>(abs(weights[i]) * (d_weight - along)));
+        }
+        if LONG {
+            next = load_tiles(thread, q, d_y, first);
+            store_other_transposed(thread, &next, GRADIENTS_TRANSPOSED);
+        } else {
+            store_one(thread, &next, QUERIES);
+        }
+        workgroupBarrier();
+        add_weighted(thread, D_SCORES, QUERIES_TRANSPOSED, &key_output);
+        if LONG {
+            add_weighted(thread, CHANCES, GRADIENTS_TRANSPOSED, &value_output);
+            workgroupBarrier();
+            next = load_tiles(thread, q, d_y, first + OTHERS);
+            store_one(thread, &next, QUERIES);
+            store_other(thread, &next, GRADIENTS);
+            workgroupBarrier();
+        }
+    }
+    let own = thread.number / SPREAD;
+    let stores = block.first + own < params.sequence && of_turn(thread, own);
+    store_rows(thread, k, block.first + own, &key_output, 1.0, stores);
+    store_rows(thread, v, block.first + own, &value_output, 1.0, stores);
+}
+
+// Of four queries.
+fn log_sums_of(block: Block, row: u32) -> vec4<f32> {
+    return vec4<f32>(
+        lse[row_value(block, row)],
+        lse[row_value(block, row + 1u)],
+        lse[row_value(block, row + 2u)],
+        lse[row_value(block, row + 3u)],
+    );
+}
+
+fn deltas_of(block: Block, row: u32) -> vec4<f32> {
+    return vec4<f32>(
+        delta[row_value(block, row)],
+        delta[row_value(block, row + 1u)],
+        delta[row_value(block, row + 2u)],
+        delta[row_value(block, row + 3u)],
+    );
+}
+
+// What dropout multiplies the weights of two of a quad of keys by, for four queries. One draw is of a query for the quad: a
+// thread makes two of them and has the others from its neighbour.
+fn masks_of(block: Block, query: u32, key: u32, pair: u32) -> array<vec4<f32>, 2> {
+    let odd = pair == 1u;
+    let mine = array<vec4<f32>, 2>(
+        kept(row_value(block, query + 2u * pair), key),
+        kept(row_value(block, query + 2u * pair + 1u), key),
+    );
+    let theirs = array<vec4<f32>, 2>(quadSwapX(mine[0]), quadSwapX(mine[1]));
+    let a = select(mine[0].xy, theirs[0].zw, odd);
+    let b = select(mine[1].xy, theirs[1].zw, odd);
+    let c = select(theirs[0].xy, mine[0].zw, odd);
+    let d = select(theirs[1].xy, mine[1].zw, odd);
+    return array<vec4<f32>, 2>(vec4<f32>(a.x, b.x, c.x, d.x), vec4<f32>(a.y, b.y, c.y, d.y));
 }

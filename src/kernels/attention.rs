@@ -48,9 +48,8 @@ impl Attention {
             ..(end as usize).min(t.saturating_add(self.reach as usize + 1))
     }
 
-    /// Workgroups on cooperative matrices: one a block of rows of a head, as attention_matrices.wgsl has them.
-    pub(super) fn cooperative_grid(&self) -> [u32; 3] {
-        let rows = if self.head_dim > 64 { 16 } else { 32 };
+    /// Workgroups of a block of rows of a head each.
+    pub(super) fn blocks(&self, rows: u32) -> [u32; 3] {
         fold((self.batch * self.heads * self.sequence.div_ceil(rows)) as usize)
     }
 
@@ -58,7 +57,12 @@ impl Attention {
     pub(super) fn tiled_grid(&self, rows: u32) -> [u32; 3] {
         let columns = (self.head_dim / 4).max(8);
         let block = if 64 / rows * columns > 256 { 32 } else { 64 };
-        fold((self.batch * self.heads * self.sequence.div_ceil(block)) as usize)
+        self.blocks(block)
+    }
+
+    /// The rows of a block on cooperative matrices, as attention_coop.wgsl has them.
+    fn cooperative_rows(&self) -> u32 {
+        if self.head_dim > 64 { 32 } else { 64 }
     }
 
     /// Twice the multiply-adds of `products` products of [T, head_dim] by [head_dim, T] in every head.
@@ -106,21 +110,25 @@ kernel! {
     }
     variant "cooperative" = [
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/attention_matrices.wgsl", "attention_coop.wgsl"
+        "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/memory_of_vectors.wgsl",
+        "shared/attention_matrices.wgsl", "attention_coop.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
+        workgroup_memory: 32 * 1024,
         fits: p.head_dim.is_multiple_of(16),
-        "main": p.cooperative_grid(),
+        "main": p.blocks(p.cooperative_rows()),
     }
     variant "cooperative_8" = [
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/attention_matrices.wgsl", "attention_coop.wgsl"
+        "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/memory_of_scalars.wgsl",
+        "shared/attention_matrices.wgsl", "attention_coop.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 8,
+        workgroup_memory: 32 * 1024,
         fits: p.head_dim.is_multiple_of(8),
-        "main": p.cooperative_grid(),
+        "main": p.blocks(p.cooperative_rows()),
     }
     design(class): match class {
         Class::Integrated => &["cooperative", "cooperative_8", "tiled_narrow", "tiled"],
@@ -266,6 +274,25 @@ fn forward_fills(_: &Attention, spans: Fill, step: Fill) -> Vec<Fill> {
     vec![ANY, spans, step, Fill::Nothing, Fill::Nothing]
 }
 
+/// Around the blocks of 32 and 64 rows that matrices take: [heads, T, head_dim, reach, documents], and dropout.
+fn cases_by_blocks(fills: Fills) -> Vec<Case> {
+    let shapes = [
+        ([2, 63, 32, 63, 1], 0.0),
+        ([1, 64, 64, 64, 2], 0.0),
+        ([2, 65, 96, 65, 1], 0.0),
+        ([1, 130, 128, 130, 1], 0.0),
+        ([1, 130, 64, 20, 1], 0.1),
+        ([2, 130, 64, 130, 4], 0.0),
+        ([1, 200, 64, 200, 1], 0.25),
+        ([1, 97, 64, 40, 2], 0.25),
+    ];
+    let cases = shapes.map(|([heads, sequence, head_dim, reach, documents], dropout)| {
+        let p = Attention { batch: 1, heads, sequence, head_dim, reach, dropout, site: (1 << 16) + 3 };
+        case(p, sequence.div_ceil(documents), fills)
+    });
+    cases.into()
+}
+
 /// Documents of `length` tokens.
 pub(super) fn case(p: Attention, length: u32, fills: Fills) -> Case {
     let span = |t: u32| [t / length * length, (t / length * length + length).min(p.sequence)];
@@ -282,19 +309,15 @@ pub(super) fn cases_of(fills: Fills) -> Vec<Case> {
         [2, 1, 70, 64, 4, 2],
         [1, 2, 33, 128, 33, 1],
         [1, 2, 45, 48, 20, 1],
-        [1, 1, 63, 32, 63, 1],
-        [1, 2, 64, 64, 64, 1],
-        [1, 1, 130, 64, 9, 1],
         [1, 1, 130, 96, 130, 1],
         [1, 1, 129, 128, 129, 3],
     ];
-    shapes
-        .map(|[batch, heads, sequence, head_dim, reach, documents]| {
-            let dropout = if [12, 48, 96].contains(&head_dim) { 0.25 } else { 0.0 };
-            let p = Attention { batch, heads, sequence, head_dim, reach, dropout, site: (1 << 16) + 3 };
-            case(p, sequence.div_ceil(documents), fills)
-        })
-        .into()
+    let cases = shapes.map(|[batch, heads, sequence, head_dim, reach, documents]| {
+        let dropout = if [12, 48, 96].contains(&head_dim) { 0.25 } else { 0.0 };
+        let p = Attention { batch, heads, sequence, head_dim, reach, dropout, site: (1 << 16) + 3 };
+        case(p, sequence.div_ceil(documents), fills)
+    });
+    cases.into_iter().chain(cases_by_blocks(fills)).collect()
 }
 
 pub(super) fn bench(s: &Sizes, fills: Fills) -> Case {

@@ -46,25 +46,28 @@ kernel! {
     }
     variant "cooperative" = [
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/attention_matrices.wgsl",
-        "attention_backward_coop.wgsl"
+        "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/memory_of_vectors.wgsl",
+        "shared/attention_matrices.wgsl", "attention_backward_coop.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
-        fits: p.head_dim.is_multiple_of(16),
-        "query_gradient": p.cooperative_grid(),
-        "key_value_gradient": p.cooperative_grid(),
+        workgroup_memory: 32 * 1024,
+        // Longer heads leave too few registers where matrices are held more than once.
+        fits: p.head_dim.is_multiple_of(16) && p.head_dim <= 96,
+        "query_gradient": p.blocks(32),
+        "key_value_gradient": p.blocks(32),
     }
     variant "cooperative_8" = [
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/attention_matrices.wgsl",
-        "attention_backward_coop.wgsl"
+        "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/memory_of_scalars.wgsl",
+        "shared/attention_matrices.wgsl", "attention_backward_coop.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 8,
+        workgroup_memory: 32 * 1024,
         fits: p.head_dim.is_multiple_of(8),
-        "query_gradient": p.cooperative_grid(),
-        "key_value_gradient": p.cooperative_grid(),
+        "query_gradient": p.blocks(32),
+        "key_value_gradient": p.blocks(32),
     }
     design(class): attention_design(class),
     flops: p.flops(7),

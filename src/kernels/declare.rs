@@ -20,8 +20,9 @@ macro_rules! params {
 
 /// Declares a kernel. `p` names the launch parameters in every expression. Of an argument that rows are picked from, such as a
 /// table of embeddings, `touched` says how many elements a launch touches. A variant may say in front of its passes which
-/// features of `wgpu::Features` it needs, of which size its cooperative matrices are and which launches it fits:
-/// `needs: SUBGROUP | SHADER_F16, matrices: 16, fits: p.k % 4 == 0,`
+/// features of `wgpu::Features` it needs, of which size its cooperative matrices are, how many lanes a subgroup may have, how much
+/// workgroup memory it takes at most and which launches it fits:
+/// `needs: SUBGROUP | SHADER_F16, matrices: 16, lanes: 32, workgroup_memory: 24 * 1024, fits: p.k % 4 == 0,`
 macro_rules! kernel {
     (
         $(#[$meta:meta])*
@@ -31,6 +32,8 @@ macro_rules! kernel {
         $(variant $variant:literal = [$($source:literal),*] {
             $(needs: $($feature:ident)|+,)?
             $(matrices: $matrices:literal,)?
+            $(lanes: $lanes:literal,)?
+            $(workgroup_memory: $workgroup_memory:expr,)?
             $(fits: $fits:expr,)?
             $($entry:literal: $grid:expr,)*
         })+
@@ -74,6 +77,11 @@ macro_rules! kernel {
                     source: &[$(include_str!(concat!("../../shaders/", $source)),)*],
                     needs: wgpu::Features::empty()$($(.union(wgpu::Features::$feature))+)?,
                     matrices: <[u32]>::first(&[$($matrices)?]).copied(),
+                    lanes: <[u32]>::first(&[$($lanes)?]).copied(),
+                    workgroup_memory: {
+                        let declared: &[u32] = &[$($workgroup_memory)?];
+                        if let [bytes] = declared { *bytes } else { LEAST_WORKGROUP_MEMORY }
+                    },
                     fits: |words| {
                         let $p = <$params as Params>::from_words(words);
                         let _ = $p;

@@ -156,6 +156,9 @@ pub struct Pass {
     pub grid: fn(&[u32]) -> [u32; 3],
 }
 
+/// Bytes of workgroup memory that every adapter has.
+pub const LEAST_WORKGROUP_MEMORY: u32 = 16 * 1024;
+
 /// One way to compute a kernel on a GPU. The first variant of a kernel is its reference.
 pub struct Variant {
     pub name: &'static str,
@@ -165,6 +168,10 @@ pub struct Variant {
     pub needs: wgpu::Features,
     /// M, N and K of the cooperative matrices that it multiplies, of f16 into f32, if any.
     pub matrices: Option<u32>,
+    /// The most lanes that a subgroup may have, where a workgroup has to have so many subgroups.
+    pub lanes: Option<u32>,
+    /// Bytes of workgroup memory that it takes at most.
+    pub workgroup_memory: u32,
     /// Whether it computes a launch of these parameters. A reference computes every launch.
     pub fits: fn(&[u32]) -> bool,
     pub passes: &'static [Pass],

@@ -101,20 +101,72 @@ kernel! {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         "main": p.product().grid(32),
     }
-    variant "cooperative" = [
+    variant "cooperative_large" = [
         "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt.wgsl", "shared/matrices_16.wgsl", "shared/product_coop.wgsl"
+        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
+        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
+        lanes: 64,
+        workgroup_memory: 32 * 1024,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.product().grid(128),
+    }
+    variant "cooperative_large_32" = [
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
+        "shared/matrices_large_shallow.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 32,
+        workgroup_memory: 24 * 1024,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.product().grid(128),
+    }
+    variant "cooperative_small" = [
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
+        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 64,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
         "main": p.product().grid(64),
     }
-    variant "cooperative_8" = [
+    variant "cooperative_small_32" = [
         "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt.wgsl", "shared/matrices_8.wgsl", "shared/product_coop.wgsl"
+        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
+        "shared/matrices_small_shallow.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 32,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.product().grid(64),
+    }
+    variant "cooperative_8_large" = [
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
+        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 8,
+        lanes: 32,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.product().grid(64),
+    }
+    variant "cooperative_8_small" = [
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
+        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8,
+        lanes: 32,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
         "main": p.product().grid(32),
     }
     flops: p.product().flops(),
@@ -204,14 +256,66 @@ kernel! {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "cooperative" = ["shared/gelu.wgsl", "matmul_nn.wgsl", "shared/matrices_16.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative_large" = [
+        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
+        "shared/cells_16.wgsl", "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
+    ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
+        lanes: 64,
+        workgroup_memory: 32 * 1024,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.grid(128),
+    }
+    variant "cooperative_large_32" = [
+        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
+        "shared/cells_16.wgsl", "shared/matrices_large_shallow.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 32,
+        workgroup_memory: 24 * 1024,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.grid(128),
+    }
+    variant "cooperative_small" = [
+        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
+        "shared/cells_16.wgsl", "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 64,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
         "main": p.grid(64),
     }
-    variant "cooperative_8" = ["shared/gelu.wgsl", "matmul_nn.wgsl", "shared/matrices_8.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative_small_32" = [
+        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
+        "shared/cells_16.wgsl", "shared/matrices_small_shallow.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 32,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.grid(64),
+    }
+    variant "cooperative_8_large" = [
+        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl",
+        "shared/cells_8.wgsl", "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
+    ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 8,
+        lanes: 32,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.grid(64),
+    }
+    variant "cooperative_8_small" = [
+        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl",
+        "shared/cells_8.wgsl", "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8,
+        lanes: 32,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
         "main": p.grid(32),
     }
     flops: p.flops(),
@@ -285,14 +389,66 @@ kernel! {
         fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "cooperative" = ["matmul_tn.wgsl", "shared/matrices_16.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative_large" = [
+        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
+        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
+    ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
+        lanes: 64,
+        workgroup_memory: 32 * 1024,
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(128),
+    }
+    variant "cooperative_large_32" = [
+        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
+        "shared/matrices_large_shallow.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 32,
+        workgroup_memory: 24 * 1024,
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(128),
+    }
+    variant "cooperative_small" = [
+        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
+        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 64,
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
         "main": p.grid(64),
     }
-    variant "cooperative_8" = ["matmul_tn.wgsl", "shared/matrices_8.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative_small_32" = [
+        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
+        "shared/matrices_small_shallow.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 32,
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(64),
+    }
+    variant "cooperative_8_large" = [
+        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
+        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
+    ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 8,
+        lanes: 32,
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(64),
+    }
+    variant "cooperative_8_small" = [
+        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
+        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8,
+        lanes: 32,
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
         "main": p.grid(32),
     }
     flops: p.flops(),
@@ -321,8 +477,20 @@ fn matmul_tn(p: &Product, views: Views) {
 const LEAST_SHARE: usize = 64;
 
 /// Around the edges of tiles, of quads and of depths that are loaded at once.
-const SHAPES: [[u32; 3]; 8] =
-    [[1, 1, 1], [63, 65, 17], [64, 64, 64], [65, 63, 33], [5, 130, 100], [129, 66, 7], [132, 136, 68], [126, 132, 20]];
+const SHAPES: [[u32; 3]; 12] = [
+    [1, 1, 1],
+    [63, 65, 17],
+    [64, 64, 64],
+    [65, 63, 33],
+    [5, 130, 100],
+    [129, 66, 7],
+    [132, 136, 68],
+    [126, 132, 20],
+    [136, 72, 40],
+    [8, 20, 8],
+    [12, 140, 41],
+    [150, 132, 104],
+];
 const ANY: Fill = Fill::Uniform(-3.0, 3.0);
 
 /// A case for each shape, with fills by its number. `pre` is the place of the argument that brings GELU in, which is not exact.
@@ -351,7 +519,18 @@ fn nt_cases() -> Vec<Case> {
         Case::new(p, fills(bits, Fill::Words(vec![0, 0, 17, n, 3]))).inexact()
     };
     let mut cases = cases_of::<LinearProduct>(Some(4), |i| fills(i, Fill::Absent));
-    cases.extend([(0, SHAPES[1]), (3, SHAPES[4]), (4, SHAPES[5]), (6, SHAPES[2]), (7, SHAPES[7])].map(dropped));
+    cases.extend(
+        [
+            (0, SHAPES[1]),
+            (3, SHAPES[4]),
+            (4, SHAPES[5]),
+            (6, SHAPES[2]),
+            (7, SHAPES[7]),
+            (3, SHAPES[8]),
+            (5, SHAPES[11]),
+        ]
+        .map(dropped),
+    );
     cases
 }
 

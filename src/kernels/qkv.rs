@@ -74,14 +74,66 @@ kernel! {
         fits: p.head_dim.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "cooperative" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/matrices_16.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative_large" = [
+        "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl", "shared/matrices_large.wgsl",
+        "shared/product_matrices.wgsl"
+    ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
+        lanes: 64,
+        workgroup_memory: 32 * 1024,
+        fits: p.head_dim.is_multiple_of(8),
+        "main": p.grid(128),
+    }
+    variant "cooperative_large_32" = [
+        "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
+        "shared/matrices_large_shallow.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 32,
+        workgroup_memory: 24 * 1024,
+        fits: p.head_dim.is_multiple_of(8),
+        "main": p.grid(128),
+    }
+    variant "cooperative_small" = [
+        "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl", "shared/matrices_small.wgsl",
+        "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 64,
+        fits: p.head_dim.is_multiple_of(8),
         "main": p.grid(64),
     }
-    variant "cooperative_8" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/matrices_8.wgsl", "shared/product_coop.wgsl"] {
+    variant "cooperative_small_32" = [
+        "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
+        "shared/matrices_small_shallow.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 32,
+        fits: p.head_dim.is_multiple_of(8),
+        "main": p.grid(64),
+    }
+    variant "cooperative_8_large" = [
+        "qkv_matrices.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl", "shared/matrices_large.wgsl",
+        "shared/product_matrices.wgsl"
+    ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 8,
+        lanes: 32,
+        fits: p.head_dim.is_multiple_of(8),
+        "main": p.grid(64),
+    }
+    variant "cooperative_8_small" = [
+        "qkv_matrices.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl", "shared/matrices_small.wgsl",
+        "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8,
+        lanes: 32,
+        fits: p.head_dim.is_multiple_of(8),
         "main": p.grid(32),
     }
     flops: 6 * u64::from(p.rows()) * u64::from(p.width()) * u64::from(p.width()),
@@ -201,7 +253,18 @@ fn shape([batch, sequence, heads, head_dim]: [u32; 4]) -> Qkv {
 }
 
 fn cases_of(fills: impl Fn(usize, Fill) -> Vec<Fill>) -> Vec<Case> {
-    let shapes = [[1, 1, 1, 1], [2, 7, 3, 4], [1, 65, 2, 12], [3, 17, 1, 64], [2, 5, 2, 7], [1, 9, 3, 8]].map(shape);
+    let shapes = [
+        [1, 1, 1, 1],
+        [2, 7, 3, 4],
+        [1, 65, 2, 12],
+        [3, 17, 1, 64],
+        [2, 5, 2, 7],
+        [1, 9, 3, 8],
+        [2, 33, 3, 24],
+        [1, 70, 2, 72],
+        [3, 23, 5, 8],
+    ];
+    let shapes = shapes.map(shape);
     let rope = |p: &Qkv| if p.head_dim.is_multiple_of(4) && p.head_dim != 8 { ROPE } else { Fill::Absent };
     shapes.iter().enumerate().map(|(i, p)| Case::new(*p, fills(i, rope(p)))).collect()
 }

@@ -244,9 +244,18 @@ impl Gpu {
         if names.is_empty() { vec![self.variant(kernel, Precision::F32).name] } else { names }
     }
 
-    /// Whether the device was opened with every feature that a variant needs, and multiplies cooperative matrices of its size.
+    /// Whether the device was opened with every feature that a variant needs, has the workgroup memory that it takes, multiplies
+    /// cooperative matrices of its size, and has no wider subgroups than it allows.
     pub fn offers(&self, variant: &Variant) -> bool {
-        self.device.features().contains(variant.needs) && variant.matrices.is_none_or(|side| self.has_matrices(side))
+        self.device.features().contains(variant.needs)
+            && variant.workgroup_memory <= self.device.limits().max_compute_workgroup_storage_size
+            && variant.matrices.is_none_or(|side| self.has_matrices(side))
+            && variant.lanes.is_none_or(|most| self.lanes() <= most)
+    }
+
+    /// The most lanes that a subgroup has. Metal doesn't say, but of its GPUs those with matrices have 32.
+    fn lanes(&self) -> u32 {
+        if self.info.backend == wgpu::Backend::Metal { 32 } else { self.info.subgroup_max_size }
     }
 
     /// Whether there are cooperative matrices of side×side×side, f16 into f32.

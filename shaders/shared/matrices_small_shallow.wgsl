@@ -1,0 +1,4 @@
+// As matrices_small.wgsl with half the terms at a time, so that its two subgroups are those of 64 threads.
+const TILE: u32 = 4u * SIDE;
+const DEPTH: u32 = 16u;
+const WIDE: bool = false;

@@ -5,6 +5,7 @@ use crate::broken::sabotaged;
 use cloze::doctor::parity::Parity;
 use cloze::doctor::probes::PROBES;
 use cloze::exec::gpu::Gpu;
+use cloze::kernels::kernel::Matrices;
 use cloze::kernels::{KERNELS, Kernel, Precision};
 
 #[test]
@@ -64,7 +65,10 @@ fn check_in(gpu: &Gpu, kernel: &'static Kernel, precision: Precision) -> Result<
             continue;
         }
         if !gpu.offers(variant) {
-            let matrices = variant.matrices.map(|side| format!(" of {side}×{side}×{side}")).unwrap_or_default();
+            let matrices = variant
+                .matrices
+                .map(|Matrices { side, of }| format!(" of {side}×{side}×{side} {of:?}"))
+                .unwrap_or_default();
             let (name, needs) = (&gpu.info.name, variant.needs);
             eprintln!("{} {}: skipped, {name} lacks {needs}{matrices}", kernel.name, variant.name);
             continue;

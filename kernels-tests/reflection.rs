@@ -4,8 +4,8 @@ use crate::module::{Shader, every_shader};
 use cloze::doctor::probes::PROBES;
 use cloze::kernels::gradient_norm::OptimizerState;
 use cloze::kernels::step::StepState;
-use cloze::kernels::{Elem, KERNELS, Params, kernel};
-use naga::{AddressSpace, Handle, Module, ScalarKind, StorageAccess, Type, TypeInner};
+use cloze::kernels::{Elem, KERNELS, Params, Precision, kernel};
+use naga::{AddressSpace, CooperativeRole, Handle, Module, ScalarKind, StorageAccess, Type, TypeInner};
 use std::collections::BTreeSet;
 
 #[test]
@@ -47,12 +47,16 @@ fn bindings_are_what_the_declarations_say() {
 fn cooperative_matrices_are_of_the_declared_size() {
     for shader in every_shader() {
         let (module, _) = shader.module();
-        let sides = module.types.iter().filter_map(|(_, ty)| match ty.inner {
-            TypeInner::CooperativeMatrix { columns, rows, .. } => Some([columns as u32, rows as u32]),
-            _ => None,
-        });
-        let sides: BTreeSet<u32> = sides.flatten().collect();
-        assert_eq!(sides, BTreeSet::from_iter(shader.variant.matrices), "{shader}");
+        let declared = shader.variant.matrices;
+        let mut found = BTreeSet::new();
+        for (_, ty) in module.types.iter() {
+            if let TypeInner::CooperativeMatrix { columns, rows, scalar, role } = ty.inner {
+                let of = if role == CooperativeRole::C { Precision::F32 } else { declared.expect("declared").of };
+                assert_eq!(usize::from(scalar.width), of.bytes(), "{shader}: elements of {role:?}");
+                found.extend([columns as u32, rows as u32]);
+            }
+        }
+        assert_eq!(found, BTreeSet::from_iter(declared.map(|matrices| matrices.side)), "{shader}");
     }
 }
 

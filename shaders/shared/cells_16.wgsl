@@ -3,5 +3,5 @@ alias Cell = vec4<f16>;
 const CELL: u32 = 4u;
 
 fn put(at: u32, terms: vec4<f16>) {
-    tile[at / CELL] = terms;
+    tile[at] = terms;
 }

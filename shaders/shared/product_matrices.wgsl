@@ -1,4 +1,4 @@
-// A TILE×TILE part of the product on cooperative matrices, f16 into f32. Both operands go through workgroup memory, DEPTH terms
+// A TILE×TILE part of the product on cooperative matrices, with sums in f32. Both operands go through workgroup memory, DEPTH terms
 // at a time, while the next ones are on their way to registers: four quads of either a thread. A subgroup owns a region of four
 // rows of matrices, each of four where WIDE, else of two. Sums go through workgroup memory to `store`, two matrices at a time.
 // The kernel gives
@@ -11,9 +11,8 @@
 //                                        octets where an operand does not lie along depth (A_BY_DEPTH, B_BY_DEPTH)
 //   store_octet(row, column, low, high)  takes eight sums of a row; the last four may lie past its end
 const THREADS: u32 = TILE * DEPTH / 16u;
-// Elements from a line of terms to the next; the padding puts the lines that are read at once in different banks.
-const STRIDE: u32 = DEPTH + 4u;
-const STEP: u32 = STRIDE / CELL;
+// Cells from a line of terms to the next; the padding puts the lines that are read at once in different banks.
+const STEP: u32 = (DEPTH + PADDING) / CELL;
 const DEPTH_QUADS: u32 = DEPTH / 4u;
 const DEPTH_OCTETS: u32 = DEPTH / 8u;
 // Lines between the two octets of a thread.
@@ -28,7 +27,7 @@ const PATCH_OCTETS: u32 = PATCH_COLUMNS / 8u;
 // Patches of a region, in columns of four.
 const PARTS: u32 = 2u * REGION_COLUMNS / SIDE;
 
-var<workgroup> tile: array<Cell, 2u * TILE * STRIDE / CELL>; // [a: TILE rows, b: TILE columns; DEPTH]
+var<workgroup> tile: array<Cell, 2u * TILE * STEP>; // [a: TILE rows, b: TILE columns; DEPTH]
 var<workgroup> patches: array<f32, REGIONS * PATCH>; // [REGIONS, SIDE, PATCH_COLUMNS]
 
 // Eight elements along depth.
@@ -127,18 +126,18 @@ fn cut(thread: u32, quads: Quads, left: u32) -> Quads {
 fn keep(thread: u32, first: u32, by_depth: bool, quads: Quads) {
     if by_depth {
         let octet = octet_of(thread);
-        let at = (first + octet.x) * STRIDE + octet.y;
+        let at = (first + octet.x) * STEP + octet.y / CELL;
         put(at, quads.q0);
-        put(at + 4u, quads.q1);
-        put(at + OCTET_STEP * STRIDE, quads.q2);
-        put(at + OCTET_STEP * STRIDE + 4u, quads.q3);
+        put(at + 4u / CELL, quads.q1);
+        put(at + OCTET_STEP * STEP, quads.q2);
+        put(at + OCTET_STEP * STEP + 4u / CELL, quads.q3);
     } else {
         let block = block_of(thread);
-        let at = (first + block.x) * STRIDE + block.y;
+        let at = (first + block.x) * STEP + block.y / CELL;
         put(at, vec4<Real>(quads.q0.x, quads.q1.x, quads.q2.x, quads.q3.x));
-        put(at + STRIDE, vec4<Real>(quads.q0.y, quads.q1.y, quads.q2.y, quads.q3.y));
-        put(at + 2u * STRIDE, vec4<Real>(quads.q0.z, quads.q1.z, quads.q2.z, quads.q3.z));
-        put(at + 3u * STRIDE, vec4<Real>(quads.q0.w, quads.q1.w, quads.q2.w, quads.q3.w));
+        put(at + STEP, vec4<Real>(quads.q0.y, quads.q1.y, quads.q2.y, quads.q3.y));
+        put(at + 2u * STEP, vec4<Real>(quads.q0.z, quads.q1.z, quads.q2.z, quads.q3.z));
+        put(at + 3u * STEP, vec4<Real>(quads.q0.w, quads.q1.w, quads.q2.w, quads.q3.w));
     }
 }
 

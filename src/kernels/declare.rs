@@ -20,7 +20,8 @@ macro_rules! params {
 
 /// Declares a kernel. `p` names the launch parameters in every expression. Of an argument that rows are picked from, such as a
 /// table of embeddings, `touched` says how many elements a launch touches. A variant may say in front of its passes which
-/// features of `wgpu::Features` it needs, of which size its cooperative matrices are, how many lanes a subgroup may have, how much
+/// features of `wgpu::Features` it needs, of which size its cooperative matrices are (of f16, unless it
+/// says `of F32`), how many lanes a subgroup may have, how much
 /// workgroup memory it takes at most and which launches it fits:
 /// `needs: SUBGROUP | SHADER_F16, matrices: 16, lanes: 32, workgroup_memory: 24 * 1024, fits: p.k % 4 == 0,`
 macro_rules! kernel {
@@ -31,7 +32,7 @@ macro_rules! kernel {
         constants { $($constant:ident = $value:expr,)* }
         $(variant $variant:literal = [$($source:literal),*] {
             $(needs: $($feature:ident)|+,)?
-            $(matrices: $matrices:literal,)?
+            $(matrices: $matrices:literal $(of $element:ident)?,)?
             $(lanes: $lanes:literal,)?
             $(workgroup_memory: $workgroup_memory:expr,)?
             $(fits: $fits:expr,)?
@@ -76,12 +77,12 @@ macro_rules! kernel {
                     name: $variant,
                     source: &[$(include_str!(concat!("../../shaders/", $source)),)*],
                     needs: wgpu::Features::empty()$($(.union(wgpu::Features::$feature))+)?,
-                    matrices: <[u32]>::first(&[$($matrices)?]).copied(),
+                    matrices: <[Matrices]>::first(&[$(Matrices {
+                        side: $matrices,
+                        of: [$(Precision::$element,)? Precision::F16][0],
+                    })?]).copied(),
                     lanes: <[u32]>::first(&[$($lanes)?]).copied(),
-                    workgroup_memory: {
-                        let declared: &[u32] = &[$($workgroup_memory)?];
-                        if let [bytes] = declared { *bytes } else { LEAST_WORKGROUP_MEMORY }
-                    },
+                    workgroup_memory: [$($workgroup_memory,)? LEAST_WORKGROUP_MEMORY][0],
                     fits: |words| {
                         let $p = <$params as Params>::from_words(words);
                         let _ = $p;

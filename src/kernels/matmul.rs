@@ -169,6 +169,29 @@ kernel! {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
         "main": p.product().grid(32),
     }
+    variant "cooperative_8_large_f32" = [
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
+        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8 of F32,
+        lanes: 32,
+        workgroup_memory: 24 * 1024,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.product().grid(64),
+    }
+    variant "cooperative_8_small_f32" = [
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
+        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8 of F32,
+        lanes: 32,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.product().grid(32),
+    }
     flops: p.product().flops(),
     tolerance: 1e-5,
     exact: true,
@@ -318,6 +341,27 @@ kernel! {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
         "main": p.grid(32),
     }
+    variant "cooperative_8_large_f32" = [
+        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl",
+        "shared/cells_8.wgsl", "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8 of F32,
+        lanes: 32,
+        workgroup_memory: 24 * 1024,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.grid(64),
+    }
+    variant "cooperative_8_small_f32" = [
+        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl",
+        "shared/cells_8.wgsl", "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8 of F32,
+        lanes: 32,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.grid(32),
+    }
     flops: p.flops(),
     tolerance: 1e-5,
     exact: true,
@@ -447,6 +491,27 @@ kernel! {
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 8,
+        lanes: 32,
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(32),
+    }
+    variant "cooperative_8_large_f32" = [
+        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
+        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8 of F32,
+        lanes: 32,
+        workgroup_memory: 24 * 1024,
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(64),
+    }
+    variant "cooperative_8_small_f32" = [
+        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
+        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8 of F32,
         lanes: 32,
         fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
         "main": p.grid(32),

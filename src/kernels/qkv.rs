@@ -136,6 +136,27 @@ kernel! {
         fits: p.head_dim.is_multiple_of(8),
         "main": p.grid(32),
     }
+    variant "cooperative_8_large_f32" = [
+        "qkv_matrices.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl", "shared/matrices_large.wgsl",
+        "shared/product_matrices.wgsl"
+    ] {
+        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8 of F32,
+        lanes: 32,
+        workgroup_memory: 24 * 1024,
+        fits: p.head_dim.is_multiple_of(8),
+        "main": p.grid(64),
+    }
+    variant "cooperative_8_small_f32" = [
+        "qkv_matrices.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl", "shared/matrices_small.wgsl",
+        "shared/product_matrices.wgsl"
+    ] {
+        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 8 of F32,
+        lanes: 32,
+        fits: p.head_dim.is_multiple_of(8),
+        "main": p.grid(32),
+    }
     flops: 6 * u64::from(p.rows()) * u64::from(p.width()) * u64::from(p.width()),
     tolerance: 1e-5,
     exact: false,

@@ -5,6 +5,7 @@ use super::pipeline_cache::PipelineCache;
 use super::pipelines::Compiled;
 use super::sabotage::Sabotage;
 use crate::exec::plan::Limits;
+use crate::kernels::kernel::Matrices;
 use crate::kernels::{KERNELS, Kernel, Precision, Variant};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -249,7 +250,7 @@ impl Gpu {
     pub fn offers(&self, variant: &Variant) -> bool {
         self.device.features().contains(variant.needs)
             && variant.workgroup_memory <= self.device.limits().max_compute_workgroup_storage_size
-            && variant.matrices.is_none_or(|side| self.has_matrices(side))
+            && variant.matrices.is_none_or(|matrices| self.has_matrices(matrices))
             && variant.lanes.is_none_or(|most| self.lanes() <= most)
     }
 
@@ -258,11 +259,14 @@ impl Gpu {
         if self.info.backend == wgpu::Backend::Metal { 32 } else { self.info.subgroup_max_size }
     }
 
-    /// Whether there are cooperative matrices of side×side×side, f16 into f32.
-    fn has_matrices(&self, side: u32) -> bool {
+    fn has_matrices(&self, Matrices { side, of }: Matrices) -> bool {
+        let element = match of {
+            Precision::F32 => wgpu::CooperativeScalarType::F32,
+            Precision::F16 => wgpu::CooperativeScalarType::F16,
+        };
         self.adapter.cooperative_matrix_properties().iter().any(|matrix| {
             (matrix.m_size, matrix.n_size, matrix.k_size) == (side, side, side)
-                && matrix.ab_type == wgpu::CooperativeScalarType::F16
+                && matrix.ab_type == element
                 && matrix.cr_type == wgpu::CooperativeScalarType::F32
         })
     }

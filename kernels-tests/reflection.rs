@@ -108,6 +108,8 @@ fn entry_points_are_there_and_within_limits() {
             let entry = entry.unwrap_or_else(|| panic!("{shader}: no entry point `{}`", pass.entry));
             let [x, y, z] = module.entry_points[entry].workgroup_size;
             assert!(x * y * z <= 256 && z <= 64, "{shader}: a workgroup of {x}×{y}×{z}");
+            let whole = shader.variant.lanes.is_none_or(|lanes| (x * y * z).is_multiple_of(lanes));
+            assert!(whole, "{shader}: a workgroup of {x}×{y}×{z} is not made up of its widest subgroups");
             let used = info.get_entry_point(entry);
             let bytes: u32 = module
                 .global_variables

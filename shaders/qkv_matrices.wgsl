@@ -49,7 +49,7 @@ fn octet_b(at: u32) -> Octet {
     return Octet(weight[2u * at], weight[2u * at + 1u]);
 }
 
-// Both operands lie along depth.
+// Both operands lie along depth, so that these are never called.
 fn rows_at(row: u32, depth: u32) -> vec4<Real> {
     return vec4<Real>();
 }

@@ -101,18 +101,6 @@ kernel! {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         "main": p.product().grid(32),
     }
-    variant "cooperative_large" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 64,
-        workgroup_memory: 32 * 1024,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.product().grid(128),
-    }
     variant "cooperative_large_32" = [
         "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
         "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
@@ -125,16 +113,17 @@ kernel! {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
         "main": p.product().grid(128),
     }
-    variant "cooperative_small" = [
+    variant "cooperative_large" = [
         "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
         "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
         lanes: 64,
+        workgroup_memory: 32 * 1024,
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.product().grid(64),
+        "main": p.product().grid(128),
     }
     variant "cooperative_small_32" = [
         "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
@@ -144,6 +133,17 @@ kernel! {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
         lanes: 32,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.product().grid(64),
+    }
+    variant "cooperative_small" = [
+        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
+        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 64,
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
         "main": p.product().grid(64),
     }
@@ -279,17 +279,6 @@ kernel! {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "cooperative_large" = [
-        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
-        "shared/cells_16.wgsl", "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 64,
-        workgroup_memory: 32 * 1024,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.grid(128),
-    }
     variant "cooperative_large_32" = [
         "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
         "shared/cells_16.wgsl", "shared/matrices_large_shallow.wgsl", "shared/product_matrices.wgsl"
@@ -301,15 +290,16 @@ kernel! {
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
         "main": p.grid(128),
     }
-    variant "cooperative_small" = [
+    variant "cooperative_large" = [
         "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
-        "shared/cells_16.wgsl", "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+        "shared/cells_16.wgsl", "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
         lanes: 64,
+        workgroup_memory: 32 * 1024,
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.grid(64),
+        "main": p.grid(128),
     }
     variant "cooperative_small_32" = [
         "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
@@ -318,6 +308,16 @@ kernel! {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
         lanes: 32,
+        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
+        "main": p.grid(64),
+    }
+    variant "cooperative_small" = [
+        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
+        "shared/cells_16.wgsl", "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 64,
         fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
         "main": p.grid(64),
     }
@@ -433,17 +433,6 @@ kernel! {
         fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "cooperative_large" = [
-        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 64,
-        workgroup_memory: 32 * 1024,
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(128),
-    }
     variant "cooperative_large_32" = [
         "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
         "shared/matrices_large_shallow.wgsl", "shared/product_matrices.wgsl"
@@ -455,15 +444,16 @@ kernel! {
         fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
         "main": p.grid(128),
     }
-    variant "cooperative_small" = [
+    variant "cooperative_large" = [
         "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
         lanes: 64,
+        workgroup_memory: 32 * 1024,
         fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(64),
+        "main": p.grid(128),
     }
     variant "cooperative_small_32" = [
         "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
@@ -472,6 +462,16 @@ kernel! {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
         lanes: 32,
+        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        "main": p.grid(64),
+    }
+    variant "cooperative_small" = [
+        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
+        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 64,
         fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
         "main": p.grid(64),
     }
@@ -553,7 +553,7 @@ const SHAPES: [[u32; 3]; 12] = [
     [126, 132, 20],
     [136, 72, 40],
     [8, 20, 8],
-    [12, 140, 41],
+    [12, 140, 42],
     [150, 132, 104],
 ];
 const ANY: Fill = Fill::Uniform(-3.0, 3.0);

@@ -74,17 +74,6 @@ kernel! {
         fits: p.head_dim.is_multiple_of(4),
         "main": p.grid(32),
     }
-    variant "cooperative_large" = [
-        "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl", "shared/matrices_large.wgsl",
-        "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 64,
-        workgroup_memory: 32 * 1024,
-        fits: p.head_dim.is_multiple_of(8),
-        "main": p.grid(128),
-    }
     variant "cooperative_large_32" = [
         "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
         "shared/matrices_large_shallow.wgsl", "shared/product_matrices.wgsl"
@@ -96,15 +85,16 @@ kernel! {
         fits: p.head_dim.is_multiple_of(8),
         "main": p.grid(128),
     }
-    variant "cooperative_small" = [
-        "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl", "shared/matrices_small.wgsl",
+    variant "cooperative_large" = [
+        "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl", "shared/matrices_large.wgsl",
         "shared/product_matrices.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
         lanes: 64,
+        workgroup_memory: 32 * 1024,
         fits: p.head_dim.is_multiple_of(8),
-        "main": p.grid(64),
+        "main": p.grid(128),
     }
     variant "cooperative_small_32" = [
         "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
@@ -113,6 +103,16 @@ kernel! {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
         lanes: 32,
+        fits: p.head_dim.is_multiple_of(8),
+        "main": p.grid(64),
+    }
+    variant "cooperative_small" = [
+        "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl", "shared/matrices_small.wgsl",
+        "shared/product_matrices.wgsl"
+    ] {
+        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+        matrices: 16,
+        lanes: 64,
         fits: p.head_dim.is_multiple_of(8),
         "main": p.grid(64),
     }

@@ -9,14 +9,14 @@
 mod steps;
 
 use cloze::config::{ModelConfig, Recipe};
-use cloze::exec::Device;
+use cloze::device::Device;
 use cloze::exec::gpu::{Gpu, adapters, is_software};
 use std::time::Instant;
 use steps::{Steps, noop};
 
 fn main() {
     measure("noop", &noop(), (8, 128), 100);
-    for adapter in adapters() {
+    for adapter in adapters().expect("WGPU_BACKEND names backends") {
         let gpu = Gpu::open(&adapter).expect("it opens");
         let (software, name) = (is_software(&gpu.info), gpu.info.name.clone());
         let (shape, samples) = if software { ((1, 16), 5) } else { ((8, 128), 100) };

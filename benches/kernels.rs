@@ -7,9 +7,9 @@
 //! cargo bench --bench kernels -- --save-baseline before      to compare with, by --baseline before
 //! ```
 
-use cloze::doctor::launches::Launches;
+use cloze::device::launches::Launches;
+use cloze::device::{Device, DeviceChoice};
 use cloze::exec::gpu::is_software;
-use cloze::exec::{Device, DeviceChoice};
 use cloze::kernels::{Case, KERNELS, Kernel, Precision, SIZES};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use std::time::Duration;
@@ -56,7 +56,7 @@ struct Target {
 
 fn targets() -> Vec<Target> {
     let mut targets = vec![Target { name: "cpu", device: Device::Cpu, sizes: SIZES.len(), launches: 1 }];
-    match Device::open(DeviceChoice::Gpu) {
+    match Device::open(&DeviceChoice::Gpu) {
         Ok(device) => {
             println!("gpu: {}", device.describe());
             let software = matches!(&device, Device::Gpu(gpu) if is_software(&gpu.info));

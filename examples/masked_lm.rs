@@ -6,7 +6,7 @@
 
 use cloze::config::{ModelConfig, Recipe, Recompute};
 use cloze::data::{Batch, MaskedSequence};
-use cloze::exec::Device;
+use cloze::device::Device;
 use cloze::model::{Filler, Kind, OptimizerConfig, Shape, Training};
 
 const PAD: u32 = 0;

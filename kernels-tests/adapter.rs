@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 static GPUS: LazyLock<Vec<Gpu>> = LazyLock::new(|| {
     let open = |adapter| Gpu::open(adapter).unwrap_or_else(|error| panic!("{error}"));
-    adapters().iter().map(open).collect()
+    adapters().unwrap_or_else(|error| panic!("{error}")).iter().map(open).collect()
 });
 
 /// Every adapter of this machine, opened once; none when `CLOZE_SKIP_GPU=1` is set. Panics where there is none.

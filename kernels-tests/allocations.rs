@@ -3,7 +3,7 @@
 mod steps;
 
 use cloze::config::{ModelConfig, Recipe};
-use cloze::exec::Device;
+use cloze::device::Device;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use steps::{Steps, noop};

@@ -1,8 +1,8 @@
 //! Whole models against PyTorch: `golden/` holds what transformers computed for four small ones.
 
 use crate::adapter;
+use cloze::device::Device;
 use cloze::doctor::golden::Golden;
-use cloze::exec::Device;
 use std::path::{Path, PathBuf};
 
 #[test]

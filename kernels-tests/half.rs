@@ -5,8 +5,9 @@
 
 use crate::adapter::gpus;
 use cloze::config::Recompute;
+use cloze::device::Device;
 use cloze::doctor::golden::Golden;
-use cloze::exec::{Device, Executor};
+use cloze::exec::Executor;
 use cloze::kernels::Precision;
 use cloze::kernels::gradient_norm::{FIRST_LOSS_SCALE, GROWTH_INTERVAL, OptimizerState};
 use cloze::kernels::{Access, Elem, KERNELS, Params};

@@ -4,7 +4,7 @@
 //! that are not at hand (`translate`). `slope` holds whole models with dropout to their own losses, and `recompute` what is
 //! computed twice to its first bits. `plan` and `random_programs` hold the memory planner and both executors to what
 //! memory that is never reused would give. `broken` shows that all of it can fail. The harnesses of `parity` and `golden`
-//! lie in `src/doctor/`, since `cloze doctor` runs the same checks.
+//! lie in `src/device/` and `src/doctor/`, since `cloze doctor` runs the same checks.
 //!
 //! ```text
 //! cargo test --release --test kernels                              all

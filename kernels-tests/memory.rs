@@ -2,7 +2,7 @@
 
 use crate::adapter::gpus;
 use cloze::config::{ModelConfig, Recipe, Recompute};
-use cloze::exec::Device;
+use cloze::device::Device;
 use cloze::model::{Kind, OptimizerConfig, Shape, Training};
 
 #[test]

@@ -1,6 +1,6 @@
 //! The shaders of a kernel as naga parses them.
 
-use cloze::doctor::probes::PROBES;
+use cloze::device::probes::PROBES;
 use cloze::kernels::{KERNELS, Kernel, Precision, Variant};
 use naga::Module;
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};

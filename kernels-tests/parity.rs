@@ -2,8 +2,8 @@
 
 use crate::adapter::gpus;
 use crate::broken::sabotaged;
-use cloze::doctor::parity::Parity;
-use cloze::doctor::probes::PROBES;
+use cloze::device::parity::Parity;
+use cloze::device::probes::PROBES;
 use cloze::exec::gpu::Gpu;
 use cloze::kernels::kernel::Matrices;
 use cloze::kernels::{KERNELS, Kernel, Precision};
@@ -70,7 +70,8 @@ fn check_in(gpu: &Gpu, kernel: &'static Kernel, precision: Precision) -> Result<
                 .map(|Matrices { side, of }| format!(" of {side}×{side}×{side} {of:?}"))
                 .unwrap_or_default();
             let (name, needs) = (&gpu.info.name, variant.needs);
-            eprintln!("{} {}: skipped, {name} lacks {needs}{matrices}", kernel.name, variant.name);
+            let lanes = variant.lanes.map(|most| format!(" or subgroups of {most} lanes at most")).unwrap_or_default();
+            eprintln!("{} {}: skipped, {name} lacks {needs}{matrices}{lanes}", kernel.name, variant.name);
             continue;
         }
         for (checked, checks) in [(false, "unchecked"), (true, "checked")] {

@@ -3,7 +3,7 @@
 use cloze::config::{ModelConfig, NormPlacement, Recipe, Recompute};
 use cloze::exec::plan::{Limits, Plan};
 use cloze::exec::{Program, Role, Tensor};
-use cloze::kernels::gelu::{Elements, GELU_BACKWARD};
+use cloze::kernels::gelu::{Elements, GeluBackwardArgs};
 use cloze::model::{OptimizerConfig, Shape, Training};
 
 const ROOMY: Limits = Limits { binding: u64::MAX, alignment: 256, memory: None, arena: false };
@@ -11,7 +11,7 @@ const ROOMY: Limits = Limits { binding: u64::MAX, alignment: 256, memory: None, 
 /// d = dy · gelu'(pre): any kernel of three equal tensors will do here.
 fn launch(program: &mut Program, pre: Tensor, dy: Tensor, d: Tensor) {
     let count = program.len(d) as u32;
-    program.launch(&GELU_BACKWARD, Elements { count }, &[pre, dy, d]);
+    program.launch(Elements { count }, GeluBackwardArgs { pre, dy, d_pre: d });
 }
 
 fn activations(program: &mut Program, count: usize, len: usize) -> Vec<Tensor> {

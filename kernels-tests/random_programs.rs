@@ -3,8 +3,8 @@
 use crate::adapter::gpus;
 use cloze::exec::gpu::GpuExecutor;
 use cloze::exec::{CpuExecutor, Executor, Phase, Place, Plan, Program, Role, Tensor};
-use cloze::kernels::matmul::{MATMUL_NN, Product};
-use cloze::kernels::rows::{GATHER_ROWS, Rows};
+use cloze::kernels::matmul::{MatmulNnArgs, Product};
+use cloze::kernels::rows::{GatherRowsArgs, Rows};
 use proptest::prelude::*;
 
 /// How a tensor comes from earlier ones, which are picked by number, modulo how many there are.
@@ -79,7 +79,7 @@ impl Recorded {
         let alike: Vec<usize> = (0..self.values.len()).filter(|&i| self.values[i].content.len() == len).collect();
         let residual = alike[residual % alike.len()];
         let y = self.program.tensor(Role::Activation, format!("sum {}", self.launches), &[len]);
-        self.launch_sum(self.values[x].tensor, self.values[residual].tensor, y);
+        self.launch_sum(self.values[x].tensor, Some(self.values[residual].tensor), y);
         let content = self.values[x].content.iter().zip(&self.values[residual].content).map(|(x, r)| x + r).collect();
         self.launched(&[x, residual], y, content);
     }
@@ -93,14 +93,14 @@ impl Recorded {
         self.inputs.push((places, picks));
         let y = self.program.tensor(Role::Activation, format!("picked {}", self.launches), &[len]);
         let p = Rows { rows: rows as u32, picked: len as u32, width: 1 };
-        self.program.launch(&GATHER_ROWS, p, &[self.values[x].tensor, places, y]);
+        self.program.launch(p, GatherRowsArgs { x: self.values[x].tensor, picks: places, y });
         self.launched(&[x], y, content);
     }
 
     /// A product by one.
-    fn launch_sum(&mut self, x: Tensor, residual: Tensor, y: Tensor) {
+    fn launch_sum(&mut self, x: Tensor, residual: Option<Tensor>, y: Tensor) {
         let p = Product { m: self.program.len(y) as u32, n: 1, k: 1 };
-        self.program.launch(&MATMUL_NN, p, &[x, self.one, residual, Tensor::NONE, y]);
+        self.program.launch(p, MatmulNnArgs { a: x, b: self.one, residual, pre: None, c: y });
     }
 
     fn launched(&mut self, used: &[usize], tensor: Tensor, content: Vec<f32>) {
@@ -121,7 +121,7 @@ impl Recorded {
         let value = &self.values[number];
         let output = self.program.tensor(Role::Output, format!("output {number}"), &[value.content.len()]);
         self.outputs.push((output, bytemuck::cast_slice(&value.content).to_vec()));
-        self.launch_sum(value.tensor, Tensor::NONE, output);
+        self.launch_sum(value.tensor, None, output);
         self.use_now(&[number]);
         self.launches += 1;
     }

@@ -4,8 +4,9 @@ use crate::adapter::gpus;
 use bytemuck::Zeroable;
 use cloze::config::{Activation, ModelConfig, NormPlacement, Recipe, Recompute};
 use cloze::data::{Batch, MaskedSequence};
+use cloze::device::Device;
+use cloze::exec::Executor;
 use cloze::exec::plan::{Limits, Plan};
-use cloze::exec::{Device, Executor};
 use cloze::kernels::step::StepState;
 use cloze::model::{Kind, OptimizerConfig, Shape, Training};
 
@@ -64,13 +65,16 @@ fn train(
         let batches: Vec<Batch> = (first..first + microbatches).map(batch).collect();
         training.step(executor, &batches, 1e-2, 1, first.into()).unwrap();
         bits.push(executor.read(training.metrics).unwrap());
-        training.validation_inputs.write(executor, &batch(20), StepState { loss_weight: 0.1, ..Zeroable::zeroed() });
+        training
+            .validation_inputs
+            .write(executor, &batch(20), StepState { loss_weight: 0.1, ..Zeroable::zeroed() })
+            .unwrap();
         executor.run(training.validate).unwrap();
         bits.push(executor.read(training.validation_metrics).unwrap());
     }
     // An update uses the gradients up; these are of a microbatch after it.
     let step = StepState { learning_rate: 0.0, loss_weight: 0.1, seed_low: 1, seed_high: 0, microbatch: 6 };
-    training.inputs.write(executor, &batch(9), step);
+    training.inputs.write(executor, &batch(9), step).unwrap();
     executor.run(training.accumulate).unwrap();
     for kind in [Kind::Value, Kind::Gradient] {
         let values = training.parameters.read(executor, kind).unwrap();

@@ -3,7 +3,8 @@
 
 use crate::recompute::{SHAPE, batch, models, training};
 use cloze::config::{ModelConfig, Recompute};
-use cloze::exec::{Device, Executor};
+use cloze::device::Device;
+use cloze::exec::Executor;
 use cloze::kernels::step::StepState;
 use cloze::model::{Kind, Training};
 
@@ -47,7 +48,7 @@ fn gradients_are_slopes_of_the_loss() {
 fn loss(training: &Training, executor: &mut dyn Executor) -> f64 {
     let sum = |executor: &mut dyn Executor| f64::from(f32::from_bits(executor.read(training.metrics).unwrap()[0]));
     let step = StepState { learning_rate: 0.0, loss_weight: 1.0, seed_low: 1, seed_high: 0, microbatch: 6 };
-    training.inputs.write(executor, &batch(9), step);
+    training.inputs.write(executor, &batch(9), step).unwrap();
     let before = sum(executor);
     executor.run(training.accumulate).unwrap();
     sum(executor) - before

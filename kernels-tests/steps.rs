@@ -2,8 +2,9 @@
 
 use cloze::config::{ModelConfig, Recompute};
 use cloze::data::{Batch, MaskedSequence};
+use cloze::device::Device;
+use cloze::exec::Executor;
 use cloze::exec::gpu::Gpu;
-use cloze::exec::{Device, Executor};
 use cloze::model::{OptimizerConfig, Shape, Training};
 
 /// wgpu's `noop` backend: everything is validated and nothing is computed.

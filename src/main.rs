@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    quieten_drivers();
     match Cli::parse().run() {
         Ok(()) if interrupt::interrupted() => ExitCode::from(interrupt::EXIT_CODE as u8),
         Ok(()) => ExitCode::SUCCESS,
@@ -15,6 +16,15 @@ fn main() -> ExitCode {
             eprintln!("{}", cli::describe(&error));
             if interrupt::interrupted() { ExitCode::from(interrupt::EXIT_CODE as u8) } else { ExitCode::FAILURE }
         }
+    }
+}
+
+/// Mesa's layer that picks a device asks the desktop for its own, and complains where there is none: without a desktop it has
+/// nothing to pick.
+fn quieten_drivers() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() && std::env::var_os("DISPLAY").is_none() {
+        // SAFETY: this process has no other thread yet that could read the environment.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }
 

@@ -10,19 +10,26 @@ import torch
 
 from torch_timing import median_ms
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("shape", nargs=4, type=int)
-parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
-args = parser.parse_args()
-
-torch.set_float32_matmul_precision("highest")
 attend = torch.nn.functional.scaled_dot_product_attention
-runs = []
-for precision, dtype in [("f32", torch.float32), ("f16", torch.float16)]:
-    q, k, v, dy = (torch.randn(args.shape, device=args.device, dtype=dtype) for _ in range(4))
-    for tensor in (q, k, v):
-        tensor.requires_grad_()
-    for mode, forward in [("eager", attend), ("compile", torch.compile(lambda q, k, v: attend(q, k, v)))]:
-        ms = median_ms(lambda: torch.autograd.grad(forward(q, k, v), (q, k, v), dy), args.device)
-        runs.append({"precision": precision, "mode": mode, "ms": ms})
-print(json.dumps({"versions": f"torch {torch.__version__} on {args.device}", "shape": args.shape, "runs": runs}))
+
+
+def measure(shape, device, modes=("eager", "compile")):
+    torch.set_float32_matmul_precision("highest")
+    runs = []
+    for precision, dtype in [("f32", torch.float32), ("f16", torch.float16)]:
+        q, k, v, dy = (torch.randn(shape, device=device, dtype=dtype) for _ in range(4))
+        for tensor in (q, k, v):
+            tensor.requires_grad_()
+        for mode in modes:
+            forward = attend if mode == "eager" else torch.compile(lambda q, k, v: attend(q, k, v))
+            ms = median_ms(lambda: torch.autograd.grad(forward(q, k, v), (q, k, v), dy), device)
+            runs.append({"precision": precision, "mode": mode, "ms": ms})
+    return {"versions": f"torch {torch.__version__} on {device}", "shape": shape, "runs": runs}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shape", nargs=4, type=int)
+    parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
+    args = parser.parse_args()
+    print(json.dumps(measure(args.shape, args.device)))

@@ -3,9 +3,10 @@
 use super::Timing;
 use super::shape::{BenchShape, case};
 use crate::config::unknown;
-use crate::doctor::launches::Launches;
-use crate::doctor::speed::{self, Speed};
-use crate::exec::Device;
+use crate::device::Device;
+use crate::device::launches::Launches;
+use crate::device::speed;
+use crate::exec::Speed;
 use crate::kernels::{KERNELS, Kernel, Precision, Variant};
 use crate::{Error, Result};
 use serde::Serialize;
@@ -14,7 +15,7 @@ use std::fmt;
 /// Timed runs of each kernel.
 const SAMPLES: usize = 9;
 /// Launches of a run: the first that takes long enough is timed.
-const LAUNCHES: [u64; 3] = [1, 16, 256];
+const LAUNCHES: [u64; 4] = [1, 16, 256, 4096];
 
 /// The kernel of a name.
 ///

@@ -2,7 +2,7 @@
 
 use crate::config::unknown;
 use crate::data::Masking;
-use crate::exec::Device;
+use crate::device::Device;
 use crate::exec::gpu::is_software;
 use crate::kernels::{Case, Fill, Kernel, SIZES, Sizes};
 use crate::{Error, Result};
@@ -171,7 +171,7 @@ pub fn case(kernel: &Kernel, shape: &BenchShape) -> Result<Case> {
 mod tests {
     use super::*;
     use crate::bench::kernels::find;
-    use crate::doctor::launches::Launches;
+    use crate::device::launches::Launches;
     use crate::kernels::{KERNELS, Precision};
 
     #[test]

@@ -4,19 +4,21 @@ use super::Timing;
 use crate::Result;
 use crate::config::{Config, ModelConfig};
 use crate::data::{Encoded, Loader, Masker, Masking, Packing, SpecialTokens};
-use crate::doctor::speed;
+use crate::device::{Device, DeviceChoice, speed};
 use crate::exec::host_memory::Resident;
-use crate::exec::{Device, Executor};
+use crate::exec::{Executor, Profile, Speed};
 use crate::model::{Measured, Shape, Training};
 use crate::random::{Site, Stream};
 use crate::train::{learning_rate, planning};
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Steps before those that count: the first touches the memory, and may wait for the driver.
 const WARM_UP: u64 = 2;
+/// Steps of a profile.
+const PROFILED: u64 = 3;
 
 /// As in a vocabulary of Cloze's own.
 const SPECIALS: SpecialTokens = SpecialTokens { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
@@ -30,6 +32,7 @@ pub struct TrainingBench {
     training: Training,
     executor: Box<dyn Executor>,
     loader: Loader,
+    ready: Duration,
     /// Steps done.
     step: u64,
 }
@@ -64,6 +67,12 @@ pub struct StepReport {
     pub peak_bytes: Option<u64>,
     /// Memory that the program was planned to take.
     pub planned_bytes: u64,
+    /// Seconds from opening the device to the program in its memory: checks of kernels, measurements and compiling.
+    pub ready_seconds: f64,
+    /// Milliseconds that a step is in kernels by the device's own clock, where a profile was asked for.
+    pub kernels_ms: Option<f64>,
+    /// Where they go, a line a kernel.
+    pub profile: Option<String>,
     /// Cross-entropy of the last step, in nats.
     pub loss: f64,
 }
@@ -83,28 +92,33 @@ pub struct Shapes {
 }
 
 impl TrainingBench {
-    /// Everything up to the first step.
+    /// Everything up to the first step, on the device that is asked for.
     ///
     /// # Errors
-    /// The device is too small; the config's tokenizer or prepared data can't be read; its vocabulary has only special tokens.
-    pub fn new(config: Config, device: Device) -> Result<Self> {
+    /// The device can't be opened, or is too small; the config's tokenizer or prepared data can't be read; its vocabulary has
+    /// only special tokens.
+    pub fn new(config: Config, choice: &DeviceChoice) -> Result<Self> {
+        let start = Instant::now();
+        let device = Device::open(choice)?.ready_for(config.train.precision)?;
+        let device = device.submitting_every(Duration::from_millis(config.train.submission_ms));
         let model = config.model(planning::vocabulary(&config)?);
         let length = config.data.sequence_length;
         let masker = Masker::new(Masking::from(&config.masking), SPECIALS, model.vocab_size)?;
         let (micro_batch, training, mut executor) = planning::start(&config, &model, &device)?;
-        let shape = training.inputs.shape;
+        let (shape, ready) = (training.inputs.shape, start.elapsed());
         training.parameters.initialize(&mut *executor, config.seed);
         let text = random_text(config.train.batch_size * (length - 2), model.vocab_size as u32, config.seed);
         let packing = Arc::new(Packing::new(Arc::new(vec![text]), SPECIALS, length)?);
         let loader = Loader::new(packing, masker, micro_batch, config.seed, 0)?;
-        Ok(TrainingBench { config, model, device, shape, training, executor, loader, step: 0 })
+        Ok(TrainingBench { config, model, device, shape, training, executor, loader, ready, step: 0 })
     }
 
-    /// Does a few steps, then times `steps` more (at least one), then measures the device's own speed.
+    /// Does a few steps, then times `steps` more (at least one), profiles some where that is asked for, and measures the
+    /// device's own speed.
     ///
     /// # Errors
-    /// The device fails.
-    pub fn run(mut self, steps: u64) -> Result<StepReport> {
+    /// The device fails, or has no clock for a profile.
+    pub fn run(mut self, steps: u64, profile: bool) -> Result<StepReport> {
         for _ in 0..WARM_UP {
             self.step()?;
         }
@@ -114,7 +128,8 @@ impl TrainingBench {
             loss = self.step()?;
             times.push(start.elapsed());
         }
-        let TrainingBench { config, model, device, shape, training, executor, .. } = self;
+        let profile = if profile { Some(self.profile()?) } else { None };
+        let TrainingBench { config, model, device, shape, training, executor, ready, .. } = self;
         let planned = executor.memory().total();
         let peak_bytes = match device {
             Device::Cpu => Resident::read().map(|resident| resident.peak),
@@ -123,6 +138,8 @@ impl TrainingBench {
         // The device's own speed takes buffers as well.
         drop(executor);
         let peak = speed::flops_per_second(&device)?;
+        let bytes_per_second = if profile.is_some() { speed::bytes_per_second(&device)? } else { f64::INFINITY };
+        let reached = Speed { flops_per_second: peak, bytes_per_second };
 
         let timing = Timing::of(times);
         let seconds = timing.median / 1e3;
@@ -146,8 +163,20 @@ impl TrainingBench {
             mfu: achieved / peak,
             peak_bytes,
             planned_bytes: planned,
+            ready_seconds: ready.as_secs_f64(),
+            kernels_ms: profile.as_ref().map(|profile| 1e3 * profile.seconds() / PROFILED as f64),
+            profile: profile.map(|profile| profile.table(&reached)),
             loss,
         })
+    }
+
+    /// Times of the kernels of a few more steps.
+    fn profile(&mut self) -> Result<Profile> {
+        self.executor.start_profile()?;
+        for _ in 0..PROFILED {
+            self.step()?;
+        }
+        self.executor.finish_profile()
     }
 
     /// One optimiser step as `Trainer` does it, but that it waits for the device; the step's loss.
@@ -217,6 +246,10 @@ impl fmt::Display for StepReport {
             "arithmetic  {flops:.1} GFLOP a step, {:.1} GFLOP/s: {share:.1} % of {:.1}, measured in multiply-adds",
             self.gflops, self.peak_gflops
         )?;
-        writeln!(f, "memory      {peak} at most; the plan has {}", bytes(self.planned_bytes))
+        writeln!(f, "memory      {peak} at most; the plan has {}", bytes(self.planned_bytes))?;
+        if let (Some(kernels), Some(profile)) = (self.kernels_ms, &self.profile) {
+            write!(f, "kernels     {kernels:.2} ms a step by the device's clock\n{profile}")?;
+        }
+        Ok(())
     }
 }

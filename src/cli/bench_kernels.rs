@@ -2,11 +2,12 @@
 
 use crate::bench::kernels::{KernelBench, KernelReport, KernelsReport, find};
 use crate::bench::shape::{BenchShape, case, usual_shapes};
-use crate::exec::{Device, DeviceChoice};
+use crate::device::{Device, DeviceChoice};
 use crate::kernels::{Kernel, Precision, kernels_of};
 use std::io::Write;
 
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Kernels to time [default: all]
     #[arg(value_name = "KERNEL")]
@@ -25,7 +26,7 @@ pub struct Args {
     #[arg(long, default_value = "f32", value_name = "PRECISION")]
     pub precision: Precision,
 
-    /// Where to compute: auto, cpu, gpu, or a number that `cloze devices` lists
+    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
@@ -47,7 +48,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(shape) = &args.shape {
         kernels.iter().try_for_each(|kernel| case(kernel, shape).map(|_| ()))?;
     }
-    let bench = KernelBench::new(Device::open(args.device)?, args.device.to_string(), args.precision)?;
+    let bench = KernelBench::new(Device::open(&args.device)?, args.device.to_string(), args.precision)?;
     let shapes = args.shape.clone().map_or_else(|| usual_shapes(bench.device()), |shape| vec![shape]);
     let mut chosen = Vec::new();
     for &kernel in &kernels {

@@ -2,7 +2,7 @@
 
 use crate::bench::{StepReport, TrainingBench};
 use crate::config::Config;
-use crate::exec::{Device, DeviceChoice};
+use crate::device::DeviceChoice;
 use std::io::Write;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -27,13 +27,17 @@ pub struct Args {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
 
-    /// Where to compute: auto, cpu, gpu, or a number that `cloze devices` lists
+    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
     /// Steps to time
     #[arg(long, default_value = "10", value_name = "N")]
     pub steps: NonZeroU32,
+
+    /// Show where the time of some further steps goes, kernel by kernel
+    #[arg(long)]
+    pub profile: bool,
 
     /// Print the result as JSON
     #[arg(long)]
@@ -42,8 +46,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::load(&args.config, &args.sets)?;
-    let device = Device::open(args.device)?.ready_for(config.train.precision)?;
-    let report = TrainingBench::new(config, device)?.run(args.steps.get().into())?;
+    let report = TrainingBench::new(config, &args.device)?.run(args.steps.get().into(), args.profile)?;
     print(&report, args.json)
 }
 

@@ -1,7 +1,7 @@
 //! `cloze devices`
 
+use crate::device::{Device, DeviceChoice};
 use crate::exec::gpu;
-use crate::exec::{Device, DeviceChoice};
 use std::io::Write;
 
 /// List what there is to train on: GPUs by number, and the CPU
@@ -10,7 +10,7 @@ pub struct Args {}
 
 pub fn run(_: Args) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    for (index, adapter) in gpu::adapters().iter().enumerate() {
+    for (index, adapter) in gpu::adapters()?.iter().enumerate() {
         let (info, limits) = (adapter.get_info(), adapter.limits());
         writeln!(out, "{index:>3}  {}", gpu::describe(&info))?;
         writeln!(
@@ -23,6 +23,6 @@ pub fn run(_: Args) -> anyhow::Result<()> {
         )?;
     }
     writeln!(out, "cpu  {}", Device::Cpu.describe())?;
-    writeln!(out, "--device auto takes: {}", Device::open(DeviceChoice::Auto)?.describe())?;
+    writeln!(out, "--device auto takes: {}", Device::open(&DeviceChoice::Auto)?.describe())?;
     Ok(())
 }

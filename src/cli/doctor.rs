@@ -1,8 +1,8 @@
 //! `cloze doctor`
 
+use crate::device::DeviceChoice;
 use crate::doctor::report::Report;
 use crate::doctor::{every_device, examine};
-use crate::exec::DeviceChoice;
 use std::io::Write;
 
 /// Check that this machine computes what it should, before it is trusted with a long training
@@ -17,7 +17,7 @@ Examples:
   cloze doctor --device cpu
   cloze doctor --json | jq '.devices[].speed'")]
 pub struct Args {
-    /// Check one device alone: auto, cpu, gpu, or a number that `cloze devices` lists
+    /// Check one device alone: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<DeviceChoice>,
 
@@ -29,8 +29,8 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let mut examinations = Vec::new();
-    for choice in args.device.map_or_else(every_device, |choice| vec![choice]) {
-        let examination = examine(choice);
+    for choice in args.device.map_or_else(every_device, |choice| Ok(vec![choice]))? {
+        let examination = examine(&choice);
         if !args.json {
             writeln!(out, "{examination}")?;
         }

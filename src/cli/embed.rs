@@ -2,7 +2,7 @@
 
 use super::vectors::{Format, VectorWriter};
 use crate::data::{Texts, Tokenizer};
-use crate::exec::{Device, DeviceChoice};
+use crate::device::{Device, DeviceChoice};
 use crate::model::embedder::{Embedder, Pooling, normalize};
 use crate::train::{SavedModel, interrupt};
 use anyhow::Context;
@@ -60,7 +60,7 @@ pub struct Args {
     #[arg(long, value_name = "T")]
     pub max_length: Option<NonZeroUsize>,
 
-    /// Where to compute: auto, cpu, gpu, or a number that `cloze devices` lists
+    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 }
@@ -76,7 +76,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         // Ctrl-C is to leave no unfinished file behind.
         interrupt::install()?;
     }
-    let device = Device::open(args.device)?;
+    let device = Device::open(&args.device)?;
     log::debug!("device: {}", device.describe());
     let (pad, batch) = (model.tokenizer.specials().pad, args.batch_size.get());
     let mut embedder = Embedder::new(&model.config, &device, model.values(), pad, args.pooling, batch);

@@ -4,7 +4,7 @@ use crate::data::{
     Batch, Corpus, CorpusOptions, DocumentSplit, Documents, Masker, Masking, Packing, Prepared, Split,
     validation_batches,
 };
-use crate::exec::{Device, DeviceChoice};
+use crate::device::{Device, DeviceChoice};
 use crate::model::{Inference, Shape};
 use crate::train::evaluate::Gauge;
 use crate::train::metrics::Validation;
@@ -68,7 +68,7 @@ pub struct Args {
     #[arg(long, default_value = "text")]
     pub field: String,
 
-    /// Where to compute: auto, cpu, gpu, or a number that `cloze devices` lists
+    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
@@ -128,7 +128,7 @@ fn pseudo_likelihood(
 }
 
 fn open(args: &Args) -> crate::Result<Device> {
-    let device = Device::open(args.device)?;
+    let device = Device::open(&args.device)?;
     log::info!("device: {}", device.describe());
     Ok(device)
 }

@@ -1,7 +1,7 @@
 //! `cloze fill-mask`
 
 use crate::data::Tokenizer;
-use crate::exec::{Device, DeviceChoice};
+use crate::device::{Device, DeviceChoice};
 use crate::model::{Filler, Guess};
 use crate::train::SavedModel;
 use anyhow::Context;
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, default_value = "5", value_name = "K")]
     pub top_k: NonZeroUsize,
 
-    /// Where to compute: auto, cpu, gpu, or a number that `cloze devices` lists
+    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
@@ -47,7 +47,7 @@ struct Candidate {
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     let model = SavedModel::open_with_head(&args.model)?;
-    let device = Device::open(args.device)?;
+    let device = Device::open(&args.device)?;
     log::debug!("device: {}", device.describe());
     let mut filler = Filler::new(&model.config, &device, model.values());
     let mut fill = |text: &str| -> anyhow::Result<()> {

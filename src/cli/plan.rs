@@ -1,8 +1,8 @@
 //! `cloze train --plan`: the table.
 
 use crate::config::Config;
-use crate::doctor::speed;
-use crate::exec::Device;
+use crate::device::Device;
+use crate::device::speed;
 use crate::train::planning::{Outlook, Row};
 use std::io::Write;
 

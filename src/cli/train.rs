@@ -2,10 +2,11 @@
 
 use super::plan;
 use crate::config::Config;
-use crate::exec::{Device, DeviceChoice};
+use crate::device::{Device, DeviceChoice};
 use crate::train::{Outcome, RunDir, Trainer, interrupt};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Train a model, or go on with a training that was interrupted
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ pub struct Args {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
 
-    /// Where to compute: auto, cpu, gpu, or a number that `cloze devices` lists
+    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
@@ -57,10 +58,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     interrupt::install()?;
     let config = Config::load(&args.config, &args.sets)?;
     if args.plan {
-        return plan::print(&config, &Device::open(args.device)?, args.json);
+        return plan::print(&config, &Device::open(&args.device)?, args.json);
     }
     let path = args.out.unwrap_or_else(|| Path::new("runs").join(&config.name));
-    let device = Device::open(args.device)?.ready_for(config.train.precision)?;
+    let device = Device::open(&args.device)?.ready_for(config.train.precision)?;
+    let device = device.submitting_every(Duration::from_millis(config.train.submission_ms));
     let run = RunDir::create(&path, args.resume)?;
     let run_config = run.config();
     let mut trainer = Trainer::new(config, run, &device, args.resume)?;

@@ -15,7 +15,7 @@ pub struct TrainConfig {
     /// Sequences a step. Default 32.
     pub batch_size: usize,
     /// Sequences the device takes at once; it divides `batch_size`, and gradients are summed over the passes of a step.
-    /// "auto" takes the largest whose plan fits the device's bindings and nine tenths of its free memory; on a GPU, which does
+    /// "auto" takes the largest whose plan fits the device's bindings and nine tenths of its free memory; where a device does
     /// not tell its memory, the largest whose buffers it makes. The run's own config then has the number, and a resume keeps
     /// it, since dropout and the order of sums depend on it. Default: `batch_size`.
     pub micro_batch: MicroBatch,
@@ -51,6 +51,9 @@ pub struct TrainConfig {
     pub precision: Precision,
     /// Training stops when as many steps in a row had a gradient that is not finite. Default 10.
     pub max_skipped_steps: u64,
+    /// Milliseconds of work that a GPU gets at once. A desktop on the same GPU runs smoothly with fewer, and training somewhat
+    /// slower. Changes no result. Default 80.
+    pub submission_ms: u64,
     /// Steps between lines of the log. Default 10.
     pub log_every: u64,
 }
@@ -130,6 +133,10 @@ impl TrainConfig {
         at_least_one("train.batch_size", self.batch_size as u64)?;
         at_least_one("train.max_skipped_steps", self.max_skipped_steps)?;
         at_least_one("train.log_every", self.log_every)?;
+        let submission = self.submission_ms;
+        require((1..=1000).contains(&submission), "train.submission_ms", || {
+            format!("is {submission}; it must be at least 1 and at most 1000, since some systems reset a GPU after 2 s")
+        })?;
         if let MicroBatch::Sequences(micro) = self.micro_batch {
             let batch = self.batch_size;
             at_least_one("train.micro_batch", micro as u64)?;

@@ -1,6 +1,6 @@
 //! What a device can hold.
 
-use crate::exec::Device;
+use crate::device::Device;
 use crate::exec::gpu::Gpu;
 use crate::exec::host_memory::available;
 use serde::Serialize;

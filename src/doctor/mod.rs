@@ -3,36 +3,31 @@
 //! the kernel tests use its harness.
 
 pub mod golden;
-pub mod launches;
 pub mod limits;
-pub mod parity;
-pub mod probes;
-pub mod record;
 pub mod repeat;
 pub mod report;
-pub mod speed;
-pub mod trial;
-pub mod tuning;
-pub mod vetting;
 
 use crate::Result;
+use crate::device::parity::Parity;
+use crate::device::record::Record;
+use crate::device::{Device, DeviceChoice, speed, vetting};
 use crate::exec::gpu::{self, Gpu};
-use crate::exec::{Device, DeviceChoice};
 use crate::kernels::{Precision, kernels_of};
 use golden::Golden;
 use limits::Limits;
-use parity::Parity;
-use record::Record;
 use report::Examination;
 
 /// Every adapter that wgpu reaches, then the CPU.
-pub fn every_device() -> Vec<DeviceChoice> {
-    let gpus = (0..gpu::adapters().len()).map(DeviceChoice::Index);
-    gpus.chain([DeviceChoice::Cpu]).collect()
+///
+/// # Errors
+/// As [`gpu::adapters`].
+pub fn every_device() -> Result<Vec<DeviceChoice>> {
+    let gpus = (0..gpu::adapters()?.len()).map(DeviceChoice::Index);
+    Ok(gpus.chain([DeviceChoice::Cpu]).collect())
 }
 
 /// Looks at a device. What keeps it from an end, such as a driver that refuses, is part of the result.
-pub fn examine(choice: DeviceChoice) -> Examination {
+pub fn examine(choice: &DeviceChoice) -> Examination {
     let mut examination = Examination::new(choice);
     if let Err(error) = examination.look(choice) {
         examination.problems.push(error.to_string());
@@ -42,7 +37,7 @@ pub fn examine(choice: DeviceChoice) -> Examination {
 }
 
 impl Examination {
-    fn look(&mut self, choice: DeviceChoice) -> Result<()> {
+    fn look(&mut self, choice: &DeviceChoice) -> Result<()> {
         let mut device = Device::open_unvetted(choice)?;
         self.description = device.describe();
         log::info!("checking {}", self.description);
@@ -55,6 +50,9 @@ impl Examination {
         self.golden = golden.check(&device)?;
         self.repeat = Some(repeat::check(&golden, &device)?);
         self.speed = Some(speed::measure(&device)?);
+        if let Device::Gpu(gpu) = &device {
+            self.measured_shapes = Some(Record::of(gpu).measured());
+        }
         Ok(())
     }
 

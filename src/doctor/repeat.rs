@@ -4,7 +4,7 @@ use super::golden::Golden;
 use super::report::Check;
 use crate::Result;
 use crate::config::{ModelConfig, Recompute};
-use crate::exec::Device;
+use crate::device::Device;
 use crate::model::{Kind, OptimizerConfig, Training};
 
 const STEPS: u64 = 4;

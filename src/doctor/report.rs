@@ -2,9 +2,9 @@
 //! that is not finite is `null`.
 
 use super::limits::Limits;
-use super::parity::Finding;
-use super::speed::Speed;
-use crate::exec::DeviceChoice;
+use crate::device::DeviceChoice;
+use crate::device::parity::Finding;
+use crate::exec::Speed;
 use crate::kernels::Precision;
 use serde::Serialize;
 use std::fmt;
@@ -27,6 +27,8 @@ pub struct Examination {
     pub passed: bool,
     /// Every variant of every kernel against its twin; empty for the CPU, whose kernels the twins are.
     pub kernels: Vec<Finding>,
+    /// Shapes of launches whose fastest variant is known; others run by design until a training measures them. `null` on the CPU.
+    pub measured_shapes: Option<usize>,
     /// A small model against what PyTorch computed.
     pub golden: Vec<Check>,
     /// The same training twice.
@@ -68,12 +70,13 @@ impl Report {
 }
 
 impl Examination {
-    pub(super) fn new(choice: DeviceChoice) -> Examination {
+    pub(super) fn new(choice: &DeviceChoice) -> Examination {
         Examination {
             device: choice.to_string(),
             description: String::new(),
             passed: false,
             kernels: Vec::new(),
+            measured_shapes: None,
             golden: Vec::new(),
             repeat: None,
             limits: None,
@@ -102,6 +105,12 @@ impl fmt::Display for Examination {
             let status = status(finding.passed);
             writeln!(f, "  {name:<48}{:>7}  {:>15.3}  {status}", finding.trials, finding.worst)?;
             problems(f, &finding.problems)?;
+        }
+        if let Some(count) = self.measured_shapes {
+            writeln!(
+                f,
+                "  the fastest variant is measured at {count} shapes; others run by design until a training measures them"
+            )?;
         }
         for check in self.golden.iter().chain(&self.repeat) {
             let figures = format!("{} / {}", figure(check.error), figure(check.allowed));

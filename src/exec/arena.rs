@@ -98,7 +98,7 @@ pub(super) fn step_gradients(program: &Program) -> Vec<StepGradient> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::gelu::{Elements, GELU_BACKWARD};
+    use crate::kernels::gelu::{Elements, GeluBackwardArgs};
 
     #[test]
     fn a_block_takes_the_smallest_gap_of_its_life() {
@@ -120,7 +120,7 @@ mod tests {
         let whole = program.tensor(Role::StepGradient, "whole", &[160]);
         let launch = |program: &mut Program, start, len| {
             let [part, read] = [whole, input].map(|whole| program.part(whole, start, len, "part"));
-            program.launch(&GELU_BACKWARD, Elements { count: len as u32 }, &[read, read, part]);
+            program.launch(Elements { count: len as u32 }, GeluBackwardArgs { pre: read, dy: read, d_pre: part });
         };
         program.phase("accumulate");
         launch(&mut program, 64, 64); // up to 128

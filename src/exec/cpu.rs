@@ -100,7 +100,7 @@ fn scratch_lens(program: &Program) -> [usize; MAX_ARGS] {
 fn bind(plan: &Plan, launch: &Launch, number: usize) -> Step {
     let mut cleared: Vec<Place> = plan.cleared_before(number).collect();
     let mut args: Vec<BoundArg> = Vec::new();
-    for (place, &arg) in launch.args.iter().enumerate().filter(|(_, arg)| **arg != Tensor::NONE) {
+    for (place, arg) in launch.given(true) {
         let at = plan.place(arg).expect("every argument of a launch has a place");
         let (range, written) = (at.start..at.start + at.len, launch.writes(place));
         let of_arg = |part: &&mut Place| part.buffer == at.buffer && part.start == at.start && part.len >= at.len;
@@ -167,6 +167,12 @@ impl Executor for CpuExecutor {
     fn write(&mut self, tensor: Tensor, words: &[u32]) {
         let place = self.place(tensor);
         self.buffers[place.buffer][place.start..place.start + place.len].copy_from_slice(words);
+    }
+
+    fn write_over_and_over(&mut self, tensor: Tensor, words: &[u32]) {
+        let place = self.place(tensor);
+        let tensor = &mut self.buffers[place.buffer][place.start..place.start + place.len];
+        tensor.chunks_mut(words.len()).for_each(|chunk| chunk.copy_from_slice(&words[..chunk.len()]));
     }
 
     fn run(&mut self, phase: Phase) -> Result<()> {

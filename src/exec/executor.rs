@@ -8,9 +8,12 @@ use std::time::Duration;
 
 /// Replays the phases of a program. `run` and `request` only queue work on a device that works on its own; `read` and
 /// `collect(true)` wait for it.
-pub trait Executor {
+pub trait Executor: Send {
     /// Replaces the content of an input, or of any tensor that keeps its content. Takes effect for the phases run after.
     fn write(&mut self, tensor: Tensor, words: &[u32]);
+
+    /// As `write`, of words that repeat themselves until the tensor is full.
+    fn write_over_and_over(&mut self, tensor: Tensor, words: &[u32]);
 
     /// Runs a phase. Errors when the device was lost or reported an error.
     fn run(&mut self, phase: Phase) -> Result<()>;

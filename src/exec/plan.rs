@@ -130,7 +130,7 @@ impl Plan {
             *changes.entry(first).or_default() += 4 * words as i64;
             *changes.entry(last + 1).or_default() -= 4 * words as i64;
         };
-        lives(program).into_iter().for_each(|(root, life)| live(program.tensors[root as usize].words(), life));
+        lives(program, arena).into_iter().for_each(|(root, life)| live(program.tensors[root as usize].words(), life));
         for gradient in step_gradients(program).iter().filter(|_| arena) {
             gradient.parts.iter().for_each(|part| live(part.len, (part.first, gradient.last)));
         }
@@ -184,7 +184,7 @@ impl Plan {
     /// later is no larger. Phases come one after another, and so share slots.
     fn place_in_slots(&mut self, program: &Program) {
         let mut slots: Vec<Slot> = Vec::new();
-        for (root, (first, last)) in largest_first(program) {
+        for (root, (first, last)) in largest_first(program, false) {
             let info = &program.tensors[root as usize];
             let free = slots.iter().rposition(|slot| slot.is_free(first, last));
             let slot = free.unwrap_or_else(|| {
@@ -212,7 +212,7 @@ impl Plan {
             let len = program.tensors[gradient.whole.index()].words();
             self.places[gradient.whole.index()] = Some(Place { buffer, start: base, len });
         }
-        let mut lives = largest_first(program);
+        let mut lives = largest_first(program, true);
         lives.sort_by_key(|&(_, (first, last))| std::cmp::Reverse(last - first));
         for (root, life) in lives {
             let len = program.tensors[root as usize].words();
@@ -272,18 +272,18 @@ impl Plan {
 }
 
 /// Activations with their lives, those of most words first.
-fn largest_first(program: &Program) -> Vec<(u32, Life)> {
-    let mut lives: Vec<_> = lives(program).into_iter().collect();
+fn largest_first(program: &Program, arena: bool) -> Vec<(u32, Life)> {
+    let mut lives: Vec<_> = lives(program, arena).into_iter().collect();
     lives.sort_by_key(|&(root, (first, _))| (std::cmp::Reverse(program.tensors[root as usize].words()), first));
     lives
 }
 
-/// The life of every activation, by the number of its root.
-fn lives(program: &Program) -> BTreeMap<u32, Life> {
+/// The life of every activation, by the number of its root. In an arena lie those that twins use.
+fn lives(program: &Program, arena: bool) -> BTreeMap<u32, Life> {
     let mut lives = BTreeMap::new();
     let phases = program.phases.iter().flat_map(|phase| phase.launches.iter().map(move |launch| (phase, launch)));
     for (number, (phase, launch)) in phases.enumerate() {
-        for (place, &arg) in launch.args.iter().enumerate().filter(|(_, arg)| **arg != Tensor::NONE) {
+        for (place, arg) in launch.given(arena) {
             let (root, _) = program.root(arg);
             if program.tensors[root.index()].role.persistent() {
                 continue;

@@ -2,10 +2,19 @@
 //! Perfetto (ui.perfetto.dev) or chrome://tracing.
 
 use super::program::Cost;
-use crate::doctor::speed::Speed;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+/// What a device was measured to reach: medians of a few measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Speed {
+    /// Of a copy, reads and writes counted.
+    pub bytes_per_second: f64,
+    /// Of f32 multiply-adds, each counted as two.
+    pub flops_per_second: f64,
+}
 
 /// The calls of kernels while a profile was taken, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,7 +1,7 @@
 //! A step as data: tensors with names and roles, and phases, each a list of kernel launches over them. Recorded once,
 //! planned once, replayed by an executor.
 
-use crate::kernels::{Elem, Kernel, Params, Precision};
+use crate::kernels::{Access, Argument, Arguments, Elem, Kernel, Params, Precision};
 use crate::{Error, Result};
 
 /// A tensor of a program.
@@ -86,6 +86,8 @@ pub(super) struct Launch {
     pub args: Vec<Tensor>,
     /// That of its program.
     pub precision: Precision,
+    /// The place of the variant that a GPU runs, where it is not for the device to choose.
+    pub variant: Option<usize>,
 }
 
 impl Launch {
@@ -108,6 +110,12 @@ impl Launch {
 
     pub fn writes(&self, place: usize) -> bool {
         !self.kernel.args[place].access.reads_only()
+    }
+
+    /// Places and tensors of the arguments that are given; of those that only shaders use none where twins run.
+    pub fn given(&self, twins: bool) -> impl Iterator<Item = (usize, Tensor)> {
+        let used = move |place: usize| !twins || self.kernel.args[place].access != Access::ShaderScratch;
+        self.args.iter().copied().enumerate().filter(move |&(place, arg)| arg != Tensor::NONE && used(place))
     }
 }
 
@@ -190,18 +198,34 @@ impl Program {
         Phase(self.phases.len() - 1)
     }
 
-    /// Records a launch of `kernel` in the current phase. Panics when the arguments don't fit the declaration: that is
-    /// a mistake in the code that records, never in the user's input.
-    pub fn launch<P: Params>(&mut self, kernel: &'static Kernel, params: P, args: &[Tensor]) {
-        assert_eq!(P::FIELDS, kernel.fields, "{}: wrong parameter struct", kernel.name);
-        self.launch_words(kernel, params.words(), args);
+    /// Records a launch in the current phase, and makes its working memory. Panics when the arguments don't fit the
+    /// declaration: that is a mistake in the code that records, never in the user's input.
+    pub fn launch<A: Arguments<Tensor>>(&mut self, params: A::Params, args: A) {
+        let (kernel, words) = (A::KERNEL, params.words());
+        let mut tensor = |(place, given): (usize, Argument<Tensor>)| match given {
+            Argument::Given(tensor) => tensor,
+            Argument::Absent => Tensor::NONE,
+            Argument::Scratch => {
+                let arg = &kernel.args[place];
+                let name = format!("{}.{}", kernel.name, arg.name);
+                self.elements(arg.elem, Role::Workspace, name, &[(arg.len)(words)])
+            }
+        };
+        let args: Vec<Tensor> = args.list().into_iter().enumerate().map(&mut tensor).collect();
+        self.launch_words(kernel, words, &args);
     }
 
-    /// `launch` with the parameters as words, which is how a `Case` of any kernel holds them.
+    /// `launch` as a `Case` of any kernel has it: parameters as words, an argument for each of the declaration.
     pub fn launch_words(&mut self, kernel: &'static Kernel, params: &[u32], args: &[Tensor]) {
+        self.launch_variant(kernel, params, args, None);
+    }
+
+    /// `launch_words` of the variant at a place of the declaration, if one is given.
+    pub fn launch_variant(&mut self, kernel: &'static Kernel, params: &[u32], args: &[Tensor], variant: Option<usize>) {
         assert_eq!(params.len(), kernel.fields.len(), "{}: wrong number of parameters", kernel.name);
         assert_eq!(args.len(), kernel.args.len(), "{}: wrong number of arguments", kernel.name);
-        let launch = Launch { kernel, params: params.to_vec(), args: args.to_vec(), precision: self.precision };
+        let (precision, args, params) = (self.precision, args.to_vec(), params.to_vec());
+        let launch = Launch { kernel, params, args, precision, variant };
         if self.problem.is_none() {
             self.check(&launch);
         }

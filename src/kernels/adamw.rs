@@ -25,7 +25,7 @@ kernel! {
     /// One update of the parameters from the gradients, which are cleared for the next step; nothing but the clearing
     /// happens when `optimizer.coefficient` is 0, the sign of a skipped step. `copy` gets the parameters as the model's
     /// products use them.
-    pub static ADAMW = "adamw" (p: &AdamW);
+    pub static ADAMW(AdamWArgs) = "adamw" (p: &AdamW);
     args {
         In step: u32[STEP_WORDS],
         In optimizer: f32[OPTIMIZER_WORDS],

@@ -6,7 +6,7 @@
 
 use super::case::Sizes;
 use super::dropout::DropoutMasks;
-use super::kernel::{Case, Fill, Params, Views, fold, kernel, params};
+use super::kernel::{Case, Class, Fill, Params, Views, fold, kernel, params};
 use super::lanes::{maximum, sum};
 use super::math::{Math, with_math};
 use super::native::with_scratch;
@@ -63,7 +63,7 @@ impl Attention {
 
 kernel! {
     /// out = softmax(q·kᵀ)·v by heads, in rows [B·T, width]; lse [B, heads, T]. q comes scaled.
-    pub static ATTENTION = "attention" (p: &Attention);
+    pub static ATTENTION(AttentionArgs) = "attention" (p: &Attention);
     args {
         In qkv: real[3 * p.rows() * p.width()],
         In spans: u32[2 * p.rows()],
@@ -106,6 +106,7 @@ kernel! {
         fits: p.head_dim.is_multiple_of(8),
         "main": p.cooperative_grid(),
     }
+    design(class): attention_design(class),
     flops: p.flops(2),
     tolerance: 1e-5,
     exact: false,
@@ -227,6 +228,14 @@ fn softmax(math: Math, row: &mut [f32], range: Range<usize>) -> f32 {
     let scale = 1.0 / sum;
     row.iter_mut().for_each(|score| *score *= scale);
     most + sum.ln()
+}
+
+/// The design of attention, forward and backward.
+pub(super) fn attention_design(class: Class) -> &'static [&'static str] {
+    match class {
+        Class::Discrete | Class::Integrated => &["cooperative", "cooperative_8", "tiled"],
+        Class::Software => &[],
+    }
 }
 
 pub(super) const ANY: Fill = Fill::Uniform(-1.5, 1.5);

@@ -1,6 +1,6 @@
 //! The gradient of softmax attention: the probabilities of a block of rows are computed again from their log-sum-exps.
 
-use super::attention::{ANY, Attention, BLOCK, Block, bench, case, cases_of, heads};
+use super::attention::{ANY, Attention, BLOCK, Block, attention_design, bench, case, cases_of, heads};
 use super::kernel::{Fill, Params, Views, kernel};
 use super::lanes::dot;
 use super::math::{Math, with_math};
@@ -12,7 +12,7 @@ use std::ops::Range;
 
 kernel! {
     /// The gradient of qkv from that of y. `delta` [B, heads, T] is working memory for Σ dy·y of a row.
-    pub static ATTENTION_BACKWARD = "attention_backward" (p: &Attention);
+    pub static ATTENTION_BACKWARD(AttentionBackwardArgs) = "attention_backward" (p: &Attention);
     args {
         In qkv: real[3 * p.rows() * p.width()],
         In spans: u32[2 * p.rows()],
@@ -65,6 +65,7 @@ kernel! {
         "query_gradient": p.cooperative_grid(),
         "key_value_gradient": p.cooperative_grid(),
     }
+    design(class): attention_design(class),
     flops: p.flops(7),
     tolerance: 2e-5,
     exact: false,

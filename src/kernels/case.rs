@@ -67,10 +67,11 @@ impl Case {
         self.fills.iter().enumerate().map(|(place, fill)| u32::from(given(fill)) << place).sum()
     }
 
-    /// What each argument holds before the launch; empty for an absent one.
-    pub fn contents(&self, kernel: &Kernel, stream: &mut Stream) -> Vec<Vec<u32>> {
+    /// What each argument holds before the launch; empty for an absent one. Of random numbers and zeros there are at most
+    /// `most`, which an argument repeats.
+    pub fn contents(&self, kernel: &Kernel, stream: &mut Stream, most: usize) -> Vec<Vec<u32>> {
         let args = kernel.args.iter().zip(&self.fills);
-        args.map(|(arg, fill)| fill.words((arg.len)(&self.params), stream)).collect()
+        args.map(|(arg, fill)| fill.words((arg.len)(&self.params).min(most), stream)).collect()
     }
 }
 

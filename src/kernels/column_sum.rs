@@ -17,7 +17,7 @@ const ROWS_A_GROUP: u32 = 64;
 
 kernel! {
     /// sums += Σ x over the rows.
-    pub static COLUMN_SUM = "column_sum" (p: &ColumnSum);
+    pub static COLUMN_SUM(ColumnSumArgs) = "column_sum" (p: &ColumnSum);
     args {
         In x: real[p.rows * p.width],
         Scratch partial: f32[p.rows.div_ceil(ROWS_A_GROUP) * p.width],

@@ -34,7 +34,7 @@ kernel! {
     /// logits = their gradient, weighted by `step.loss_weight` and, where the optimiser's state is given, by its loss scale;
     /// zero in the padding.
     /// Where logits are too large for a loss, it and its gradient are infinite, so that the step is skipped.
-    pub static CROSS_ENTROPY = "cross_entropy" (p: &CrossEntropy);
+    pub static CROSS_ENTROPY(CrossEntropyArgs) = "cross_entropy" (p: &CrossEntropy);
     args {
         In labels: u32[p.rows],
         In step: u32[STEP_WORDS],

@@ -18,26 +18,20 @@ macro_rules! params {
     };
 }
 
-/// Declares a kernel. `p` names the launch parameters in every expression. Of an argument that rows are picked from, such as a
-/// table of embeddings, `touched` says how many elements a launch touches. A variant may say in front of its passes which
-/// features of `wgpu::Features` it needs, of which size its cooperative matrices are (of f16, unless it
-/// says `of F32`), how many lanes a subgroup may have, how much
-/// workgroup memory it takes at most and which launches it fits:
-/// `needs: SUBGROUP | SHADER_F16, matrices: 16, lanes: 32, workgroup_memory: 24 * 1024, fits: p.k % 4 == 0,`
+/// Declares a kernel, and the struct of arguments that it is launched with: those of working memory are left out, which a
+/// launch makes itself, and those that may be absent are an `Option`. `p` names the launch parameters in every expression. Of
+/// an argument that rows are picked from, such as a table of embeddings, `touched` says how many elements a launch touches.
+/// Variants are listed as `variant!` has them, or come from a macro of their own as `variants: …`. `design` names variants for
+/// a class of adapter, from the best: see `Kernel::design`.
 macro_rules! kernel {
     (
         $(#[$meta:meta])*
-        pub static $id:ident = $name:literal ($p:ident: &$params:ty);
+        pub static $id:ident($arguments:ident) = $name:literal ($p:ident: &$params:ty);
         args { $($access:ident $arg:ident: $elem:ident[$len:expr] $(touched $touched:expr)?,)* }
         constants { $($constant:ident = $value:expr,)* }
-        $(variant $variant:literal = [$($source:literal),*] {
-            $(needs: $($feature:ident)|+,)?
-            $(matrices: $matrices:literal $(of $element:ident)?,)?
-            $(lanes: $lanes:literal,)?
-            $(workgroup_memory: $workgroup_memory:expr,)?
-            $(fits: $fits:expr,)?
-            $($entry:literal: $grid:expr,)*
-        })+
+        $(variant $variant:literal = $source:tt $body:tt)*
+        $(variants: $variants:expr,)?
+        $(design($class:ident): $design:expr,)?
         flops: $flops:expr,
         tolerance: $tolerance:expr,
         exact: $exact:expr,
@@ -73,30 +67,19 @@ macro_rules! kernel {
                     let _ = $p;
                     vec![$((stringify!($constant), Constant::from($value)),)*]
                 },
-                variants: &[$(Variant {
-                    name: $variant,
-                    source: &[$(include_str!(concat!("../../shaders/", $source)),)*],
-                    needs: wgpu::Features::empty()$($(.union(wgpu::Features::$feature))+)?,
-                    matrices: <[Matrices]>::first(&[$(Matrices {
-                        side: $matrices,
-                        of: [$(Precision::$element,)? Precision::F16][0],
-                    })?]).copied(),
-                    lanes: <[u32]>::first(&[$($lanes)?]).copied(),
-                    workgroup_memory: [$($workgroup_memory,)? LEAST_WORKGROUP_MEMORY][0],
-                    fits: |words| {
+                variants: {
+                    const LISTED: &[Variant] = &[$($crate::kernels::declare::variant!($p: &$params, $variant = $source $body),)*];
+                    const ALL: &[&[Variant]] = &[LISTED, $($variants)?];
+                    ALL[ALL.len() - 1]
+                },
+                design: {
+                    const ALL: &[Design] = &[usual_design, $(|words, $class| {
                         let $p = <$params as Params>::from_words(words);
                         let _ = $p;
-                        true $(&& $fits)?
-                    },
-                    passes: &[$(Pass {
-                        entry: $entry,
-                        grid: |words| {
-                            let $p = <$params as Params>::from_words(words);
-                            let _ = $p;
-                            $grid
-                        },
-                    },)*],
-                },)+],
+                        $design
+                    })?];
+                    ALL[ALL.len() - 1]
+                },
                 flops: |words| {
                     let $p = <$params as Params>::from_words(words);
                     let _ = $p;
@@ -115,7 +98,110 @@ macro_rules! kernel {
                 twin: |words, views| $twin(<$params as Params>::from_words(words), views),
             }
         };
+
+        $crate::kernels::declare::arguments!($arguments of $id ($params) [] [] $($access $arg,)*);
     };
 }
 
-pub(crate) use {kernel, params};
+/// A variant of a kernel: its name, the pieces of its WGSL and its passes. In front of these it may say which features of
+/// `wgpu::Features` it needs, of which size its cooperative matrices are (of f16, or `8 of F32`), how many lanes its subgroups may
+/// have at most, how much workgroup memory it takes (16 KiB unless it says so, which every adapter has) and which launches it
+/// fits: `needs: SUBGROUP | SHADER_F16, matrices: 16, lanes: 32, workgroup_memory: 24 * 1024, fits: p.k % 4 == 0,`
+macro_rules! variant {
+    ($p:ident: &$params:ty, $name:literal = [$($source:literal),* $(,)?] {
+        $(needs: $($feature:ident)|+,)?
+        $(matrices: $matrices:literal $(of $element:ident)?,)?
+        $(lanes: $lanes:literal,)?
+        $(workgroup_memory: $memory:expr,)?
+        $(fits: $fits:expr,)?
+        $($entry:literal: $grid:expr,)*
+    }) => {{
+        use $crate::kernels::kernel::*;
+        Variant {
+            name: $name,
+            source: &[$(include_str!(concat!("../../shaders/", $source)),)*],
+            needs: wgpu::Features::empty()$($(.union(wgpu::Features::$feature))+)?,
+            matrices: {
+                const DECLARED: &[Matrices] = &[$(Matrices {
+                    side: $matrices,
+                    of: [$(Precision::$element,)? Precision::F16][0],
+                })?];
+                DECLARED.first().copied()
+            },
+            lanes: {
+                const MOST: &[u32] = &[$($lanes)?];
+                MOST.first().copied()
+            },
+            workgroup_memory: {
+                const BYTES: &[u32] = &[16 * 1024, $($memory)?];
+                BYTES[BYTES.len() - 1]
+            },
+            fits: |words| {
+                let $p = <$params as Params>::from_words(words);
+                let _ = $p;
+                true $(&& $fits)?
+            },
+            passes: &[$(Pass {
+                entry: $entry,
+                grid: |words| {
+                    let $p = <$params as Params>::from_words(words);
+                    let _ = $p;
+                    $grid
+                },
+            },)*],
+        }
+    }};
+}
+
+/// The struct of a kernel's arguments, put together one by one: fields in the first brackets, what a launch gets in the second.
+macro_rules! arguments {
+    ($name:ident of $id:ident ($params:ty) [$($fields:tt)*] [$($list:tt)*] $access:ident $arg:ident, $($rest:tt)*) => {
+        $crate::kernels::declare::argument!($access $name of $id ($params) [$($fields)*] [$($list)*] $arg, $($rest)*);
+    };
+    ($name:ident of $id:ident ($params:ty) [$($field:ident: $ty:ty,)*] [$($list:expr,)*]) => {
+        #[doc = concat!("The arguments of [`", stringify!($id), "`].")]
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name<T> { $(pub $field: $ty,)* }
+
+        impl<T> $crate::kernels::kernel::Arguments<T> for $name<T> {
+            type Params = $params;
+            const KERNEL: &'static $crate::kernels::kernel::Kernel = &$id;
+
+            fn list(self) -> Vec<$crate::kernels::kernel::Argument<T>> {
+                let $name { $($field,)* } = self;
+                vec![$($list,)*]
+            }
+        }
+    };
+}
+
+/// One step of `arguments!`, by the access that the argument has.
+macro_rules! argument {
+    (Scratch $name:ident of $id:ident ($params:ty) [$($fields:tt)*] [$($list:tt)*] $arg:ident, $($rest:tt)*) => {
+        $crate::kernels::declare::arguments!($name of $id ($params) [$($fields)*]
+            [$($list)* $crate::kernels::kernel::Argument::Scratch,] $($rest)*);
+    };
+    (ShaderScratch $($rest:tt)*) => {
+        $crate::kernels::declare::argument!(Scratch $($rest)*);
+    };
+    (MaybeIn $($rest:tt)*) => {
+        $crate::kernels::declare::argument!(@maybe $($rest)*);
+    };
+    (MaybeOut $($rest:tt)*) => {
+        $crate::kernels::declare::argument!(@maybe $($rest)*);
+    };
+    (MaybeInOut $($rest:tt)*) => {
+        $crate::kernels::declare::argument!(@maybe $($rest)*);
+    };
+    (@maybe $name:ident of $id:ident ($params:ty) [$($fields:tt)*] [$($list:tt)*] $arg:ident, $($rest:tt)*) => {
+        $crate::kernels::declare::arguments!($name of $id ($params) [$($fields)* $arg: Option<T>,]
+            [$($list)* $arg.map_or($crate::kernels::kernel::Argument::Absent, $crate::kernels::kernel::Argument::Given),]
+            $($rest)*);
+    };
+    ($access:ident $name:ident of $id:ident ($params:ty) [$($fields:tt)*] [$($list:tt)*] $arg:ident, $($rest:tt)*) => {
+        $crate::kernels::declare::arguments!($name of $id ($params) [$($fields)* $arg: T,]
+            [$($list)* $crate::kernels::kernel::Argument::Given($arg),] $($rest)*);
+    };
+}
+
+pub(crate) use {argument, arguments, kernel, params, variant};

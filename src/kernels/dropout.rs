@@ -18,7 +18,7 @@ params! {
 
 kernel! {
     /// y = x · mask / (1 − rate). The gradient of x is the same kernel over dy.
-    pub static DROPOUT = "dropout" (p: &Dropout);
+    pub static DROPOUT(DropoutArgs) = "dropout" (p: &Dropout);
     args {
         In x: real[p.count],
         In step: u32[STEP_WORDS],

@@ -20,7 +20,7 @@ params! {
 
 kernel! {
     /// y = token_table[ids] + position_table[positions] + type_table[types]
-    pub static EMBEDDING = "embedding" (p: &Embedding);
+    pub static EMBEDDING(EmbeddingArgs) = "embedding" (p: &Embedding);
     args {
         In ids: u32[p.rows],
         In positions: u32[p.rows],
@@ -82,7 +82,7 @@ params! {
 kernel! {
     /// d_table[id] += the sum of dy over the rows with that id. `order` holds the rows sorted by id, so that each id is
     /// one run, added up in one order by one workgroup.
-    pub static EMBEDDING_BACKWARD = "embedding_backward" (p: &EmbeddingBackward);
+    pub static EMBEDDING_BACKWARD(EmbeddingBackwardArgs) = "embedding_backward" (p: &EmbeddingBackward);
     args {
         In ids: u32[p.rows],
         In order: u32[p.rows],

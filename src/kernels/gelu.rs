@@ -13,7 +13,7 @@ params! {
 
 kernel! {
     /// y = gelu(pre), to the bits of `matmul_nt`'s epilogue.
-    pub static GELU = "gelu" (p: &Elements);
+    pub static GELU(GeluArgs) = "gelu" (p: &Elements);
     args {
         In pre: real[p.count],
         Out y: real[p.count],
@@ -51,7 +51,7 @@ fn gelu_twin(_: &Elements, views: Views) {
 
 kernel! {
     /// d_pre = dy · gelu'(pre).
-    pub static GELU_BACKWARD = "gelu_backward" (p: &Elements);
+    pub static GELU_BACKWARD(GeluBackwardArgs) = "gelu_backward" (p: &Elements);
     args {
         In pre: real[p.count],
         In dy: real[p.count],
@@ -98,7 +98,7 @@ params! {
 
 kernel! {
     /// y = gelu(u[:, ..width]) · u[:, width..].
-    pub static GATED_GELU = "gated_gelu" (p: &GatedGelu);
+    pub static GATED_GELU(GatedGeluArgs) = "gated_gelu" (p: &GatedGelu);
     args {
         In u: real[2 * p.rows * p.width],
         Out y: real[p.rows * p.width],
@@ -140,7 +140,7 @@ fn gated_gelu(p: &GatedGelu, views: Views) {
 
 kernel! {
     /// The gradient of `gated_gelu` with respect to u.
-    pub static GATED_GELU_BACKWARD = "gated_gelu_backward" (p: &GatedGelu);
+    pub static GATED_GELU_BACKWARD(GatedGeluBackwardArgs) = "gated_gelu_backward" (p: &GatedGelu);
     args {
         In u: real[2 * p.rows * p.width],
         In dy: real[p.rows * p.width],

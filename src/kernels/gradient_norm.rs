@@ -23,7 +23,7 @@ impl SumSquares {
 
 kernel! {
     /// partials[i] = Σ x² over the i-th share of x; infinity when any of it is not finite.
-    pub static SUM_SQUARES = "sum_squares" (p: &SumSquares);
+    pub static SUM_SQUARES(SumSquaresArgs) = "sum_squares" (p: &SumSquares);
     args {
         In x: f32[p.count],
         Out partials: f32[PARTIALS],
@@ -126,7 +126,7 @@ kernel! {
     /// With a growth interval the gradients are those of a scaled loss (Micikevicius et al., "Mixed precision training",
     /// 2018): the scale is taken out of norm and coefficient, and for the next step it is halved after an overflow, never
     /// below 1, and doubled after so many steps without.
-    pub static GRADIENT_NORM = "gradient_norm" (p: &GradientNorm);
+    pub static GRADIENT_NORM(GradientNormArgs) = "gradient_norm" (p: &GradientNorm);
     args {
         In partials: f32[p.count],
         InOut optimizer: f32[OPTIMIZER_WORDS],

@@ -14,6 +14,8 @@ pub enum Access {
     InOut,
     /// Working memory: written and read within the launch, its content means nothing afterwards.
     Scratch,
+    /// As `Scratch`, of the shaders alone: the twin sees an empty slice, and a plan for the CPU has no memory for it.
+    ShaderScratch,
     /// An input that may be absent; the shader sees `HAS_<NAME>`, the twin an empty slice.
     MaybeIn,
     /// An output that may be absent.
@@ -31,9 +33,14 @@ impl Access {
         matches!(self, Access::In | Access::MaybeIn)
     }
 
+    /// Whether it is working memory.
+    pub fn is_scratch(self) -> bool {
+        matches!(self, Access::Scratch | Access::ShaderScratch)
+    }
+
     /// Whether the argument's content before the launch matters.
     pub fn reads(self) -> bool {
-        !matches!(self, Access::Out | Access::MaybeOut | Access::Scratch)
+        !matches!(self, Access::Out | Access::MaybeOut | Access::Scratch | Access::ShaderScratch)
     }
 }
 
@@ -129,6 +136,23 @@ pub trait Params: Pod {
     }
 }
 
+/// What a kernel is launched with, `T` being a tensor: `kernel!` makes such a struct for each kernel.
+pub trait Arguments<T> {
+    type Params: Params;
+    const KERNEL: &'static Kernel;
+
+    /// One for each argument of the kernel, in the order of its declaration.
+    fn list(self) -> Vec<Argument<T>>;
+}
+
+/// An argument of a launch.
+pub enum Argument<T> {
+    Given(T),
+    Absent,
+    /// Working memory, which the launch makes itself.
+    Scratch,
+}
+
 /// A value compiled into a shader, as a `const` in front of its source: unlike a WGSL `override`, it may size any
 /// array.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -165,9 +189,6 @@ pub struct Matrices {
     pub of: Precision,
 }
 
-/// Bytes of workgroup memory that every adapter has.
-pub const LEAST_WORKGROUP_MEMORY: u32 = 16 * 1024;
-
 /// One way to compute a kernel on a GPU. The first variant of a kernel is its reference.
 pub struct Variant {
     pub name: &'static str,
@@ -202,6 +223,28 @@ impl Variant {
     }
 }
 
+/// The kinds of adapter that variants are chosen for before anything was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A GPU with memory of its own: some 30 to 150 compute units.
+    Discrete,
+    /// A GPU that shares the machine's memory: some 4 to 40 compute units.
+    Integrated,
+    /// A program on the CPU that imitates a GPU, such as llvmpipe.
+    Software,
+}
+
+/// From launch parameters and the class of an adapter to names of variants.
+pub type Design = fn(&[u32], Class) -> &'static [&'static str];
+
+/// The design of a kernel that says nothing of its own: subgroups where there are any.
+pub(crate) fn usual_design(_: &[u32], class: Class) -> &'static [&'static str] {
+    match class {
+        Class::Discrete | Class::Integrated => &["subgroup"],
+        Class::Software => &[],
+    }
+}
+
 /// The lines of WGSL that have to come before everything else for some features.
 fn directives(needs: wgpu::Features) -> String {
     let enable = [
@@ -218,6 +261,9 @@ pub struct Kernel {
     pub args: &'static [Arg],
     pub constants: fn(&[u32]) -> Vec<(&'static str, Constant)>,
     pub variants: &'static [Variant],
+    /// The variants that suit a launch on a class of adapter, from the best on. What an adapter lacks, or was found to be wrong
+    /// there, is passed over, and the reference stands behind the last.
+    pub design: Design,
     /// Floating-point operations of a launch.
     pub flops: fn(&[u32]) -> u64,
     /// Largest error of a GPU against the twin, relative to the largest magnitude of the output.
@@ -241,6 +287,12 @@ impl Kernel {
     /// The variant that the others fall back to.
     pub fn reference(&self) -> &'static Variant {
         &self.variants[0]
+    }
+
+    /// The variants that suit a launch on a class of adapter, from the best on.
+    pub fn designed(&self, params: &[u32], class: Class) -> impl Iterator<Item = &'static Variant> {
+        let names = (self.design)(params, class).iter();
+        names.filter_map(|name| self.variants.iter().find(|variant| variant.name == *name))
     }
 
     /// The WGSL of a variant: what `Real` is, constants of the launch, then the source. `present` has a bit for each

@@ -19,7 +19,7 @@ params! {
 
 kernel! {
     /// y = (x − mean) / √(variance + ε) · weight + bias, row by row. `stats` keeps each row's mean and 1/√(variance + ε).
-    pub static LAYER_NORM = "layer_norm" (p: &LayerNorm);
+    pub static LAYER_NORM(LayerNormArgs) = "layer_norm" (p: &LayerNorm);
     args {
         In x: real[p.rows * p.width],
         In weight: f32[p.width],
@@ -86,7 +86,7 @@ params! {
 kernel! {
     /// dx of a layer norm, plus `residual` (the gradient that reaches x past the norm) when it is given. `dropped`, given
     /// with `step`, is dx through dropout: the gradient of a branch, where x is what the branch was added to.
-    pub static LAYER_NORM_BACKWARD = "layer_norm_backward" (p: &LayerNormBackward);
+    pub static LAYER_NORM_BACKWARD(LayerNormBackwardArgs) = "layer_norm_backward" (p: &LayerNormBackward);
     args {
         In x: real[p.rows * p.width],
         In weight: f32[p.width],
@@ -159,7 +159,7 @@ const ROWS_A_GROUP: u32 = 64;
 
 kernel! {
     /// d_weight += Σ dy·x̂ and d_bias += Σ dy over the rows.
-    pub static LAYER_NORM_BACKWARD_WEIGHTS = "layer_norm_backward_weights" (p: &LayerNorm);
+    pub static LAYER_NORM_BACKWARD_WEIGHTS(LayerNormBackwardWeightsArgs) = "layer_norm_backward_weights" (p: &LayerNorm);
     args {
         In x: real[p.rows * p.width],
         In stats: f32[2 * p.rows],

@@ -7,6 +7,7 @@ use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::lanes::add;
 use super::math::with_math;
 use super::product::{Cores, Matrix, product, product_rows, with_transposed};
+use super::product_variants::{product_design, product_variants};
 use super::step::STEP_WORDS;
 use rayon::prelude::*;
 
@@ -22,10 +23,6 @@ params! {
 impl Product {
     fn flops(&self) -> u64 {
         2 * u64::from(self.m) * u64::from(self.n) * u64::from(self.k)
-    }
-
-    pub(super) fn grid(&self, tile: u32) -> [u32; 3] {
-        [self.n.div_ceil(tile), self.m.div_ceil(tile), 1]
     }
 }
 
@@ -58,7 +55,7 @@ impl From<Product> for LinearProduct {
 kernel! {
     /// c = a·bᵀ (+ bias) (through GELU when `pre`, which keeps the value before it, is given) (through dropout when `step`
     /// is given) (+ residual).
-    pub static MATMUL_NT = "matmul_nt" (p: &LinearProduct);
+    pub static MATMUL_NT(MatmulNtArgs) = "matmul_nt" (p: &LinearProduct);
     args {
         In a: real[p.m * p.k],
         In b: real[p.n * p.k],
@@ -69,129 +66,20 @@ kernel! {
         Out c: real[p.m * p.n],
     }
     constants {}
-    variant "tiled" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt.wgsl", "shared/product_tiled.wgsl"
-    ] { "main": p.product().grid(64), }
-    variant "direct" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/product_direct.wgsl"
-    ] {
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        "main": p.product().grid(64),
-    }
-    variant "large" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/tile_large.wgsl", "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
-    ] {
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        "main": p.product().grid(128),
-    }
-    variant "medium" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/tile_medium.wgsl", "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
-    ] {
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        "main": p.product().grid(64),
-    }
-    variant "sliced" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/tile_sliced.wgsl", "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
-    ] {
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        "main": p.product().grid(32),
-    }
-    variant "cooperative_large_32" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_large_shallow.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 32,
-        workgroup_memory: 24 * 1024,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.product().grid(128),
-    }
-    variant "cooperative_large" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 64,
-        workgroup_memory: 32 * 1024,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.product().grid(128),
-    }
-    variant "cooperative_small_32" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_small_shallow.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 32,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.product().grid(64),
-    }
-    variant "cooperative_small" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 64,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.product().grid(64),
-    }
-    variant "cooperative_8_large" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
-        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8,
-        lanes: 32,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.product().grid(64),
-    }
-    variant "cooperative_8_small" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
-        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8,
-        lanes: 32,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.product().grid(32),
-    }
-    variant "cooperative_8_large_f32" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
-        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8 of F32,
-        lanes: 32,
-        workgroup_memory: 24 * 1024,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.product().grid(64),
-    }
-    variant "cooperative_8_small_f32" = [
-        "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "matmul_nt_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
-        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8 of F32,
-        lanes: 32,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.product().grid(32),
-    }
+    variants: product_variants!(
+        p: &LinearProduct,
+        [p.m, p.n],
+        each ["shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "matmul_nt.wgsl"],
+        quads [
+            "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+            "matmul_nt_vec4.wgsl"
+        ] fit p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        octets [
+            "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+            "matmul_nt_vec4.wgsl", "shared/operands.wgsl"
+        ] fit p.n.is_multiple_of(4) && p.k.is_multiple_of(8)
+    ),
+    design(class): product_design([p.m, p.n], class),
     flops: p.product().flops(),
     tolerance: 1e-5,
     exact: true,
@@ -244,7 +132,7 @@ fn matmul_nt(p: &LinearProduct, views: Views) {
 
 kernel! {
     /// c = a·b (· gelu'(pre)) (+ residual).
-    pub static MATMUL_NN = "matmul_nn" (p: &Product);
+    pub static MATMUL_NN(MatmulNnArgs) = "matmul_nn" (p: &Product);
     args {
         In a: real[p.m * p.k],
         In b: real[p.k * p.n],
@@ -253,115 +141,15 @@ kernel! {
         Out c: real[p.m * p.n],
     }
     constants {}
-    variant "tiled" = ["shared/gelu.wgsl", "matmul_nn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
-    variant "direct" = ["shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/product_direct.wgsl"] {
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        "main": p.grid(64),
-    }
-    variant "large" = [
-        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/tile_large.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
-    ] {
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        "main": p.grid(128),
-    }
-    variant "medium" = [
-        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/tile_medium.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
-    ] {
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        "main": p.grid(64),
-    }
-    variant "sliced" = [
-        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/tile_sliced.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
-    ] {
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        "main": p.grid(32),
-    }
-    variant "cooperative_large_32" = [
-        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
-        "shared/cells_16.wgsl", "shared/matrices_large_shallow.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 32,
-        workgroup_memory: 24 * 1024,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.grid(128),
-    }
-    variant "cooperative_large" = [
-        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
-        "shared/cells_16.wgsl", "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 64,
-        workgroup_memory: 32 * 1024,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.grid(128),
-    }
-    variant "cooperative_small_32" = [
-        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
-        "shared/cells_16.wgsl", "shared/matrices_small_shallow.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 32,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.grid(64),
-    }
-    variant "cooperative_small" = [
-        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl",
-        "shared/cells_16.wgsl", "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 64,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.grid(64),
-    }
-    variant "cooperative_8_large" = [
-        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl",
-        "shared/cells_8.wgsl", "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8,
-        lanes: 32,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.grid(64),
-    }
-    variant "cooperative_8_small" = [
-        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl",
-        "shared/cells_8.wgsl", "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8,
-        lanes: 32,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.grid(32),
-    }
-    variant "cooperative_8_large_f32" = [
-        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl",
-        "shared/cells_8.wgsl", "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8 of F32,
-        lanes: 32,
-        workgroup_memory: 24 * 1024,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.grid(64),
-    }
-    variant "cooperative_8_small_f32" = [
-        "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl",
-        "shared/cells_8.wgsl", "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8 of F32,
-        lanes: 32,
-        fits: p.n.is_multiple_of(4) && p.k.is_multiple_of(8),
-        "main": p.grid(32),
-    }
+    variants: product_variants!(
+        p: &Product,
+        [p.m, p.n],
+        each ["shared/gelu.wgsl", "matmul_nn.wgsl"],
+        quads ["shared/gelu.wgsl", "matmul_nn_vec4.wgsl"] fit p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        octets ["shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl"]
+            fit p.n.is_multiple_of(4) && p.k.is_multiple_of(8)
+    ),
+    design(class): product_design([p.m, p.n], class),
     flops: p.flops(),
     tolerance: 1e-5,
     exact: true,
@@ -400,122 +188,21 @@ fn matmul_nn(p: &Product, views: Views) {
 
 kernel! {
     /// c += aᵀ·b.
-    pub static MATMUL_TN = "matmul_tn" (p: &Product);
+    pub static MATMUL_TN(MatmulTnArgs) = "matmul_tn" (p: &Product);
     args {
         In a: real[p.k * p.m],
         In b: real[p.k * p.n],
         InOut c: f32[p.m * p.n],
     }
     constants {}
-    variant "tiled" = ["matmul_tn.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
-    variant "direct" = ["matmul_tn_vec4.wgsl", "shared/product_direct.wgsl"] {
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(64),
-    }
-    variant "large" = [
-        "matmul_tn_vec4.wgsl", "shared/tile_large.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
-    ] {
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(128),
-    }
-    variant "medium" = [
-        "matmul_tn_vec4.wgsl", "shared/tile_medium.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
-    ] {
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(64),
-    }
-    variant "sliced" = [
-        "matmul_tn_vec4.wgsl", "shared/tile_sliced.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
-    ] {
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(32),
-    }
-    variant "cooperative_large_32" = [
-        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_large_shallow.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 32,
-        workgroup_memory: 24 * 1024,
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(128),
-    }
-    variant "cooperative_large" = [
-        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 64,
-        workgroup_memory: 32 * 1024,
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(128),
-    }
-    variant "cooperative_small_32" = [
-        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_small_shallow.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 32,
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(64),
-    }
-    variant "cooperative_small" = [
-        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 64,
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(64),
-    }
-    variant "cooperative_8_large" = [
-        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
-        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8,
-        lanes: 32,
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(64),
-    }
-    variant "cooperative_8_small" = [
-        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
-        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8,
-        lanes: 32,
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(32),
-    }
-    variant "cooperative_8_large_f32" = [
-        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
-        "shared/matrices_large.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8 of F32,
-        lanes: 32,
-        workgroup_memory: 24 * 1024,
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(64),
-    }
-    variant "cooperative_8_small_f32" = [
-        "matmul_tn_vec4.wgsl", "shared/operands.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl",
-        "shared/matrices_small.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8 of F32,
-        lanes: 32,
-        fits: p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        "main": p.grid(32),
-    }
+    variants: product_variants!(
+        p: &Product,
+        [p.m, p.n],
+        each ["matmul_tn.wgsl"],
+        quads ["matmul_tn_vec4.wgsl"] fit p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        octets ["matmul_tn_vec4.wgsl", "shared/operands.wgsl"] fit p.m.is_multiple_of(4) && p.n.is_multiple_of(4)
+    ),
+    design(class): product_design([p.m, p.n], class),
     flops: p.flops(),
     tolerance: 1e-5,
     exact: true,

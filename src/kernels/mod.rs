@@ -7,7 +7,7 @@ pub mod attention_backward;
 pub mod case;
 pub mod column_sum;
 pub mod cross_entropy;
-mod declare;
+pub(crate) mod declare;
 pub mod dropout;
 pub mod embedding;
 pub mod gelu;
@@ -19,12 +19,16 @@ pub mod math;
 pub mod matmul;
 pub mod native;
 pub mod product;
+pub mod product_variants;
 pub mod qkv;
 pub mod rows;
 pub mod step;
 
 pub use case::{SIZES, Sizes};
-pub use kernel::{Access, Arg, Case, Constant, Elem, Fill, Kernel, Params, Precision, Variant, View, Views};
+pub use kernel::{
+    Access, Arg, Argument, Arguments, Case, Class, Constant, Elem, Fill, Kernel, Params, Precision, Variant, View,
+    Views,
+};
 
 /// Every kernel. Executors, parity tests, gradient checks and benches all go by this table.
 pub static KERNELS: &[&Kernel] = &[

@@ -6,6 +6,7 @@ use super::kernel::{Case, Fill, Views, kernel, params};
 use super::lanes::add;
 use super::native::{row_blocks, simd, with_scratch};
 use super::product::{BLOCK_ROWS, Cores, Matrix, product, with_transposed};
+use super::product_variants::{product_design, product_variants};
 use rayon::prelude::*;
 
 params! {
@@ -30,16 +31,12 @@ impl Qkv {
     fn width(&self) -> u32 {
         self.heads * self.head_dim
     }
-
-    fn grid(&self, tile: u32) -> [u32; 3] {
-        [(3 * self.width()).div_ceil(tile), self.rows().div_ceil(tile), 1]
-    }
 }
 
 kernel! {
     /// qkv = rope(x·Wᵀ + bias), head-major [3, B, heads, T, head_dim]; q also times `scale`. `rope` holds the cosine and
     /// sine of every position and pair, [T, head_dim/2, 2]; element i of a head turns with element i + head_dim/2.
-    pub static QKV = "qkv" (p: &Qkv);
+    pub static QKV(QkvArgs) = "qkv" (p: &Qkv);
     args {
         In x: real[p.rows() * p.width()],
         In weight: real[3 * p.width() * p.width()],
@@ -48,115 +45,14 @@ kernel! {
         Out qkv: real[3 * p.rows() * p.width()],
     }
     constants {}
-    variant "tiled" = ["shared/qkv.wgsl", "qkv.wgsl", "shared/product_tiled.wgsl"] { "main": p.grid(64), }
-    variant "direct" = ["shared/qkv.wgsl", "qkv_vec4.wgsl", "shared/product_direct.wgsl"] {
-        fits: p.head_dim.is_multiple_of(4),
-        "main": p.grid(64),
-    }
-    variant "large" = [
-        "shared/qkv.wgsl", "qkv_vec4.wgsl", "shared/tile_large.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
-    ] {
-        fits: p.head_dim.is_multiple_of(4),
-        "main": p.grid(128),
-    }
-    variant "medium" = [
-        "shared/qkv.wgsl", "qkv_vec4.wgsl", "shared/tile_medium.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
-    ] {
-        fits: p.head_dim.is_multiple_of(4),
-        "main": p.grid(64),
-    }
-    variant "sliced" = [
-        "shared/qkv.wgsl", "qkv_vec4.wgsl", "shared/tile_sliced.wgsl",
-        "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
-    ] {
-        fits: p.head_dim.is_multiple_of(4),
-        "main": p.grid(32),
-    }
-    variant "cooperative_large_32" = [
-        "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_large_shallow.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 32,
-        workgroup_memory: 24 * 1024,
-        fits: p.head_dim.is_multiple_of(8),
-        "main": p.grid(128),
-    }
-    variant "cooperative_large" = [
-        "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl", "shared/matrices_large.wgsl",
-        "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 64,
-        workgroup_memory: 32 * 1024,
-        fits: p.head_dim.is_multiple_of(8),
-        "main": p.grid(128),
-    }
-    variant "cooperative_small_32" = [
-        "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl",
-        "shared/matrices_small_shallow.wgsl", "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 32,
-        fits: p.head_dim.is_multiple_of(8),
-        "main": p.grid(64),
-    }
-    variant "cooperative_small" = [
-        "qkv_matrices.wgsl", "shared/matrices_16.wgsl", "shared/cells_16.wgsl", "shared/matrices_small.wgsl",
-        "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 16,
-        lanes: 64,
-        fits: p.head_dim.is_multiple_of(8),
-        "main": p.grid(64),
-    }
-    variant "cooperative_8_large" = [
-        "qkv_matrices.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl", "shared/matrices_large.wgsl",
-        "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8,
-        lanes: 32,
-        fits: p.head_dim.is_multiple_of(8),
-        "main": p.grid(64),
-    }
-    variant "cooperative_8_small" = [
-        "qkv_matrices.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl", "shared/matrices_small.wgsl",
-        "shared/product_matrices.wgsl"
-    ] {
-        needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8,
-        lanes: 32,
-        fits: p.head_dim.is_multiple_of(8),
-        "main": p.grid(32),
-    }
-    variant "cooperative_8_large_f32" = [
-        "qkv_matrices.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl", "shared/matrices_large.wgsl",
-        "shared/product_matrices.wgsl"
-    ] {
-        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8 of F32,
-        lanes: 32,
-        workgroup_memory: 24 * 1024,
-        fits: p.head_dim.is_multiple_of(8),
-        "main": p.grid(64),
-    }
-    variant "cooperative_8_small_f32" = [
-        "qkv_matrices.wgsl", "shared/matrices_8.wgsl", "shared/cells_8.wgsl", "shared/matrices_small.wgsl",
-        "shared/product_matrices.wgsl"
-    ] {
-        needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
-        matrices: 8 of F32,
-        lanes: 32,
-        fits: p.head_dim.is_multiple_of(8),
-        "main": p.grid(32),
-    }
+    variants: product_variants!(
+        p: &Qkv,
+        [p.rows(), 3 * p.width()],
+        each ["shared/qkv.wgsl", "qkv.wgsl"],
+        quads ["shared/qkv.wgsl", "qkv_vec4.wgsl"] fit p.head_dim.is_multiple_of(4),
+        octets ["qkv_matrices.wgsl"] fit p.head_dim.is_multiple_of(8)
+    ),
+    design(class): product_design([p.rows(), 3 * p.width()], class),
     flops: 6 * u64::from(p.rows()) * u64::from(p.width()) * u64::from(p.width()),
     tolerance: 1e-5,
     exact: false,
@@ -220,7 +116,7 @@ fn turn(head: &mut [f32], rope: &[f32], direction: f32) {
 
 kernel! {
     /// dy [B·T, 3·width], the gradient of x·Wᵀ + bias, from that of qkv: scaled, turned back and put in rows.
-    pub static QKV_BACKWARD = "qkv_backward" (p: &Qkv);
+    pub static QKV_BACKWARD(QkvBackwardArgs) = "qkv_backward" (p: &Qkv);
     args {
         In d_qkv: real[3 * p.rows() * p.width()],
         MaybeIn rope: f32[p.sequence * p.head_dim],

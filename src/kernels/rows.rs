@@ -15,7 +15,7 @@ params! {
 
 kernel! {
     /// y[i] = x[picks[i]].
-    pub static GATHER_ROWS = "gather_rows" (p: &Rows);
+    pub static GATHER_ROWS(GatherRowsArgs) = "gather_rows" (p: &Rows);
     args {
         In x: real[p.rows * p.width] touched p.picked * p.width,
         In picks: u32[p.picked],
@@ -51,7 +51,7 @@ fn gather_rows(p: &Rows, views: Views) {
 kernel! {
     /// dx[r] = dy[slots[r]], zero where the slot is u32::MAX. `slots` is the inverse of the picks: each row is written
     /// once, so nothing has to be cleared or added.
-    pub static SCATTER_ROWS = "scatter_rows" (p: &Rows);
+    pub static SCATTER_ROWS(ScatterRowsArgs) = "scatter_rows" (p: &Rows);
     args {
         In dy: real[p.picked * p.width],
         In slots: u32[p.rows],

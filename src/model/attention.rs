@@ -9,9 +9,9 @@ use super::parameters::Parameters;
 use super::recorder::{DropoutLayer, Linear, Recorder};
 use crate::config::ModelConfig;
 use crate::exec::Tensor;
-use crate::kernels::attention::{ATTENTION, Attention as AttentionShape};
-use crate::kernels::attention_backward::ATTENTION_BACKWARD;
-use crate::kernels::qkv::{QKV, QKV_BACKWARD, Qkv};
+use crate::kernels::attention::{Attention as AttentionShape, AttentionArgs};
+use crate::kernels::attention_backward::AttentionBackwardArgs;
+use crate::kernels::qkv::{Qkv, QkvArgs, QkvBackwardArgs};
 
 pub(super) struct Attention {
     shape: Shape,
@@ -72,7 +72,8 @@ impl Attention {
         let qkv = self.project(r, inputs, x);
         let y = r.activation("output", self.shape.rows() * self.width);
         let lse = r.statistics("lse", self.shape.rows() * self.heads);
-        r.program.launch(&ATTENTION, self.attention_shape(), &[qkv, inputs.spans, r.step, y, lse]);
+        let args = AttentionArgs { qkv, spans: inputs.spans, step: r.step, y, lse };
+        r.program.launch(self.attention_shape(), args);
         let kept = self.kept.gather(r, inputs, y);
         AttentionSaved { x, qkv, y, lse, kept }
     }
@@ -80,8 +81,8 @@ impl Attention {
     /// x → q, k, v [3, B, heads, T, head_dim]
     pub fn project(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> Tensor {
         let qkv = r.activation("qkv", 3 * self.shape.rows() * self.width);
-        let (weight, bias) = (self.qkv.weight.value, self.qkv.bias.value);
-        r.program.launch(&QKV, self.qkv_shape(), &[x, weight, bias, inputs.rope(self.global), qkv]);
+        let (weight, bias) = (self.qkv.weight.value, self.qkv.bias.map(|bias| bias.value));
+        r.program.launch(self.qkv_shape(), QkvArgs { x, weight, bias, rope: inputs.rope(self.global), qkv });
         qkv
     }
 
@@ -97,19 +98,18 @@ impl Attention {
         inputs: &Inputs,
         saved: AttentionSaved,
         d_branch: Tensor,
-        residual: Tensor,
+        residual: Option<Tensor>,
     ) -> Tensor {
         let rows = self.shape.rows();
-        let d_kept = r.linear_backward(&self.output, saved.kept, d_branch, Tensor::NONE);
+        let d_kept = r.linear_backward(&self.output, saved.kept, d_branch, None);
         let dy = self.kept.scatter(r, inputs, d_kept);
-        let shape = self.attention_shape();
-        let delta = r.workspace(&ATTENTION_BACKWARD, &shape, "delta");
         let d_qkv = r.activation("d_qkv", 3 * rows * self.width); // [3, B, heads, T, head_dim]
-        let args = [saved.qkv, inputs.spans, r.step, saved.y, saved.lse, dy, delta, d_qkv];
-        r.program.launch(&ATTENTION_BACKWARD, shape, &args);
+        let AttentionSaved { x, qkv, y, lse, .. } = saved;
+        let args = AttentionBackwardArgs { qkv, spans: inputs.spans, step: r.step, y, lse, dy, d_qkv };
+        r.program.launch(self.attention_shape(), args);
         let d_rows = r.activation("d_qkv_rows", 3 * rows * self.width); // [N, 3H]
-        r.program.launch(&QKV_BACKWARD, self.qkv_shape(), &[d_qkv, inputs.rope(self.global), d_rows]);
-        r.linear_backward(&self.qkv, saved.x, d_rows, residual)
+        r.program.launch(self.qkv_shape(), QkvBackwardArgs { d_qkv, rope: inputs.rope(self.global), dy: d_rows });
+        r.linear_backward(&self.qkv, x, d_rows, residual)
     }
 
     fn qkv_shape(&self) -> Qkv {

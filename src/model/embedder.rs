@@ -8,8 +8,9 @@ use super::parameters::{Kind, Parameters};
 use super::recorder::Recorder;
 use crate::config::ModelConfig;
 use crate::data::{Batch, MaskedSequence, Sequence};
-use crate::exec::{Device, Executor, Phase, Program, Role, Tensor};
-use crate::kernels::rows::{GATHER_ROWS, Rows};
+use crate::device::Device;
+use crate::exec::{Executor, Phase, Program, Role, Tensor};
+use crate::kernels::rows::{GatherRowsArgs, Rows};
 use crate::kernels::step::StepState;
 use crate::{Error, Result};
 use bytemuck::Zeroable;
@@ -163,7 +164,7 @@ impl Ready {
             let mut r = Recorder { program, step: inputs.step, scope: String::new() };
             let (x, _) = Encoder::new(config, &parameters, shape, Kept::All).forward(&mut r, &inputs);
             let rows = Rows { rows: shape.rows() as u32, picked: shape.masked as u32, width: width as u32 };
-            r.program.launch(&GATHER_ROWS, rows, &[x, inputs.masked, hidden]);
+            r.program.launch(rows, GatherRowsArgs { x, picks: inputs.masked, y: hidden });
             program = r.program;
             lengths.push(Length { inputs, hidden, phase });
         }
@@ -191,7 +192,7 @@ impl Ready {
             ..Default::default()
         });
         let batch = Batch::new(&sequences, pooling.most(inputs.shape.sequence));
-        inputs.write(&mut *self.executor, &batch, StepState::zeroed());
+        inputs.write(&mut *self.executor, &batch, StepState::zeroed())?;
         self.executor.run(*phase)?;
         self.executor.request(&[*hidden])
     }

@@ -7,16 +7,16 @@ use super::kept::Kept;
 use super::layer::{Layer, LayerSaved};
 use super::parameters::{Parameters, Weight};
 use super::recorder::{DropoutLayer, Norm, NormSaved, Recorder};
-use crate::config::{ModelConfig, Recompute};
+use crate::config::{ModelConfig, Positions, Recompute};
 use crate::exec::Tensor;
-use crate::kernels::embedding::{EMBEDDING, EMBEDDING_BACKWARD, Embedding, EmbeddingBackward};
+use crate::kernels::embedding::{Embedding, EmbeddingArgs, EmbeddingBackward, EmbeddingBackwardArgs};
 
 pub struct Encoder {
     shape: Shape,
     width: usize,
     tokens: Weight,
-    positions: Weight,
-    types: Weight,
+    positions: Option<Weight>,
+    types: Option<Weight>,
     embedding_norm: Option<Norm>,
     embedding_dropout: DropoutLayer,
     layers: Vec<Layer>,
@@ -58,12 +58,13 @@ impl Encoder {
             shape,
             width: config.hidden_size,
             tokens: parameters.weight("embeddings.tokens.weight"),
-            positions: parameters.weight("embeddings.positions.weight"),
-            types: parameters.weight("embeddings.types.weight"),
-            embedding_norm: norm("embeddings.norm"),
+            positions: (config.positions == Positions::Learned)
+                .then(|| parameters.weight("embeddings.positions.weight")),
+            types: (config.token_types > 0).then(|| parameters.weight("embeddings.types.weight")),
+            embedding_norm: config.embedding_norm.then(|| norm("embeddings.norm")),
             embedding_dropout: Recorder::dropout_layer(if train { config.dropout } else { 0.0 }, 0),
             layers: (0..config.layers).map(layer).collect(),
-            final_norm: norm("final_norm"),
+            final_norm: config.final_norm.then(|| norm("final_norm")),
         }
     }
 
@@ -84,20 +85,25 @@ impl Encoder {
     }
 
     fn embed(&self, r: &mut Recorder, inputs: &Inputs) -> Tensor {
-        let entries = |weight: Weight, r: &Recorder| match weight.value {
-            Tensor::NONE => 0,
-            value => (r.program.len(value) / self.width) as u32,
-        };
+        let entries = |weight: Weight| (r.program.len(weight.value) / self.width) as u32;
         let shape = Embedding {
             rows: self.shape.rows() as u32,
             width: self.width as u32,
-            vocabulary: entries(self.tokens, r),
-            positions: entries(self.positions, r),
-            types: entries(self.types, r),
+            vocabulary: entries(self.tokens),
+            positions: self.positions.map_or(0, entries),
+            types: self.types.map_or(0, entries),
         };
         let x = r.activation("sum", self.shape.rows() * self.width);
-        let (tokens, positions, types) = (self.tokens.value, self.positions.value, self.types.value);
-        r.program.launch(&EMBEDDING, shape, &[inputs.ids, inputs.positions, inputs.types, tokens, positions, types, x]);
+        let args = EmbeddingArgs {
+            ids: inputs.ids,
+            positions: inputs.positions,
+            types: inputs.types,
+            token_table: self.tokens.value,
+            position_table: self.positions.map(|weight| weight.value),
+            type_table: self.types.map(|weight| weight.value),
+            y: x,
+        };
+        r.program.launch(shape, args);
         x
     }
 
@@ -120,17 +126,18 @@ impl Encoder {
         number.checked_sub(1).map_or(self.embedding_dropout, |before| self.layers[before].last_dropout())
     }
 
-    fn embed_backward(&self, r: &mut Recorder, inputs: &Inputs, dx: Tensor) {
+    fn embed_backward(&self, r: &mut Recorder, inputs: &Inputs, dy: Tensor) {
         let tables = [
-            (self.tokens, inputs.ids, inputs.id_order),
+            (Some(self.tokens), inputs.ids, inputs.id_order),
             (self.positions, inputs.positions, inputs.position_order),
             (self.types, inputs.types, inputs.type_order),
         ];
         for (table, ids, order) in tables {
-            if table.gradient != Tensor::NONE {
-                let entries = (r.program.len(table.gradient) / self.width) as u32;
+            if let Some(table) = table {
+                let d_table = table.gradient();
+                let entries = (r.program.len(d_table) / self.width) as u32;
                 let shape = EmbeddingBackward { rows: self.shape.rows() as u32, width: self.width as u32, entries };
-                r.program.launch(&EMBEDDING_BACKWARD, shape, &[ids, order, dx, table.gradient]);
+                r.program.launch(shape, EmbeddingBackwardArgs { ids, order, dy, d_table });
             }
         }
     }

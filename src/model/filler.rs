@@ -5,7 +5,8 @@ use super::inputs::Shape;
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::data::{Batch, MaskedSequence};
-use crate::exec::{Device, Executor};
+use crate::device::Device;
+use crate::exec::Executor;
 use crate::kernels::step::StepState;
 use bytemuck::Zeroable;
 
@@ -41,7 +42,7 @@ impl<'a> Filler<'a> {
         let shape = Shape { batch: 1, sequence, masked: masked.len().next_power_of_two() };
         self.get_ready(shape)?;
         let Some((_, prediction, executor)) = &mut self.ready else { unreachable!("made ready above") };
-        prediction.inputs.write(&mut **executor, &batch(ids, masked, pad, shape), StepState::zeroed());
+        prediction.inputs.write(&mut **executor, &batch(ids, masked, pad, shape), StepState::zeroed())?;
         executor.run(prediction.phase)?;
         let logits = prediction.read(&mut **executor)?;
         Ok(logits.chunks(self.config.vocab_size).take(masked.len()).map(|row| best(row, k)).collect())

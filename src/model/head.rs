@@ -8,7 +8,7 @@ use super::recorder::{DropoutLayer, Linear, Norm, NormSaved, Recorder};
 use crate::config::ModelConfig;
 use crate::exec::{Program, Tensor};
 use crate::kernels::Precision;
-use crate::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
+use crate::kernels::cross_entropy::{CrossEntropy, CrossEntropyArgs};
 
 pub struct Head {
     transform: Option<Transform>,
@@ -43,12 +43,11 @@ impl Head {
         let width = config.hidden_size;
         let transform = config.head_transform.then(|| Transform {
             dense: Recorder::linear_layer(parameters, "head.dense", width, width),
-            norm: Recorder::norm_layer(parameters, "head.norm", width, config.norm_eps)
-                .expect("declared with the dense"),
+            norm: Recorder::norm_layer(parameters, "head.norm", width, config.norm_eps),
         });
         let decoder = Linear {
             weight: parameters.weight(if config.tied_decoder { "embeddings.tokens.weight" } else { "decoder.weight" }),
-            bias: parameters.weight("decoder.bias"),
+            bias: config.decoder_bias.then(|| parameters.weight("decoder.bias")),
             inputs: width,
             outputs: vocabulary_rows(config),
         };
@@ -78,7 +77,7 @@ impl Head {
         for (start, rows) in self.chunks(inputs) {
             let y = r.program.part(saved.y, start * self.decoder.inputs, rows * self.decoder.inputs, "head.chunk");
             let out = r.program.part(logits, start * self.decoder.outputs, rows * self.decoder.outputs, "logits.chunk");
-            r.linear_into(&self.decoder, y, Tensor::NONE, out);
+            r.linear_into(&self.decoder, y, out);
         }
     }
 
@@ -87,60 +86,62 @@ impl Head {
         let saved = self.forward(r, x);
         for (start, rows) in self.chunks(inputs) {
             let y = r.program.part(saved.y, start * self.decoder.inputs, rows * self.decoder.inputs, "head.chunk");
-            let logits = r.linear(&self.decoder, y, Tensor::NONE);
-            self.cross_entropy(r, inputs, (start, rows), logits, metrics, None);
+            let logits = r.linear(&self.decoder, y, None);
+            self.cross_entropy(r, inputs, (start, rows), (logits, false), metrics, None);
         }
     }
 
     /// Forward and backward in one: the logits of a chunk turn into their gradient and are gone before the next.
     /// Adds to `metrics` and to the gradients, and gives dx [K, H]. `scaling` is the optimiser's state where the loss is
-    /// scaled, else `NONE`.
-    pub fn train(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor, scaling: Tensor) -> Tensor {
+    /// scaled.
+    pub fn train(
+        &self,
+        r: &mut Recorder,
+        inputs: &Inputs,
+        x: Tensor,
+        metrics: Tensor,
+        scaling: Option<Tensor>,
+    ) -> Tensor {
         let width = self.decoder.inputs;
         let saved = self.forward(r, x);
         let dy = r.activation("d_decoder", inputs.shape.masked * width); // [K, H]
         for (start, rows) in self.chunks(inputs) {
             let y = r.program.part(saved.y, start * width, rows * width, "head.chunk");
             let dy = r.program.part(dy, start * width, rows * width, "head.d_chunk");
-            let logits = r.linear(&self.decoder, y, Tensor::NONE); // [rows, V]
-            self.cross_entropy(r, inputs, (start, rows), logits, metrics, Some(scaling));
+            let logits = r.linear(&self.decoder, y, None); // [rows, V]
+            self.cross_entropy(r, inputs, (start, rows), (logits, true), metrics, scaling);
             r.linear_backward_weights(&self.decoder, y, logits);
-            r.linear_backward_input(&self.decoder, logits, Tensor::NONE, dy);
+            r.linear_backward_input(&self.decoder, logits, dy);
         }
         match (&self.transform, saved.transform) {
             (Some(transform), Some(transform_saved)) => {
-                let d_activated =
-                    r.norm_backward(&transform.norm, transform_saved.norm, dy, Tensor::NONE, DropoutLayer::NONE);
+                let d_activated = r.norm_backward(&transform.norm, transform_saved.norm, dy, None, DropoutLayer::NONE);
                 let du = r.gelu_backward(transform_saved.u, d_activated.sum);
-                r.linear_backward(&transform.dense, x, du, Tensor::NONE)
+                r.linear_backward(&transform.dense, x, du, None)
             }
             _ => dy,
         }
     }
 
-    /// `gradient` asks for the logits' gradient, scaled by the state that it holds.
+    /// `gradient` asks for the logits' gradient in their place.
     fn cross_entropy(
         &self,
         r: &mut Recorder,
         inputs: &Inputs,
         (start, rows): (usize, usize),
-        logits: Tensor,
+        (logits, gradient): (Tensor, bool),
         metrics: Tensor,
-        gradient: Option<Tensor>,
+        optimizer: Option<Tensor>,
     ) {
         let labels = r.program.part(inputs.labels, start, rows, "labels.chunk");
         let shape = CrossEntropy {
             rows: rows as u32,
             vocabulary: self.vocabulary as u32,
             columns: self.decoder.outputs as u32,
-            gradient: u32::from(gradient.is_some()),
+            gradient: u32::from(gradient),
         };
-        let results = r.workspace(&CROSS_ENTROPY, &shape, "results");
-        r.program.launch(
-            &CROSS_ENTROPY,
-            shape,
-            &[labels, r.step, gradient.unwrap_or(Tensor::NONE), logits, results, metrics],
-        );
+        let args = CrossEntropyArgs { labels, step: r.step, optimizer, logits, metrics };
+        r.program.launch(shape, args);
     }
 
     /// Bytes of the largest chunk's logits.

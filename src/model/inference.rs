@@ -9,10 +9,11 @@ use super::parameters::{Kind, Parameters};
 use super::recorder::Recorder;
 use crate::Result;
 use crate::config::ModelConfig;
-use crate::exec::{Device, Executor, Phase, Program, Role, Tensor};
+use crate::device::Device;
+use crate::exec::{Executor, Phase, Program, Role, Tensor};
 use crate::kernels::Precision;
 use crate::kernels::cross_entropy::METRICS;
-use crate::kernels::rows::{GATHER_ROWS, Rows};
+use crate::kernels::rows::{GatherRowsArgs, Rows};
 
 /// A model that is only run forward.
 pub struct Inference {
@@ -58,7 +59,8 @@ impl Inference {
         let (rows, picked, width) = (shape.rows() as u32, shape.masked as u32, config.hidden_size as u32);
         let output = Output { name: "hidden", rows: shape.masked, columns: (config.hidden_size, config.hidden_size) };
         Self::record(config, shape, Kept::All, binding, output, |r, _, inputs, x, hidden| {
-            r.program.launch(&GATHER_ROWS, Rows { rows, picked, width }, &[x, inputs.masked, hidden]);
+            let args = GatherRowsArgs { x, picks: inputs.masked, y: hidden };
+            r.program.launch(Rows { rows, picked, width }, args);
         })
     }
 

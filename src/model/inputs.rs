@@ -1,5 +1,7 @@
 //! The tensors that the host writes: a batch, and what changes from step to step.
 
+use super::bounds::Bounds;
+use crate::Result;
 use crate::config::{ModelConfig, Positions};
 use crate::data::Batch;
 use crate::exec::{Executor, Program, Role, Tensor};
@@ -46,11 +48,12 @@ pub struct Inputs {
     pub labels: Tensor,         // [K]
     pub slots: Tensor,          // [N]
     pub step: Tensor,
-    /// Cosines and sines, [T, head_dim/2, 2], of global layers; `NONE` without RoPE.
-    rope: Tensor,
-    /// The same of local layers; `NONE` also without a window.
-    rope_local: Tensor,
+    /// Cosines and sines, [T, head_dim/2, 2], of global layers; `None` without RoPE.
+    rope: Option<Tensor>,
+    /// The same of local layers; `None` also without a window.
+    rope_local: Option<Tensor>,
     position_offset: u32,
+    bounds: Bounds,
 }
 
 impl Inputs {
@@ -95,21 +98,22 @@ impl Inputs {
             slots,
             step,
             rope: match config.positions {
-                Positions::Rope => input("rope", shape.sequence * config.head_dim()),
-                Positions::Learned => Tensor::NONE,
+                Positions::Rope => Some(input("rope", shape.sequence * config.head_dim())),
+                Positions::Learned => None,
             },
             rope_local: match config.positions {
-                Positions::Rope if config.window > 0 => input("rope_local", shape.sequence * config.head_dim()),
-                _ => Tensor::NONE,
+                Positions::Rope if config.window > 0 => Some(input("rope_local", shape.sequence * config.head_dim())),
+                _ => None,
             },
             position_offset: config.position_offset as u32,
+            bounds: Bounds::of(config),
         }
     }
 
     /// Writes what never changes.
     pub fn prepare(&self, executor: &mut dyn Executor, config: &ModelConfig) {
         for (tensor, base) in [(self.rope, config.rope_base), (self.rope_local, config.rope_local_base)] {
-            if tensor != Tensor::NONE {
+            if let Some(tensor) = tensor {
                 let table = rope_table(self.shape.sequence, config.head_dim(), base);
                 executor.write(tensor, bytemuck::cast_slice(&table));
             }
@@ -117,12 +121,16 @@ impl Inputs {
     }
 
     /// The rotary table of a layer that attends globally, or of a local one.
-    pub fn rope(&self, global: bool) -> Tensor {
+    pub fn rope(&self, global: bool) -> Option<Tensor> {
         if global { self.rope } else { self.rope_local }
     }
 
     /// Writes a batch in one upload. Panics when it has another shape.
-    pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, step: StepState) {
+    ///
+    /// # Errors
+    /// An index of the batch lies outside of what it points into: kernels do not look.
+    pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, step: StepState) -> Result<()> {
+        self.bounds.check(batch, self.shape)?;
         let positions: Vec<u32> = batch.positions.iter().map(|position| position + self.position_offset).collect();
         let parts: [&[u32]; 11] = [
             &batch.ids,
@@ -144,6 +152,7 @@ impl Inputs {
             words.resize(words.len().next_multiple_of(ALIGNMENT), 0);
         }
         executor.write(self.whole, &words);
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@
 use super::inputs::Inputs;
 use super::recorder::Recorder;
 use crate::exec::Tensor;
-use crate::kernels::rows::{GATHER_ROWS, Rows, SCATTER_ROWS};
+use crate::kernels::rows::{GatherRowsArgs, Rows, ScatterRowsArgs};
 
 /// Which rows of N = B·T there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Kept {
         }
         let shape = rows(inputs, r.program.len(x) / inputs.shape.rows());
         let y = r.activation("gathered", inputs.shape.masked * shape.width as usize);
-        r.program.launch(&GATHER_ROWS, shape, &[x, inputs.masked, y]);
+        r.program.launch(shape, GatherRowsArgs { x, picks: inputs.masked, y });
         y
     }
 
@@ -36,7 +36,7 @@ impl Kept {
         }
         let shape = rows(inputs, r.program.len(dy) / inputs.shape.masked);
         let dx = r.activation("d_gathered", inputs.shape.rows() * shape.width as usize);
-        r.program.launch(&SCATTER_ROWS, shape, &[dy, inputs.slots, dx]);
+        r.program.launch(shape, ScatterRowsArgs { dy, slots: inputs.slots, dx });
         dx
     }
 }

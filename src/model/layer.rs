@@ -59,9 +59,9 @@ impl Layer {
             placement: config.norm,
             recompute,
             kept,
-            attention_norm: norm("attention"),
+            attention_norm: config.has_attention_norm(number).then(|| norm("attention")),
             attention: Attention::new(config, parameters, shape, kept, train, number),
-            mlp_norm: norm("mlp").expect("every layer has this norm"),
+            mlp_norm: norm("mlp"),
             mlp: Mlp::new(config, parameters, train, number),
             name,
         }
@@ -160,18 +160,19 @@ impl Layer {
     ) -> SumGradient {
         r.scope = format!("{}.mlp", self.name);
         let mlp = self.restore_mlp(r, saved);
-        let d_normed = self.mlp.backward(r, mlp, dy.branch, Tensor::NONE);
-        let d_sum = r.norm_backward(&self.mlp_norm, saved.mlp_norm, d_normed, dy.sum, self.attention.output_dropout);
+        let d_normed = self.mlp.backward(r, mlp, dy.branch, None);
+        let d_sum =
+            r.norm_backward(&self.mlp_norm, saved.mlp_norm, d_normed, Some(dy.sum), self.attention.output_dropout);
         r.scope = format!("{}.attention", self.name);
         let attention = self.restore_attention(r, inputs, saved);
         let residual = self.kept.scatter(r, inputs, d_sum.sum);
         match (&self.attention_norm, saved.attention_norm) {
             (Some(norm), Some(norm_saved)) => {
-                let d_normed = self.attention.backward(r, inputs, attention, d_sum.branch, Tensor::NONE);
-                r.norm_backward(norm, norm_saved, d_normed, residual, before)
+                let d_normed = self.attention.backward(r, inputs, attention, d_sum.branch, None);
+                r.norm_backward(norm, norm_saved, d_normed, Some(residual), before)
             }
             _ => {
-                let dx = self.attention.backward(r, inputs, attention, d_sum.branch, residual);
+                let dx = self.attention.backward(r, inputs, attention, d_sum.branch, Some(residual));
                 r.sum_gradient(dx, before)
             }
         }
@@ -180,14 +181,14 @@ impl Layer {
     fn backward_post(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved, dy: Tensor) -> Tensor {
         r.scope = format!("{}.mlp", self.name);
         let mlp = self.restore_mlp(r, saved);
-        let d_sum = r.norm_backward(&self.mlp_norm, saved.mlp_norm, dy, Tensor::NONE, self.mlp.dropout);
-        let dx = self.mlp.backward(r, mlp, d_sum.branch, d_sum.sum);
+        let d_sum = r.norm_backward(&self.mlp_norm, saved.mlp_norm, dy, None, self.mlp.dropout);
+        let dx = self.mlp.backward(r, mlp, d_sum.branch, Some(d_sum.sum));
         r.scope = format!("{}.attention", self.name);
         let attention = self.restore_attention(r, inputs, saved);
         let (norm, dropout) = (self.attention_norm.as_ref(), self.attention.output_dropout);
         let d_sum = r.maybe_norm_backward(norm, saved.attention_norm, dx, dropout);
         let residual = self.kept.scatter(r, inputs, d_sum.sum);
-        self.attention.backward(r, inputs, attention, d_sum.branch, residual)
+        self.attention.backward(r, inputs, attention, d_sum.branch, Some(residual))
     }
 
     /// With "elementwise" or more: the feed-forward block's x and y from what was kept, the sum before its norm and u.

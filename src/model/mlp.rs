@@ -43,7 +43,7 @@ impl Mlp {
         let (u, y) = match self.activation {
             Activation::Gelu => r.linear_gelu(&self.up, x),
             Activation::GatedGelu => {
-                let u = r.linear(&self.up, x, Tensor::NONE);
+                let u = r.linear(&self.up, x, None);
                 (u, self.activate(r, u))
             }
         };
@@ -64,11 +64,11 @@ impl Mlp {
     }
 
     /// residual + dx, given the gradient of what the output layer gave before dropout
-    pub fn backward(&self, r: &mut Recorder, saved: MlpSaved, d_branch: Tensor, residual: Tensor) -> Tensor {
+    pub fn backward(&self, r: &mut Recorder, saved: MlpSaved, d_branch: Tensor, residual: Option<Tensor>) -> Tensor {
         let du = match self.activation {
             Activation::Gelu => r.gelu_linear_backward(&self.down, saved.u, saved.y, d_branch),
             Activation::GatedGelu => {
-                let dy = r.linear_backward(&self.down, saved.y, d_branch, Tensor::NONE);
+                let dy = r.linear_backward(&self.down, saved.y, d_branch, None);
                 r.gated_gelu_backward(saved.u, dy, self.down.inputs)
             }
         };

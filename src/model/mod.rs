@@ -5,6 +5,7 @@
 
 pub mod architecture;
 mod attention;
+mod bounds;
 pub mod embedder;
 pub mod encoder;
 pub mod filler;

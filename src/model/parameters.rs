@@ -15,17 +15,20 @@ use std::collections::BTreeMap;
 /// Most elements of a flat tensor: with them aligned, still below what a tensor may have.
 const MAX_LEN: usize = (1 << 30) - 2 * Program::PART_ALIGNMENT;
 
-/// A parameter and its gradient; `NONE` twice for a parameter the model does without.
+/// A parameter and its gradient.
 #[derive(Clone, Copy, Debug)]
 pub struct Weight {
     /// As the model uses it: of a matrix, the copy where there is one.
     pub value: Tensor,
-    /// `NONE` in a program that does not train.
-    pub gradient: Tensor,
+    /// `None` in a program that does not train.
+    pub gradient: Option<Tensor>,
 }
 
 impl Weight {
-    pub const NONE: Weight = Weight { value: Tensor::NONE, gradient: Tensor::NONE };
+    /// Panics in a program that does not train.
+    pub fn gradient(&self) -> Tensor {
+        self.gradient.expect("a program with a backward pass has gradients")
+    }
 }
 
 /// One flat tensor of parameters with what training keeps beside it.
@@ -143,20 +146,22 @@ impl Parameters {
         let flats: Vec<Flat> = lens.iter().enumerate().map(flat).collect();
         let mut weights = BTreeMap::new();
         for (parameter, place) in list.iter().zip(&places) {
-            let mut part = |whole: Option<Tensor>| match whole {
-                Some(whole) => program.part(whole, place.start, parameter.room(), &parameter.name),
-                None => Tensor::NONE,
-            };
+            let mut part = |whole| program.part(whole, place.start, parameter.room(), &parameter.name);
             let flat = &flats[place.flat];
-            let (value, gradient) = (part(flat.copy.or(Some(flat.values))), part(flat.tensor(Kind::Gradient)));
+            let (value, gradient) = (part(flat.copy.unwrap_or(flat.values)), flat.tensor(Kind::Gradient).map(part));
             weights.insert(parameter.name.clone(), Weight { value, gradient });
         }
         Parameters { list, flats, places, weights }
     }
 
-    /// The parameter of that name; `Weight::NONE` where the model has none.
+    /// The parameter of that name. Panics where the model has none: that is a mistake in the code that records it.
     pub fn weight(&self, name: &str) -> Weight {
-        self.weights.get(name).copied().unwrap_or(Weight::NONE)
+        self.weights.get(name).copied().unwrap_or_else(|| panic!("the model has no parameter `{name}`"))
+    }
+
+    /// Weight and bias of a layer, which may do without the latter. Panics where the model has no such layer.
+    pub fn layer(&self, name: &str) -> (Weight, Option<Weight>) {
+        (self.weight(&format!("{name}.weight")), self.weights.get(&format!("{name}.bias")).copied())
     }
 
     /// Number of trained values.

@@ -5,17 +5,18 @@ use super::encoder::Encoder;
 use super::head::Head;
 use super::inputs::{Inputs, Shape};
 use super::kept::Kept;
-use super::parameters::Parameters;
+use super::parameters::{FlatTraining, Parameters};
 use super::recorder::Recorder;
 use crate::Result;
 use crate::config::{ModelConfig, Recompute, TrainConfig};
 use crate::data::Batch;
-use crate::exec::{Device, Executor, Phase, Program, Role, Tensor};
-use crate::kernels::adamw::{ADAMW, AdamW};
+use crate::device::Device;
+use crate::exec::{Executor, Phase, Program, Role, Tensor};
+use crate::kernels::adamw::{AdamW, AdamWArgs};
 use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::gradient_norm::{
-    FIRST_LOSS_SCALE, GRADIENT_NORM, GROWTH_INTERVAL, GradientNorm, OPTIMIZER_WORDS, OptimizerState, PARTIALS,
-    SUM_SQUARES, SumSquares,
+    FIRST_LOSS_SCALE, GROWTH_INTERVAL, GradientNorm, GradientNormArgs, OPTIMIZER_WORDS, OptimizerState, PARTIALS,
+    SumSquares, SumSquaresArgs,
 };
 use crate::kernels::step::StepState;
 use crate::kernels::{Params, Precision};
@@ -106,7 +107,7 @@ impl Training {
         let validation_metrics = program.tensor(Role::Output, "validation metrics", &[METRICS]);
         let state = program.tensor(Role::Optimizer, "optimizer state", &[OPTIMIZER_WORDS]);
         let head = Head::new(config, &parameters, binding, optimizer.precision);
-        let scaling = if optimizer.precision == Precision::F32 { Tensor::NONE } else { state };
+        let scaling = (optimizer.precision != Precision::F32).then_some(state);
         let mut r = Recorder { program, step: inputs.step, scope: String::new() };
 
         let accumulate = r.program.phase("accumulate");
@@ -187,7 +188,7 @@ impl Training {
                 seed_high,
                 microbatch: number as u32,
             };
-            self.inputs.write(executor, batch, step);
+            self.inputs.write(executor, batch, step)?;
             executor.run(self.accumulate)?;
         }
         executor.run(self.update)
@@ -228,14 +229,14 @@ fn record_update(r: &mut Recorder, parameters: &Parameters, state: Tensor, confi
     for (number, flat) in parameters.flats.iter().enumerate() {
         let part = r.program.part(partials, number * PARTIALS, PARTIALS, "optimizer.partials");
         let gradients = flat.training.expect("a training program has gradients").gradients;
-        r.program.launch(&SUM_SQUARES, SumSquares { count: flat.len as u32 }, &[gradients, part]);
+        r.program.launch(SumSquares { count: flat.len as u32 }, SumSquaresArgs { x: gradients, partials: part });
     }
     let (beta1, beta2) = (config.beta1 as f32, config.beta2 as f32);
     let (rest1, rest2) = ((1.0 - config.beta1) as f32, (1.0 - config.beta2) as f32);
     let growth_interval = if config.precision == Precision::F32 { 0 } else { GROWTH_INTERVAL };
     let (count, clip) = (count as u32, config.clip as f32);
     let norm = GradientNorm { count, clip, beta1, beta2, rest1, rest2, growth_interval };
-    r.program.launch(&GRADIENT_NORM, norm, &[partials, state]);
+    r.program.launch(norm, GradientNormArgs { partials, optimizer: state });
     for flat in &parameters.flats {
         let training = flat.training.expect("a training program has gradients");
         let adamw = AdamW {
@@ -247,8 +248,16 @@ fn record_update(r: &mut Recorder, parameters: &Parameters, state: Tensor, confi
             epsilon: config.epsilon as f32,
             weight_decay: if flat.decayed { config.weight_decay as f32 } else { 0.0 },
         };
-        let (moments, copy) = ([training.first_moments, training.second_moments], flat.copy.unwrap_or(Tensor::NONE));
-        let args = [r.step, state, flat.values, training.gradients, moments[0], moments[1], copy];
-        r.program.launch(&ADAMW, adamw, &args);
+        let FlatTraining { gradients, first_moments, second_moments } = training;
+        let args = AdamWArgs {
+            step: r.step,
+            optimizer: state,
+            parameters: flat.values,
+            gradients,
+            first_moments,
+            second_moments,
+            copy: flat.copy,
+        };
+        r.program.launch(adamw, args);
     }
 }

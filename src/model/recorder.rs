@@ -2,21 +2,20 @@
 
 use super::parameters::{Parameters, Weight};
 use crate::exec::{Program, Role, Tensor};
-use crate::kernels::column_sum::{COLUMN_SUM, ColumnSum};
-use crate::kernels::dropout::{DROPOUT, Dropout};
-use crate::kernels::gelu::{Elements, GATED_GELU, GATED_GELU_BACKWARD, GELU, GELU_BACKWARD, GatedGelu};
+use crate::kernels::column_sum::{ColumnSum, ColumnSumArgs};
+use crate::kernels::dropout::{Dropout, DropoutArgs};
+use crate::kernels::gelu::{Elements, GatedGelu, GatedGeluArgs, GatedGeluBackwardArgs, GeluArgs, GeluBackwardArgs};
 use crate::kernels::layer_norm::{
-    LAYER_NORM, LAYER_NORM_BACKWARD, LAYER_NORM_BACKWARD_WEIGHTS, LayerNorm, LayerNormBackward,
+    LayerNorm, LayerNormArgs, LayerNormBackward, LayerNormBackwardArgs, LayerNormBackwardWeightsArgs,
 };
-use crate::kernels::matmul::{LinearProduct, MATMUL_NN, MATMUL_NT, MATMUL_TN, Product};
-use crate::kernels::{Arg, Kernel, Params};
+use crate::kernels::matmul::{LinearProduct, MatmulNnArgs, MatmulNtArgs, MatmulTnArgs, Product};
 use crate::random::Site;
 
 /// y = x·Wᵀ + b, with W [outputs, inputs] and b [outputs] or none.
 #[derive(Clone, Copy)]
 pub struct Linear {
     pub weight: Weight,
-    pub bias: Weight,
+    pub bias: Option<Weight>,
     pub inputs: usize,
     pub outputs: usize,
 }
@@ -25,7 +24,7 @@ pub struct Linear {
 #[derive(Clone, Copy)]
 pub struct Norm {
     pub weight: Weight,
-    pub bias: Weight,
+    pub bias: Option<Weight>,
     pub width: usize,
     pub epsilon: f32,
 }
@@ -65,16 +64,13 @@ pub struct Recorder {
 
 impl Recorder {
     pub fn linear_layer(parameters: &Parameters, name: &str, inputs: usize, outputs: usize) -> Linear {
-        let weight = parameters.weight(&format!("{name}.weight"));
-        Linear { weight, bias: parameters.weight(&format!("{name}.bias")), inputs, outputs }
+        let (weight, bias) = parameters.layer(name);
+        Linear { weight, bias, inputs, outputs }
     }
 
-    /// A norm that the model does without has no weight.
-    pub fn norm_layer(parameters: &Parameters, name: &str, width: usize, epsilon: f64) -> Option<Norm> {
-        let weight = parameters.weight(&format!("{name}.weight"));
-        let bias = parameters.weight(&format!("{name}.bias"));
-        let norm = Norm { weight, bias, width, epsilon: epsilon as f32 };
-        (weight.value != Tensor::NONE).then_some(norm)
+    pub fn norm_layer(parameters: &Parameters, name: &str, width: usize, epsilon: f64) -> Norm {
+        let (weight, bias) = parameters.layer(name);
+        Norm { weight, bias, width, epsilon: epsilon as f32 }
     }
 
     /// A dropout layer's own site among those of the model.
@@ -94,69 +90,61 @@ impl Recorder {
         self.program.tensor(Role::Activation, name, &[len])
     }
 
-    /// Working memory for the argument `arg` of a kernel.
-    pub fn workspace<P: Params>(&mut self, kernel: &Kernel, params: &P, arg: &str) -> Tensor {
-        let find = |found: &&Arg| found.name == arg;
-        let found = kernel.args.iter().find(find).expect("the kernel has that argument");
-        let name = format!("{}.{}.{arg}", self.scope, kernel.name);
-        self.program.tensor(Role::Workspace, name, &[(found.len)(params.words())])
-    }
-
     /// x [rows, inputs] → x·Wᵀ + b (+ residual) [rows, outputs]
-    pub fn linear(&mut self, layer: &Linear, x: Tensor, residual: Tensor) -> Tensor {
+    pub fn linear(&mut self, layer: &Linear, x: Tensor, residual: Option<Tensor>) -> Tensor {
         let y = self.activation("linear", self.rows(x, layer.inputs) * layer.outputs);
-        self.linear_into(layer, x, residual, y);
+        let args = MatmulNtArgs { residual, ..Self::forward_args(layer, x, y) };
+        self.program.launch(self.forward_shape(layer, x), args);
         y
     }
 
     /// `linear` into a tensor that is there already.
-    pub fn linear_into(&mut self, layer: &Linear, x: Tensor, residual: Tensor, y: Tensor) {
-        let args = [x, layer.weight.value, layer.bias.value, residual, Tensor::NONE, Tensor::NONE, y];
-        self.program.launch(&MATMUL_NT, self.forward_shape(layer, x), &args);
+    pub fn linear_into(&mut self, layer: &Linear, x: Tensor, y: Tensor) {
+        self.program.launch(self.forward_shape(layer, x), Self::forward_args(layer, x, y));
     }
 
     /// dropout(x·Wᵀ + b) + residual: a residual branch's last two layers.
     pub fn linear_dropout(&mut self, layer: &Linear, dropout: DropoutLayer, x: Tensor, residual: Tensor) -> Tensor {
         if dropout.rate == 0.0 {
-            return self.linear(layer, x, residual);
+            return self.linear(layer, x, Some(residual));
         }
         let y = self.activation("linear", self.rows(x, layer.inputs) * layer.outputs);
         let shape = LinearProduct { rate: dropout.rate, site: dropout.site, ..self.forward_shape(layer, x) };
-        let args = [x, layer.weight.value, layer.bias.value, residual, Tensor::NONE, self.step, y];
-        self.program.launch(&MATMUL_NT, shape, &args);
+        let (residual, step) = (Some(residual), Some(self.step));
+        self.program.launch(shape, MatmulNtArgs { residual, step, ..Self::forward_args(layer, x, y) });
         y
     }
 
     /// x [rows, inputs] → (u, gelu(u)) with u = x·Wᵀ + b [rows, outputs]
     pub fn linear_gelu(&mut self, layer: &Linear, x: Tensor) -> (Tensor, Tensor) {
-        let (shape, rows) = (self.forward_shape(layer, x), self.rows(x, layer.inputs));
+        let rows = self.rows(x, layer.inputs);
         let pre = self.activation("before_gelu", rows * layer.outputs);
         let y = self.activation("gelu", rows * layer.outputs);
-        let args = [x, layer.weight.value, layer.bias.value, Tensor::NONE, pre, Tensor::NONE, y];
-        self.program.launch(&MATMUL_NT, shape, &args);
+        let args = MatmulNtArgs { pre: Some(pre), ..Self::forward_args(layer, x, y) };
+        self.program.launch(self.forward_shape(layer, x), args);
         (pre, y)
     }
 
     /// Adds to the gradients of W and b, and gives dx (+ residual) [rows, inputs] from dy [rows, outputs].
-    pub fn linear_backward(&mut self, layer: &Linear, x: Tensor, dy: Tensor, residual: Tensor) -> Tensor {
+    pub fn linear_backward(&mut self, layer: &Linear, x: Tensor, dy: Tensor, residual: Option<Tensor>) -> Tensor {
         self.linear_backward_weights(layer, x, dy);
         let dx = self.activation("d_linear", self.rows(dy, layer.outputs) * layer.inputs);
-        self.linear_backward_input(layer, dy, residual, dx);
+        let args = MatmulNnArgs { residual, ..Self::backward_args(layer, dy, dx) };
+        self.program.launch(self.backward_shape(layer, dy), args);
         dx
     }
 
-    /// dx = dy·W (+ residual) into a tensor that is there already.
-    pub fn linear_backward_input(&mut self, layer: &Linear, dy: Tensor, residual: Tensor, dx: Tensor) {
-        let args = [dy, layer.weight.value, residual, Tensor::NONE, dx];
-        self.program.launch(&MATMUL_NN, self.backward_shape(layer, dy), &args);
+    /// dx = dy·W into a tensor that is there already.
+    pub fn linear_backward_input(&mut self, layer: &Linear, dy: Tensor, dx: Tensor) {
+        self.program.launch(self.backward_shape(layer, dy), Self::backward_args(layer, dy, dx));
     }
 
     /// `linear_backward` of a layer over x = gelu(pre): the gradient of pre.
     pub fn gelu_linear_backward(&mut self, layer: &Linear, pre: Tensor, x: Tensor, dy: Tensor) -> Tensor {
         self.linear_backward_weights(layer, x, dy);
         let d_pre = self.activation("d_before_gelu", self.program.len(pre));
-        let args = [dy, layer.weight.value, Tensor::NONE, pre, d_pre];
-        self.program.launch(&MATMUL_NN, self.backward_shape(layer, dy), &args);
+        let args = MatmulNnArgs { pre: Some(pre), ..Self::backward_args(layer, dy, d_pre) };
+        self.program.launch(self.backward_shape(layer, dy), args);
         d_pre
     }
 
@@ -164,17 +152,16 @@ impl Recorder {
     pub fn linear_backward_weights(&mut self, layer: &Linear, x: Tensor, dy: Tensor) {
         let rows = self.rows(dy, layer.outputs) as u32;
         let shape = Product { m: layer.outputs as u32, n: layer.inputs as u32, k: rows };
-        self.program.launch(&MATMUL_TN, shape, &[dy, x, layer.weight.gradient]);
-        self.column_sum(dy, layer.outputs, layer.bias);
+        self.program.launch(shape, MatmulTnArgs { a: dy, b: x, c: layer.weight.gradient() });
+        if let Some(bias) = layer.bias {
+            self.column_sum(dy, layer.outputs, bias.gradient());
+        }
     }
 
-    /// The gradient of a bias: its columns' sums over dy [rows, width].
-    fn column_sum(&mut self, dy: Tensor, width: usize, bias: Weight) {
-        if bias.gradient != Tensor::NONE {
-            let shape = ColumnSum { rows: self.rows(dy, width) as u32, width: width as u32 };
-            let partial = self.workspace(&COLUMN_SUM, &shape, "partial");
-            self.program.launch(&COLUMN_SUM, shape, &[dy, partial, bias.gradient]);
-        }
+    /// sums += the sums of the columns of x [rows, width]
+    fn column_sum(&mut self, x: Tensor, width: usize, sums: Tensor) {
+        let shape = ColumnSum { rows: self.rows(x, width) as u32, width: width as u32 };
+        self.program.launch(shape, ColumnSumArgs { x, sums });
     }
 
     /// x [rows, width] → its layer norm, and what the way back needs.
@@ -182,7 +169,8 @@ impl Recorder {
         let shape = self.norm_shape(layer, x);
         let y = self.activation("norm", self.program.len(x));
         let stats = self.statistics("norm_stats", 2 * shape.rows as usize);
-        self.program.launch(&LAYER_NORM, shape, &[x, layer.weight.value, layer.bias.value, y, stats]);
+        let (weight, bias) = (layer.weight.value, layer.bias.map(|bias| bias.value));
+        self.program.launch(shape, LayerNormArgs { x, weight, bias, y, stats });
         (y, NormSaved { x, stats })
     }
 
@@ -206,7 +194,7 @@ impl Recorder {
         dropout: DropoutLayer,
     ) -> SumGradient {
         match (layer, saved) {
-            (Some(layer), Some(saved)) => self.norm_backward(layer, saved, dy, Tensor::NONE, dropout),
+            (Some(layer), Some(saved)) => self.norm_backward(layer, saved, dy, None, dropout),
             _ => self.sum_gradient(dy, dropout),
         }
     }
@@ -216,25 +204,24 @@ impl Recorder {
     pub fn norm_backward(
         &mut self,
         layer: &Norm,
-        saved: NormSaved,
+        NormSaved { x, stats }: NormSaved,
         dy: Tensor,
-        residual: Tensor,
+        residual: Option<Tensor>,
         dropout: DropoutLayer,
     ) -> SumGradient {
         let shape = self.norm_shape(layer, dy);
-        let partial = self.workspace(&LAYER_NORM_BACKWARD_WEIGHTS, &shape, "partial");
-        let args = [saved.x, saved.stats, dy, partial, layer.weight.gradient, layer.bias.gradient];
-        self.program.launch(&LAYER_NORM_BACKWARD_WEIGHTS, shape, &args);
+        let (d_weight, d_bias) = (layer.weight.gradient(), layer.bias.map(|bias| bias.gradient()));
+        self.program.launch(shape, LayerNormBackwardWeightsArgs { x, stats, dy, d_weight, d_bias });
         let dx = self.activation("d_norm", self.program.len(dy));
-        let (mut step, mut dropped) = (Tensor::NONE, Tensor::NONE);
-        if dropout.rate > 0.0 {
-            (step, dropped) = (self.step, self.activation("d_norm_dropped", self.program.len(dy)));
-        }
+        let (step, dropped) = match dropout.rate {
+            0.0 => (None, None),
+            _ => (Some(self.step), Some(self.activation("d_norm_dropped", self.program.len(dy)))),
+        };
         let LayerNorm { rows, width, .. } = shape;
         let shape = LayerNormBackward { rows, width, rate: dropout.rate, site: dropout.site };
-        let args = [saved.x, layer.weight.value, saved.stats, dy, residual, step, dx, dropped];
-        self.program.launch(&LAYER_NORM_BACKWARD, shape, &args);
-        SumGradient { sum: dx, branch: if dropped == Tensor::NONE { dx } else { dropped } }
+        let weight = layer.weight.value;
+        self.program.launch(shape, LayerNormBackwardArgs { x, weight, stats, dy, residual, step, dx, dropped });
+        SumGradient { sum: dx, branch: dropped.unwrap_or(dx) }
     }
 
     /// The gradient of a sum's branch that went through `dropout`, beside that of the sum, which no norm's way back gave.
@@ -250,7 +237,7 @@ impl Recorder {
         let count = self.program.len(x);
         let y = self.activation("dropout", count);
         let shape = Dropout { count: count as u32, rate: layer.rate, site: layer.site };
-        self.program.launch(&DROPOUT, shape, &[x, self.step, y]);
+        self.program.launch(shape, DropoutArgs { x, step: self.step, y });
         y
     }
 
@@ -258,14 +245,14 @@ impl Recorder {
     pub fn gelu(&mut self, pre: Tensor) -> Tensor {
         let count = self.program.len(pre);
         let y = self.activation("gelu", count);
-        self.program.launch(&GELU, Elements { count: count as u32 }, &[pre, y]);
+        self.program.launch(Elements { count: count as u32 }, GeluArgs { pre, y });
         y
     }
 
     pub fn gelu_backward(&mut self, pre: Tensor, dy: Tensor) -> Tensor {
         let count = self.program.len(pre);
         let d_pre = self.activation("d_before_gelu", count);
-        self.program.launch(&GELU_BACKWARD, Elements { count: count as u32 }, &[pre, dy, d_pre]);
+        self.program.launch(Elements { count: count as u32 }, GeluBackwardArgs { pre, dy, d_pre });
         d_pre
     }
 
@@ -273,15 +260,26 @@ impl Recorder {
     pub fn gated_gelu(&mut self, u: Tensor, width: usize) -> Tensor {
         let rows = self.rows(u, 2 * width);
         let y = self.activation("gated_gelu", rows * width);
-        self.program.launch(&GATED_GELU, GatedGelu { rows: rows as u32, width: width as u32 }, &[u, y]);
+        self.program.launch(GatedGelu { rows: rows as u32, width: width as u32 }, GatedGeluArgs { u, y });
         y
     }
 
     pub fn gated_gelu_backward(&mut self, u: Tensor, dy: Tensor, width: usize) -> Tensor {
         let rows = self.rows(u, 2 * width);
         let du = self.activation("d_gated_gelu", 2 * rows * width);
-        self.program.launch(&GATED_GELU_BACKWARD, GatedGelu { rows: rows as u32, width: width as u32 }, &[u, dy, du]);
+        self.program.launch(GatedGelu { rows: rows as u32, width: width as u32 }, GatedGeluBackwardArgs { u, dy, du });
         du
+    }
+
+    /// x·Wᵀ + b, to be stored in y.
+    fn forward_args(layer: &Linear, x: Tensor, y: Tensor) -> MatmulNtArgs<Tensor> {
+        let bias = layer.bias.map(|bias| bias.value);
+        MatmulNtArgs { a: x, b: layer.weight.value, bias, residual: None, pre: None, step: None, c: y }
+    }
+
+    /// dy·W, to be stored in dx.
+    fn backward_args(layer: &Linear, dy: Tensor, dx: Tensor) -> MatmulNnArgs<Tensor> {
+        MatmulNnArgs { a: dy, b: layer.weight.value, residual: None, pre: None, c: dx }
     }
 
     fn forward_shape(&self, layer: &Linear, x: Tensor) -> LinearProduct {

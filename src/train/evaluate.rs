@@ -58,7 +58,7 @@ impl Gauge {
         for batch in batches {
             let batch = batch.borrow();
             executor.write(self.metrics, &[0; METRICS]);
-            self.inputs.write(executor, batch, StepState::zeroed());
+            self.inputs.write(executor, batch, StepState::zeroed())?;
             executor.run(self.phase)?;
             executor.request(&[self.metrics])?;
             for &label in batch.labels.iter().filter(|&&label| label != u32::MAX) {

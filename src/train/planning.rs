@@ -2,9 +2,10 @@
 
 use crate::config::{Config, MicroBatch, ModelConfig, Recompute};
 use crate::data::{Manifest, Masking, Tokenizer};
-use crate::doctor::speed::Speed;
+use crate::device::Device;
+use crate::exec::Speed;
 use crate::exec::plan::{Limits, Plan};
-use crate::exec::{Device, Executor, Memory};
+use crate::exec::{Executor, Memory};
 use crate::model::{OptimizerConfig, Shape, Training};
 use crate::{Error, Result};
 use serde::Serialize;

@@ -2,8 +2,10 @@
 
 use super::{Progress, durable};
 use crate::Result;
-use crate::doctor::speed::{self, Speed};
-use crate::exec::{Device, Executor};
+use crate::device::Device;
+use crate::device::speed;
+use crate::exec::Executor;
+use crate::exec::Speed;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@ use super::evaluate::Gauge;
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::data::{Packing, Scoring};
-use crate::exec::Device;
+use crate::device::Device;
 use crate::model::{Inference, Shape};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;

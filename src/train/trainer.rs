@@ -10,7 +10,8 @@ use super::text::{Required, prepared_data};
 use super::{Progress, RunDir, SavedModel, Throughput, interrupt, learning_rate, planning, resume};
 use crate::config::{Config, MaskingConfig, MicroBatch, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
-use crate::exec::{Device, Executor};
+use crate::device::Device;
+use crate::exec::Executor;
 use crate::hf;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::kernels::{Params, Precision};
@@ -100,6 +101,9 @@ impl Trainer {
         let masker = masker(&config.masking, &prepared)?;
         let validation_masking = Masking { rate: config.validation.rate as f32, ..Default::default() };
         let validation_masker = Masker::new(validation_masking, prepared.specials(), prepared.vocab_size())?;
+        if let Some(checkpoint) = &checkpoint {
+            device.go_on_with(&checkpoint.state().variants);
+        }
         let (micro_batch, training, mut executor) = planning::start(&config, &model, device)?;
         if config.train.micro_batch == MicroBatch::Auto {
             log::info!("train.micro_batch: {micro_batch} of {} sequences at once", config.train.batch_size);
@@ -128,7 +132,9 @@ impl Trainer {
                 TrainingState { seed: config.seed, ..Default::default() }
             }
         };
-        let state = TrainingState { config_digest: config.digest(), sequence_length: length, micro_batch, ..state };
+        let variants = device.variants_of(&training.program);
+        let config_digest = config.digest();
+        let state = TrainingState { config_digest, sequence_length: length, micro_batch, variants, ..state };
         let first = state.sequences.div_ceil(micro_batch as u64);
         let loader = Loader::new(packing(Split::Train)?, masker, micro_batch, config.seed, first)?;
         let metrics_log = MetricsLog::open(&run.metrics(), state.step)?;
@@ -172,6 +178,7 @@ impl Trainer {
     fn announce(&self, device: &Device) {
         let (launches, flops) = self.training.program.cost(self.training.accumulate);
         log::info!("device: {}", device.describe());
+        device.origins().iter().for_each(|origins| log::info!("kernels: {origins}"));
         log::info!("memory: {}", self.executor.memory());
         log::info!(
             "model: {} parameters; a microbatch is {launches} launches and {:.1} GFLOP",

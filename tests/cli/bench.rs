@@ -2,8 +2,8 @@
 
 use crate::adapter;
 use crate::workshop::{Workshop, names};
+use cloze::device::{Device, DeviceChoice};
 use cloze::exec::gpu::{Gpu, adapters};
-use cloze::exec::{Device, DeviceChoice};
 use cloze::kernels::{KERNELS, Precision};
 use serde_json::Value;
 
@@ -128,8 +128,8 @@ fn half_gpu(shop: &Workshop) -> Option<Box<Gpu>> {
     if !adapter::present() {
         return None;
     }
-    let Ok(Device::Gpu(gpu)) = Device::open_unvetted(DeviceChoice::Gpu) else {
-        panic!("{} adapters", adapters().len())
+    let Ok(Device::Gpu(gpu)) = Device::open_unvetted(&DeviceChoice::Gpu) else {
+        panic!("{} adapters", adapters().unwrap().len())
     };
     if gpu.check_precision(Precision::F16).is_err() {
         let refused = shop.run("bench matmul_nt --precision f16 --device gpu", &[]);

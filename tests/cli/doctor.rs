@@ -3,7 +3,7 @@
 
 use crate::adapter;
 use crate::workshop::{Outcome, Workshop, outcome};
-use cloze::exec::gpu::{adapters, is_software};
+use cloze::exec::gpu::adapters;
 use cloze::kernels::{KERNELS, Kernel, Precision};
 use serde_json::Value;
 
@@ -65,9 +65,9 @@ fn every_variant_of_every_kernel_is_checked() {
     let shop = Workshop::new();
     let report = shop.done("doctor --json", &[]).json();
     let devices = report["devices"].as_array().unwrap();
-    assert_eq!(devices.len(), adapters().len() + 1);
+    assert_eq!(devices.len(), adapters().unwrap().len() + 1);
     assert_eq!((&devices[0]["device"], &devices[devices.len() - 1]["device"]), (&"0".into(), &"cpu".into()));
-    for (gpu, adapter) in devices.iter().zip(adapters()) {
+    for (gpu, adapter) in devices.iter().zip(adapters().unwrap()) {
         let kernels = gpu["kernels"].as_array().unwrap();
         let text = |kernel: &'_ Value, key: &str| kernel[key].as_str().unwrap().to_string();
         let found = kernels.iter().map(|k| (text(k, "kernel"), text(k, "variant"), text(k, "precision")));
@@ -89,7 +89,7 @@ fn a_wrong_variant_is_told() {
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     let report = ended.json();
     assert_eq!((&report["passed"], &report["devices"][0]["passed"]), (&false.into(), &false.into()));
-    let half = adapters()[0].features().contains(Precision::F16.needs());
+    let half = adapters().unwrap()[0].features().contains(Precision::F16.needs());
     let wrong = vec![("attention", "reference"); if half { 2 } else { 1 }];
     assert_eq!(failed(&report["devices"][0]), wrong);
 
@@ -109,12 +109,10 @@ fn training_goes_on_without_a_wrong_variant() {
     }
     let shop = Workshop::new();
     let train = |out: &str| format!("train run.toml --device gpu --set train.steps=2 --out {out}");
-    // The variant that a software adapter would run; a real GPU has no need to look at it.
-    let software = is_software(&adapters()[0].get_info());
     let ended = broken(&shop, "matmul_nt/direct", &train("broken"));
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let warned = ended.stderr.contains("warning: the kernel `matmul_nt` fails its check as `direct` on ");
-    assert_eq!(warned, software, "{}", ended.stderr);
+    let warning = "warning: the kernel `matmul_nt` fails its check as `direct` on ";
+    assert!(ended.stderr.contains(warning), "{}", ended.stderr);
     let variants = ended.stderr.split(['\n', ',', ':']).map(str::trim);
     let used = variants.filter(|variant| variant.starts_with("matmul_nt ")).collect::<Vec<_>>();
     assert!(used.len() == 1 && !used[0].contains("direct"), "{used:?}: {}", ended.stderr);

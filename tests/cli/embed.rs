@@ -4,7 +4,7 @@ use crate::adapter;
 use crate::workshop::{Workshop, names, outcome};
 use bytemuck::Zeroable;
 use cloze::data::{Batch, MaskedSequence};
-use cloze::exec::Device;
+use cloze::device::Device;
 use cloze::kernels::step::StepState;
 use cloze::model::{Inference, Shape};
 use cloze::train::SavedModel;
@@ -74,7 +74,7 @@ fn rows(model: &SavedModel, ids: &[u32]) -> Vec<Vec<f32>> {
     let encoding = Inference::encoding(&model.config, shape, u64::MAX).unwrap();
     let mut executor = encoding.start(&Device::Cpu, &model.config, model.values()).unwrap();
     let text = MaskedSequence::new(ids.to_vec(), (0..ids.len() as u32).collect(), ids.to_vec());
-    encoding.inputs.write(&mut *executor, &Batch::new(&[text], ids.len()), StepState::zeroed());
+    encoding.inputs.write(&mut *executor, &Batch::new(&[text], ids.len()), StepState::zeroed()).unwrap();
     executor.run(encoding.phase).unwrap();
     encoding.read(&mut *executor).unwrap().chunks(WIDTH).map(<[f32]>::to_vec).collect()
 }

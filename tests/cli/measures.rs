@@ -2,7 +2,7 @@
 
 use crate::workshop::Workshop;
 use cloze::data::{Masker, Masking, Packing, validation_batches};
-use cloze::exec::Device;
+use cloze::device::Device;
 use cloze::model::{Filler, Inference, Shape};
 use cloze::train::SavedModel;
 use cloze::train::evaluate::Gauge;

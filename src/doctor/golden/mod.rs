@@ -8,7 +8,8 @@ use super::report::Check;
 use crate::Result;
 use crate::config::Recompute;
 use crate::data::Batch;
-use crate::exec::{Device, Executor};
+use crate::device::Device;
+use crate::exec::Executor;
 use crate::kernels::Precision;
 use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::step::StepState;
@@ -57,7 +58,7 @@ impl Golden {
 
     fn run_forward(&self, device: &Device, inference: &Inference, batch: &Batch) -> Result<Vec<f32>> {
         let mut executor = inference.start(device, &self.config, &self.values)?;
-        inference.inputs.write(&mut *executor, batch, step(0.0, 0.0));
+        inference.inputs.write(&mut *executor, batch, step(0.0, 0.0))?;
         executor.run(inference.phase)?;
         inference.read(&mut *executor)
     }
@@ -95,7 +96,7 @@ impl Golden {
     /// Forward and backward over the batch; returns the mean loss, NaN if not every label was counted.
     fn accumulate(&self, training: &Training, executor: &mut dyn Executor) -> Result<f64> {
         executor.write(training.metrics, &[0; METRICS]);
-        training.inputs.write(executor, &self.batch, step(LEARNING_RATE, 1.0 / self.batch.count as f32));
+        training.inputs.write(executor, &self.batch, step(LEARNING_RATE, 1.0 / self.batch.count as f32))?;
         executor.run(training.accumulate)?;
         let words = executor.read(training.metrics)?;
         let counted = f32::from_bits(words[2]) == self.batch.count as f32;

@@ -133,7 +133,7 @@ impl<'a> Binder<'a> {
 /// The variant that a launch runs: the reference where another can't.
 fn variant(gpu: &Gpu, options: Options, launch: &Launch) -> &'static Variant {
     let kernel = launch.kernel;
-    let Some(place) = options.variant else {
+    let Some(place) = launch.variant.or(options.variant) else {
         return gpu.variant_for(kernel, &launch.params, launch.present(), launch.precision);
     };
     let wanted = &kernel.variants[place];

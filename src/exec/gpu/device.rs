@@ -1,26 +1,45 @@
 //! Finding and opening an adapter.
 
-use super::forced::Forced;
+use super::memory;
+use super::pace;
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Compiled;
 use super::sabotage::Sabotage;
+use super::variants::Variants;
 use crate::exec::plan::Limits;
-use crate::kernels::kernel::Matrices;
-use crate::kernels::{KERNELS, Kernel, Precision, Variant};
+use crate::kernels::{Class, Precision};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Every adapter that can run Cloze, in wgpu's order: the numbers of `--device <index>`.
-pub fn adapters() -> Vec<wgpu::Adapter> {
+///
+/// # Errors
+/// WGPU_BACKEND names a backend that Cloze does not compute by.
+pub fn adapters() -> Result<Vec<wgpu::Adapter>> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    descriptor.backends = backends(std::env::var_os("WGPU_BACKEND"))?;
     // Creating a buffer that would push the system into swapping video memory fails instead.
     descriptor.memory_budget_thresholds.for_resource_creation = Some(95);
     let backends = descriptor.backends;
     let instance = wgpu::Instance::new(descriptor);
     let adapters = pollster::block_on(instance.enumerate_adapters(backends));
-    adapters.into_iter().filter(runs_compute).collect()
+    Ok(adapters.into_iter().filter(runs_compute).collect())
+}
+
+/// What WGPU_BACKEND asks for, as other programs with wgpu read it; else all.
+fn backends(asked: Option<std::ffi::OsString>) -> Result<wgpu::Backends> {
+    let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
+        return Ok(wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12);
+    };
+    let asked = asked.to_string_lossy().to_lowercase();
+    let backend = |name: &str| match name.trim() {
+        "vulkan" | "vk" => Ok(wgpu::Backends::VULKAN),
+        "metal" | "mtl" => Ok(wgpu::Backends::METAL),
+        "dx12" | "d3d12" => Ok(wgpu::Backends::DX12),
+        other => Err(Error::Device(format!("WGPU_BACKEND: `{other}` is none of vulkan, metal and dx12; unset it"))),
+    };
+    asked.split(',').map(backend).try_fold(wgpu::Backends::empty(), |all, one| Ok(all | one?))
 }
 
 fn runs_compute(adapter: &wgpu::Adapter) -> bool {
@@ -73,18 +92,15 @@ impl Problems {
 /// An open device. Clones share it.
 #[derive(Clone)]
 pub struct Gpu {
-    adapter: wgpu::Adapter,
+    pub(super) adapter: wgpu::Adapter,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) problems: Problems,
     pub info: wgpu::AdapterInfo,
-    /// Names of kernels and of their variants that are not to be used here in a precision, since they give wrong answers.
-    passed_over: Vec<(&'static str, &'static str, Precision)>,
-    /// The variants that CLOZE_VARIANTS asks for.
-    forced: Forced,
-    /// The fastest variants of launches, by `Kernel::shape`; `None` where nothing is measured.
-    chosen: Option<Arc<Mutex<BTreeMap<String, &'static Variant>>>>,
+    pub(super) variants: Variants,
     pub(super) sabotage: Option<Sabotage>,
+    /// What a submission should take.
+    pub(super) submission: Duration,
     /// Pipelines that are kept on the disk.
     pub(super) pipelines: Option<Arc<PipelineCache>>,
     /// Pipelines that were compiled since it was opened.
@@ -92,7 +108,7 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens an adapter with all its limits, and trusts it: `doctor::vetting` opens one whose kernels were checked.
+    /// Opens an adapter with all its limits, and trusts it: `device::vetting` opens one whose kernels were checked.
     ///
     /// # Errors
     /// The driver refuses, or CLOZE_TEST_BREAK names no variant of a kernel.
@@ -138,10 +154,9 @@ impl Gpu {
             queue,
             problems,
             info,
-            passed_over: Vec::new(),
-            forced: Forced::from_environment()?,
-            chosen: None,
+            variants: Variants::new()?,
             sabotage,
+            submission: pace::USUAL,
             pipelines: None,
             compiled: Compiled::default(),
         })
@@ -152,123 +167,21 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::open`].
     pub fn reopen(&self) -> Result<Gpu> {
-        let mut gpu =
-            Gpu { passed_over: self.passed_over.clone(), chosen: self.chosen.clone(), ..Gpu::open(&self.adapter)? };
+        let mut gpu = Gpu { variants: self.variants.clone(), submission: self.submission, ..Gpu::open(&self.adapter)? };
         if self.pipelines.is_some() {
             gpu.keep_pipelines();
         }
         Ok(gpu)
     }
 
+    /// Cuts the work of executors that come after into submissions that should take so long each.
+    pub fn submit_every(&mut self, target: Duration) {
+        self.submission = target;
+    }
+
     /// Has pipelines kept in the user's cache directory from now on, and takes what is there.
     pub fn keep_pipelines(&mut self) {
         self.pipelines = PipelineCache::open(&self.device, &self.info).map(Arc::new);
-    }
-
-    /// Lets the variants of launches be measured.
-    pub fn choose_by_speed(&mut self) {
-        self.chosen = Some(Arc::default()).filter(|_| !self.forced.everything());
-    }
-
-    /// From now on a variant of a kernel is not used in launches of this precision.
-    pub fn pass_over(&mut self, kernel: &Kernel, variant: &Variant, precision: Precision) {
-        self.passed_over.push((kernel.name, variant.name, precision));
-    }
-
-    /// The variant of a kernel that suits this device where nothing is known of the launch, or the reference where that was
-    /// passed over.
-    pub fn variant(&self, kernel: &'static Kernel, precision: Precision) -> &'static Variant {
-        let suited = || {
-            let software = is_software(&self.info);
-            let mut matrices = kernel.variants.iter().filter(|variant| variant.matrices.is_some() && !software);
-            let matrices = matrices.find(|variant| self.trusts(kernel, variant, precision));
-            matrices.unwrap_or_else(|| suited(kernel, software))
-        };
-        let wanted = self.forced.of(kernel).unwrap_or_else(suited);
-        if self.trusts(kernel, wanted, precision) { wanted } else { kernel.reference() }
-    }
-
-    /// The variant that runs a launch: the fastest that is known, else the one that suits the device, else the reference.
-    pub fn variant_for(
-        &self,
-        kernel: &'static Kernel,
-        params: &[u32],
-        present: u32,
-        precision: Precision,
-    ) -> &'static Variant {
-        let suited = Some(self.variant(kernel, precision));
-        let chosen = || self.chosen(&kernel.shape(params, present, precision));
-        let wanted = self.forced.of(kernel).or_else(chosen).or(suited);
-        let wanted = wanted.filter(|variant| self.trusts(kernel, variant, precision) && (variant.fits)(params));
-        wanted.unwrap_or(kernel.reference())
-    }
-
-    /// Whether a variant may run launches of a precision here: it computes them, its features are there, and it was not found
-    /// to be wrong.
-    pub fn trusts(&self, kernel: &Kernel, variant: &Variant, precision: Precision) -> bool {
-        let wrong = self.passed_over.contains(&(kernel.name, variant.name, precision));
-        variant.computes_in(precision) && self.offers(variant) && !wrong
-    }
-
-    /// The trusted variants that fit a launch, where it is to be measured which of them is the fastest.
-    pub fn candidates(&self, kernel: &'static Kernel, params: &[u32], precision: Precision) -> Vec<&'static Variant> {
-        let measured = self.chosen.is_some() && self.forced.of(kernel).is_none();
-        let fitting = kernel.variants.iter();
-        let fitting = fitting.filter(|variant| self.trusts(kernel, variant, precision) && (variant.fits)(params));
-        if measured { fitting.collect() } else { Vec::new() }
-    }
-
-    fn chosen(&self, shape: &str) -> Option<&'static Variant> {
-        self.chosen.as_ref()?.lock().unwrap_or_else(|e| e.into_inner()).get(shape).copied()
-    }
-
-    /// From now on a variant runs the launches of this shape.
-    pub fn choose(&self, shape: String, variant: &'static Variant) {
-        if let Some(chosen) = &self.chosen {
-            chosen.lock().unwrap_or_else(|e| e.into_inner()).insert(shape, variant);
-        }
-    }
-
-    /// The variants in use, for kernels that have more than one.
-    pub fn variants(&self) -> Vec<(&'static str, String)> {
-        let several = KERNELS.iter().filter(|kernel| kernel.variants.len() > 1);
-        several.map(|kernel| (kernel.name, self.variants_of(kernel).join("/"))).collect()
-    }
-
-    fn variants_of(&self, kernel: &'static Kernel) -> Vec<&'static str> {
-        let chosen = self.chosen.as_ref().map(|chosen| chosen.lock().unwrap_or_else(|e| e.into_inner()));
-        let of = |shape: &str| shape.split(' ').next() == Some(kernel.name);
-        let chosen = chosen.iter().flat_map(|chosen| chosen.iter()).filter(|(shape, _)| of(shape));
-        let mut names: Vec<&str> = chosen.map(|(_, variant)| variant.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        if names.is_empty() { vec![self.variant(kernel, Precision::F32).name] } else { names }
-    }
-
-    /// Whether the device was opened with every feature that a variant needs, has the workgroup memory that it takes, multiplies
-    /// cooperative matrices of its size, and has no wider subgroups than it allows.
-    pub fn offers(&self, variant: &Variant) -> bool {
-        self.device.features().contains(variant.needs)
-            && variant.workgroup_memory <= self.device.limits().max_compute_workgroup_storage_size
-            && variant.matrices.is_none_or(|matrices| self.has_matrices(matrices))
-            && variant.lanes.is_none_or(|most| self.lanes() <= most)
-    }
-
-    /// The most lanes that a subgroup has. Metal doesn't say, but of its GPUs those with matrices have 32.
-    fn lanes(&self) -> u32 {
-        if self.info.backend == wgpu::Backend::Metal { 32 } else { self.info.subgroup_max_size }
-    }
-
-    fn has_matrices(&self, Matrices { side, of }: Matrices) -> bool {
-        let element = match of {
-            Precision::F32 => wgpu::CooperativeScalarType::F32,
-            Precision::F16 => wgpu::CooperativeScalarType::F16,
-        };
-        self.adapter.cooperative_matrix_properties().iter().any(|matrix| {
-            (matrix.m_size, matrix.n_size, matrix.k_size) == (side, side, side)
-                && matrix.ab_type == element
-                && matrix.cr_type == wgpu::CooperativeScalarType::F32
-        })
     }
 
     /// Errors when the device can't store numbers in a precision.
@@ -292,9 +205,14 @@ impl Gpu {
         self.device.limits()
     }
 
-    /// Bytes of free memory, where that is known: a software adapter has the machine's.
+    /// Bytes of free memory, where that is known: a software adapter has the machine's, an integrated GPU shares it.
     pub fn memory(&self) -> Option<u64> {
-        crate::exec::host_memory::available().filter(|_| is_software(&self.info))
+        let machine = crate::exec::host_memory::available();
+        match self.class() {
+            Class::Software => machine,
+            Class::Integrated => memory::free(&self.adapter).map(|own| own.min(machine.unwrap_or(own))),
+            Class::Discrete => memory::free(&self.adapter),
+        }
     }
 
     /// What a program has to fit.
@@ -321,13 +239,21 @@ impl Gpu {
     }
 }
 
-/// The variant of a kernel that suits an adapter: those on a CPU do better without workgroup barriers.
-fn suited(kernel: &'static Kernel, software: bool) -> &'static Variant {
-    let direct = kernel.variants.iter().find(|variant| variant.name == "direct");
-    direct.filter(|_| software).unwrap_or(kernel.reference())
-}
-
 /// Name, backend and driver of an adapter on a line.
 pub fn describe(info: &wgpu::AdapterInfo) -> String {
     format!("{} ({:?}, {} {})", info.name, info.backend, info.driver, info.driver_info)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backends_are_asked_for_by_name() {
+        let asked = |text: &str| backends(Some(text.into()));
+        assert_eq!(asked("Vulkan, dx12").unwrap(), wgpu::Backends::VULKAN | wgpu::Backends::DX12);
+        assert_eq!(asked("").unwrap(), backends(None).unwrap());
+        let message = asked("vulkan,gl").unwrap_err().to_string();
+        assert!(message.contains("`gl` is none of vulkan"), "{message}");
+    }
 }

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 /// Submissions that may wait on the device before the host waits for the oldest.
 const MOST: usize = 3;
 
-#[derive(Default)]
 pub(super) struct Flight {
     pace: Pace,
     /// From the oldest on; some may have ended without the host having looked.
@@ -34,6 +33,11 @@ struct Submission {
 }
 
 impl Flight {
+    /// With submissions that should take so long each.
+    pub fn new(target: Duration) -> Flight {
+        Flight { pace: Pace::new(target), submissions: VecDeque::new(), next: 0, waited: Duration::ZERO }
+    }
+
     /// How many of the dispatches with these costs the next submission takes, and how long they should.
     pub fn batch(&self, costs: impl Iterator<Item = Cost>) -> (usize, Work) {
         self.pace.batch(costs)

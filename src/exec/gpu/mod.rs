@@ -5,15 +5,18 @@ mod device;
 pub mod disk;
 mod flight;
 mod forced;
+mod memory;
 mod pace;
 mod pipeline_cache;
 mod pipelines;
 mod readback;
 mod sabotage;
 mod timestamps;
+mod variants;
 
 pub use device::{Gpu, adapters, describe, is_software};
 pub use sabotage::Sabotage;
+pub use variants::Origin;
 
 use super::executor::Executor;
 use super::plan::{Memory, Place, Plan};
@@ -29,6 +32,8 @@ use timestamps::Timestamps;
 
 /// Bytes of a tensor that are written at once.
 const STAGED: usize = 16 << 20;
+/// Dispatches of a phase's first submission, where it has many.
+const FIRST: usize = 24;
 
 pub struct GpuExecutor {
     gpu: Gpu,
@@ -63,7 +68,7 @@ impl GpuExecutor {
         let buffers = allocate(gpu, &plan)?;
         let phases = Binder::new(gpu, program, &plan, &buffers, options)?.phases();
         gpu.problems.check()?;
-        let (flight, readback) = (Flight::default(), Readback::default());
+        let (flight, readback) = (Flight::new(gpu.submission), Readback::default());
         Ok(GpuExecutor { gpu: gpu.clone(), plan, buffers, phases, flight, readback, timestamps: None })
     }
 
@@ -105,6 +110,20 @@ impl Executor for GpuExecutor {
         }
     }
 
+    /// The words go to the device once, and are copied there.
+    fn write_over_and_over(&mut self, tensor: Tensor, words: &[u32]) {
+        let place = self.place(tensor);
+        let block = storage(&self.gpu, "a block that repeats itself", words.len());
+        self.gpu.queue.write_buffer(&block, 0, bytemuck::cast_slice(words));
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        for start in (0..place.len).step_by(words.len()) {
+            let (at, len) = (place.start + start, words.len().min(place.len - start));
+            let buffer = &self.buffers[place.buffer];
+            encoder.copy_buffer_to_buffer(&block, 0, buffer, 4 * at as u64, 4 * len as u64);
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+    }
+
     fn run(&mut self, phase: Phase) -> Result<()> {
         let mut done = 0;
         while let (name, dispatches) = &self.phases[phase.0]
@@ -112,6 +131,8 @@ impl Executor for GpuExecutor {
         {
             let left = &dispatches[done..];
             let left = &left[..left.len().min(self.timestamps.as_ref().map_or(usize::MAX, |_| Timestamps::MOST))];
+            // The device begins with a few while the host encodes the rest.
+            let left = if done == 0 && left.len() > 2 * FIRST { &left[..FIRST] } else { left };
             let (count, work) = self.flight.batch(left.iter().map(|dispatch| dispatch.cost));
             let label = wgpu::CommandEncoderDescriptor { label: Some(name) };
             let mut encoder = self.gpu.device.create_command_encoder(&label);

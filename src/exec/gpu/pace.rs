@@ -4,29 +4,24 @@
 use crate::exec::Cost;
 use std::time::{Duration, Instant};
 
-/// What a submission should take, in seconds, so that it stays below 0.1 when the guess is somewhat off.
-const TARGET: f64 = 0.08;
-/// A submission of less work than this says more about what a submission costs than about speed.
-const TELLING: f64 = 0.01 * TARGET;
+/// What a submission should take unless it is asked for otherwise, so that it stays below 0.1 s when the guess is somewhat off.
+pub const USUAL: Duration = Duration::from_millis(80);
+/// A submission of less work, in seconds, says more about what a submission costs than about speed.
+const TELLING: f64 = 8e-4;
 /// How much faster than guessed a device may at once be taken for. A slower one is believed.
 const GROWTH: f64 = 4.0;
 /// A wait that was shorter found its submission ended.
 const BLOCKED: Duration = Duration::from_micros(100);
 
 /// The speed of a device, as far as it is known.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pace {
+    /// What a submission should take, in seconds.
+    target: f64,
     flops_per_second: f64,
     bytes_per_second: f64,
     /// When the last submission ended, if the host was waiting for it and so knows.
     ended: Option<Instant>,
-}
-
-impl Default for Pace {
-    /// Slower than any device, so that the first submission is short.
-    fn default() -> Self {
-        Pace { flops_per_second: 1e9, bytes_per_second: 1e9, ended: None }
-    }
 }
 
 /// Seconds that some dispatches should take: those that compute for longer than they move memory, and the others.
@@ -55,13 +50,18 @@ pub(super) struct Sighting {
 }
 
 impl Pace {
+    /// Slower than any device, so that the first submission is short; later ones should take `target`.
+    pub fn new(target: Duration) -> Self {
+        Pace { target: target.as_secs_f64(), flops_per_second: 1e9, bytes_per_second: 1e9, ended: None }
+    }
+
     /// How many of the dispatches with these costs the next submission takes: at least one, then as many as should end in
     /// time. And how long they should take.
     pub fn batch(&self, costs: impl Iterator<Item = Cost>) -> (usize, Work) {
         let (mut count, mut sum) = (0, Work::default());
         for cost in costs {
             let with = self.add(sum, cost);
-            if count > 0 && with.seconds() > TARGET {
+            if count > 0 && with.seconds() > self.target {
                 break;
             }
             (count, sum) = (count + 1, with);
@@ -102,6 +102,7 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const TARGET: f64 = 0.08;
     const PRODUCT: Cost = Cost { flops: 1_000_000_000, bytes: 10_000_000 };
     const COPY: Cost = Cost { flops: 1_000_000, bytes: 100_000_000 };
 
@@ -115,7 +116,7 @@ mod tests {
 
     impl Simulation {
         fn new(flops_per_second: f64, bytes_per_second: f64) -> Self {
-            Simulation { pace: Pace::default(), now: Instant::now(), flops_per_second, bytes_per_second }
+            Simulation { pace: Pace::new(USUAL), now: Instant::now(), flops_per_second, bytes_per_second }
         }
 
         /// The seconds of every submission.
@@ -174,18 +175,20 @@ mod tests {
     #[test]
     fn a_launch_that_is_too_long_goes_alone() {
         let huge = Cost { flops: 1 << 50, bytes: 0 };
-        assert_eq!(Pace::default().batch([huge, huge].into_iter()).0, 1);
-        assert_eq!(Pace::default().batch([Cost::default(), huge].into_iter()).0, 1);
-        assert_eq!(Pace::default().batch(std::iter::empty()).0, 0);
+        let pace = Pace::new(USUAL);
+        assert_eq!(pace.batch([huge, huge].into_iter()).0, 1);
+        assert_eq!(pace.batch([Cost::default(), huge].into_iter()).0, 1);
+        assert_eq!(pace.batch(std::iter::empty()).0, 0);
     }
 
     #[test]
     fn time_that_the_host_spent_elsewhere_counts_for_nothing() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(USUAL);
+        let fresh = pace.clone();
         let (_, work) = pace.batch([PRODUCT].into_iter());
         let submitted = Instant::now();
         let late = submitted + Duration::from_secs(60);
         pace.learn(Sighting { work, submitted, alone: true, waiting_since: late, ended: late });
-        assert_eq!(pace, Pace::default());
+        assert_eq!(pace, fresh);
     }
 }

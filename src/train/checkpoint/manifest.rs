@@ -24,6 +24,10 @@ pub struct TrainingState {
     /// Sequences of a microbatch, for a resume with "auto"; 0 in a checkpoint that does not tell.
     #[serde(default)]
     pub micro_batch: usize,
+    /// The kernel variants that the run began with, by `Kernel::shape`: with others a resume has other bits. None in a run on
+    /// the CPU, and in a checkpoint that does not tell.
+    #[serde(default)]
+    pub variants: BTreeMap<String, String>,
     /// The run's seed.
     pub seed: u64,
     /// Tokens of a training sequence.

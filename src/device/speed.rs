@@ -1,20 +1,11 @@
 //! How fast a device moves memory and computes, measured by the probes.
 
+use super::Device;
 use super::launches::Launches;
 use super::probes::{COPY, MULTIPLY_ADD, copy_case, multiply_add_case};
 use crate::Result;
-use crate::exec::Device;
+use crate::exec::Speed;
 use crate::kernels::{Case, Precision};
-use serde::Serialize;
-
-/// Medians of a few measurements.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Speed {
-    /// Of a copy, reads and writes counted.
-    pub bytes_per_second: f64,
-    /// Of f32 multiply-adds, each counted as two.
-    pub flops_per_second: f64,
-}
 
 /// Elements that are copied at most: more than any cache holds.
 const COPIED: u32 = 1 << 25;
@@ -36,7 +27,8 @@ pub fn measure(device: &Device) -> Result<Speed> {
 pub fn bytes_per_second(device: &Device) -> Result<f64> {
     let copy = copy_case(u64::from(COPIED).min(device.binding() / 4) as u32 & !3);
     let moved = COPY.bytes(&copy.params, copy.present(), Precision::F32);
-    let launches = Launches::new(device, None, &COPY, Precision::F32, &[(copy.clone(), 1), (copy, 16)])?;
+    let launches =
+        Launches::new(device, None, &COPY, Precision::F32, &[1, 16, 256].map(|count| (copy.clone(), count)))?;
     rate(launches, |_| moved)
 }
 
@@ -45,7 +37,7 @@ pub fn bytes_per_second(device: &Device) -> Result<f64> {
 /// # Errors
 /// As [`measure`].
 pub fn flops_per_second(device: &Device) -> Result<f64> {
-    let runs = [128, 4096].map(|rounds| (multiply_add_case([CHAINS, rounds]), 1));
+    let runs = [128, 4096, 1 << 16, 1 << 20].map(|rounds| (multiply_add_case([CHAINS, rounds]), 1));
     rate(Launches::new(device, None, &MULTIPLY_ADD, Precision::F32, &runs)?, |case| (MULTIPLY_ADD.flops)(&case.params))
 }
 

@@ -87,6 +87,11 @@ impl Record {
         kernel.variants.iter().find(|variant| variant.name == name)
     }
 
+    /// How many shapes were measured.
+    pub fn measured(&self) -> usize {
+        self.content.fastest.len()
+    }
+
     /// Notes what was measured. What another process noted of a shape meanwhile stays: two that train the same model compute
     /// the same.
     pub fn note_fastest(&mut self, measured: impl IntoIterator<Item = (String, &'static Variant)>) {

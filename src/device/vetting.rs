@@ -3,6 +3,7 @@
 
 use super::parity::{Finding, Parity};
 use super::record::{Record, Verdict};
+use super::stress;
 use crate::exec::gpu::Gpu;
 use crate::kernels::{Kernel, Precision, Variant, kernels_of};
 use crate::{Error, Result};
@@ -15,7 +16,6 @@ use crate::{Error, Result};
 pub fn open(adapter: &wgpu::Adapter) -> Result<Gpu> {
     let mut gpu = Gpu::open(adapter)?;
     gpu.keep_pipelines();
-    gpu.choose_by_speed();
     vet(gpu, Precision::F32)
 }
 
@@ -81,7 +81,11 @@ impl Vetting {
             Some(parity) => parity,
             None => parity.insert(Parity::at_a_glance(kernel, self.precision)?),
         };
-        let finding = parity.check(&self.gpu, place.unwrap_or_default(), false);
+        let mut finding = parity.check(&self.gpu, place.unwrap_or_default(), false);
+        if finding.passed && variant.matrices.is_some() {
+            let stressed = stress::check(&self.gpu, kernel, variant, self.precision);
+            stressed.unwrap_or_else(|problem| finding.fail(problem));
+        }
         if !finding.passed {
             self.gpu = self.gpu.reopen()?;
             finding.problems.iter().for_each(|problem| log::debug!("{problem}"));
@@ -92,23 +96,22 @@ impl Vetting {
 }
 
 impl Finding {
-    pub(super) fn verdict(&self) -> Verdict {
+    /// What is noted of it for starts to come.
+    pub fn verdict(&self) -> Verdict {
         if self.passed { Verdict::Passed } else { Verdict::Failed }
     }
 }
 
 /// Has a variant never run, and says so where it would be the first choice.
-pub(super) fn pass_over(gpu: &mut Gpu, kernel: &'static Kernel, variant: &Variant, precision: Precision) {
+pub fn pass_over(gpu: &mut Gpu, kernel: &'static Kernel, variant: &Variant, precision: Precision) {
     let reference = kernel.reference().name;
-    if variant.name != reference && variant.name == gpu.variant(kernel, precision).name {
+    if variant.name != reference {
         log::warn!(
-            "the kernel `{}` fails its check as `{}` on {}; `{reference}` stands in",
+            "the kernel `{}` fails its check as `{}` on {}; others stand in",
             kernel.name,
             variant.name,
             gpu.describe(),
         );
-    }
-    if variant.name != reference {
         gpu.pass_over(kernel, variant, precision);
     }
 }

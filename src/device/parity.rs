@@ -105,7 +105,7 @@ impl Parity {
 }
 
 impl Finding {
-    fn fail(&mut self, problem: String) {
+    pub(super) fn fail(&mut self, problem: String) {
         (self.passed, self.worst) = (false, f32::INFINITY);
         self.problems.push(problem);
     }

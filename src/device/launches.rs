@@ -1,11 +1,15 @@
 //! A kernel that is launched over and over, to be timed.
 
+use super::Device;
 use crate::Result;
 use crate::exec::gpu::{Gpu, GpuExecutor, Options};
-use crate::exec::{Device, Executor, Phase, Program, Role, Tensor, halves};
+use crate::exec::{Executor, Phase, Program, Role, Tensor, halves};
 use crate::kernels::{Case, Kernel, Precision, Variant};
 use crate::random::{Site, Stream};
 use std::time::{Duration, Instant};
+
+/// Random numbers that an argument has at most; then they repeat themselves.
+const MOST_RANDOM: usize = 1 << 18;
 
 /// A run that takes less time is too short to be timed: what a submission costs would count.
 const SHORT: Duration = Duration::from_millis(10);
@@ -40,52 +44,54 @@ impl Launches {
         precision: Precision,
         runs: &[(Case, u64)],
     ) -> Result<Launches> {
-        Self::record(kernel, precision, runs, |program| match device {
-            Device::Gpu(gpu) if variant.is_some() => on_gpu(gpu, variant, program),
+        let runs: Vec<_> = runs.iter().map(|(case, count)| (case.clone(), *count, variant)).collect();
+        Self::record(kernel, precision, &runs, |program| match device {
+            Device::Gpu(gpu) if variant.is_some() => on_gpu(gpu, program),
             _ => device.executor(program),
         })
     }
 
-    /// One launch of a variant on a GPU, in a precision.
+    /// A run of one launch for each of some variants on a GPU, all over the same arguments.
     ///
     /// # Errors
     /// As [`Launches::new`].
-    pub fn of_variant(
+    pub fn of_variants(
         gpu: &Gpu,
-        variant: &Variant,
+        variants: &[&'static Variant],
         kernel: &'static Kernel,
         precision: Precision,
         case: &Case,
     ) -> Result<Launches> {
-        let place = kernel.variants.iter().position(|known| known.name == variant.name);
-        Self::record(kernel, precision, &[(case.clone(), 1)], |program| on_gpu(gpu, place, program))
+        let place = |variant: &&Variant| kernel.variants.iter().position(|known| known.name == variant.name);
+        let runs: Vec<_> = variants.iter().map(|variant| (case.clone(), 1, place(variant))).collect();
+        Self::record(kernel, precision, &runs, |program| on_gpu(gpu, program))
     }
 
     fn record(
         kernel: &'static Kernel,
         precision: Precision,
-        runs: &[(Case, u64)],
+        runs: &[(Case, u64, Option<usize>)],
         executor: impl FnOnce(&Program) -> Result<Box<dyn Executor>>,
     ) -> Result<Launches> {
         let mut program = Program::of(precision);
         let end = program.tensor(Role::Output, "end", &[1]);
-        let contents = runs[0].0.contents(kernel, &mut Stream::new(1, Site::Init, 0));
+        let contents = runs[0].0.contents(kernel, &mut Stream::new(1, Site::Init, 0), MOST_RANDOM);
         let args: Vec<Tensor> = (kernel.args.iter().zip(&contents))
-            .map(|(arg, words)| match words.len() {
-                0 => Tensor::NONE,
-                len => program.elements(arg.elem, Role::Output, arg.name, &[len]),
+            .map(|(arg, words)| match words.is_empty() {
+                true => Tensor::NONE,
+                false => program.elements(arg.elem, Role::Output, arg.name, &[(arg.len)(&runs[0].0.params)]),
             })
             .collect();
-        let record = |(case, count): &(Case, u64)| {
+        let record = |(case, count, variant): &(Case, u64, Option<usize>)| {
             let phase = program.phase(kernel.name);
-            (0..*count).for_each(|_| program.launch_words(kernel, &case.params, &args));
+            (0..*count).for_each(|_| program.launch_variant(kernel, &case.params, &args, *variant));
             Run { case: case.clone(), count: *count, phase }
         };
         let runs = runs.iter().map(record).collect();
         let mut executor = executor(&program.finish()?)?;
         let given = args.iter().zip(kernel.args).zip(contents).filter(|((tensor, _), _)| **tensor != Tensor::NONE);
         for ((&tensor, arg), words) in given {
-            executor.write(tensor, &halves::stored(words, arg.elem.bytes(precision)));
+            executor.write_over_and_over(tensor, &halves::stored(words, arg.elem.bytes(precision)));
         }
         executor.read(end)?; // Writes do not count in what is timed.
         Ok(Launches { precision, executor, runs, end })
@@ -128,6 +134,6 @@ impl Launches {
     }
 }
 
-fn on_gpu(gpu: &Gpu, variant: Option<usize>, program: &Program) -> Result<Box<dyn Executor>> {
-    Ok(Box::new(GpuExecutor::new(gpu, program, Options { variant, ..Default::default() })?))
+fn on_gpu(gpu: &Gpu, program: &Program) -> Result<Box<dyn Executor>> {
+    Ok(Box::new(GpuExecutor::new(gpu, program, Options::default())?))
 }

@@ -3,7 +3,7 @@
 
 use crate::Result;
 use crate::exec::{Executor, Phase, Program, Role, Tensor, halves};
-use crate::kernels::{Access, Arg, Case, Fill, Kernel, Precision};
+use crate::kernels::{Arg, Case, Fill, Kernel, Precision};
 use crate::random::{Site, Stream};
 
 /// Which numbers `Fill::Uniform` stands for.
@@ -119,7 +119,7 @@ impl Trial {
             if odd && words.last().map(|word| word >> 16) != Some(GUARD_WORD >> 16) {
                 return Err(format!("{self}: element 0 of the guard after `{}` was written", arg.name));
             }
-            if !arg.access.reads_only() && arg.access != Access::Scratch {
+            if !arg.access.reads_only() && !arg.access.is_scratch() {
                 outputs.push(Output { arg, words: halves::loaded(words, len, guarded.width) });
             }
         }

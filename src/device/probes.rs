@@ -17,7 +17,7 @@ params! {
 
 kernel! {
     /// y = x.
-    pub static COPY = "copy" (p: &Copy);
+    pub static COPY(CopyArgs) = "copy" (p: &Copy);
     args {
         In x: f32[p.count],
         Out y: f32[p.count],
@@ -54,7 +54,7 @@ params! {
 
 kernel! {
     /// y = x, after x = x · factor + term has been done `rounds` times.
-    pub static MULTIPLY_ADD = "multiply_add" (p: &MultiplyAdd);
+    pub static MULTIPLY_ADD(MultiplyAddArgs) = "multiply_add" (p: &MultiplyAdd);
     args {
         In x: f32[p.count],
         Out y: f32[p.count],

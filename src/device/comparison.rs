@@ -1,0 +1,52 @@
+//! Which of two devices is the faster for training: an integrated GPU may be slower than the CPU beside it.
+
+use super::Device;
+use super::launches::Launches;
+use crate::Result;
+use crate::kernels::{KERNELS, Precision, Sizes};
+use std::time::Duration;
+
+/// A short sequence of BERT base: enough to tell, and milliseconds on either device.
+const SIZES: Sizes = Sizes {
+    name: "comparison",
+    batch: 2,
+    sequence: 128,
+    width: 768,
+    heads: 12,
+    inner: 3072,
+    vocabulary: 30522,
+    masked: 38,
+};
+/// What a layer spends its time on.
+const TIMED: [&str; 7] =
+    ["matmul_nt", "matmul_nn", "matmul_tn", "qkv", "attention", "attention_backward", "layer_norm"];
+const SAMPLES: usize = 3;
+
+/// What a layer's kernels take on a device: the sum of their medians.
+///
+/// # Errors
+/// The device fails.
+pub fn seconds(device: &Device) -> Result<f64> {
+    let timed = KERNELS.iter().filter(|kernel| TIMED.contains(&kernel.name));
+    let median = |kernel: &&'static crate::kernels::Kernel| {
+        let runs = [((kernel.bench)(&SIZES), 1)];
+        let (mut times, _) = Launches::new(device, None, kernel, Precision::F32, &runs)?.times(SAMPLES)?;
+        times.sort();
+        Ok(times[SAMPLES / 2])
+    };
+    timed.map(|kernel| median(kernel)).sum::<Result<Duration>>().map(|sum| sum.as_secs_f64())
+}
+
+/// The faster of a GPU and the CPU, and says what it took and why.
+pub fn faster(gpu: Device) -> Device {
+    let measured = seconds(&gpu).and_then(|gpu| Ok((gpu, seconds(&Device::Cpu)?)));
+    let Ok((on_gpu, on_cpu)) = measured else { return gpu };
+    let (taken, other) = if on_gpu <= on_cpu { (gpu, Device::Cpu) } else { (Device::Cpu, gpu) };
+    let (fast, slow) = (1e3 * on_gpu.min(on_cpu), 1e3 * on_gpu.max(on_cpu));
+    log::info!(
+        "--device auto takes {}: kernels of a layer took {fast:.1} ms there, and {slow:.1} ms on {}",
+        taken.describe_briefly(),
+        other.describe_briefly()
+    );
+    taken
+}

@@ -1,0 +1,266 @@
+//! What a program runs on: the choice of a device, what is found out about it before it is trusted, and how fast it is.
+
+pub mod choice;
+pub mod comparison;
+pub mod launches;
+pub mod parity;
+pub mod probes;
+pub mod record;
+pub mod speed;
+mod stress;
+pub mod trial;
+pub mod tuning;
+pub mod vetting;
+
+pub use choice::DeviceChoice;
+
+use crate::exec::gpu::{self, Gpu, GpuExecutor, Origin};
+use crate::exec::plan::Limits;
+use crate::exec::{CpuExecutor, Executor, Program};
+use crate::kernels::{Class, KERNELS, Precision};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tuning::Budget;
+
+/// An opened device.
+pub enum Device {
+    Cpu,
+    Gpu(Box<Gpu>),
+}
+
+impl Device {
+    /// Opens the device that was asked for; a GPU only after its kernels were checked, now or at an earlier start.
+    ///
+    /// # Errors
+    /// There is no such adapter, it can't be opened, or it gives wrong answers.
+    pub fn open(choice: &DeviceChoice) -> Result<Device> {
+        Self::open_by(choice, vetting::open)
+    }
+
+    /// As [`Device::open`], without the check of its kernels.
+    ///
+    /// # Errors
+    /// There is no such adapter, or it can't be opened.
+    pub fn open_unvetted(choice: &DeviceChoice) -> Result<Device> {
+        Self::open_by(choice, Gpu::open)
+    }
+
+    /// Makes sure that the device stores numbers in this precision, and has a GPU's kernels checked in that form.
+    ///
+    /// # Errors
+    /// A GPU does not have the precision, or gives wrong answers in it.
+    pub fn ready_for(self, precision: Precision) -> Result<Device> {
+        match self {
+            Device::Gpu(gpu) if precision != Precision::F32 => {
+                Ok(Device::Gpu(Box::new(vetting::vet(*gpu, precision)?)))
+            }
+            Device::Cpu if precision != Precision::F32 => {
+                log::warn!("on a CPU train.precision = \"f16\" only imitates what a GPU does: \"f32\" is faster");
+                Ok(Device::Cpu)
+            }
+            device => Ok(device),
+        }
+    }
+
+    /// The device with a GPU's work cut into submissions that should take so long each: other programs that share the GPU, such
+    /// as a desktop, get a word in between them.
+    pub fn submitting_every(self, target: Duration) -> Device {
+        match self {
+            Device::Cpu => Device::Cpu,
+            Device::Gpu(mut gpu) => {
+                gpu.submit_every(target);
+                Device::Gpu(gpu)
+            }
+        }
+    }
+
+    fn open_by(choice: &DeviceChoice, open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Result<Device> {
+        match choice {
+            DeviceChoice::Cpu => Ok(Device::Cpu),
+            DeviceChoice::Auto => Ok(match Self::best_gpu(gpu::adapters()?, open) {
+                Some(Device::Gpu(gpu)) if gpu.class() == Class::Integrated => comparison::faster(Device::Gpu(gpu)),
+                found => found.unwrap_or(Device::Cpu),
+            }),
+            DeviceChoice::Gpu => {
+                let adapters = ranked(gpu::adapters()?);
+                let best = adapters.first().ok_or_else(|| {
+                    Error::Device(
+                        "there is no GPU that wgpu reaches; install its Vulkan driver (on Debian without a GPU: \
+                         `apt-get install mesa-vulkan-drivers libvulkan1`), or take --device cpu"
+                            .into(),
+                    )
+                })?;
+                open(best).map(|gpu| Device::Gpu(Box::new(gpu)))
+            }
+            DeviceChoice::Index(index) => {
+                let adapters = gpu::adapters()?;
+                let adapter = adapters.get(*index).ok_or_else(|| {
+                    let count = adapters.len();
+                    Error::Device(format!(
+                        "--device {index}: there is no such GPU; `cloze devices` lists the {count} there are"
+                    ))
+                })?;
+                open(adapter).map(|gpu| Device::Gpu(Box::new(gpu)))
+            }
+            DeviceChoice::Named(name) => {
+                let adapters = gpu::adapters()?;
+                open(named(name, &adapters)?).map(|gpu| Device::Gpu(Box::new(gpu)))
+            }
+        }
+    }
+
+    /// The first real GPU that opens.
+    fn best_gpu(adapters: Vec<wgpu::Adapter>, open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Option<Device> {
+        let real = ranked(adapters).into_iter().filter(|adapter| !gpu::is_software(&adapter.get_info()));
+        real.into_iter().find_map(|adapter| match open(&adapter) {
+            Ok(gpu) => Some(Device::Gpu(Box::new(gpu))),
+            Err(error) => {
+                log::warn!("{error}; trying the next device");
+                None
+            }
+        })
+    }
+
+    /// Bytes of the largest binding.
+    pub fn binding(&self) -> u64 {
+        match self {
+            Device::Cpu => u64::MAX,
+            Device::Gpu(gpu) => gpu.binding(),
+        }
+    }
+
+    /// What a program has to fit.
+    pub fn limits(&self) -> Limits {
+        match self {
+            Device::Cpu => CpuExecutor::limits(),
+            Device::Gpu(gpu) => gpu.plan_limits(),
+        }
+    }
+
+    /// Bytes that a program takes on the device besides its plan.
+    pub fn scratch(&self, program: &Program) -> u64 {
+        match self {
+            Device::Cpu => CpuExecutor::scratch(program),
+            Device::Gpu(_) => 0,
+        }
+    }
+
+    /// Gives a program its memory on the device.
+    ///
+    /// # Errors
+    /// The program needs more than the device has: the message names the tensor or the sum, the limit and the setting.
+    pub fn executor(&self, program: &Program) -> Result<Box<dyn Executor>> {
+        Ok(match self {
+            Device::Cpu => Box::new(CpuExecutor::new(program)?),
+            Device::Gpu(gpu) => {
+                tuning::tune(gpu, program, Budget::from_environment()?);
+                Box::new(GpuExecutor::new(gpu, program, Default::default())?)
+            }
+        })
+    }
+
+    /// The variants of a program's launches by the names of their shapes (`Kernel::shape`): what has to stay for a run to go on
+    /// with the same bits. None on the CPU.
+    pub fn variants_of(&self, program: &Program) -> BTreeMap<String, String> {
+        match self {
+            Device::Cpu => BTreeMap::new(),
+            Device::Gpu(gpu) => {
+                gpu.variants_of(program).into_iter().map(|(shape, name)| (shape, name.to_string())).collect()
+            }
+        }
+    }
+
+    /// Has launches run the variants that a run began with, as `variants_of` gave them, for every executor that comes after.
+    /// Those that the device does not have, or that it gets wrong, are named in a warning, and others stand in.
+    pub fn go_on_with(&self, recorded: &BTreeMap<String, String>) {
+        let Device::Gpu(gpu) = self else { return };
+        let mut missing: BTreeMap<String, usize> = BTreeMap::new();
+        for (shape, name) in recorded {
+            let kernel = KERNELS.iter().find(|kernel| shape.split(' ').next() == Some(kernel.name));
+            let variant = kernel.and_then(|kernel| kernel.variants.iter().find(|variant| variant.name == name));
+            let precision = if shape.ends_with(" f16") { Precision::F16 } else { Precision::F32 };
+            match (kernel, variant) {
+                (Some(kernel), Some(variant)) if gpu.trusts(kernel, variant, precision) => {
+                    gpu.settle(shape.clone(), variant, Origin::Recorded);
+                }
+                _ => *missing.entry(format!("{} {name}", shape.split(' ').next().unwrap_or(shape))).or_default() += 1,
+            }
+        }
+        for (name, count) in missing {
+            log::warn!(
+                "the run began with the kernel variant `{name}` for {count} shapes, which {} does not have or gets wrong; \
+                 another stands in, and from here on the run's numbers differ in their last bits",
+                gpu.describe()
+            );
+        }
+    }
+
+    /// How the variants of kernels were found, on a line; `None` on the CPU, or where there was nothing to find.
+    pub fn origins(&self) -> Option<String> {
+        let Device::Gpu(gpu) = self else { return None };
+        let parts: Vec<String> = gpu
+            .origins()
+            .into_iter()
+            .map(|(origin, count)| match origin {
+                Origin::Measured => format!("{count} shapes run the variant that was measured to be the fastest"),
+                Origin::Recorded => format!("{count} shapes run the one that the run began with"),
+                Origin::Design => format!("{count} shapes run by design, to be measured at the next start"),
+            })
+            .collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    /// The device by name.
+    pub fn describe_briefly(&self) -> String {
+        match self {
+            Device::Cpu => format!("cpu ({} threads)", rayon::current_num_threads()),
+            Device::Gpu(gpu) => gpu.describe(),
+        }
+    }
+
+    /// The device on a line: name, driver, features in use, kernel variants.
+    pub fn describe(&self) -> String {
+        match self {
+            Device::Cpu => format!("cpu ({} threads, {})", rayon::current_num_threads(), crate::kernels::native::isa()),
+            Device::Gpu(gpu) => {
+                let variants = gpu.variants_in_use();
+                let variants: Vec<String> = variants.iter().map(|(kernel, name)| format!("{kernel} {name}")).collect();
+                format!("{}; features: {}; variants: {}", gpu.describe(), gpu.features(), variants.join(", "))
+            }
+        }
+    }
+}
+
+/// The one adapter whose line in `cloze devices` contains a text, whatever the case of its letters.
+fn named<'a>(name: &str, adapters: &'a [wgpu::Adapter]) -> Result<&'a wgpu::Adapter> {
+    let line = |adapter: &wgpu::Adapter| gpu::describe(&adapter.get_info());
+    let matches = |adapter: &&wgpu::Adapter| line(adapter).to_lowercase().contains(&name.to_lowercase());
+    let found: Vec<_> = adapters.iter().filter(matches).collect();
+    match found[..] {
+        [adapter] => Ok(adapter),
+        [] => {
+            let known = adapters.iter().map(line).collect::<Vec<_>>().join("; ");
+            let known = if known.is_empty() { "there is none".into() } else { format!("there is {known}") };
+            Err(Error::Device(format!(
+                "--device {name}: it is auto, cpu, gpu, or a number or a part of the name of a GPU: {known}"
+            )))
+        }
+        [..] => {
+            let several = found.into_iter().map(line).collect::<Vec<_>>().join("; ");
+            Err(Error::Device(format!("--device {name} is said of several GPUs, give more of the name: {several}")))
+        }
+    }
+}
+
+/// Adapters from the best to the worst for training.
+fn ranked(mut adapters: Vec<wgpu::Adapter>) -> Vec<wgpu::Adapter> {
+    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    adapters
+}

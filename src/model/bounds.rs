@@ -1,0 +1,99 @@
+//! What the indices of a batch may be. Shaders ship without bounds checks, so the host looks at every index once.
+
+use super::inputs::Shape;
+use crate::config::{ModelConfig, Positions};
+use crate::data::Batch;
+use crate::{Error, Result};
+
+/// Entries of the tables that a batch points into.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    vocabulary: u32,
+    /// Without the offset that a model adds; any number without a table.
+    positions: u32,
+    types: u32,
+}
+
+impl Bounds {
+    pub fn of(config: &ModelConfig) -> Bounds {
+        let positions = match config.positions {
+            Positions::Learned => config.max_positions as u32,
+            Positions::Rope => u32::MAX,
+        };
+        Bounds { vocabulary: config.vocab_size as u32, positions, types: config.token_types.max(1) as u32 }
+    }
+
+    /// # Errors
+    /// Names the first index that is out of bounds, and where it stands.
+    pub fn check(&self, batch: &Batch, shape: Shape) -> Result<()> {
+        let (rows, masked, length) = (shape.rows() as u32, shape.masked as u32, shape.sequence as u32);
+        let below = |name, values: &[u32], bound| refuse(name, values, bound, |value| value < bound);
+        let below_or_none = |name, values: &[u32], bound| refuse(name, values, bound, |v| v < bound || v == u32::MAX);
+        below("ids", &batch.ids, self.vocabulary)?;
+        below("positions", &batch.positions, self.positions)?;
+        below("types", &batch.types, self.types)?;
+        below("masked", &batch.masked, rows)?;
+        below_or_none("labels", &batch.labels, self.vocabulary)?;
+        below_or_none("slots", &batch.slots, masked)?;
+        for (name, order) in
+            [("ids", &batch.id_order), ("positions", &batch.position_order), ("types", &batch.type_order)]
+        {
+            below(name, order, rows)?;
+        }
+        // Every row lies in its own span, which ends with the sequence at the latest.
+        let lies =
+            |(row, [start, end]): (usize, &[u32; 2])| (*start..*end).contains(&(row as u32 % length)) && *end <= length;
+        match batch.spans.iter().enumerate().position(|(row, span)| !lies((row, span))) {
+            None => Ok(()),
+            Some(row) => Err(damaged("spans", &format!("{:?}", batch.spans[row]), row, "do not hold their own row")),
+        }
+    }
+}
+
+fn refuse(name: &str, values: &[u32], bound: u32, fine: impl Fn(u32) -> bool) -> Result<()> {
+    match values.iter().position(|&value| !fine(value)) {
+        None => Ok(()),
+        Some(place) => Err(damaged(name, &values[place].to_string(), place, &format!("must be below {bound}"))),
+    }
+}
+
+fn damaged(name: &str, value: &str, place: usize, problem: &str) -> Error {
+    Error::Device(format!(
+        "a batch has {value} among its `{name}`, at place {place}, and they {problem}: the data are of another model or \
+         vocabulary; prepare them anew"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Recipe;
+    use crate::data::MaskedSequence;
+
+    /// Each kind of index, put one past its end.
+    #[test]
+    fn every_index_is_looked_at() {
+        let config = ModelConfig::new(Recipe::Bert, 50, 1, 8, 2).unwrap();
+        let bounds = Bounds::of(&config);
+        let shape = Shape { batch: 2, sequence: 4, masked: 2 };
+        let batch = Batch::new(&vec![MaskedSequence::new(vec![2, 49, 7, 3], vec![1], vec![49]); 2], 1);
+        bounds.check(&batch, shape).unwrap();
+        let spoil: [(&str, fn(&mut Batch)); 9] = [
+            ("ids", |batch| batch.ids[3] = 50),
+            ("positions", |batch| batch.positions[0] = 1 << 20),
+            ("types", |batch| batch.types[5] = 2),
+            ("masked", |batch| batch.masked[1] = 8),
+            ("labels", |batch| batch.labels[0] = 50),
+            ("slots", |batch| batch.slots[0] = 2),
+            ("ids", |batch| batch.id_order[7] = 8),
+            ("spans", |batch| batch.spans[4] = [0, 5]),
+            ("spans", |batch| batch.spans[6] = [0, 2]),
+        ];
+        for (name, spoil) in spoil {
+            let mut batch = batch.clone();
+            spoil(&mut batch);
+            let message = bounds.check(&batch, shape).unwrap_err().to_string();
+            assert!(message.contains(&format!("`{name}`")), "{message}");
+        }
+    }
+}

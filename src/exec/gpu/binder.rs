@@ -147,8 +147,8 @@ fn sources(gpu: &Gpu, options: Options, launch: &Launch) -> impl Iterator<Item =
     if let Some(sabotage) = gpu.sabotage.filter(|sabotage| sabotage.hits(launch.kernel, variant)) {
         wgsl = sabotage.spoil(&wgsl);
     }
-    let kernel = launch.kernel.name;
-    variant.passes.iter().map(move |pass| Source { kernel, wgsl: wgsl.clone(), entry: pass.entry })
+    let (kernel, matrices) = (launch.kernel.name, variant.matrices.is_some());
+    variant.passes.iter().map(move |pass| Source { kernel, wgsl: wgsl.clone(), entry: pass.entry, matrices })
 }
 
 /// Distance between the parameters of two launches, in bytes.

@@ -1,6 +1,7 @@
 //! Shaders to pipelines: each text is compiled once for a device, all of a program's in parallel.
 
 use super::device::Gpu;
+use super::passthrough;
 use crate::Result;
 use crate::kernels::Kernel;
 use rayon::prelude::*;
@@ -13,6 +14,8 @@ pub(super) struct Source {
     pub kernel: &'static str,
     pub wgsl: String,
     pub entry: &'static str,
+    /// Whether it multiplies cooperative matrices.
+    pub matrices: bool,
 }
 
 /// What was compiled for a device, with bounds checks or without: training and evaluation have most of it in common.
@@ -55,10 +58,10 @@ pub(super) fn compile(
 ) -> Result<HashMap<Source, wgpu::ComputePipeline>> {
     let found = |source: Source| (gpu.compiled.lock().get(&(source.clone(), checked)).cloned(), source);
     let pipelines = sources.into_par_iter().map(found).map(|(found, source)| {
-        let pipeline = found.unwrap_or_else(|| pipeline(gpu, &source, &layouts[source.kernel], checked));
-        (source, pipeline)
+        let pipeline = found.map_or_else(|| pipeline(gpu, &source, &layouts[source.kernel], checked), Ok)?;
+        Ok((source, pipeline))
     });
-    let pipelines: HashMap<_, _> = pipelines.collect();
+    let pipelines: HashMap<_, _> = pipelines.collect::<Result<_>>()?;
     gpu.problems.check()?;
     gpu.pipelines.iter().for_each(|kept| kept.keep());
     gpu.compiled
@@ -67,25 +70,19 @@ pub(super) fn compile(
     Ok(pipelines)
 }
 
-fn pipeline(gpu: &Gpu, source: &Source, layout: &wgpu::BindGroupLayout, checked: bool) -> wgpu::ComputePipeline {
-    let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(source.kernel),
-        source: wgpu::ShaderSource::Wgsl(source.wgsl.as_str().into()),
-    };
-    let module = if checked {
-        gpu.device.create_shader_module(descriptor)
-    } else {
-        let checks = wgpu::ShaderRuntimeChecks::unchecked();
-        // SAFETY: the shaders are compiled into this binary; their loops end, and a program's recording checks every
-        // argument's length against what the kernel touches. The tests run them with checks as well.
-        unsafe { gpu.device.create_shader_module_trusted(descriptor, checks) }
-    };
+fn pipeline(
+    gpu: &Gpu,
+    source: &Source,
+    layout: &wgpu::BindGroupLayout,
+    checked: bool,
+) -> Result<wgpu::ComputePipeline> {
+    let module = module(gpu, source, checked)?;
     let layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
         label: Some(source.kernel),
         bind_group_layouts: &[Some(layout)],
         immediate_size: 0,
     });
-    gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+    let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some(source.kernel),
         layout: Some(&layout),
         module: &module,
@@ -95,5 +92,24 @@ fn pipeline(gpu: &Gpu, source: &Source, layout: &wgpu::BindGroupLayout, checked:
             ..Default::default()
         },
         cache: gpu.pipelines.as_ref().map(|kept| &kept.cache),
-    })
+    });
+    Ok(pipeline)
+}
+
+/// Checked shaders, which tests run, always go by way of wgpu: it holds what they bind against the layout.
+fn module(gpu: &Gpu, source: &Source, checked: bool) -> Result<wgpu::ShaderModule> {
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(source.kernel),
+        source: wgpu::ShaderSource::Wgsl(source.wgsl.as_str().into()),
+    };
+    if checked {
+        return Ok(gpu.device.create_shader_module(descriptor));
+    }
+    if source.matrices && passthrough::is_offered(gpu) {
+        return passthrough::module(gpu, source);
+    }
+    let checks = wgpu::ShaderRuntimeChecks::unchecked();
+    // SAFETY: the shaders are compiled into this binary; their loops end, and a program's recording checks every
+    // argument's length against what the kernel touches. The tests run them with checks as well.
+    Ok(unsafe { gpu.device.create_shader_module_trusted(descriptor, checks) })
 }

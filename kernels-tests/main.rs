@@ -1,10 +1,11 @@
 //! Trust in the kernels, from the bottom up: PyTorch's figures check whole models (`golden`), an f64 reference and finite
 //! differences check the CPU twins (`forward`, `gradients`, `optimizer`), the twins check the shaders on every adapter
 //! (`parity`), shaders and declarations are held together (`reflection`) and every shader is translated for the drivers
-//! that are not at hand (`translate`). `slope` holds whole models with dropout to their own losses, and `recompute` what is
-//! computed twice to its first bits. `plan` and `random_programs` hold the memory planner and both executors to what
-//! memory that is never reused would give. `broken` shows that all of it can fail. The harnesses of `parity` and `golden`
-//! lie in `src/device/` and `src/doctor/`, since `cloze doctor` runs the same checks.
+//! that are not at hand (`translate`); that of AMD compiles what runs by design without a GPU (`without_hardware`). `slope`
+//! holds whole models with dropout to their own losses, and `recompute` what is computed twice to its first bits. `plan` and
+//! `random_programs` hold the memory planner and both executors to what memory that is never reused would give. `broken`
+//! shows that all of it can fail. The harnesses of `parity` and `golden` lie in `src/device/` and `src/doctor/`, since
+//! `cloze doctor` runs the same checks.
 //!
 //! ```text
 //! cargo test --release --test kernels                              all
@@ -15,6 +16,8 @@
 //! ```
 
 mod adapter;
+#[cfg(target_os = "linux")]
+mod amd_compiler;
 mod broken;
 mod check;
 mod finite;
@@ -34,3 +37,5 @@ mod reflection;
 mod slope;
 mod translate;
 mod twin;
+#[cfg(target_os = "linux")]
+mod without_hardware;

@@ -1,10 +1,8 @@
 //! The shaders of a kernel as naga parses them.
 
 use cloze::device::probes::PROBES;
+use cloze::kernels::translate::Parsed;
 use cloze::kernels::{KERNELS, Kernel, Precision, Variant};
-use naga::Module;
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use wgpu::Features;
 
 /// A variant's shader as some case of the kernel has it compiled.
 pub struct Shader {
@@ -38,25 +36,9 @@ fn shaders(kernel: &'static Kernel) -> Vec<Shader> {
 
 impl Shader {
     /// Parses and validates. Panics with the compiler's message.
-    pub fn module(&self) -> (Module, ModuleInfo) {
-        let module = naga::front::wgsl::parse_str(&self.wgsl)
-            .unwrap_or_else(|error| panic!("{self}: {}", error.emit_to_string(&self.wgsl)));
-        let info = Validator::new(ValidationFlags::all(), self.capabilities())
-            .validate(&module)
-            .unwrap_or_else(|error| panic!("{self}: {}", error.emit_to_string(&self.wgsl)));
-        (module, info)
-    }
-
-    /// What naga has to allow for the features that the variant and the precision need.
-    fn capabilities(&self) -> Capabilities {
-        let needed = [
-            (Features::SUBGROUP, Capabilities::SUBGROUP),
-            (Features::SHADER_F16, Capabilities::SHADER_FLOAT16),
-            (Features::EXPERIMENTAL_COOPERATIVE_MATRIX, Capabilities::COOPERATIVE_MATRIX),
-        ];
+    pub fn parse(&self) -> Parsed {
         let needs = self.variant.needs | self.precision.needs();
-        let needed = needed.iter().filter(|(feature, _)| needs.contains(*feature));
-        needed.fold(Capabilities::default(), |all, (_, capability)| all | *capability)
+        Parsed::new(&self.wgsl, needs).unwrap_or_else(|error| panic!("{self}: {error}"))
     }
 }
 

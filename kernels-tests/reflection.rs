@@ -4,6 +4,7 @@ use crate::module::{Shader, every_shader};
 use cloze::device::probes::PROBES;
 use cloze::kernels::gradient_norm::OptimizerState;
 use cloze::kernels::step::StepState;
+use cloze::kernels::translate::Parsed;
 use cloze::kernels::{Class, Elem, KERNELS, Params, Precision, SIZES, kernel};
 use naga::{AddressSpace, CooperativeRole, Handle, Module, ScalarKind, StorageAccess, Type, TypeInner};
 use std::collections::BTreeSet;
@@ -11,7 +12,7 @@ use std::collections::BTreeSet;
 #[test]
 fn bindings_are_what_the_declarations_say() {
     for shader in every_shader() {
-        let (module, _) = shader.module();
+        let module = shader.parse().module;
         let kernel = shader.kernel;
         let mut seen = BTreeSet::new();
         for (_, variable) in module.global_variables.iter() {
@@ -46,7 +47,7 @@ fn bindings_are_what_the_declarations_say() {
 #[test]
 fn cooperative_matrices_are_of_the_declared_size() {
     for shader in every_shader() {
-        let (module, _) = shader.module();
+        let module = shader.parse().module;
         let declared = shader.variant.matrices;
         let mut found = BTreeSet::new();
         for (_, ty) in module.types.iter() {
@@ -102,7 +103,7 @@ fn kind(elem: Elem) -> ScalarKind {
 #[test]
 fn entry_points_are_there_and_within_limits() {
     for shader in every_shader() {
-        let (module, info) = shader.module();
+        let Parsed { module, info, .. } = shader.parse();
         for pass in shader.variant.passes {
             let entry = module.entry_points.iter().position(|entry| entry.name == pass.entry);
             let entry = entry.unwrap_or_else(|| panic!("{shader}: no entry point `{}`", pass.entry));

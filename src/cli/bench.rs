@@ -18,6 +18,7 @@ Examples:
   cloze bench matmul_nt --shape m=4096,n=4096,k=4096 --precision f16 --variant cooperative --device gpu
   cloze bench attention attention_backward --shape bert-base,batch=32,sequence=512 --device gpu
   cloze bench attention --shape bert-base --device cpu --json
+  cloze bench --emit shaders --shape bert-base,batch=32
   cloze bench train configs/tiny-bert.toml"
 )]
 pub struct Args {

@@ -1,10 +1,12 @@
 //! `cloze bench [KERNEL…]`
 
+use crate::bench::emit::{LIST, emit};
 use crate::bench::kernels::{KernelBench, KernelReport, KernelsReport, find};
 use crate::bench::shape::{BenchShape, case, usual_shapes};
 use crate::device::{Device, DeviceChoice};
 use crate::kernels::{Kernel, Precision, kernels_of};
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
@@ -30,16 +32,40 @@ pub struct Args {
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
+    /// Time nothing, and write the kernels into a folder for compilers that need no device: WGSL, SPIR-V, MSL and HLSL of every
+    /// variant that computes the shape [default: bert-base], in both precisions, and a file `list` of their entry points
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["variant", "precision", "device", "json"])]
+    pub emit: Option<PathBuf>,
+
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let kernels = match args.kernels.as_slice() {
-        [] => kernels_of(args.precision).collect(),
-        names => names.iter().map(|name| find(name)).collect::<crate::Result<Vec<&'static Kernel>>>()?,
+    match &args.emit {
+        Some(folder) => run_emit(&args, folder),
+        None => run_bench(&args),
+    }
+}
+
+fn run_emit(args: &Args, folder: &Path) -> anyhow::Result<()> {
+    let shape = match &args.shape {
+        Some(shape) => shape.clone(),
+        None => "bert-base".parse().map_err(anyhow::Error::msg)?,
     };
+    let emitted = emit(folder, &chosen_kernels(args)?, &shape)?;
+    let (entries, designed, list) = (emitted.entries, emitted.designed, folder.join(LIST));
+    writeln!(
+        std::io::stdout(),
+        "{} lists {entries} entry points of shaders; a GPU runs {designed} of them where nothing has been measured",
+        list.display()
+    )?;
+    Ok(())
+}
+
+fn run_bench(args: &Args) -> anyhow::Result<()> {
+    let kernels = chosen_kernels(args)?;
     let whole = kernels.iter().find(|kernel| args.precision == Precision::F16 && !kernel.stores_reals());
     if let Some(kernel) = whole {
         anyhow::bail!("--precision f16: {} stores nothing in half precision; leave one of them out", kernel.name);
@@ -87,6 +113,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     }
     Ok(())
+}
+
+/// Those that were named, or all that have a form of their own in the precision.
+fn chosen_kernels(args: &Args) -> crate::Result<Vec<&'static Kernel>> {
+    match args.kernels.as_slice() {
+        [] => Ok(kernels_of(args.precision).collect()),
+        names => names.iter().map(|name| find(name)).collect(),
+    }
 }
 
 fn unique(mut names: Vec<&str>) -> Vec<&str> {

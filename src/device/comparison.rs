@@ -34,7 +34,7 @@ pub fn seconds(device: &Device) -> Result<f64> {
         times.sort();
         Ok(times[SAMPLES / 2])
     };
-    timed.map(|kernel| median(kernel)).sum::<Result<Duration>>().map(|sum| sum.as_secs_f64())
+    timed.map(median).sum::<Result<Duration>>().map(|sum| sum.as_secs_f64())
 }
 
 /// The faster of a GPU and the CPU, and says what it took and why.

@@ -117,8 +117,9 @@ fn compare(arg: &Arg, got: &[u32], want: &[u32], precision: Precision) -> Result
     }
     let (got, want) = (numbers(got), numbers(want));
     let largest = want.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-    let apart = |(got, want): (&f32, &f32)| (got - want).abs();
-    let off = got.iter().zip(&want).filter(|(got, want)| !(apart((got, want)) <= ALLOWED * largest)).count();
+    // Not a number is off too.
+    let close = |(got, want): &(&f32, &f32)| (*got - *want).abs() <= ALLOWED * largest;
+    let off = want.len() - got.iter().zip(&want).filter(close).count();
     match off {
         0 => Ok(()),
         off => Err(format!("{off} of {} elements of `{}` are off", want.len(), arg.name)),

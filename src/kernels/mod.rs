@@ -17,12 +17,14 @@ pub mod lanes;
 pub mod layer_norm;
 pub mod math;
 pub mod matmul;
+mod memory_model;
 pub mod native;
 pub mod product;
 pub mod product_variants;
 pub mod qkv;
 pub mod rows;
 pub mod step;
+pub mod translate;
 
 pub use case::{SIZES, Sizes};
 pub use kernel::{

@@ -78,7 +78,8 @@ mod tests {
         let shape = Shape { batch: 2, sequence: 4, masked: 2 };
         let batch = Batch::new(&vec![MaskedSequence::new(vec![2, 49, 7, 3], vec![1], vec![49]); 2], 1);
         bounds.check(&batch, shape).unwrap();
-        let spoil: [(&str, fn(&mut Batch)); 9] = [
+        type Spoil = fn(&mut Batch);
+        let spoil: [(&str, Spoil); 9] = [
             ("ids", |batch| batch.ids[3] = 50),
             ("positions", |batch| batch.positions[0] = 1 << 20),
             ("types", |batch| batch.types[5] = 2),

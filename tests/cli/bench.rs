@@ -1,11 +1,14 @@
 //! `cloze bench`: what it prints and that it leaves nothing behind. How fast anything is is not tested.
 
 use crate::adapter;
-use crate::workshop::{Workshop, names};
+use crate::workshop::{Workshop, names, outcome};
+use cloze::bench::emit::shaders;
+use cloze::bench::kernels::find;
 use cloze::device::{Device, DeviceChoice};
 use cloze::exec::gpu::{Gpu, adapters};
 use cloze::kernels::{KERNELS, Precision};
 use serde_json::Value;
+use std::fs;
 
 fn positive(value: &Value, keys: &[&str]) {
     for key in keys {
@@ -197,4 +200,59 @@ fn sizes_of_a_model_may_be_changed() {
     // 5 of 32 rows are picked: they are read and written, and the others left alone.
     let bytes = done(gather, "gbytes_per_second");
     assert!((bytes / (5.0 * (2.0 * 768.0 + 1.0) * 4.0) - 1.0).abs() < 1e-6, "{bytes}");
+}
+
+/// Of every variant and precision, whatever adapters there are; what lies there otherwise stays.
+#[test]
+fn kernels_are_written_out_without_a_device() {
+    let shop = Workshop::new();
+    fs::create_dir(shop.path("shaders")).unwrap();
+    shop.write("shaders/list", "of another version");
+    shop.write("shaders/notes.txt", "mine");
+    let line = "bench matmul_nt cross_entropy --emit shaders --shape bert-base,batch=1";
+    let said = outcome(shop.command().args(line.split_whitespace()).env("VK_DRIVER_FILES", "none"));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(shop.text("shaders/notes.txt"), "mine");
+
+    let list = shop.text("shaders/list");
+    let lines: Vec<Vec<&str>> = list.lines().map(|line| line.split(' ').collect()).collect();
+    let shape = "bert-base,batch=1".parse().unwrap();
+    let expected = ["matmul_nt", "cross_entropy"].map(|name| shaders(find(name).unwrap(), &shape).unwrap());
+    let entries = expected.iter().flatten().flat_map(|shader| shader.variant.passes.iter().map(|_| shader.to_string()));
+    let names: Vec<String> = entries.collect();
+    assert_eq!(lines.iter().map(|line| line[3]).collect::<Vec<_>>(), names);
+    for name in ["matmul_nt-large-f32", "matmul_nt-cooperative-f16", "cross_entropy-subgroup-f16"] {
+        assert!(names.iter().any(|known| known == name), "{names:?}");
+    }
+    for line in &lines {
+        let [file, entry, bindings, name, design @ ..] = line.as_slice() else { panic!("{line:?}") };
+        let kernel = find(name.split('-').next().unwrap()).unwrap();
+        assert_eq!(bindings.parse(), Ok(1 + kernel.args.len()));
+        assert!(design.is_empty() || design == ["design"], "{line:?}");
+        assert_eq!(shop.read(&format!("shaders/{file}"))[..4], 0x0723_0203_u32.to_le_bytes(), "{file} is SPIR-V");
+        assert!(shop.text(&format!("shaders/{name}.wgsl")).contains(&format!("fn {entry}(")));
+        assert!(shop.text(&format!("shaders/{name}-{entry}.metal")).contains("kernel void"));
+        let hlsl = shop.path(&format!("shaders/{name}-{entry}.hlsl"));
+        assert_eq!(hlsl.exists(), !name.contains("cooperative"), "no driver of DX12 has matrices: {name}");
+    }
+    let designed = lines.iter().filter(|line| line.len() == 5).count();
+    assert!(designed > 0 && designed < lines.len(), "{list}");
+    assert!(said.stdout.contains(&format!("{} entry points", lines.len())), "{}", said.stdout);
+}
+
+#[test]
+fn kernels_are_written_to_a_folder_alone() {
+    let shop = Workshop::new();
+    let file = shop.run("bench gelu --emit text.txt", &[]);
+    assert!(file.code == 1 && file.stderr.contains("text.txt: "), "{}", file.stderr);
+    assert!(file.stderr.contains("name a folder, not a file"), "{}", file.stderr);
+    let size = shop.run("bench gelu --emit shaders --shape rows=3", &[]);
+    assert!(size.code == 1 && size.stderr.contains("--shape: gelu: unknown size `rows`"), "{}", size.stderr);
+    assert!(!shop.path("shaders").exists());
+    let timed = shop.run("bench gelu --emit shaders --json", &[]);
+    assert!(
+        timed.code == 2 && timed.stderr.contains("'--emit <DIR>' cannot be used with '--json'"),
+        "{}",
+        timed.stderr
+    );
 }

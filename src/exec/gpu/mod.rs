@@ -6,7 +6,6 @@ pub mod disk;
 mod flight;
 mod forced;
 mod memory;
-mod memory_model;
 mod pace;
 mod passthrough;
 mod pipeline_cache;

@@ -5,6 +5,7 @@ use crate::broken::sabotaged;
 use cloze::device::parity::Parity;
 use cloze::device::probes::PROBES;
 use cloze::exec::gpu::Gpu;
+use cloze::kernels::kernel::Matrices;
 use cloze::kernels::{KERNELS, Kernel, Precision};
 
 #[test]
@@ -64,9 +65,13 @@ fn check_in(gpu: &Gpu, kernel: &'static Kernel, precision: Precision) -> Result<
             continue;
         }
         if !gpu.offers(variant) {
-            let matrices = variant.matrices.map(|side| format!(" of {side}×{side}×{side}")).unwrap_or_default();
+            let matrices = variant
+                .matrices
+                .map(|Matrices { side, of }| format!(" of {side}×{side}×{side} {of:?}"))
+                .unwrap_or_default();
             let (name, needs) = (&gpu.info.name, variant.needs);
-            eprintln!("{} {}: skipped, {name} lacks {needs}{matrices}", kernel.name, variant.name);
+            let lanes = variant.lanes.map(|most| format!(" or subgroups of {most} lanes at most")).unwrap_or_default();
+            eprintln!("{} {}: skipped, {name} lacks {needs}{matrices}{lanes}", kernel.name, variant.name);
             continue;
         }
         for (checked, checks) in [(false, "unchecked"), (true, "checked")] {

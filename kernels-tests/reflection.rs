@@ -5,8 +5,8 @@ use cloze::device::probes::PROBES;
 use cloze::kernels::gradient_norm::OptimizerState;
 use cloze::kernels::step::StepState;
 use cloze::kernels::translate::Parsed;
-use cloze::kernels::{Class, Elem, KERNELS, Params, SIZES, kernel};
-use naga::{AddressSpace, Handle, Module, ScalarKind, StorageAccess, Type, TypeInner};
+use cloze::kernels::{Class, Elem, KERNELS, Params, Precision, SIZES, kernel};
+use naga::{AddressSpace, CooperativeRole, Handle, Module, ScalarKind, StorageAccess, Type, TypeInner};
 use std::collections::BTreeSet;
 
 #[test]
@@ -48,12 +48,16 @@ fn bindings_are_what_the_declarations_say() {
 fn cooperative_matrices_are_of_the_declared_size() {
     for shader in every_shader() {
         let module = shader.parse().module;
-        let sides = module.types.iter().filter_map(|(_, ty)| match ty.inner {
-            TypeInner::CooperativeMatrix { columns, rows, .. } => Some([columns as u32, rows as u32]),
-            _ => None,
-        });
-        let sides: BTreeSet<u32> = sides.flatten().collect();
-        assert_eq!(sides, BTreeSet::from_iter(shader.variant.matrices), "{shader}");
+        let declared = shader.variant.matrices;
+        let mut found = BTreeSet::new();
+        for (_, ty) in module.types.iter() {
+            if let TypeInner::CooperativeMatrix { columns, rows, scalar, role } = ty.inner {
+                let of = if role == CooperativeRole::C { Precision::F32 } else { declared.expect("declared").of };
+                assert_eq!(usize::from(scalar.width), of.bytes(), "{shader}: elements of {role:?}");
+                found.extend([columns as u32, rows as u32]);
+            }
+        }
+        assert_eq!(found, BTreeSet::from_iter(declared.map(|matrices| matrices.side)), "{shader}");
     }
 }
 
@@ -105,6 +109,8 @@ fn entry_points_are_there_and_within_limits() {
             let entry = entry.unwrap_or_else(|| panic!("{shader}: no entry point `{}`", pass.entry));
             let [x, y, z] = module.entry_points[entry].workgroup_size;
             assert!(x * y * z <= 256 && z <= 64, "{shader}: a workgroup of {x}×{y}×{z}");
+            let whole = shader.variant.lanes.is_none_or(|lanes| (x * y * z).is_multiple_of(lanes));
+            assert!(whole, "{shader}: a workgroup of {x}×{y}×{z} is not made up of its widest subgroups");
             let used = info.get_entry_point(entry);
             let bytes: u32 = module
                 .global_variables

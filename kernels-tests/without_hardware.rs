@@ -4,8 +4,8 @@
 
 use crate::amd_compiler::{AmdCompiler, Figures};
 use cloze::bench::emit::{Shader, shaders};
-use cloze::kernels::KERNELS;
 use cloze::kernels::translate::Parsed;
+use cloze::kernels::{KERNELS, Precision};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write as _};
@@ -109,7 +109,10 @@ fn compile_all(answers: &Path) {
     let spilling = Parsed::new(SPILLING, wgpu::Features::empty()).unwrap();
     writeln!(answers, "{}", Answer::of(&compiler, &spilling, "main", 2)).unwrap();
     for shader in designed() {
-        let lacks_matrices = shader.variant.matrices.is_some_and(|side| !compiler.matrices.contains(&side));
+        let lacks_matrices = shader
+            .variant
+            .matrices
+            .is_some_and(|matrices| matrices.of != Precision::F16 || !compiler.matrices.contains(&matrices.side));
         let parsed = shader.parse().unwrap();
         for pass in shader.variant.passes {
             writeln!(answers, "{shader}/{}", pass.entry).unwrap();

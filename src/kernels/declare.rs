@@ -104,13 +104,14 @@ macro_rules! kernel {
 }
 
 /// A variant of a kernel: its name, the pieces of its WGSL and its passes. In front of these it may say which features of
-/// `wgpu::Features` it needs, of which size its cooperative matrices are, how much workgroup memory it takes (16 KiB unless it
-/// says so, which every adapter has) and which launches it fits:
-/// `needs: SUBGROUP | SHADER_F16, matrices: 16, workgroup_memory: 24 * 1024, fits: p.k % 4 == 0,`
+/// `wgpu::Features` it needs, of which size its cooperative matrices are (of f16, or `8 of F32`), how many lanes its subgroups may
+/// have at most, how much workgroup memory it takes (16 KiB unless it says so, which every adapter has) and which launches it
+/// fits: `needs: SUBGROUP | SHADER_F16, matrices: 16, lanes: 32, workgroup_memory: 24 * 1024, fits: p.k % 4 == 0,`
 macro_rules! variant {
     ($p:ident: &$params:ty, $name:literal = [$($source:literal),* $(,)?] {
         $(needs: $($feature:ident)|+,)?
-        $(matrices: $matrices:literal,)?
+        $(matrices: $matrices:literal $(of $element:ident)?,)?
+        $(lanes: $lanes:literal,)?
         $(workgroup_memory: $memory:expr,)?
         $(fits: $fits:expr,)?
         $($entry:literal: $grid:expr,)*
@@ -121,8 +122,15 @@ macro_rules! variant {
             source: &[$(include_str!(concat!("../../shaders/", $source)),)*],
             needs: wgpu::Features::empty()$($(.union(wgpu::Features::$feature))+)?,
             matrices: {
-                const SIDES: &[u32] = &[$($matrices)?];
-                SIDES.first().copied()
+                const DECLARED: &[Matrices] = &[$(Matrices {
+                    side: $matrices,
+                    of: [$(Precision::$element,)? Precision::F16][0],
+                })?];
+                DECLARED.first().copied()
+            },
+            lanes: {
+                const MOST: &[u32] = &[$($lanes)?];
+                MOST.first().copied()
             },
             workgroup_memory: {
                 const BYTES: &[u32] = &[16 * 1024, $($memory)?];

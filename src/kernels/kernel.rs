@@ -180,6 +180,15 @@ pub struct Pass {
     pub grid: fn(&[u32]) -> [u32; 3],
 }
 
+/// Cooperative matrices that a variant multiplies, with sums in f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matrices {
+    /// M, N and K.
+    pub side: u32,
+    /// Of the elements, and of the launches that it computes.
+    pub of: Precision,
+}
+
 /// One way to compute a kernel on a GPU. The first variant of a kernel is its reference.
 pub struct Variant {
     pub name: &'static str,
@@ -187,8 +196,10 @@ pub struct Variant {
     pub source: &'static [&'static str],
     /// What an adapter must offer; nothing for a reference.
     pub needs: wgpu::Features,
-    /// M, N and K of the cooperative matrices that it multiplies, of f16 into f32, if any.
-    pub matrices: Option<u32>,
+    /// The cooperative matrices that it multiplies, if any.
+    pub matrices: Option<Matrices>,
+    /// The most lanes that a subgroup may have, where a workgroup has to have so many subgroups.
+    pub lanes: Option<u32>,
     /// Bytes of workgroup memory that it takes at most.
     pub workgroup_memory: u32,
     /// Whether it computes a launch of these parameters. A reference computes every launch.
@@ -197,9 +208,13 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Whether it computes launches of this precision: one that needs half precision for itself is for f16.
+    /// Whether it computes launches of this precision: one that multiplies matrices those of their elements, one that needs half
+    /// precision for itself those in f16.
     pub fn computes_in(&self, precision: Precision) -> bool {
-        precision == Precision::F16 || !self.needs.contains(wgpu::Features::SHADER_F16)
+        match self.matrices {
+            Some(matrices) => matrices.of == precision,
+            None => precision == Precision::F16 || !self.needs.contains(wgpu::Features::SHADER_F16),
+        }
     }
 
     /// Whether it computes a launch of these parameters and this precision.

@@ -70,7 +70,14 @@ kernel! {
         p: &LinearProduct,
         [p.m, p.n],
         each ["shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "matmul_nt.wgsl"],
-        quads ["shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "matmul_nt_vec4.wgsl"] fit p.n.is_multiple_of(4) && p.k.is_multiple_of(4)
+        quads [
+            "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+            "matmul_nt_vec4.wgsl"
+        ] fit p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        octets [
+            "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+            "matmul_nt_vec4.wgsl", "shared/operands.wgsl"
+        ] fit p.n.is_multiple_of(4) && p.k.is_multiple_of(8)
     ),
     design(class): product_design([p.m, p.n], class),
     flops: p.product().flops(),
@@ -138,7 +145,9 @@ kernel! {
         p: &Product,
         [p.m, p.n],
         each ["shared/gelu.wgsl", "matmul_nn.wgsl"],
-        quads ["shared/gelu.wgsl", "matmul_nn_vec4.wgsl"] fit p.n.is_multiple_of(4) && p.k.is_multiple_of(4)
+        quads ["shared/gelu.wgsl", "matmul_nn_vec4.wgsl"] fit p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        octets ["shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl"]
+            fit p.n.is_multiple_of(4) && p.k.is_multiple_of(8)
     ),
     design(class): product_design([p.m, p.n], class),
     flops: p.flops(),
@@ -190,7 +199,8 @@ kernel! {
         p: &Product,
         [p.m, p.n],
         each ["matmul_tn.wgsl"],
-        quads ["matmul_tn_vec4.wgsl"] fit p.m.is_multiple_of(4) && p.n.is_multiple_of(4)
+        quads ["matmul_tn_vec4.wgsl"] fit p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        octets ["matmul_tn_vec4.wgsl", "shared/operands.wgsl"] fit p.m.is_multiple_of(4) && p.n.is_multiple_of(4)
     ),
     design(class): product_design([p.m, p.n], class),
     flops: p.flops(),
@@ -219,8 +229,20 @@ fn matmul_tn(p: &Product, views: Views) {
 const LEAST_SHARE: usize = 64;
 
 /// Around the edges of tiles, of quads and of depths that are loaded at once.
-const SHAPES: [[u32; 3]; 8] =
-    [[1, 1, 1], [63, 65, 17], [64, 64, 64], [65, 63, 33], [5, 130, 100], [129, 66, 7], [132, 136, 68], [126, 132, 20]];
+const SHAPES: [[u32; 3]; 12] = [
+    [1, 1, 1],
+    [63, 65, 17],
+    [64, 64, 64],
+    [65, 63, 33],
+    [5, 130, 100],
+    [129, 66, 7],
+    [132, 136, 68],
+    [126, 132, 20],
+    [136, 72, 40],
+    [8, 20, 8],
+    [12, 140, 42],
+    [150, 132, 104],
+];
 const ANY: Fill = Fill::Uniform(-3.0, 3.0);
 
 /// A case for each shape, with fills by its number. `pre` is the place of the argument that brings GELU in, which is not exact.
@@ -249,7 +271,18 @@ fn nt_cases() -> Vec<Case> {
         Case::new(p, fills(bits, Fill::Words(vec![0, 0, 17, n, 3]))).inexact()
     };
     let mut cases = cases_of::<LinearProduct>(Some(4), |i| fills(i, Fill::Absent));
-    cases.extend([(0, SHAPES[1]), (3, SHAPES[4]), (4, SHAPES[5]), (6, SHAPES[2]), (7, SHAPES[7])].map(dropped));
+    cases.extend(
+        [
+            (0, SHAPES[1]),
+            (3, SHAPES[4]),
+            (4, SHAPES[5]),
+            (6, SHAPES[2]),
+            (7, SHAPES[7]),
+            (3, SHAPES[8]),
+            (5, SHAPES[11]),
+        ]
+        .map(dropped),
+    );
     cases
 }
 

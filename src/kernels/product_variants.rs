@@ -4,9 +4,17 @@
 use super::kernel::Class;
 
 /// The variants of a kernel whose result is m×n. `each` is the front that takes any size, element by element; `quads` takes
-/// four elements at a time, of launches that `fit`.
+/// four elements at a time, `octets` eight for products on matrices, both of launches that `fit`.
+///
+/// Those on matrices that are for subgroups of 32 lanes come first: on adapters with wider ones they are not offered.
 macro_rules! product_variants {
-    ($p:ident: &$params:ty, [$m:expr, $n:expr], each [$($each:literal),*], quads [$($quad:literal),*] fit $fits:expr) => {{
+    (
+        $p:ident: &$params:ty,
+        [$m:expr, $n:expr],
+        each [$($each:literal),*],
+        quads [$($quad:literal),*] fit $fits:expr,
+        octets [$($octet:literal),*] fit $fit_octets:expr
+    ) => {{
         use $crate::kernels::declare::variant;
         use $crate::kernels::product_variants::tiles;
         &[
@@ -35,18 +43,87 @@ macro_rules! product_variants {
                 fits: $fits,
                 "main": tiles([$m, $n], [32, 32]),
             }),
-            variant!($p: &$params, "cooperative" = [
-                $($each,)* "shared/matrices_16.wgsl", "shared/product_coop.wgsl"
+            variant!($p: &$params, "cooperative_large_32" = [
+                $($octet,)* "shared/matrices_16.wgsl", "shared/cells_16.wgsl", "shared/matrices_large_shallow.wgsl",
+                "shared/product_matrices.wgsl"
             ] {
                 needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
                 matrices: 16,
+                lanes: 32,
+                workgroup_memory: 24 * 1024,
+                fits: $fit_octets,
+                "main": tiles([$m, $n], [128, 128]),
+            }),
+            variant!($p: &$params, "cooperative_large" = [
+                $($octet,)* "shared/matrices_16.wgsl", "shared/cells_16.wgsl", "shared/matrices_large.wgsl",
+                "shared/product_matrices.wgsl"
+            ] {
+                needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+                matrices: 16,
+                lanes: 64,
+                workgroup_memory: 32 * 1024,
+                fits: $fit_octets,
+                "main": tiles([$m, $n], [128, 128]),
+            }),
+            variant!($p: &$params, "cooperative_small_32" = [
+                $($octet,)* "shared/matrices_16.wgsl", "shared/cells_16.wgsl", "shared/matrices_small_shallow.wgsl",
+                "shared/product_matrices.wgsl"
+            ] {
+                needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+                matrices: 16,
+                lanes: 32,
+                fits: $fit_octets,
                 "main": tiles([$m, $n], [64, 64]),
             }),
-            variant!($p: &$params, "cooperative_8" = [
-                $($each,)* "shared/matrices_8.wgsl", "shared/product_coop.wgsl"
+            variant!($p: &$params, "cooperative_small" = [
+                $($octet,)* "shared/matrices_16.wgsl", "shared/cells_16.wgsl", "shared/matrices_small.wgsl",
+                "shared/product_matrices.wgsl"
+            ] {
+                needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+                matrices: 16,
+                lanes: 64,
+                fits: $fit_octets,
+                "main": tiles([$m, $n], [64, 64]),
+            }),
+            variant!($p: &$params, "cooperative_8_large" = [
+                $($octet,)* "shared/matrices_8.wgsl", "shared/cells_8.wgsl", "shared/matrices_large.wgsl",
+                "shared/product_matrices.wgsl"
             ] {
                 needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
                 matrices: 8,
+                lanes: 32,
+                fits: $fit_octets,
+                "main": tiles([$m, $n], [64, 64]),
+            }),
+            variant!($p: &$params, "cooperative_8_small" = [
+                $($octet,)* "shared/matrices_8.wgsl", "shared/cells_8.wgsl", "shared/matrices_small.wgsl",
+                "shared/product_matrices.wgsl"
+            ] {
+                needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+                matrices: 8,
+                lanes: 32,
+                fits: $fit_octets,
+                "main": tiles([$m, $n], [32, 32]),
+            }),
+            variant!($p: &$params, "cooperative_8_large_f32" = [
+                $($octet,)* "shared/matrices_8.wgsl", "shared/cells_8.wgsl", "shared/matrices_large.wgsl",
+                "shared/product_matrices.wgsl"
+            ] {
+                needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+                matrices: 8 of F32,
+                lanes: 32,
+                workgroup_memory: 24 * 1024,
+                fits: $fit_octets,
+                "main": tiles([$m, $n], [64, 64]),
+            }),
+            variant!($p: &$params, "cooperative_8_small_f32" = [
+                $($octet,)* "shared/matrices_8.wgsl", "shared/cells_8.wgsl", "shared/matrices_small.wgsl",
+                "shared/product_matrices.wgsl"
+            ] {
+                needs: SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
+                matrices: 8 of F32,
+                lanes: 32,
+                fits: $fit_octets,
                 "main": tiles([$m, $n], [32, 32]),
             }),
         ]
@@ -69,8 +146,14 @@ pub fn product_design([m, n]: [u32; 2], class: Class) -> &'static [&'static str]
     };
     let workgroups = |side: u32| u64::from(m.div_ceil(side)) * u64::from(n.div_ceil(side));
     match () {
-        () if workgroups(128) >= units => &["cooperative", "cooperative_8", "large"],
-        () if workgroups(64) >= units => &["cooperative", "cooperative_8", "medium"],
-        () => &["cooperative", "cooperative_8", "sliced"],
+        () if workgroups(128) >= units => {
+            &["cooperative_large_32", "cooperative_large", "cooperative_8_large", "cooperative_8_large_f32", "large"]
+        }
+        () if workgroups(64) >= units => {
+            &["cooperative_small_32", "cooperative_small", "cooperative_8_large", "cooperative_8_large_f32", "medium"]
+        }
+        () => {
+            &["cooperative_small_32", "cooperative_small", "cooperative_8_small", "cooperative_8_small_f32", "sliced"]
+        }
     }
 }

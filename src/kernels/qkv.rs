@@ -49,7 +49,8 @@ kernel! {
         p: &Qkv,
         [p.rows(), 3 * p.width()],
         each ["shared/qkv.wgsl", "qkv.wgsl"],
-        quads ["shared/qkv.wgsl", "qkv_vec4.wgsl"] fit p.head_dim.is_multiple_of(4)
+        quads ["shared/qkv.wgsl", "qkv_vec4.wgsl"] fit p.head_dim.is_multiple_of(4),
+        octets ["qkv_matrices.wgsl"] fit p.head_dim.is_multiple_of(8)
     ),
     design(class): product_design([p.rows(), 3 * p.width()], class),
     flops: 6 * u64::from(p.rows()) * u64::from(p.width()) * u64::from(p.width()),
@@ -169,7 +170,18 @@ fn shape([batch, sequence, heads, head_dim]: [u32; 4]) -> Qkv {
 }
 
 fn cases_of(fills: impl Fn(usize, Fill) -> Vec<Fill>) -> Vec<Case> {
-    let shapes = [[1, 1, 1, 1], [2, 7, 3, 4], [1, 65, 2, 12], [3, 17, 1, 64], [2, 5, 2, 7], [1, 9, 3, 8]].map(shape);
+    let shapes = [
+        [1, 1, 1, 1],
+        [2, 7, 3, 4],
+        [1, 65, 2, 12],
+        [3, 17, 1, 64],
+        [2, 5, 2, 7],
+        [1, 9, 3, 8],
+        [2, 33, 3, 24],
+        [1, 70, 2, 72],
+        [3, 23, 5, 8],
+    ];
+    let shapes = shapes.map(shape);
     let rope = |p: &Qkv| if p.head_dim.is_multiple_of(4) && p.head_dim != 8 { ROPE } else { Fill::Absent };
     shapes.iter().enumerate().map(|(i, p)| Case::new(*p, fills(i, rope(p)))).collect()
 }

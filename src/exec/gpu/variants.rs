@@ -5,6 +5,7 @@ use super::device::{Gpu, is_software};
 use super::forced::Forced;
 use crate::Result;
 use crate::exec::Program;
+use crate::kernels::kernel::Matrices;
 use crate::kernels::{Class, Kernel, Precision, SIZES, Variant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -58,11 +59,12 @@ impl Gpu {
         self.variants.passed_over.push((kernel.name, variant.name, precision));
     }
 
-    /// Whether the device was opened with every feature that a variant needs, multiplies cooperative matrices of its size, and
-    /// has the workgroup memory that it takes.
+    /// Whether the device was opened with every feature that a variant needs, multiplies cooperative matrices as it does, has no
+    /// wider subgroups than it allows, and has the workgroup memory that it takes.
     pub fn offers(&self, variant: &Variant) -> bool {
         self.device.features().contains(variant.needs)
-            && variant.matrices.is_none_or(|side| self.has_matrices(side))
+            && variant.matrices.is_none_or(|matrices| self.has_matrices(matrices))
+            && variant.lanes.is_none_or(|most| self.lanes() <= most)
             && variant.workgroup_memory <= self.limits().max_compute_workgroup_storage_size
     }
 
@@ -155,11 +157,19 @@ impl Gpu {
         [self.by_design(kernel, &case.params, Precision::F32).name].into()
     }
 
-    /// Whether there are cooperative matrices of side×side×side, f16 into f32.
-    fn has_matrices(&self, side: u32) -> bool {
+    /// The most lanes that a subgroup has. Metal doesn't say, but of its GPUs those with matrices have 32.
+    fn lanes(&self) -> u32 {
+        if self.info.backend == wgpu::Backend::Metal { 32 } else { self.info.subgroup_max_size }
+    }
+
+    fn has_matrices(&self, Matrices { side, of }: Matrices) -> bool {
+        let element = match of {
+            Precision::F32 => wgpu::CooperativeScalarType::F32,
+            Precision::F16 => wgpu::CooperativeScalarType::F16,
+        };
         self.adapter.cooperative_matrix_properties().iter().any(|matrix| {
             (matrix.m_size, matrix.n_size, matrix.k_size) == (side, side, side)
-                && matrix.ab_type == wgpu::CooperativeScalarType::F16
+                && matrix.ab_type == element
                 && matrix.cr_type == wgpu::CooperativeScalarType::F32
         })
     }

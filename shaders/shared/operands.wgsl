@@ -1,0 +1,31 @@
+// What product_matrices.wgsl asks of a product of a and b, beside its size and its store.
+fn octets_of_a(row: u32) -> u32 {
+    return row * (params.k / 8u);
+}
+
+fn octets_of_b(column: u32) -> u32 {
+    return column * (params.k / 8u);
+}
+
+fn octet_a(at: u32) -> Octet {
+    return Octet(a[2u * at], a[2u * at + 1u]);
+}
+
+fn octet_b(at: u32) -> Octet {
+    return Octet(b[2u * at], b[2u * at + 1u]);
+}
+
+fn rows_at(row: u32, depth: u32) -> vec4<Real> {
+    return a[depth * (params.m / 4u) + row / 4u];
+}
+
+fn columns_at(depth: u32, column: u32) -> vec4<Real> {
+    return b[depth * (params.n / 4u) + column / 4u];
+}
+
+fn store_octet(row: u32, column: u32, low: vec4<f32>, high: vec4<f32>) {
+    store(row, column, low);
+    if column + 4u < params.n {
+        store(row, column + 4u, high);
+    }
+}

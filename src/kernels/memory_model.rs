@@ -164,7 +164,7 @@ mod tests {
         }";
 
     fn to_spirv(wgsl: &str, entry: &str) -> Vec<u32> {
-        Parsed::new(wgsl, wgpu::Features::all()).unwrap().from_naga(entry).unwrap()
+        Parsed::new(wgsl, wgpu::Features::all()).unwrap().unordered(entry).unwrap()
     }
 
     /// How many instructions there are of each kind.

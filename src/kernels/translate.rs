@@ -45,11 +45,11 @@ impl Parsed {
     /// # Errors
     /// There is no such entry point, or naga can't say it in SPIR-V.
     pub fn spirv(&self, entry: &str) -> Result<Vec<u32>> {
-        self.from_naga(entry).map(order_accesses)
+        self.unordered(entry).map(order_accesses)
     }
 
     /// `spirv` before its memory is put in order.
-    pub(super) fn from_naga(&self, entry: &str) -> Result<Vec<u32>> {
+    pub(super) fn unordered(&self, entry: &str) -> Result<Vec<u32>> {
         let options = spv::Options {
             lang_version: if self.has_matrices() { (1, 3) } else { (1, 6) },
             flags: spv::WriterFlags::LABEL_VARYINGS | spv::WriterFlags::FORCE_POINT_SIZE,

@@ -17,7 +17,7 @@ use cloze::kernels::{KERNELS, Kernel, Params, Variant, Views};
 const MISTAKES: [(&str, &str, &str, &str); 11] = [
     ("matmul_nn", "result += ", "result -= ", "`c` are off"),
     ("layer_norm", "+ params.epsilon", "", "are off"),
-    ("attention", "most + log(total)", "most - log(total)", "`lse` are off"),
+    ("attention", "+ log(total", "- log(total", "`lse` are off"),
     ("cross_entropy", "1.0 - better", "better", "`metrics` are off"),
     ("adamw", "gradients[i] = 0.0;", "", "`gradients` are off"),
     ("qkv_backward", "gradient * rope[at] - f32", "gradient * rope[at] + f32", "`dy` are off"),

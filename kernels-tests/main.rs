@@ -26,6 +26,7 @@ mod memory;
 mod module;
 mod optimizer;
 mod parity;
+mod philox;
 mod plan;
 mod random_programs;
 mod recompute;

@@ -11,6 +11,8 @@ pub struct Shader {
     pub kernel: &'static Kernel,
     pub variant: &'static Variant,
     pub precision: Precision,
+    /// What the text uses of a device beyond what the variant needs.
+    pub offered: Features,
     pub wgsl: String,
 }
 
@@ -25,9 +27,11 @@ fn shaders(kernel: &'static Kernel) -> Vec<Shader> {
     for variant in kernel.variants {
         for precision in [Precision::F32, Precision::F16] {
             for case in (kernel.cases)().into_iter().filter(|case| variant.suits(&case.params, precision)) {
-                let wgsl = kernel.wgsl(variant, &case.params, case.present(), precision);
-                if shaders.iter().all(|shader| shader.wgsl != wgsl) {
-                    shaders.push(Shader { kernel, variant, precision, wgsl });
+                for offered in [Features::empty(), Features::SHADER_INT64] {
+                    let wgsl = kernel.wgsl(variant, &case.params, case.present(), precision, offered);
+                    if shaders.iter().all(|shader| shader.wgsl != wgsl) {
+                        shaders.push(Shader { kernel, variant, precision, offered, wgsl });
+                    }
                 }
             }
         }
@@ -47,21 +51,26 @@ impl Shader {
         (module, info)
     }
 
-    /// What naga has to allow for the features that the variant and the precision need.
+    /// The features that a device must have for it.
+    pub fn features(&self) -> Features {
+        self.variant.needs | self.precision.needs() | self.offered
+    }
+
+    /// What naga has to allow for them.
     fn capabilities(&self) -> Capabilities {
         let needed = [
             (Features::SUBGROUP, Capabilities::SUBGROUP),
             (Features::SHADER_F16, Capabilities::SHADER_FLOAT16),
+            (Features::SHADER_INT64, Capabilities::SHADER_INT64),
             (Features::EXPERIMENTAL_COOPERATIVE_MATRIX, Capabilities::COOPERATIVE_MATRIX),
         ];
-        let needs = self.variant.needs | self.precision.needs();
-        let needed = needed.iter().filter(|(feature, _)| needs.contains(*feature));
+        let needed = needed.iter().filter(|(feature, _)| self.features().contains(*feature));
         needed.fold(Capabilities::default(), |all, (_, capability)| all | *capability)
     }
 }
 
 impl std::fmt::Display for Shader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {:?}", self.kernel.name, self.variant.name, self.precision)
+        write!(f, "{} {} {:?} {}", self.kernel.name, self.variant.name, self.precision, self.offered)
     }
 }

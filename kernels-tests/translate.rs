@@ -13,7 +13,7 @@ fn every_shader_becomes_spirv_msl_and_hlsl() {
             .unwrap_or_else(|error| panic!("{shader} as SPIR-V: {error}"));
         assert!(words.len() > 100, "{shader}: SPIR-V of {} words", words.len());
 
-        let features = !(shader.variant.needs | shader.precision.needs()).is_empty();
+        let features = !shader.features().is_empty();
         let metal = msl::Options { lang_version: if features { (3, 1) } else { (1, 0) }, ..Default::default() };
         let (text, entries) = msl::write_string(&module, &info, &metal, &Default::default())
             .unwrap_or_else(|error| panic!("{shader} as MSL: {error}"));

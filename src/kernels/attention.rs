@@ -76,21 +76,21 @@ kernel! {
         DROPOUT = p.dropout > 0.0,
     }
     variant "reference" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention.wgsl", "attention.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl", "shared/attention.wgsl", "attention.wgsl"
     ] {
         "main": fold((p.rows() * p.heads).div_ceil(64) as usize),
     }
     variant "tiled" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_blocks.wgsl", "shared/attention_tiles.wgsl", "attention_tiled.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl", "shared/attention_blocks.wgsl", "shared/attention_tiles.wgsl", "attention_tiled.wgsl"
     ] {
         fits: p.head_dim.is_multiple_of(4),
         "main": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
     }
     variant "cooperative" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/attention_matrices.wgsl", "attention_coop.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl", "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/attention_matrices.wgsl", "attention_coop.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
@@ -98,8 +98,8 @@ kernel! {
         "main": p.cooperative_grid(),
     }
     variant "cooperative_8" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/attention_matrices.wgsl", "attention_coop.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl", "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/attention_matrices.wgsl", "attention_coop.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 8,

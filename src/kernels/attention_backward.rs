@@ -28,24 +28,24 @@ kernel! {
         DROPOUT = p.dropout > 0.0,
     }
     variant "reference" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention.wgsl", "attention_backward.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl", "shared/attention.wgsl", "attention_backward.wgsl"
     ] {
         "row_delta": fold((p.rows() * p.heads).div_ceil(64) as usize),
         "query_gradient": fold((p.rows() * p.heads).div_ceil(64) as usize),
         "key_value_gradient": fold((p.rows() * p.heads).div_ceil(64) as usize),
     }
     variant "tiled" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_blocks.wgsl", "shared/attention_tiles.wgsl", "attention_backward_tiled.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl", "shared/attention_blocks.wgsl", "shared/attention_tiles.wgsl", "attention_backward_tiled.wgsl"
     ] {
         fits: p.head_dim.is_multiple_of(4),
         "query_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
         "key_value_gradient": fold((p.batch * p.heads * p.sequence.div_ceil(32)) as usize),
     }
     variant "cooperative" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/attention_matrices.wgsl",
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl", "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/attention_matrices.wgsl",
         "attention_backward_coop.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
@@ -55,8 +55,8 @@ kernel! {
         "key_value_gradient": p.cooperative_grid(),
     }
     variant "cooperative_8" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/attention_matrices.wgsl",
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl", "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/attention_matrices.wgsl",
         "attention_backward_coop.wgsl"
     ] {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,

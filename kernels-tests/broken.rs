@@ -19,12 +19,12 @@ const MISTAKES: [(&str, &str, &str, &str); 11] = [
     ("layer_norm", "+ params.epsilon", "", "are off"),
     ("attention", "+ log(total", "- log(total", "`lse` are off"),
     ("cross_entropy", "1.0 - better", "better", "`metrics` are off"),
-    ("adamw", "gradients[i] = 0.0;", "", "`gradients` are off"),
-    ("qkv_backward", "gradient * rope[at] - f32", "gradient * rope[at] + f32", "`dy` are off"),
-    ("embedding", "sum += f32(type_table", "sum = f32(type_table", "`y` are off"),
+    ("adamw", "gradients[i] = Number();", "", "`gradients` are off"),
+    ("qkv_backward", "part == 0u", "part == 1u", "`dy` are off"),
+    ("embedding", "sum += Number(type_table", "sum = Number(type_table", "`y` are off"),
     ("sum_squares", "bits = EXPONENT", "bits = 0u", "`partials` are off"),
     // The last element is left unwritten.
-    ("scatter_rows", "i >= params.rows * params.width", "i + 1u >= params.rows * params.width", "got NaN"),
+    ("scatter_rows", "i >= params.rows * width", "i + 1u >= params.rows * width", "got NaN"),
     // One past the end: seen in the guard behind the argument.
     ("gather_rows", "y[i] = x[", "y[i + 1u] = x[", "guard after `y` was written"),
     ("gelu_backward", "i < params.count", "i <= params.count", "guard after `d_pre` was written"),

@@ -29,6 +29,7 @@ mod memory;
 mod module;
 mod optimizer;
 mod parity;
+mod philox;
 mod plan;
 mod random_programs;
 mod recompute;

@@ -3,12 +3,15 @@
 use cloze::device::probes::PROBES;
 use cloze::kernels::translate::Parsed;
 use cloze::kernels::{KERNELS, Kernel, Precision, Variant};
+use wgpu::Features;
 
 /// A variant's shader as some case of the kernel has it compiled.
 pub struct Shader {
     pub kernel: &'static Kernel,
     pub variant: &'static Variant,
     pub precision: Precision,
+    /// What the text uses of a device beyond what the variant needs.
+    pub offered: Features,
     pub wgsl: String,
 }
 
@@ -23,9 +26,11 @@ fn shaders(kernel: &'static Kernel) -> Vec<Shader> {
     for variant in kernel.variants {
         for precision in [Precision::F32, Precision::F16] {
             for case in (kernel.cases)().into_iter().filter(|case| variant.suits(&case.params, precision)) {
-                let wgsl = kernel.wgsl(variant, &case.params, case.present(), precision);
-                if shaders.iter().all(|shader| shader.wgsl != wgsl) {
-                    shaders.push(Shader { kernel, variant, precision, wgsl });
+                for offered in [Features::empty(), Features::SHADER_INT64] {
+                    let wgsl = kernel.wgsl(variant, &case.params, case.present(), precision, offered);
+                    if shaders.iter().all(|shader| shader.wgsl != wgsl) {
+                        shaders.push(Shader { kernel, variant, precision, offered, wgsl });
+                    }
                 }
             }
         }
@@ -37,13 +42,17 @@ fn shaders(kernel: &'static Kernel) -> Vec<Shader> {
 impl Shader {
     /// Parses and validates. Panics with the compiler's message.
     pub fn parse(&self) -> Parsed {
-        let needs = self.variant.needs | self.precision.needs();
-        Parsed::new(&self.wgsl, needs).unwrap_or_else(|error| panic!("{self}: {error}"))
+        Parsed::new(&self.wgsl, self.features()).unwrap_or_else(|error| panic!("{self}: {error}"))
+    }
+
+    /// The features that a device must have for it.
+    pub fn features(&self) -> Features {
+        self.variant.needs | self.precision.needs() | self.offered
     }
 }
 
 impl std::fmt::Display for Shader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {:?}", self.kernel.name, self.variant.name, self.precision)
+        write!(f, "{} {} {:?} {}", self.kernel.name, self.variant.name, self.precision, self.offered)
     }
 }

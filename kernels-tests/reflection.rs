@@ -40,7 +40,8 @@ fn bindings_are_what_the_declarations_say() {
                 }
             }
         }
-        assert_eq!(seen.len(), kernel.args.len() + 1, "{shader}: bindings {seen:?}");
+        let bound = shader.variant.passes.iter().flat_map(|pass| kernel.bound(pass)).map(|(place, _)| place as u32 + 1);
+        assert_eq!(seen, bound.chain([0]).collect(), "{shader}: bindings");
     }
 }
 
@@ -118,6 +119,17 @@ fn entry_points_are_there_and_within_limits() {
                 .filter(|(handle, variable)| variable.space == AddressSpace::WorkGroup && !used[*handle].is_empty())
                 .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
                 .sum();
+            let uses = |arg: &str| {
+                let mut of_arg = module
+                    .global_variables
+                    .iter()
+                    .filter(|(_, v)| v.binding.is_some() && v.name.as_deref() == Some(arg));
+                of_arg.any(|(handle, _)| !used[handle].is_empty())
+            };
+            let bound: Vec<&str> = shader.kernel.bound(pass).map(|(_, arg)| arg.name).collect();
+            assert!(bound.len() <= kernel::MAX_BINDINGS, "{shader}: {} is bound to {bound:?}", pass.entry);
+            let unbound = shader.kernel.args.iter().find(|arg| uses(arg.name) && !bound.contains(&arg.name));
+            assert!(unbound.is_none(), "{shader}: {} is not bound to {:?}", pass.entry, unbound.map(|arg| arg.name));
             let declared = shader.variant.workgroup_memory;
             assert!(bytes <= declared && declared <= 32 * 1024, "{shader}: {bytes} bytes of workgroup memory");
         }
@@ -163,7 +175,8 @@ fn names_are_unique_and_every_shader_file_is_used() {
     let all = || KERNELS.iter().chain(PROBES);
     let names: BTreeSet<&str> = all().map(|kernel| kernel.name).collect();
     assert_eq!(names.len(), all().count());
-    let sources: Vec<&str> = all().flat_map(|k| k.variants).flat_map(|v| v.source).copied().collect();
+    let sources = all().flat_map(|k| k.variants).flat_map(|v| v.source).chain(&kernel::MULTIPLY_HIGH);
+    let sources: Vec<&str> = sources.copied().collect();
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let mut files = 0;
     for folder in [root.clone(), root.join("shared"), root.join("probes")] {

@@ -11,11 +11,11 @@ struct AdamW {
 @group(0) @binding(0) var<uniform> params: AdamW;
 @group(0) @binding(1) var<storage, read> step: StepState;
 @group(0) @binding(2) var<storage, read> optimizer: OptimizerState;
-@group(0) @binding(3) var<storage, read_write> parameters: array<f32>;
-@group(0) @binding(4) var<storage, read_write> gradients: array<f32>;
-@group(0) @binding(5) var<storage, read_write> first_moments: array<f32>;
-@group(0) @binding(6) var<storage, read_write> second_moments: array<f32>;
-@group(0) @binding(7) var<storage, read_write> copy: array<Real>;
+@group(0) @binding(3) var<storage, read_write> parameters: array<Number>;
+@group(0) @binding(4) var<storage, read_write> gradients: array<Number>;
+@group(0) @binding(5) var<storage, read_write> first_moments: array<Number>;
+@group(0) @binding(6) var<storage, read_write> second_moments: array<Number>;
+@group(0) @binding(7) var<storage, read_write> copy: array<Stored>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -24,21 +24,23 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = group_number(group, groups) * 256u + lane;
-    if i >= params.count {
+    if i >= params.count / ELEMENTS {
         return;
     }
+    var value = parameters[i];
     if optimizer.coefficient != 0.0 {
         let gradient = gradients[i] * optimizer.coefficient;
         let m = params.beta1 * first_moments[i] + params.rest1 * gradient;
         let v = params.beta2 * second_moments[i] + params.rest2 * gradient * gradient;
         let keep = 1.0 - step.learning_rate * params.weight_decay;
         let rate = step.learning_rate / optimizer.correction1;
-        parameters[i] = parameters[i] * keep - rate * m / (sqrt(v) / sqrt(optimizer.correction2) + params.epsilon);
+        value = value * keep - rate * m / (sqrt(v) / sqrt(optimizer.correction2) + params.epsilon);
+        parameters[i] = value;
         first_moments[i] = m;
         second_moments[i] = v;
     }
-    gradients[i] = 0.0;
+    gradients[i] = Number();
     if HAS_COPY {
-        copy[i] = Real(parameters[i]);
+        copy[i] = Stored(value);
     }
 }

@@ -15,6 +15,7 @@ struct CrossEntropy {
 
 const NO_LABEL: u32 = 0xffffffffu;
 const EXPONENT: u32 = 0x7f800000u;
+const REDUCE: u32 = 64u;
 
 @compute @workgroup_size(64)
 fn rows(

@@ -16,7 +16,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let quad = group_number(group, groups) * 256u + lane;
-    let masks = dropout_masks(quad);
+    let masks = dropout_masks(params.rate, 0u, quad);
     for (var i = 0u; i < 4u; i++) {
         let at = 4u * quad + i;
         if at < params.count {

@@ -8,12 +8,12 @@ struct EmbeddingBackward {
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> dy: array<Real>;
-@group(0) @binding(4) var<storage, read_write> d_table: array<f32>;
+@group(0) @binding(5) var<storage, read_write> d_table: array<f32>;
 
 const COLUMNS: u32 = 32u;
 const LANES: u32 = 8u;
 
-var<workgroup> partial: array<f32, 256>; // [LANES, COLUMNS]
+var<workgroup> added: array<f32, 256>; // [LANES, COLUMNS]
 
 // A workgroup for each place of `order` and block of columns; only the first place of an id's run has work.
 @compute @workgroup_size(256)
@@ -44,12 +44,12 @@ fn main(
             sum += f32(dy[row * params.width + column]);
         }
     }
-    partial[thread] = sum;
+    added[thread] = sum;
     workgroupBarrier();
     if lane == 0u && column < params.width {
         var total = 0.0;
         for (var i = 0u; i < LANES; i++) {
-            total += partial[i * COLUMNS + thread];
+            total += added[i * COLUMNS + thread];
         }
         d_table[id * params.width + column] += total;
     }

@@ -4,8 +4,8 @@ struct GatedGelu {
 }
 
 @group(0) @binding(0) var<uniform> params: GatedGelu;
-@group(0) @binding(1) var<storage, read> u: array<Real>; // [rows, (input, gate), width]
-@group(0) @binding(2) var<storage, read_write> y: array<Real>;
+@group(0) @binding(1) var<storage, read> u: array<Stored>; // [rows, (input, gate), width]
+@group(0) @binding(2) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -13,10 +13,11 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    let width = params.width / ELEMENTS;
     let i = group_number(group, groups) * 256u + lane;
-    if i >= params.rows * params.width {
+    if i >= params.rows * width {
         return;
     }
-    let input = 2u * (i / params.width) * params.width + i % params.width;
-    y[i] = Real(gelu(f32(u[input])) * f32(u[input + params.width]));
+    let input = 2u * (i / width) * width + i % width;
+    y[i] = Stored(gelu_of(Number(u[input])) * Number(u[input + width]));
 }

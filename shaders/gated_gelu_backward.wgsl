@@ -4,9 +4,9 @@ struct GatedGelu {
 }
 
 @group(0) @binding(0) var<uniform> params: GatedGelu;
-@group(0) @binding(1) var<storage, read> u: array<Real>; // [rows, (input, gate), width]
-@group(0) @binding(2) var<storage, read> dy: array<Real>;
-@group(0) @binding(3) var<storage, read_write> du: array<Real>;
+@group(0) @binding(1) var<storage, read> u: array<Stored>; // [rows, (input, gate), width]
+@group(0) @binding(2) var<storage, read> dy: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> du: array<Stored>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -14,13 +14,14 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    let width = params.width / ELEMENTS;
     let i = group_number(group, groups) * 256u + lane;
-    if i >= params.rows * params.width {
+    if i >= params.rows * width {
         return;
     }
-    let input = 2u * (i / params.width) * params.width + i % params.width;
-    let gate = input + params.width;
-    let d = f32(dy[i]);
-    du[input] = Real(d * f32(u[gate]) * gelu_gradient(f32(u[input])));
-    du[gate] = Real(d * gelu(f32(u[input])));
+    let input = 2u * (i / width) * width + i % width;
+    let gate = input + width;
+    let d = Number(dy[i]);
+    du[input] = Stored(d * Number(u[gate]) * gelu_gradient_of(Number(u[input])));
+    du[gate] = Stored(d * gelu_of(Number(u[input])));
 }

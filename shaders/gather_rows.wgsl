@@ -5,9 +5,9 @@ struct Rows {
 }
 
 @group(0) @binding(0) var<uniform> params: Rows;
-@group(0) @binding(1) var<storage, read> x: array<Real>;
+@group(0) @binding(1) var<storage, read> x: array<Stored>;
 @group(0) @binding(2) var<storage, read> picks: array<u32>;
-@group(0) @binding(3) var<storage, read_write> y: array<Real>;
+@group(0) @binding(3) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -15,8 +15,9 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    let width = params.width / ELEMENTS;
     let i = group_number(group, groups) * 256u + lane;
-    if i < params.picked * params.width {
-        y[i] = x[picks[i / params.width] * params.width + i % params.width];
+    if i < params.picked * width {
+        y[i] = x[picks[i / width] * width + i % width];
     }
 }

@@ -3,8 +3,8 @@ struct Elements {
 }
 
 @group(0) @binding(0) var<uniform> params: Elements;
-@group(0) @binding(1) var<storage, read> pre: array<Real>;
-@group(0) @binding(2) var<storage, read_write> y: array<Real>;
+@group(0) @binding(1) var<storage, read> pre: array<Stored>;
+@group(0) @binding(2) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -13,7 +13,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = group_number(group, groups) * 256u + lane;
-    if i < params.count {
-        y[i] = Real(gelu(f32(pre[i])));
+    if i < params.count / ELEMENTS {
+        y[i] = Stored(gelu_of(Number(pre[i])));
     }
 }

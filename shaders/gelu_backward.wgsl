@@ -3,9 +3,9 @@ struct Elements {
 }
 
 @group(0) @binding(0) var<uniform> params: Elements;
-@group(0) @binding(1) var<storage, read> pre: array<Real>;
-@group(0) @binding(2) var<storage, read> dy: array<Real>;
-@group(0) @binding(3) var<storage, read_write> d_pre: array<Real>;
+@group(0) @binding(1) var<storage, read> pre: array<Stored>;
+@group(0) @binding(2) var<storage, read> dy: array<Stored>;
+@group(0) @binding(3) var<storage, read_write> d_pre: array<Stored>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -14,7 +14,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = group_number(group, groups) * 256u + lane;
-    if i < params.count {
-        d_pre[i] = Real(f32(dy[i]) * gelu_gradient(f32(pre[i])));
+    if i < params.count / ELEMENTS {
+        d_pre[i] = Stored(Number(dy[i]) * gelu_gradient_of(Number(pre[i])));
     }
 }

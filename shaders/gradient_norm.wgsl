@@ -13,6 +13,7 @@ struct GradientNorm {
 @group(0) @binding(2) var<storage, read_write> optimizer: OptimizerState;
 
 const EXPONENT: u32 = 0x7f800000u;
+const REDUCE: u32 = 64u;
 
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32) {

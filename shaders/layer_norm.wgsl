@@ -11,6 +11,8 @@ struct LayerNorm {
 @group(0) @binding(4) var<storage, read_write> y: array<Real>;
 @group(0) @binding(5) var<storage, read_write> stats: array<f32>;
 
+const REDUCE: u32 = 64u;
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,

@@ -1,6 +1,7 @@
 struct LayerNormBackward {
     rows: u32,
     width: u32,
+    epsilon: f32,
     rate: f32,
     site: u32,
 }
@@ -14,9 +15,14 @@ struct LayerNormBackward {
 @group(0) @binding(6) var<storage, read> step: StepState;
 @group(0) @binding(7) var<storage, read_write> dx: array<Real>;
 @group(0) @binding(8) var<storage, read_write> dropped: array<Real>;
+@group(0) @binding(9) var<storage, read_write> partial: array<f32>; // [row group, 2, width]
+@group(0) @binding(10) var<storage, read_write> d_weight: array<f32>;
+@group(0) @binding(11) var<storage, read_write> d_bias: array<f32>;
+
+const REDUCE: u32 = 64u;
 
 @compute @workgroup_size(64)
-fn main(
+fn rows(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
@@ -46,7 +52,7 @@ fn main(
     // Four elements a thread, as their masks come; the first and the last four may lie partly in the rows beside this one.
     let end = start + params.width;
     for (var quad = start / 4u + lane; 4u * quad < end; quad += REDUCE) {
-        let masks = dropout_masks(quad);
+        let masks = dropout_masks(params.rate, 0u, quad);
         for (var i = 0u; i < 4u; i++) {
             let at = 4u * quad + i;
             if at >= start && at < end {
@@ -65,4 +71,51 @@ fn gradient(at: u32, weight: f32, mean: f32, scale: f32, mean_gradient: f32, alo
         return d + f32(residual[at]);
     }
     return d;
+}
+
+@compute @workgroup_size(64)
+fn partial_sums(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let strips = (params.width + 63u) / 64u;
+    let number = group_number(group, groups);
+    let part = number / strips;
+    let column = (number % strips) * 64u + lane;
+    let first = part * ROWS_A_GROUP;
+    if first >= params.rows || column >= params.width {
+        return;
+    }
+    var weight_sum = 0.0;
+    var bias_sum = 0.0;
+    for (var row = first; row < min(first + ROWS_A_GROUP, params.rows); row++) {
+        let d = f32(dy[row * params.width + column]);
+        weight_sum += d * ((f32(x[row * params.width + column]) - stats[2u * row]) * stats[2u * row + 1u]);
+        bias_sum += d;
+    }
+    partial[2u * part * params.width + column] = weight_sum;
+    partial[(2u * part + 1u) * params.width + column] = bias_sum;
+}
+
+@compute @workgroup_size(64)
+fn total(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let column = group_number(group, groups) * 64u + lane;
+    if column >= params.width {
+        return;
+    }
+    var weight_sum = 0.0;
+    var bias_sum = 0.0;
+    for (var part = 0u; part < (params.rows + ROWS_A_GROUP - 1u) / ROWS_A_GROUP; part++) {
+        weight_sum += partial[2u * part * params.width + column];
+        bias_sum += partial[(2u * part + 1u) * params.width + column];
+    }
+    d_weight[column] += weight_sum;
+    if HAS_D_BIAS {
+        d_bias[column] += bias_sum;
+    }
 }

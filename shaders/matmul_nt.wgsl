@@ -44,7 +44,7 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
         }
         if HAS_STEP {
             if i == 0u || at % 4u == 0u {
-                masks = dropout_masks(at / 4u);
+                masks = dropout_masks(params.rate, 0u, at / 4u);
             }
             result *= masks[at % 4u];
         }

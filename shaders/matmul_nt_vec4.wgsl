@@ -42,7 +42,7 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
         result = vec4<f32>(gelu(result.x), gelu(result.y), gelu(result.z), gelu(result.w));
     }
     if HAS_STEP {
-        result *= dropout_masks(at);
+        result *= dropout_masks(params.rate, 0u, at);
     }
     if HAS_RESIDUAL {
         result += vec4<f32>(residual[at]);

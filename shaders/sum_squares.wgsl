@@ -7,6 +7,7 @@ struct SumSquares {
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
 const EXPONENT: u32 = 0x7f800000u;
+const REDUCE: u32 = 64u;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

@@ -35,6 +35,6 @@ fn dropout_mask(query: u32, key: u32) -> f32 {
     if !DROPOUT {
         return 1.0;
     }
-    let words = philox(vec2<u32>(step.seed_low, step.seed_high), vec4<u32>(key / 4u, params.site, step.microbatch, query));
-    return select(1.0 / (1.0 - params.dropout), 0.0, f32(words[key % 4u] >> 8u) / 16777216.0 < params.dropout);
+    let masks = dropout_masks(params.dropout, query, key / 4u);
+    return masks[key % 4u];
 }

@@ -51,9 +51,6 @@ fn others_of(block: Block) -> vec2<u32> {
 
 // What dropout multiplies the weights of a query for a quad of keys by.
 fn kept(query: u32, key: u32) -> vec4<f32> {
-    let counter = vec4<u32>(key / 4u, params.site, step.microbatch, query);
-    let words = philox(vec2<u32>(step.seed_low, step.seed_high), counter);
-    let drawn = vec4<f32>(words >> vec4<u32>(8u)) / 16777216.0;
-    return select(vec4<f32>(1.0 / (1.0 - params.dropout)), vec4<f32>(), drawn < vec4<f32>(params.dropout));
+    return dropout_masks(params.dropout, query, key / 4u);
 }
 

@@ -1,9 +1,9 @@
 // reduce.wgsl by way of subgroups, of whatever size and in whatever order their lanes lie: each leaves one value in
-// workgroup memory, and all of them add those up. Two barriers instead of eight.
-const REDUCE: u32 = 64u;
+// workgroup memory, and all of them add those up. Two barriers instead of a pair for every halving.
 const LOWEST: f32 = -3.4028235e38;
 
-var<workgroup> reduction: array<f32, 64>;
+var<workgroup> reduction: array<f32, REDUCE>;
+var<workgroup> pair_reduction: array<vec2<f32>, REDUCE>;
 
 fn group_sum(value: f32, lane: u32) -> f32 {
     let own = subgroupAdd(value);
@@ -18,6 +18,22 @@ fn group_sum(value: f32, lane: u32) -> f32 {
     let total = subgroupAdd(sum);
     workgroupBarrier();
     return total;
+}
+
+// Two sums at once.
+fn group_sums(values: vec2<f32>, lane: u32) -> vec2<f32> {
+    let own = subgroupAdd(values);
+    let first = subgroupExclusiveAdd(1u);
+    let lanes = subgroupAdd(1u);
+    pair_reduction[lane] = select(vec2<f32>(), own, first == 0u);
+    workgroupBarrier();
+    var sums = vec2<f32>();
+    for (var i = first; i < REDUCE; i += lanes) {
+        sums += pair_reduction[i];
+    }
+    let totals = subgroupAdd(sums);
+    workgroupBarrier();
+    return totals;
 }
 
 fn group_max(value: f32, lane: u32) -> f32 {

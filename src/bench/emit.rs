@@ -11,6 +11,9 @@ use std::path::Path;
 /// The name of the file that lists the others.
 pub const LIST: &str = "list";
 
+/// What texts use of a GPU beyond what a variant needs: nearly every one has 64-bit integers.
+const OFFERED: wgpu::Features = wgpu::Features::SHADER_INT64;
+
 /// A variant of a kernel, compiled for the parameters of a launch.
 pub struct Shader {
     pub kernel: &'static Kernel,
@@ -33,7 +36,7 @@ pub fn shaders(kernel: &'static Kernel, shape: &BenchShape) -> Result<Vec<Shader
             continue;
         }
         for variant in kernel.variants.iter().filter(|variant| variant.suits(&case.params, precision)) {
-            let wgsl = kernel.wgsl(variant, &case.params, case.present(), precision);
+            let wgsl = kernel.wgsl(variant, &case.params, case.present(), precision, OFFERED);
             let design = runs_by_design(kernel, variant, &case.params, precision);
             shaders.push(Shader { kernel, variant, precision, wgsl, design });
         }
@@ -57,7 +60,7 @@ impl Shader {
     /// # Errors
     /// The shader is not valid.
     pub fn parse(&self) -> Result<Parsed> {
-        Parsed::new(&self.wgsl, self.variant.needs | self.precision.needs())
+        Parsed::new(&self.wgsl, self.variant.needs | self.precision.needs() | OFFERED)
     }
 
     /// Its buffers: the parameters at binding 0, and the arguments.

@@ -48,7 +48,9 @@ impl Parity {
     /// # Errors
     /// As [`Parity::new`].
     pub fn at_a_glance(kernel: &'static Kernel, precision: Precision) -> Result<Parity> {
-        let shader = |case: &Case| kernel.wgsl(kernel.reference(), &case.params, case.present(), precision);
+        let shader = |case: &Case| {
+            kernel.wgsl(kernel.reference(), &case.params, case.present(), precision, wgpu::Features::empty())
+        };
         let cases = (kernel.cases)();
         let largest = |variant: &Variant| {
             let fitting = cases.iter().filter(|case| variant.suits(&case.params, precision));
@@ -87,7 +89,7 @@ impl Parity {
             finding.fail(format!("{} {}: the device lacks a feature, or no case fits", self.kernel.name, variant.name));
             return finding;
         }
-        let options = Options { checked, variant: Some(place), bound_past_end: GUARD_WORDS };
+        let options = Options { checked, variant: Some(place), bound_past_end: GUARD_WORDS, ..Default::default() };
         match GpuExecutor::new(gpu, &self.program, options) {
             Err(error) => finding.fail(format!("{} {}: {error}", self.kernel.name, variant.name)),
             Ok(mut executor) => {

@@ -2,6 +2,7 @@
 //! again.
 
 use crate::exec::gpu::{Gpu, disk};
+use crate::kernels::kernel::MULTIPLY_HIGH;
 use crate::kernels::{KERNELS, Kernel, Precision, Variant};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -139,7 +140,7 @@ impl Key {
     fn of(info: &wgpu::AdapterInfo) -> Key {
         let mut shaders = blake3::Hasher::new();
         let sources = KERNELS.iter().flat_map(|kernel| kernel.variants).flat_map(|variant| variant.source);
-        sources.for_each(|source| {
+        sources.chain(&MULTIPLY_HIGH).for_each(|source| {
             shaders.update(source.as_bytes());
         });
         Key {

@@ -36,9 +36,18 @@ kernel! {
         MaybeOut copy: real[p.count],
     }
     constants {}
-    variant "reference" = ["shared/index.wgsl", "shared/step.wgsl", "shared/optimizer.wgsl", "adamw.wgsl"] {
+    variant "reference" = [
+        "shared/index.wgsl", "shared/step.wgsl", "shared/optimizer.wgsl", "shared/scalars.wgsl", "adamw.wgsl"
+    ] {
         "main": fold(p.count.div_ceil(256) as usize),
     }
+    variant "quads" = [
+        "shared/index.wgsl", "shared/step.wgsl", "shared/optimizer.wgsl", "shared/quads.wgsl", "adamw.wgsl"
+    ] {
+        fits: p.count.is_multiple_of(4),
+        "main": fold(p.count.div_ceil(4 * 256) as usize),
+    }
+    design(class): on_gpus(class, &["quads"]),
     flops: 14 * u64::from(p.count),
     tolerance: 1e-5,
     exact: false,
@@ -91,11 +100,15 @@ fn update(
 }
 
 fn cases() -> Vec<Case> {
-    [(1, 1.0), (255, 0.5), (1025, 0.0), (513, 0.25), (77, 0.0)]
+    [(1, 1.0), (255, 0.5), (1025, 0.0), (513, 0.25), (77, 0.0), (252, 0.5), (1028, 0.25), (1284, 0.0)]
         .map(|(count, coefficient)| {
             let p =
                 AdamW { count, beta1: 0.9, beta2: 0.98, rest1: 0.1, rest2: 0.02, epsilon: 1e-6, weight_decay: 0.01 };
-            case(p, coefficient, if count % 256 == 1 || count == 77 { Fill::Nothing } else { Fill::Absent })
+            case(
+                p,
+                coefficient,
+                if count % 256 == 1 || count % 256 == 4 || count == 77 { Fill::Nothing } else { Fill::Absent },
+            )
         })
         .into()
 }

@@ -87,13 +87,14 @@ kernel! {
         DROPOUT = p.dropout > 0.0,
     }
     variant "reference" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention.wgsl", "attention.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl", "shared/attention.wgsl", "attention.wgsl"
     ] {
         "main": fold((p.rows() * p.heads).div_ceil(64) as usize),
     }
     variant "tiled" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl",
         "shared/attention_blocks.wgsl", "shared/attention_rows_8.wgsl", "shared/attention_tiles.wgsl",
         "attention_tiled.wgsl"
     ] {
@@ -101,7 +102,8 @@ kernel! {
         "main": p.tiled_grid(8),
     }
     variant "tiled_narrow" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl",
         "shared/attention_blocks.wgsl", "shared/attention_rows_4.wgsl", "shared/attention_tiles.wgsl",
         "attention_tiled.wgsl"
     ] {
@@ -109,7 +111,8 @@ kernel! {
         "main": p.tiled_grid(4),
     }
     variant "cooperative" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl",
         "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/memory_of_vectors.wgsl",
         "shared/attention_matrices.wgsl", "attention_coop.wgsl"
     ] {
@@ -120,7 +123,8 @@ kernel! {
         "main": p.blocks(p.cooperative_rows()),
     }
     variant "cooperative_8" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl",
         "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/memory_of_scalars.wgsl",
         "shared/attention_matrices.wgsl", "attention_coop.wgsl"
     ] {

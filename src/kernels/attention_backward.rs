@@ -28,15 +28,16 @@ kernel! {
         DROPOUT = p.dropout > 0.0,
     }
     variant "reference" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
-        "shared/attention.wgsl", "attention_backward.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl", "shared/attention.wgsl", "attention_backward.wgsl"
     ] {
         "row_delta": fold((p.rows() * p.heads).div_ceil(64) as usize),
         "query_gradient": fold((p.rows() * p.heads).div_ceil(64) as usize),
         "key_value_gradient": fold((p.rows() * p.heads).div_ceil(64) as usize),
     }
     variant "tiled" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl",
         "shared/attention_blocks.wgsl", "shared/attention_rows_4.wgsl", "shared/attention_tiles.wgsl",
         "attention_backward_tiled.wgsl"
     ] {
@@ -45,7 +46,8 @@ kernel! {
         "key_value_gradient": p.tiled_grid(4),
     }
     variant "cooperative" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl",
         "shared/attention_blocks.wgsl", "shared/matrices_16.wgsl", "shared/memory_of_vectors.wgsl",
         "shared/attention_matrices.wgsl", "attention_backward_coop.wgsl"
     ] {
@@ -58,7 +60,8 @@ kernel! {
         "key_value_gradient": p.blocks(32),
     }
     variant "cooperative_8" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/attention_shape.wgsl",
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/attention_shape.wgsl",
         "shared/attention_blocks.wgsl", "shared/matrices_8.wgsl", "shared/memory_of_scalars.wgsl",
         "shared/attention_matrices.wgsl", "attention_backward_coop.wgsl"
     ] {

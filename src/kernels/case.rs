@@ -51,13 +51,16 @@ impl Sizes {
         12 * self.width * self.width
     }
 
-    /// A token id for each row, the n-th id in proportion to 1/n as words are in a text (Zipf), so that some are very
-    /// frequent.
+    /// A token id for each row.
     pub fn ids(&self) -> Vec<u32> {
-        let mut stream = Stream::new(1, Site::Order, 0);
-        let id = |_| (self.vocabulary as f32).powf(stream.uniform()) as u32 - 1;
-        (0..self.rows()).map(id).collect()
+        ids(self.rows(), self.vocabulary)
     }
+}
+
+/// As many ids below `entries`, the n-th in proportion to 1/n as words are in a text (Zipf), so that some are very frequent.
+pub fn ids(count: u32, entries: u32) -> Vec<u32> {
+    let mut stream = Stream::new(1, Site::Order, 0);
+    (0..count).map(|_| (entries as f32).powf(stream.uniform()) as u32 - 1).collect()
 }
 
 impl Case {

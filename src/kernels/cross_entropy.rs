@@ -60,6 +60,23 @@ kernel! {
         "rows": fold(p.rows as usize),
         "total": [1, 1, 1],
     }
+    variant "quads" = [
+        "shared/index.wgsl", "shared/reduce.wgsl", "shared/step.wgsl", "shared/optimizer.wgsl", "cross_entropy_quads.wgsl"
+    ] {
+        fits: p.columns.is_multiple_of(4),
+        "rows": fold(p.rows as usize),
+        "total": [1, 1, 1],
+    }
+    variant "quads_subgroup" = [
+        "shared/index.wgsl", "shared/reduce_subgroup.wgsl", "shared/step.wgsl", "shared/optimizer.wgsl",
+        "cross_entropy_quads.wgsl"
+    ] {
+        needs: SUBGROUP,
+        fits: p.columns.is_multiple_of(4),
+        "rows": fold(p.rows as usize),
+        "total": [1, 1, 1],
+    }
+    design(class): on_gpus(class, &["quads_subgroup", "quads", "subgroup"]),
     flops: 6 * u64::from(p.rows) * u64::from(p.vocabulary),
     tolerance: 1e-5,
     exact: false,
@@ -131,13 +148,20 @@ fn row(math: Math, logits: &mut [f32], label: u32, weight: f32, gradient: bool) 
 
 /// Some with padding, one with a scaled loss, and one with logits that are too large.
 fn cases() -> Vec<Case> {
-    let mut cases: Vec<Case> =
-        [(1, 1, 0, 1), (7, 65, 15, 1), (65, 131, 1, 0), (12, 1000, 0, 1), (9, 70, 10, 1), (3, 66, 0, 1)]
-            .map(case)
-            .into();
+    let mut cases: Vec<Case> = [
+        (1, 1, 0, 1),
+        (7, 65, 15, 1),
+        (65, 131, 1, 0),
+        (12, 1000, 0, 1),
+        (9, 70, 10, 1),
+        (3, 66, 2, 1),
+        (300, 1026, 6, 1),
+    ]
+    .map(case)
+    .into();
     let state = OptimizerState { loss_scale: 512.0, ..bytemuck::Zeroable::zeroed() };
     cases[4].fills[2] = Fill::Words(state.words().to_vec());
-    let logits = (0..3 * 66).map(|i| if i == 70 { f32::INFINITY } else { (i % 7) as f32 });
+    let logits = (0..3 * 68).map(|i| if i == 70 { f32::INFINITY } else { (i % 7) as f32 });
     cases[5].fills[3] = Fill::Words(logits.map(f32::to_bits).collect());
     cases
 }

@@ -107,6 +107,8 @@ macro_rules! kernel {
 /// `wgpu::Features` it needs, of which size its cooperative matrices are (of f16, or `8 of F32`), how many lanes its subgroups may
 /// have at most, how much workgroup memory it takes (16 KiB unless it says so, which every adapter has) and which launches it
 /// fits: `needs: SUBGROUP | SHADER_F16, matrices: 16, lanes: 32, workgroup_memory: 24 * 1024, fits: p.k % 4 == 0,`
+/// A pass is an entry point and its workgroups, `"main": grid,`, and may name the arguments that it uses in between:
+/// `"total"(partial, sums): grid,`. It has to where the kernel has more than a pass can be bound to.
 macro_rules! variant {
     ($p:ident: &$params:ty, $name:literal = [$($source:literal),* $(,)?] {
         $(needs: $($feature:ident)|+,)?
@@ -114,7 +116,7 @@ macro_rules! variant {
         $(lanes: $lanes:literal,)?
         $(workgroup_memory: $memory:expr,)?
         $(fits: $fits:expr,)?
-        $($entry:literal: $grid:expr,)*
+        $($entry:literal $(($($used:ident),*))?: $grid:expr,)*
     }) => {{
         use $crate::kernels::kernel::*;
         Variant {
@@ -143,6 +145,7 @@ macro_rules! variant {
             },
             passes: &[$(Pass {
                 entry: $entry,
+                args: &[$($(stringify!($used)),*)?],
                 grid: |words| {
                     let $p = <$params as Params>::from_words(words);
                     let _ = $p;

@@ -30,10 +30,17 @@ kernel! {
     ] {
         "main": fold(p.count.div_ceil(4 * 256) as usize),
     }
+    variant "quads" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "dropout_quads.wgsl"
+    ] {
+        fits: p.count.is_multiple_of(4),
+        "main": fold(p.count.div_ceil(4 * 256) as usize),
+    }
+    design(class): on_gpus(class, &["quads"]),
     flops: 2 * u64::from(p.count),
     tolerance: 1e-6,
     exact: false,
-    cases: || vec![case(1, 0.5), case(67, 0.1), case(4099, 0.25)],
+    cases: || vec![case(1, 0.5), case(67, 0.1), case(1028, 0.1), case(4099, 0.25)],
     bench: |s| case(s.rows() * s.width, 0.1),
     twin: dropout,
 }

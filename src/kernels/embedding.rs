@@ -1,6 +1,6 @@
 //! Token + position + type embedding, and the gradient of one such table.
 
-use super::case::Sizes;
+use super::case::{Sizes, ids};
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::lanes::add;
 use super::native::{row_blocks, simd};
@@ -31,9 +31,14 @@ kernel! {
         Out y: real[p.rows * p.width],
     }
     constants {}
-    variant "reference" = ["shared/index.wgsl", "embedding.wgsl"] {
+    variant "reference" = ["shared/index.wgsl", "shared/scalars.wgsl", "embedding.wgsl"] {
         "main": fold((p.rows * p.width).div_ceil(256) as usize),
     }
+    variant "quads" = ["shared/index.wgsl", "shared/quads.wgsl", "embedding.wgsl"] {
+        fits: p.width.is_multiple_of(4),
+        "main": fold((p.rows * p.width).div_ceil(4 * 256) as usize),
+    }
+    design(class): on_gpus(class, &["quads"]),
     flops: 2 * p.rows * p.width,
     tolerance: 1e-6,
     exact: true,
@@ -79,30 +84,43 @@ params! {
     }
 }
 
+/// Places of `order` that the variant `runs` adds up in one go.
+const CHUNK: u32 = 16;
+
 kernel! {
     /// d_table[id] += the sum of dy over the rows with that id. `order` holds the rows sorted by id, so that each id is
-    /// one run, added up in one order by one workgroup.
+    /// one run, added up in one order.
     pub static EMBEDDING_BACKWARD(EmbeddingBackwardArgs) = "embedding_backward" (p: &EmbeddingBackward);
     args {
         In ids: u32[p.rows],
         In order: u32[p.rows],
         In dy: real[p.rows * p.width],
+        ShaderScratch partial: f32[2 * p.rows.div_ceil(CHUNK) * p.width],
         InOut d_table: f32[p.entries * p.width] touched p.rows * p.width,
     }
-    constants {}
-    variant "reference" = ["shared/index.wgsl", "embedding_backward.wgsl"] {
-        "main": fold((p.rows * p.width.div_ceil(32)) as usize),
+    constants {
+        CHUNK = CHUNK,
     }
+    variant "reference" = ["shared/index.wgsl", "embedding_backward.wgsl"] {
+        "main"(ids, order, dy, d_table): fold((p.rows * p.width.div_ceil(32)) as usize),
+    }
+    variant "runs" = ["shared/index.wgsl", "embedding_backward_runs.wgsl"] {
+        fits: p.width.is_multiple_of(4),
+        "chunks": fold((p.rows.div_ceil(CHUNK) * p.width.div_ceil(4 * 64)) as usize),
+        "runs": fold((p.rows.div_ceil(CHUNK) * p.width.div_ceil(4 * 32)) as usize),
+    }
+    design(class): on_gpus(class, &["runs"]),
     flops: p.rows * p.width,
     tolerance: 1e-5,
     exact: true,
     cases: embedding_backward_cases,
     bench: |s| embedding_backward_case(s.ids(), s.width, s.vocabulary),
+    typical: embedding_backward_case(ids(p.rows, p.entries), p.width, p.entries).fills,
     twin: embedding_backward,
 }
 
 fn embedding_backward(p: &EmbeddingBackward, views: Views) {
-    let [ids, order, dy, d_table] = views.array();
+    let [ids, order, dy, _, d_table] = views.array();
     let (ids, order, dy, d_table) = (ids.read::<u32>(), order.read::<u32>(), dy.read::<f32>(), d_table.write());
     let width = p.width as usize;
     simd(
@@ -145,14 +163,16 @@ fn embedding_backward_case(ids: Vec<u32>, width: u32, entries: u32) -> Case {
     let rows = ids.len() as u32;
     let mut order: Vec<u32> = (0..rows).collect();
     order.sort_by_key(|&row| ids[row as usize]);
-    let fills = [Fill::Words(ids), Fill::Words(order), ANY, ANY];
+    let fills = [Fill::Words(ids), Fill::Words(order), ANY, Fill::Nothing, ANY];
     Case::new(EmbeddingBackward { rows, width, entries }, fills)
 }
 
 fn embedding_backward_cases() -> Vec<Case> {
-    [(1, 1, 1), (65, 33, 7), (300, 64, 2), (129, 128, 1000)]
+    // One id for all, runs that end and begin with a chunk (of 16), runs of all lengths, and no run at all.
+    let shapes = [(1, 1, 1), (65, 33, 7), (17, 4, 1), (300, 64, 2), (96, 36, 3), (331, 260, 40), (129, 128, 1000)];
+    shapes
         .map(|(rows, width, entries)| {
-            let id = |row: u32| (row * 7 + row / 3) % entries;
+            let id = |row: u32| if entries == 3 { row % 3 } else { (row * 7 + row / 3) % entries };
             embedding_backward_case((0..rows).map(id).collect(), width, entries)
         })
         .into()

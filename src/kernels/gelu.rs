@@ -19,9 +19,18 @@ kernel! {
         Out y: real[p.count],
     }
     constants {}
-    variant "reference" = ["shared/index.wgsl", "shared/gelu.wgsl", "gelu.wgsl"] {
+    variant "reference" = [
+        "shared/index.wgsl", "shared/scalars.wgsl", "shared/gelu.wgsl", "shared/gelu_scalars.wgsl", "gelu.wgsl"
+    ] {
         "main": fold(p.count.div_ceil(256) as usize),
     }
+    variant "quads" = [
+        "shared/index.wgsl", "shared/quads.wgsl", "shared/gelu.wgsl", "shared/gelu_quads.wgsl", "gelu.wgsl"
+    ] {
+        fits: p.count.is_multiple_of(4),
+        "main": fold(p.count.div_ceil(4 * 256) as usize),
+    }
+    design(class): on_gpus(class, &["quads"]),
     flops: 30 * u64::from(p.count),
     tolerance: 2e-6,
     exact: false,
@@ -58,9 +67,18 @@ kernel! {
         Out d_pre: real[p.count],
     }
     constants {}
-    variant "reference" = ["shared/index.wgsl", "shared/gelu.wgsl", "gelu_backward.wgsl"] {
+    variant "reference" = [
+        "shared/index.wgsl", "shared/scalars.wgsl", "shared/gelu.wgsl", "shared/gelu_scalars.wgsl", "gelu_backward.wgsl"
+    ] {
         "main": fold(p.count.div_ceil(256) as usize),
     }
+    variant "quads" = [
+        "shared/index.wgsl", "shared/quads.wgsl", "shared/gelu.wgsl", "shared/gelu_quads.wgsl", "gelu_backward.wgsl"
+    ] {
+        fits: p.count.is_multiple_of(4),
+        "main": fold(p.count.div_ceil(4 * 256) as usize),
+    }
+    design(class): on_gpus(class, &["quads"]),
     flops: 40 * u64::from(p.count),
     tolerance: 2e-6,
     exact: false,
@@ -104,9 +122,18 @@ kernel! {
         Out y: real[p.rows * p.width],
     }
     constants {}
-    variant "reference" = ["shared/index.wgsl", "shared/gelu.wgsl", "gated_gelu.wgsl"] {
+    variant "reference" = [
+        "shared/index.wgsl", "shared/scalars.wgsl", "shared/gelu.wgsl", "shared/gelu_scalars.wgsl", "gated_gelu.wgsl"
+    ] {
         "main": fold((p.rows * p.width).div_ceil(256) as usize),
     }
+    variant "quads" = [
+        "shared/index.wgsl", "shared/quads.wgsl", "shared/gelu.wgsl", "shared/gelu_quads.wgsl", "gated_gelu.wgsl"
+    ] {
+        fits: p.width.is_multiple_of(4),
+        "main": fold((p.rows * p.width).div_ceil(4 * 256) as usize),
+    }
+    design(class): on_gpus(class, &["quads"]),
     flops: 30 * u64::from(p.rows * p.width),
     tolerance: 2e-6,
     exact: false,
@@ -147,9 +174,18 @@ kernel! {
         Out du: real[2 * p.rows * p.width],
     }
     constants {}
-    variant "reference" = ["shared/index.wgsl", "shared/gelu.wgsl", "gated_gelu_backward.wgsl"] {
+    variant "reference" = [
+        "shared/index.wgsl", "shared/scalars.wgsl", "shared/gelu.wgsl", "shared/gelu_scalars.wgsl", "gated_gelu_backward.wgsl"
+    ] {
         "main": fold((p.rows * p.width).div_ceil(256) as usize),
     }
+    variant "quads" = [
+        "shared/index.wgsl", "shared/quads.wgsl", "shared/gelu.wgsl", "shared/gelu_quads.wgsl", "gated_gelu_backward.wgsl"
+    ] {
+        fits: p.width.is_multiple_of(4),
+        "main": fold((p.rows * p.width).div_ceil(4 * 256) as usize),
+    }
+    design(class): on_gpus(class, &["quads"]),
     flops: 70 * u64::from(p.rows * p.width),
     tolerance: 2e-6,
     exact: false,
@@ -188,7 +224,7 @@ fn gated_gelu_backward(p: &GatedGelu, views: Views) {
 
 const ANY: Fill = Fill::Uniform(-6.0, 6.0);
 
-const COUNTS: [u32; 4] = [1, 63, 256, 1025];
+const COUNTS: [u32; 5] = [1, 63, 256, 1025, 1028];
 
 fn gelu_case(count: u32) -> Case {
     Case::new(Elements { count }, [ANY, Fill::Nothing])
@@ -198,7 +234,7 @@ fn gelu_backward_case(count: u32) -> Case {
     Case::new(Elements { count }, [ANY, ANY, Fill::Nothing])
 }
 
-const SHAPES: [(u32, u32); 3] = [(1, 1), (7, 65), (64, 48)];
+const SHAPES: [(u32, u32); 4] = [(1, 1), (7, 65), (64, 48), (65, 68)];
 
 fn gated_gelu_case((rows, width): (u32, u32)) -> Case {
     Case::new(GatedGelu { rows, width }, [ANY, Fill::Nothing])

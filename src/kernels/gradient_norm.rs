@@ -32,6 +32,11 @@ kernel! {
         SHARE = p.share(),
     }
     variant "reference" = ["shared/reduce.wgsl", "sum_squares.wgsl"] { "main": [PARTIALS as u32, 1, 1], }
+    variant "quads" = ["shared/reduce.wgsl", "sum_squares_quads.wgsl"] {
+        fits: p.count.is_multiple_of(4),
+        "main": [PARTIALS as u32, 1, 1],
+    }
+    design(class): on_gpus(class, &["quads"]),
     flops: 2 * u64::from(p.count),
     tolerance: 1e-5,
     exact: true,
@@ -183,7 +188,7 @@ fn sum_squares_case(count: u32) -> Case {
 
 /// Some with numbers that are not finite.
 fn sum_squares_cases() -> Vec<Case> {
-    let mut cases: Vec<Case> = [1, 255, 257, 5000].map(sum_squares_case).into();
+    let mut cases: Vec<Case> = [1, 255, 257, 5000, 1300, 400_004].map(sum_squares_case).into();
     for broken in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
         let mut case = sum_squares_case(1000);
         let numbers = (0..1000).map(|i| if i % 300 == 299 { broken } else { 1.0 });

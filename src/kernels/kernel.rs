@@ -173,9 +173,11 @@ impl From<bool> for Constant {
     }
 }
 
-/// One dispatch of a launch. The passes of a variant run in order over the same bindings.
+/// One dispatch of a launch. The passes of a variant run in order over the same arguments.
 pub struct Pass {
     pub entry: &'static str,
+    /// The names of the arguments that it is bound to, `MAX_BINDINGS` at most; all of the kernel's where none is named.
+    pub args: &'static [&'static str],
     /// Workgroups, from the launch parameters.
     pub grid: fn(&[u32]) -> [u32; 3],
 }
@@ -237,13 +239,25 @@ pub enum Class {
 /// From launch parameters and the class of an adapter to names of variants.
 pub type Design = fn(&[u32], Class) -> &'static [&'static str];
 
-/// The design of a kernel that says nothing of its own: subgroups where there are any.
-pub(crate) fn usual_design(_: &[u32], class: Class) -> &'static [&'static str] {
+/// The design of a kernel that says nothing of its own: the reference.
+pub(crate) fn usual_design(_: &[u32], _: Class) -> &'static [&'static str] {
+    &[]
+}
+
+/// A design of variants for GPUs; programs that imitate one run the reference.
+pub(crate) fn on_gpus(class: Class, names: &'static [&'static str]) -> &'static [&'static str] {
     match class {
-        Class::Discrete | Class::Integrated => &["subgroup"],
+        Class::Discrete | Class::Integrated => names,
         Class::Software => &[],
     }
 }
+
+/// A product's high half, by which random numbers are made: for every device, and for those with integers of 64 bits. A shader
+/// that uses it gets one of them; the bits are the same.
+pub const MULTIPLY_HIGH: [&str; 2] = [
+    include_str!("../../shaders/shared/multiply_high.wgsl"),
+    include_str!("../../shaders/shared/multiply_high_wide.wgsl"),
+];
 
 /// The lines of WGSL that have to come before everything else for some features.
 fn directives(needs: wgpu::Features) -> String {
@@ -296,8 +310,16 @@ impl Kernel {
     }
 
     /// The WGSL of a variant: what `Real` is, constants of the launch, then the source. `present` has a bit for each
-    /// argument given.
-    pub fn wgsl(&self, variant: &Variant, params: &[u32], present: u32, precision: Precision) -> String {
+    /// argument given. `features` are those of the device, of which the text may use more than the variant needs, for the
+    /// same bits.
+    pub fn wgsl(
+        &self,
+        variant: &Variant,
+        params: &[u32],
+        present: u32,
+        precision: Precision,
+        features: wgpu::Features,
+    ) -> String {
         let mut text = directives(variant.needs | precision.needs());
         text += precision.prelude();
         for (name, value) in (self.constants)(params) {
@@ -309,7 +331,17 @@ impl Kernel {
         for (place, arg) in self.args.iter().enumerate().filter(|(_, arg)| arg.access.optional()) {
             text += &format!("const HAS_{}: bool = {};\n", arg.name.to_uppercase(), present >> place & 1 == 1);
         }
-        text + &variant.source.concat()
+        text += &variant.source.concat();
+        if text.contains("multiply_high(") {
+            text += MULTIPLY_HIGH[usize::from(features.contains(wgpu::Features::SHADER_INT64))];
+        }
+        text
+    }
+
+    /// The arguments that a pass is bound to, with their places in the declaration.
+    pub fn bound(&self, pass: &Pass) -> impl Iterator<Item = (usize, &'static Arg)> {
+        let args = pass.args;
+        self.args.iter().enumerate().filter(move |(_, arg)| args.is_empty() || args.contains(&arg.name))
     }
 
     /// A name for what decides how fast a launch is: the kernel, the sizes of its arguments, its constants, its work, f16.
@@ -398,8 +430,11 @@ impl<'a> View<'a> {
     }
 }
 
-/// Most arguments a kernel may have: the storage bindings that every adapter offers.
-pub const MAX_ARGS: usize = 8;
+/// Most arguments that a pass of a kernel may be bound to: the storage bindings that every adapter offers.
+pub const MAX_BINDINGS: usize = 8;
+
+/// Most arguments a kernel may have.
+pub const MAX_ARGS: usize = 12;
 
 /// The arguments of a launch, in the order of the declaration.
 pub struct Views<'a>(pub [View<'a>; MAX_ARGS]);

@@ -1,10 +1,13 @@
 //! Layer norm (Ba, Kiros and Hinton, 2016), with and without bias, and its gradients.
+//!
+//! The variants `quads` keep a row in the registers of 64 threads, so that it is read once.
 
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::lanes::{add, dot, sum};
 use super::native::{row_block_pairs, rows_a_block, simd};
 use super::step::STEP_WORDS;
+use crate::random::{Site, Stream};
 use rayon::prelude::*;
 
 params! {
@@ -17,6 +20,18 @@ params! {
     }
 }
 
+/// Quads of a row that each of 64 threads holds.
+fn quads(width: u32) -> u32 {
+    width.div_ceil(4 * 64)
+}
+
+/// Whether rows are whole quads, and few enough for registers, of which the way back takes 16 a quad.
+fn quads_fit(width: u32) -> bool {
+    width.is_multiple_of(4) && quads(width) <= 8
+}
+
+const DESIGN: &[&str] = &["quads_subgroup", "quads", "subgroup"];
+
 kernel! {
     /// y = (x − mean) / √(variance + ε) · weight + bias, row by row. `stats` keeps each row's mean and 1/√(variance + ε).
     pub static LAYER_NORM(LayerNormArgs) = "layer_norm" (p: &LayerNorm);
@@ -27,7 +42,9 @@ kernel! {
         Out y: real[p.rows * p.width],
         Out stats: f32[2 * p.rows],
     }
-    constants {}
+    constants {
+        QUADS = quads(p.width),
+    }
     variant "reference" = ["shared/index.wgsl", "shared/reduce.wgsl", "layer_norm.wgsl"] {
         "main": fold(p.rows as usize),
     }
@@ -35,6 +52,16 @@ kernel! {
         needs: SUBGROUP,
         "main": fold(p.rows as usize),
     }
+    variant "quads" = ["shared/index.wgsl", "shared/reduce.wgsl", "layer_norm_quads.wgsl"] {
+        fits: quads_fit(p.width),
+        "main": fold(p.rows as usize),
+    }
+    variant "quads_subgroup" = ["shared/index.wgsl", "shared/reduce_subgroup.wgsl", "layer_norm_quads.wgsl"] {
+        needs: SUBGROUP,
+        fits: quads_fit(p.width),
+        "main": fold(p.rows as usize),
+    }
+    design(class): on_gpus(class, DESIGN),
     flops: 8 * p.rows * p.width,
     tolerance: 1e-5,
     exact: false,
@@ -76,6 +103,8 @@ params! {
         /// B·T.
         rows: u32,
         width: u32,
+        /// That of the way forward.
+        epsilon: f32,
         /// Of the dropout that gives `dropped`: the probability that an element is dropped, in [0, 1).
         rate: f32,
         /// Tells the dropout layers of a model apart.
@@ -83,9 +112,29 @@ params! {
     }
 }
 
+/// Rows whose sums the twin takes together.
+const BLOCK_ROWS: u32 = 64;
+
+impl LayerNormBackward {
+    /// Rows whose sums a workgroup takes together: few enough for some 512 workgroups, and as many as leave few sums.
+    fn rows_a_group(&self) -> u32 {
+        self.rows.div_ceil(512).clamp(8, BLOCK_ROWS)
+    }
+
+    fn groups(&self) -> u32 {
+        self.rows.div_ceil(self.rows_a_group())
+    }
+
+    /// Workgroups of the pass that adds the sums up: a block of 32 columns each, of the weight's and of the bias'.
+    fn total_grid(&self) -> [u32; 3] {
+        [self.width.div_ceil(32), 2, 1]
+    }
+}
+
 kernel! {
     /// dx of a layer norm, plus `residual` (the gradient that reaches x past the norm) when it is given. `dropped`, given
-    /// with `step`, is dx through dropout: the gradient of a branch, where x is what the branch was added to.
+    /// with `step`, is dx through dropout: the gradient of a branch, where x is what the branch was added to. And
+    /// d_weight += Σ dy·x̂ and d_bias += Σ dy over the rows.
     pub static LAYER_NORM_BACKWARD(LayerNormBackwardArgs) = "layer_norm_backward" (p: &LayerNormBackward);
     args {
         In x: real[p.rows * p.width],
@@ -96,22 +145,50 @@ kernel! {
         MaybeIn step: u32[STEP_WORDS],
         Out dx: real[p.rows * p.width],
         MaybeOut dropped: real[p.rows * p.width],
+        Scratch partial: f32[2 * p.groups() * p.width],
+        InOut d_weight: f32[p.width],
+        MaybeInOut d_bias: f32[p.width],
     }
-    constants {}
+    constants {
+        QUADS = quads(p.width),
+        ROWS_A_GROUP = p.rows_a_group(),
+    }
     variant "reference" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-        "shared/reduce.wgsl", "layer_norm_backward.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "shared/reduce.wgsl",
+        "layer_norm_backward.wgsl"
     ] {
-        "main": fold(p.rows as usize),
+        "rows"(x, weight, stats, dy, residual, step, dx, dropped): fold(p.rows as usize),
+        "partial_sums"(x, stats, dy, partial): fold((p.groups() * p.width.div_ceil(64)) as usize),
+        "total"(partial, d_weight, d_bias): fold(p.width.div_ceil(64) as usize),
     }
     variant "subgroup" = [
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
         "shared/reduce_subgroup.wgsl", "layer_norm_backward.wgsl"
     ] {
         needs: SUBGROUP,
-        "main": fold(p.rows as usize),
+        "rows"(x, weight, stats, dy, residual, step, dx, dropped): fold(p.rows as usize),
+        "partial_sums"(x, stats, dy, partial): fold((p.groups() * p.width.div_ceil(64)) as usize),
+        "total"(partial, d_weight, d_bias): fold(p.width.div_ceil(64) as usize),
     }
-    flops: 12 * p.rows * p.width,
+    variant "quads" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "shared/reduce.wgsl",
+        "layer_norm_backward_quads.wgsl"
+    ] {
+        fits: quads_fit(p.width),
+        "rows"(x, weight, dy, residual, step, dx, dropped, partial): fold(p.groups() as usize),
+        "total"(partial, d_weight, d_bias): p.total_grid(),
+    }
+    variant "quads_subgroup" = [
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/reduce_subgroup.wgsl", "layer_norm_backward_quads.wgsl"
+    ] {
+        needs: SUBGROUP,
+        fits: quads_fit(p.width),
+        "rows"(x, weight, dy, residual, step, dx, dropped, partial): fold(p.groups() as usize),
+        "total"(partial, d_weight, d_bias): p.total_grid(),
+    }
+    design(class): on_gpus(class, DESIGN),
+    flops: 17 * p.rows * p.width,
     tolerance: 1e-5,
     exact: false,
     cases: layer_norm_backward_cases,
@@ -120,9 +197,10 @@ kernel! {
 }
 
 fn layer_norm_backward(p: &LayerNormBackward, views: Views) {
-    let [x, weight, stats, dy, residual, step, dx, dropped] = views.array();
+    let [x, weight, stats, dy, residual, step, dx, dropped, partial, d_weight, d_bias] = views.array();
     let (x, weight, dy) = (x.read::<f32>(), weight.read::<f32>(), dy.read::<f32>());
     let (stats, residual) = (stats.read::<[f32; 2]>(), residual.read::<f32>());
+    weight_gradients(p, x, stats, dy, [partial.write(), d_weight.write(), d_bias.write()]);
     let dropout = DropoutMasks::given(step.read(), p.site, p.rate);
     let width = p.width as usize;
     row_block_pairs(
@@ -154,40 +232,16 @@ fn layer_norm_backward(p: &LayerNormBackward, views: Views) {
     );
 }
 
-/// Rows that one workgroup adds up before the sums of all workgroups are added.
-const ROWS_A_GROUP: u32 = 64;
-
-kernel! {
-    /// d_weight += Σ dy·x̂ and d_bias += Σ dy over the rows.
-    pub static LAYER_NORM_BACKWARD_WEIGHTS(LayerNormBackwardWeightsArgs) = "layer_norm_backward_weights" (p: &LayerNorm);
-    args {
-        In x: real[p.rows * p.width],
-        In stats: f32[2 * p.rows],
-        In dy: real[p.rows * p.width],
-        Scratch partial: f32[2 * p.rows.div_ceil(ROWS_A_GROUP) * p.width],
-        InOut d_weight: f32[p.width],
-        MaybeInOut d_bias: f32[p.width],
-    }
-    constants {
-        ROWS_A_GROUP = ROWS_A_GROUP,
-    }
-    variant "reference" = ["shared/index.wgsl", "layer_norm_backward_weights.wgsl"] {
-        "partial_sums": fold((p.rows.div_ceil(ROWS_A_GROUP) * p.width.div_ceil(64)) as usize),
-        "total": fold(p.width.div_ceil(64) as usize),
-    }
-    flops: 5 * p.rows * p.width,
-    tolerance: 1e-5,
-    exact: false,
-    cases: || cases_of(layer_norm_backward_weights_case),
-    bench: |s| layer_norm_backward_weights_case(norm(s.rows(), s.width), ANY),
-    twin: layer_norm_backward_weights,
-}
-
-fn layer_norm_backward_weights(p: &LayerNorm, views: Views) {
-    let [x, stats, dy, partial, d_weight, d_bias] = views.array();
-    let (x, stats, dy) = (x.read::<f32>(), stats.read::<[f32; 2]>(), dy.read::<f32>());
-    let (partial, d_weight, d_bias) = (partial.write::<f32>(), d_weight.write::<f32>(), d_bias.write::<f32>());
-    let (width, rows) = (p.width as usize, ROWS_A_GROUP as usize);
+/// d_weight += Σ dy·x̂ and, unless it is empty, d_bias += Σ dy, by way of the sums of blocks of rows.
+fn weight_gradients(
+    p: &LayerNormBackward,
+    x: &[f32],
+    stats: &[[f32; 2]],
+    dy: &[f32],
+    [partial, d_weight, d_bias]: [&mut [f32]; 3],
+) {
+    let (width, rows) = (p.width as usize, BLOCK_ROWS as usize);
+    let partial = &mut partial[..2 * p.rows.div_ceil(BLOCK_ROWS) as usize * width];
     partial.par_chunks_exact_mut(2 * width).enumerate().for_each(|(group, sums)| {
         simd(
             #[inline(always)]
@@ -219,7 +273,6 @@ fn layer_norm_backward_weights(p: &LayerNorm, views: Views) {
 }
 
 const ANY: Fill = Fill::Uniform(-2.0, 2.0);
-const STATS: Fill = Fill::Uniform(0.5, 1.5);
 
 fn norm(rows: u32, width: u32) -> LayerNorm {
     LayerNorm { rows, width, epsilon: 1e-5 }
@@ -227,7 +280,7 @@ fn norm(rows: u32, width: u32) -> LayerNorm {
 
 /// A case for each shape, in every second one with the optional argument.
 fn cases_of(case: impl Fn(LayerNorm, Fill) -> Case) -> Vec<Case> {
-    [(1, 1), (3, 63), (64, 65), (65, 128), (130, 257)]
+    [(1, 1), (3, 63), (64, 65), (65, 128), (130, 257), (71, 260), (2, 1028), (5000, 4)]
         .map(|(rows, width)| case(norm(rows, width), if rows % 2 == 1 { ANY } else { Fill::Absent }))
         .into()
 }
@@ -236,21 +289,34 @@ fn layer_norm_case(p: LayerNorm, bias: Fill) -> Case {
     Case::new(p, [ANY, ANY, bias, Fill::Nothing, Fill::Nothing])
 }
 
-fn layer_norm_backward_case(LayerNorm { rows, width, .. }: LayerNorm, residual: Fill) -> Case {
-    let p = LayerNormBackward { rows, width, rate: 0.0, site: 0 };
-    Case::new(p, [ANY, ANY, STATS, ANY, residual, Fill::Absent, Fill::Nothing, Fill::Absent])
+fn layer_norm_backward_case(p: LayerNorm, residual: Fill) -> Case {
+    let LayerNorm { rows, width, epsilon } = p;
+    let (x, stats) = normed(&p);
+    let p = LayerNormBackward { rows, width, epsilon, rate: 0.0, site: 0 };
+    let d_bias = if rows % 3 == 2 { Fill::Absent } else { ANY };
+    let nothing = Fill::Nothing;
+    Case::new(p, [x, ANY, stats, ANY, residual, Fill::Absent, nothing.clone(), Fill::Absent, nothing, ANY, d_bias])
+}
+
+/// x and its statistics, which must belong together, as some variants compute them again: numbers that f16 has too.
+fn normed(p: &LayerNorm) -> (Fill, Fill) {
+    let mut stream = Stream::new(1, Site::Order, 0);
+    let x: Vec<f32> = (0..p.rows * p.width).map(|_| stream.below(257) as f32 / 64.0 - 2.0).collect();
+    let statistics = |row: &[f32]| {
+        let mean = row.iter().sum::<f32>() / row.len() as f32;
+        let variance = row.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / row.len() as f32;
+        [mean, 1.0 / (variance + p.epsilon).sqrt()]
+    };
+    let stats = x.chunks_exact(p.width as usize).flat_map(statistics);
+    (Fill::Words(x.iter().map(|x| x.to_bits()).collect()), Fill::Words(stats.map(f32::to_bits).collect()))
 }
 
 fn layer_norm_backward_cases() -> Vec<Case> {
     let dropped = |p: LayerNorm, residual| {
         let Case { mut fills, .. } = layer_norm_backward_case(p, residual);
         (fills[5], fills[7]) = (Fill::Words(vec![0, 0, 17, p.width, 3]), Fill::Nothing);
-        let p = LayerNormBackward { rows: p.rows, width: p.width, rate: 0.2, site: (1 << 16) + p.rows };
-        Case::new(p, fills)
+        let LayerNorm { rows, width, epsilon } = p;
+        Case::new(LayerNormBackward { rows, width, epsilon, rate: 0.2, site: (1 << 16) + rows }, fills)
     };
     [cases_of(layer_norm_backward_case), cases_of(dropped)].concat()
-}
-
-fn layer_norm_backward_weights_case(p: LayerNorm, d_bias: Fill) -> Case {
-    Case::new(p, [ANY, STATS, ANY, Fill::Nothing, ANY, d_bias])
 }

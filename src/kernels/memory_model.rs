@@ -244,7 +244,8 @@ mod tests {
         let variants = KERNELS.iter().flat_map(|kernel| kernel.variants.iter().map(move |variant| (kernel, variant)));
         for (kernel, variant) in variants.filter(|(_, variant)| variant.matrices.is_some()) {
             for case in (kernel.cases)().iter().filter(|case| variant.suits(&case.params, Precision::F16)) {
-                let wgsl = kernel.wgsl(variant, &case.params, case.present(), Precision::F16);
+                let wgsl =
+                    kernel.wgsl(variant, &case.params, case.present(), Precision::F16, wgpu::Features::SHADER_INT64);
                 for pass in variant.passes {
                     let ordered = order_accesses(to_spirv(&wgsl, pass.entry));
                     let found = barriers(&ordered);

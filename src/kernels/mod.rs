@@ -38,7 +38,6 @@ pub static KERNELS: &[&Kernel] = &[
     &embedding::EMBEDDING_BACKWARD,
     &layer_norm::LAYER_NORM,
     &layer_norm::LAYER_NORM_BACKWARD,
-    &layer_norm::LAYER_NORM_BACKWARD_WEIGHTS,
     &matmul::MATMUL_NT,
     &matmul::MATMUL_NN,
     &matmul::MATMUL_TN,

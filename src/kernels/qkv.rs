@@ -126,6 +126,11 @@ kernel! {
     variant "reference" = ["shared/index.wgsl", "qkv_backward.wgsl"] {
         "main": fold((3 * p.rows() * p.width()).div_ceil(256) as usize),
     }
+    variant "quads" = ["shared/index.wgsl", "qkv_backward_quads.wgsl"] {
+        fits: p.head_dim.is_multiple_of(8),
+        "main": fold((p.rows() * p.width()).div_ceil(8 * 256) as usize),
+    }
+    design(class): on_gpus(class, &["quads"]),
     flops: 9 * p.rows() * p.width(),
     tolerance: 1e-5,
     exact: false,

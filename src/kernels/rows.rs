@@ -22,9 +22,14 @@ kernel! {
         Out y: real[p.picked * p.width],
     }
     constants {}
-    variant "reference" = ["shared/index.wgsl", "gather_rows.wgsl"] {
+    variant "reference" = ["shared/index.wgsl", "shared/scalars.wgsl", "gather_rows.wgsl"] {
         "main": fold((p.picked * p.width).div_ceil(256) as usize),
     }
+    variant "quads" = ["shared/index.wgsl", "shared/quads.wgsl", "gather_rows.wgsl"] {
+        fits: p.width.is_multiple_of(4),
+        "main": fold((p.picked * p.width).div_ceil(4 * 256) as usize),
+    }
+    design(class): on_gpus(class, &["quads"]),
     flops: 0,
     tolerance: 0.0,
     exact: true,
@@ -58,9 +63,14 @@ kernel! {
         Out dx: real[p.rows * p.width],
     }
     constants {}
-    variant "reference" = ["shared/index.wgsl", "scatter_rows.wgsl"] {
+    variant "reference" = ["shared/index.wgsl", "shared/scalars.wgsl", "scatter_rows.wgsl"] {
         "main": fold((p.rows * p.width).div_ceil(256) as usize),
     }
+    variant "quads" = ["shared/index.wgsl", "shared/quads.wgsl", "scatter_rows.wgsl"] {
+        fits: p.width.is_multiple_of(4),
+        "main": fold((p.rows * p.width).div_ceil(4 * 256) as usize),
+    }
+    design(class): on_gpus(class, &["quads"]),
     flops: 0,
     tolerance: 0.0,
     exact: true,
@@ -87,7 +97,7 @@ fn scatter_rows(p: &Rows, views: Views) {
     );
 }
 
-const SHAPES: [[u32; 3]; 3] = [[1, 1, 1], [65, 9, 33], [128, 128, 64]];
+const SHAPES: [[u32; 3]; 4] = [[1, 1, 1], [65, 9, 33], [128, 128, 64], [65, 63, 36]];
 const ANY: Fill = Fill::Uniform(-4.0, 4.0);
 
 fn gather_case([rows, picked, width]: [u32; 3]) -> Case {

@@ -6,7 +6,7 @@
 use super::inputs::{Inputs, Shape};
 use super::kept::Kept;
 use super::parameters::Parameters;
-use super::recorder::{DropoutLayer, Linear, Recorder};
+use super::recorder::{DropoutLayer, DropoutPlace, Linear, Recorder};
 use crate::config::ModelConfig;
 use crate::exec::Tensor;
 use crate::kernels::attention::{Attention as AttentionShape, AttentionArgs};
@@ -52,7 +52,7 @@ impl Attention {
         let linear = |part: &str, outputs| {
             Recorder::linear_layer(parameters, &format!("layers.{number}.attention.{part}"), width, outputs)
         };
-        let dropout = |rate, site| Recorder::dropout_layer(if train { rate } else { 0.0 }, site);
+        let dropout = |rate, place| Recorder::dropout_layer(if train { rate } else { 0.0 }, place);
         Attention {
             shape,
             width,
@@ -62,8 +62,8 @@ impl Attention {
             output: linear("output", width),
             reach: if config.is_global(number) { shape.sequence } else { config.window / 2 },
             global: config.is_global(number),
-            dropout: dropout(config.attention_dropout, 1 + 3 * number),
-            output_dropout: dropout(config.dropout, 2 + 3 * number),
+            dropout: dropout(config.attention_dropout, DropoutPlace::AttentionWeights(number)),
+            output_dropout: dropout(config.dropout, DropoutPlace::AttentionOutput(number)),
         }
     }
 

@@ -6,7 +6,7 @@ use super::inputs::{Inputs, Shape};
 use super::kept::Kept;
 use super::layer::{Layer, LayerSaved};
 use super::parameters::{Parameters, Weight};
-use super::recorder::{DropoutLayer, Norm, NormSaved, Recorder};
+use super::recorder::{DropoutLayer, DropoutPlace, Norm, NormSaved, Recorder};
 use crate::config::{ModelConfig, Positions, Recompute};
 use crate::exec::Tensor;
 use crate::kernels::embedding::{Embedding, EmbeddingArgs, EmbeddingBackward, EmbeddingBackwardArgs};
@@ -62,7 +62,10 @@ impl Encoder {
                 .then(|| parameters.weight("embeddings.positions.weight")),
             types: (config.token_types > 0).then(|| parameters.weight("embeddings.types.weight")),
             embedding_norm: config.embedding_norm.then(|| norm("embeddings.norm")),
-            embedding_dropout: Recorder::dropout_layer(if train { config.dropout } else { 0.0 }, 0),
+            embedding_dropout: Recorder::dropout_layer(
+                if train { config.dropout } else { 0.0 },
+                DropoutPlace::Embeddings,
+            ),
             layers: (0..config.layers).map(layer).collect(),
             final_norm: config.final_norm.then(|| norm("final_norm")),
         }

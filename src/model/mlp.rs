@@ -3,7 +3,7 @@
 //! N = B·T rows, H = width, F = feed-forward width. Every activation is [N, H] unless a comment says otherwise.
 
 use super::parameters::Parameters;
-use super::recorder::{DropoutLayer, Linear, Recorder};
+use super::recorder::{DropoutLayer, DropoutPlace, Linear, Recorder};
 use crate::config::{Activation, ModelConfig};
 use crate::exec::Tensor;
 
@@ -34,7 +34,7 @@ impl Mlp {
             up: linear("up", width, up),
             down: linear("down", inner, width),
             activation: config.activation,
-            dropout: Recorder::dropout_layer(if train { config.dropout } else { 0.0 }, 3 + 3 * number),
+            dropout: Recorder::dropout_layer(if train { config.dropout } else { 0.0 }, DropoutPlace::MlpOutput(number)),
         }
     }
 

@@ -5,9 +5,7 @@ use crate::exec::{Program, Role, Tensor};
 use crate::kernels::column_sum::{ColumnSum, ColumnSumArgs};
 use crate::kernels::dropout::{Dropout, DropoutArgs};
 use crate::kernels::gelu::{Elements, GatedGelu, GatedGeluArgs, GatedGeluBackwardArgs, GeluArgs, GeluBackwardArgs};
-use crate::kernels::layer_norm::{
-    LayerNorm, LayerNormArgs, LayerNormBackward, LayerNormBackwardArgs, LayerNormBackwardWeightsArgs,
-};
+use crate::kernels::layer_norm::{LayerNorm, LayerNormArgs, LayerNormBackward, LayerNormBackwardArgs};
 use crate::kernels::matmul::{LinearProduct, MatmulNnArgs, MatmulNtArgs, MatmulTnArgs, Product};
 use crate::random::Site;
 
@@ -47,6 +45,15 @@ impl DropoutLayer {
     pub const NONE: DropoutLayer = DropoutLayer { rate: 0.0, site: 0 };
 }
 
+/// Where a model has dropout, with the number of the layer.
+#[derive(Clone, Copy)]
+pub enum DropoutPlace {
+    Embeddings,
+    AttentionWeights(usize),
+    AttentionOutput(usize),
+    MlpOutput(usize),
+}
+
 /// The gradient of a sum x + dropout(y), and that of its branch y: the same without dropout.
 #[derive(Clone, Copy)]
 pub struct SumGradient {
@@ -73,8 +80,14 @@ impl Recorder {
         Norm { weight, bias, width, epsilon: epsilon as f32 }
     }
 
-    /// A dropout layer's own site among those of the model.
-    pub fn dropout_layer(rate: f64, number: usize) -> DropoutLayer {
+    /// The dropout layer at a place of the model, with a site of its own.
+    pub fn dropout_layer(rate: f64, place: DropoutPlace) -> DropoutLayer {
+        let number = match place {
+            DropoutPlace::Embeddings => 0,
+            DropoutPlace::AttentionWeights(layer) => 1 + 3 * layer,
+            DropoutPlace::AttentionOutput(layer) => 2 + 3 * layer,
+            DropoutPlace::MlpOutput(layer) => 3 + 3 * layer,
+        };
         DropoutLayer { rate: rate as f32, site: Site::Dropout as u32 + number as u32 }
     }
 
@@ -209,18 +222,17 @@ impl Recorder {
         residual: Option<Tensor>,
         dropout: DropoutLayer,
     ) -> SumGradient {
-        let shape = self.norm_shape(layer, dy);
         let (d_weight, d_bias) = (layer.weight.gradient(), layer.bias.map(|bias| bias.gradient()));
-        self.program.launch(shape, LayerNormBackwardWeightsArgs { x, stats, dy, d_weight, d_bias });
         let dx = self.activation("d_norm", self.program.len(dy));
         let (step, dropped) = match dropout.rate {
             0.0 => (None, None),
             _ => (Some(self.step), Some(self.activation("d_norm_dropped", self.program.len(dy)))),
         };
-        let LayerNorm { rows, width, .. } = shape;
-        let shape = LayerNormBackward { rows, width, rate: dropout.rate, site: dropout.site };
+        let LayerNorm { rows, width, epsilon } = self.norm_shape(layer, dy);
+        let shape = LayerNormBackward { rows, width, epsilon, rate: dropout.rate, site: dropout.site };
         let weight = layer.weight.value;
-        self.program.launch(shape, LayerNormBackwardArgs { x, weight, stats, dy, residual, step, dx, dropped });
+        let args = LayerNormBackwardArgs { x, weight, stats, dy, residual, step, dx, dropped, d_weight, d_bias };
+        self.program.launch(shape, args);
         SumGradient { sum: dx, branch: dropped.unwrap_or(dx) }
     }
 

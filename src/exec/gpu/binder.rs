@@ -2,12 +2,13 @@
 
 use super::Options;
 use super::device::Gpu;
-use super::pipelines::{self, Source};
+use super::pipelines::{self, Layouts, Source};
 use crate::Result;
 use crate::exec::plan::Plan;
 use crate::exec::program::{Cost, Launch, Program, Tensor};
 use crate::kernels::Variant;
 use crate::kernels::gradient_norm::OPTIMIZER_WORDS;
+use crate::kernels::kernel::Pass;
 use std::collections::HashMap;
 
 /// What is bound in place of an absent argument: as long as any struct that a shader declares.
@@ -47,7 +48,7 @@ pub(super) struct Binder<'a> {
     uniforms: wgpu::Buffer,
     /// Bound in place of absent inputs and outputs.
     absent: [wgpu::Buffer; 2],
-    layouts: HashMap<&'static str, wgpu::BindGroupLayout>,
+    layouts: Layouts,
     pipelines: HashMap<Source, wgpu::ComputePipeline>,
 }
 
@@ -60,12 +61,13 @@ impl<'a> Binder<'a> {
         options: Options,
     ) -> Result<Self> {
         let launches = || program.phases.iter().flat_map(|phase| &phase.launches);
-        let layouts: HashMap<_, _> = launches()
-            .map(|launch| launch.kernel)
-            .map(|kernel| (kernel.name, pipelines::layout(gpu, kernel)))
+        let passes =
+            launches().flat_map(|launch| variant(gpu, options, launch).passes.iter().map(move |pass| (launch, pass)));
+        let layouts: Layouts = passes
+            .map(|(launch, pass)| ((launch.kernel.name, pass.args), pipelines::layout(gpu, launch.kernel, pass)))
             .collect();
         let mut sources: Vec<Source> = launches().flat_map(|launch| sources(gpu, options, launch)).collect();
-        sources.sort_by(|a, b| (a.kernel, a.entry, &a.wgsl).cmp(&(b.kernel, b.entry, &b.wgsl)));
+        sources.sort_by(|a, b| (a.bindings, a.entry, &a.wgsl).cmp(&(b.bindings, b.entry, &b.wgsl)));
         sources.dedup();
         let pipelines = pipelines::compile(gpu, sources, &layouts, options.checked)?;
         let uniforms = uniforms(gpu, launches());
@@ -88,7 +90,6 @@ impl<'a> Binder<'a> {
 
     fn dispatches(&self, launch: &Launch, number: u64) -> Vec<Dispatch> {
         let variant = variant(self.gpu, self.options, launch);
-        let bindings = self.bindings(launch, number);
         let cost = launch.cost() / variant.passes.len() as u64;
         let passes = sources(self.gpu, self.options, launch).zip(variant.passes).map(|(source, pass)| Dispatch {
             kernel: launch.kernel.name,
@@ -96,21 +97,22 @@ impl<'a> Binder<'a> {
             entry: pass.entry,
             first: pass.entry == variant.passes[0].entry,
             pipeline: self.pipelines[&source].clone(),
-            bindings: bindings.clone(),
+            bindings: self.bindings(launch, pass, number),
             grid: (pass.grid)(&launch.params),
             cost,
         });
         passes.collect()
     }
 
-    fn bindings(&self, launch: &Launch, number: u64) -> wgpu::BindGroup {
+    fn bindings(&self, launch: &Launch, pass: &Pass, number: u64) -> wgpu::BindGroup {
         let uniform = wgpu::BufferBinding {
             buffer: &self.uniforms,
             offset: number * uniform_stride(self.gpu),
             size: wgpu::BufferSize::new(uniform_size(launch)),
         };
         let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(uniform) }];
-        for (place, &arg) in launch.args.iter().enumerate() {
+        for (place, _) in launch.kernel.bound(pass) {
+            let arg = launch.args[place];
             let binding = match self.plan.place(arg).filter(|_| arg != Tensor::NONE) {
                 Some(at) => wgpu::BufferBinding {
                     buffer: &self.buffers[at.buffer],
@@ -124,7 +126,7 @@ impl<'a> Binder<'a> {
         }
         self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(launch.kernel.name),
-            layout: &self.layouts[launch.kernel.name],
+            layout: &self.layouts[&(launch.kernel.name, pass.args)],
             entries: &entries,
         })
     }
@@ -143,12 +145,17 @@ fn variant(gpu: &Gpu, options: Options, launch: &Launch) -> &'static Variant {
 /// One source for each pass of a launch.
 fn sources(gpu: &Gpu, options: Options, launch: &Launch) -> impl Iterator<Item = Source> {
     let variant = variant(gpu, options, launch);
-    let mut wgsl = launch.kernel.wgsl(variant, &launch.params, launch.present(), launch.precision);
+    let features = gpu.device.features().difference(options.without);
+    let mut wgsl = launch.kernel.wgsl(variant, &launch.params, launch.present(), launch.precision, features);
     if let Some(sabotage) = gpu.sabotage.filter(|sabotage| sabotage.hits(launch.kernel, variant)) {
         wgsl = sabotage.spoil(&wgsl);
     }
     let (kernel, matrices) = (launch.kernel.name, variant.matrices.is_some());
-    variant.passes.iter().map(move |pass| Source { kernel, wgsl: wgsl.clone(), entry: pass.entry, matrices })
+    let source = move |pass: &Pass| {
+        let (bindings, wgsl) = ((kernel, pass.args), wgsl.clone());
+        Source { bindings, wgsl, entry: pass.entry, matrices }
+    };
+    variant.passes.iter().map(source)
 }
 
 /// Distance between the parameters of two launches, in bytes.

@@ -44,7 +44,7 @@ fn backends(asked: Option<std::ffi::OsString>) -> Result<wgpu::Backends> {
 
 fn runs_compute(adapter: &wgpu::Adapter) -> bool {
     adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
-        && adapter.limits().max_storage_buffers_per_shader_stage >= crate::kernels::kernel::MAX_ARGS as u32
+        && adapter.limits().max_storage_buffers_per_shader_stage >= crate::kernels::kernel::MAX_BINDINGS as u32
 }
 
 /// Whether an adapter is a program that imitates a GPU, such as llvmpipe.
@@ -55,6 +55,7 @@ pub fn is_software(info: &wgpu::AdapterInfo) -> bool {
 /// Optional features that are used where an adapter has them.
 const WANTED: wgpu::Features = wgpu::Features::SHADER_F16
     .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::SHADER_INT64)
     .union(wgpu::Features::TIMESTAMP_QUERY)
     .union(wgpu::Features::PIPELINE_CACHE)
     .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)

@@ -59,6 +59,8 @@ pub struct Options {
     /// Words behind each argument that its binding covers too. With 0 a device may drop a write past the end, as
     /// llvmpipe does; a test that guards the ends of its tensors sees it when the guard is bound.
     pub bound_past_end: usize,
+    /// Features of the device that no shader may use unless its variant needs them.
+    pub without: wgpu::Features,
 }
 
 impl GpuExecutor {

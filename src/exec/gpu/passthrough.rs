@@ -21,7 +21,7 @@ pub(super) fn module(gpu: &Gpu, source: &Source) -> Result<wgpu::ShaderModule> {
     // The size of a workgroup is for Metal; SPIR-V has its own.
     let entry = wgpu::PassthroughShaderEntryPoint { name: source.entry.into(), workgroup_size: (0, 0, 0) };
     let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
-        label: Some(source.kernel),
+        label: Some(source.bindings.0),
         entry_points: vec![entry].into(),
         spirv: Some(words.into()),
         ..Default::default()

@@ -3,7 +3,7 @@
 use super::device::Gpu;
 use super::passthrough;
 use crate::Result;
-use crate::kernels::Kernel;
+use crate::kernels::kernel::{Kernel, Pass};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,12 +11,18 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// What a launch needs compiled.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Source {
-    pub kernel: &'static str,
+    pub bindings: Bindings,
     pub wgsl: String,
     pub entry: &'static str,
     /// Whether it multiplies cooperative matrices.
     pub matrices: bool,
 }
+
+/// What decides the layout of a bind group: a kernel's name, and the arguments of it that a pass names.
+pub(super) type Bindings = (&'static str, &'static [&'static str]);
+
+/// A layout for each that the passes of a program have.
+pub(super) type Layouts = HashMap<Bindings, wgpu::BindGroupLayout>;
 
 /// What was compiled for a device, with bounds checks or without: training and evaluation have most of it in common.
 #[derive(Clone, Default)]
@@ -30,8 +36,8 @@ impl Compiled {
     }
 }
 
-/// One bind group layout for each kernel: the uniform parameters, then its arguments.
-pub(super) fn layout(gpu: &Gpu, kernel: &Kernel) -> wgpu::BindGroupLayout {
+/// The uniform parameters, then the arguments of a pass.
+pub(super) fn layout(gpu: &Gpu, kernel: &Kernel, pass: &Pass) -> wgpu::BindGroupLayout {
     let buffer = |binding: usize, ty| wgpu::BindGroupLayoutEntry {
         binding: binding as u32,
         visibility: wgpu::ShaderStages::COMPUTE,
@@ -39,10 +45,9 @@ pub(super) fn layout(gpu: &Gpu, kernel: &Kernel) -> wgpu::BindGroupLayout {
         count: None,
     };
     let uniform = buffer(0, wgpu::BufferBindingType::Uniform);
-    let storage =
-        kernel.args.iter().enumerate().map(|(place, arg)| {
-            buffer(place + 1, wgpu::BufferBindingType::Storage { read_only: arg.access.reads_only() })
-        });
+    let storage = kernel
+        .bound(pass)
+        .map(|(place, arg)| buffer(place + 1, wgpu::BufferBindingType::Storage { read_only: arg.access.reads_only() }));
     gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
         label: Some(kernel.name),
         entries: &std::iter::once(uniform).chain(storage).collect::<Vec<_>>(),
@@ -53,12 +58,12 @@ pub(super) fn layout(gpu: &Gpu, kernel: &Kernel) -> wgpu::BindGroupLayout {
 pub(super) fn compile(
     gpu: &Gpu,
     sources: Vec<Source>,
-    layouts: &HashMap<&'static str, wgpu::BindGroupLayout>,
+    layouts: &Layouts,
     checked: bool,
 ) -> Result<HashMap<Source, wgpu::ComputePipeline>> {
     let found = |source: Source| (gpu.compiled.lock().get(&(source.clone(), checked)).cloned(), source);
     let pipelines = sources.into_par_iter().map(found).map(|(found, source)| {
-        let pipeline = found.map_or_else(|| pipeline(gpu, &source, &layouts[source.kernel], checked), Ok)?;
+        let pipeline = found.map_or_else(|| pipeline(gpu, &source, &layouts[&source.bindings], checked), Ok)?;
         Ok((source, pipeline))
     });
     let pipelines: HashMap<_, _> = pipelines.collect::<Result<_>>()?;
@@ -78,12 +83,12 @@ fn pipeline(
 ) -> Result<wgpu::ComputePipeline> {
     let module = module(gpu, source, checked)?;
     let layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-        label: Some(source.kernel),
+        label: Some(source.bindings.0),
         bind_group_layouts: &[Some(layout)],
         immediate_size: 0,
     });
     let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(source.kernel),
+        label: Some(source.bindings.0),
         layout: Some(&layout),
         module: &module,
         entry_point: Some(source.entry),
@@ -99,7 +104,7 @@ fn pipeline(
 /// Checked shaders, which tests run, always go by way of wgpu: it holds what they bind against the layout.
 fn module(gpu: &Gpu, source: &Source, checked: bool) -> Result<wgpu::ShaderModule> {
     let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(source.kernel),
+        label: Some(source.bindings.0),
         source: wgpu::ShaderSource::Wgsl(source.wgsl.as_str().into()),
     };
     if checked {

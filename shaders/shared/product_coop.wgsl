@@ -50,6 +50,9 @@ fn main(
 ) {
     let row = group.y * TILE;
     let column = group.x * TILE;
+    if HAS_SUMS && column == 0u {
+        store_sums_of(row, thread);
+    }
     // With more subgroups than quadrants some compute one again, and do not store it.
     for (var round = 0u; round < max(QUADRANTS / subgroups, 1u); round++) {
         let quadrant = (round * subgroups + subgroup) % QUADRANTS;
@@ -104,6 +107,22 @@ fn main(
         workgroupBarrier();
         store_patch(corner + vec2<u32>(SIDE, SIDE), patch_start, lane, lanes, owned);
         workgroupBarrier();
+    }
+}
+
+// The sums of a over depth, four rows a thread.
+fn store_sums_of(row_start: u32, thread: u32) {
+    let row = row_start + 4u * thread;
+    if thread < TILE / 4u && row < size().x {
+        let last = size().x - 1u;
+        var total = vec4<f32>();
+        for (var depth = 0u; depth < size().z; depth++) {
+            total += vec4<f32>(
+                load_a(row, depth), load_a(min(row + 1u, last), depth),
+                load_a(min(row + 2u, last), depth), load_a(min(row + 3u, last), depth),
+            );
+        }
+        store_sums(row, total);
     }
 }
 

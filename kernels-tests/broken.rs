@@ -14,8 +14,9 @@ use cloze::kernels::qkv::{QKV_BACKWARD, Qkv};
 use cloze::kernels::{KERNELS, Kernel, Params, Variant, Views};
 
 /// (kernel, what its shader says, what a mistake makes of it, what the report must say)
-const MISTAKES: [(&str, &str, &str, &str); 11] = [
+const MISTAKES: [(&str, &str, &str, &str); 12] = [
     ("matmul_nn", "result += ", "result -= ", "`c` are off"),
+    ("matmul_tn", "sums[row", "sums[0u * row", "`sums` are off"),
     ("layer_norm", "+ params.epsilon", "", "are off"),
     ("attention", "+ log(total", "- log(total", "`lse` are off"),
     ("cross_entropy", "1.0 - better", "better", "`metrics` are off"),

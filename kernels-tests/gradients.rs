@@ -6,7 +6,6 @@ use crate::forward::{STEP, attentions, rope};
 use crate::reference;
 use crate::twin::{call, close, numbers};
 use cloze::kernels::attention_backward::ATTENTION_BACKWARD;
-use cloze::kernels::column_sum::{COLUMN_SUM, ColumnSum};
 use cloze::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
 use cloze::kernels::dropout::{DROPOUT, Dropout};
 use cloze::kernels::embedding::{EMBEDDING_BACKWARD, EmbeddingBackward};
@@ -22,7 +21,6 @@ checks! {
     LAYER_NORM_BACKWARD => layer_norm_backward,
     MATMUL_NN => matmul_nn,
     MATMUL_TN => matmul_tn,
-    COLUMN_SUM => column_sum,
     QKV_BACKWARD => qkv_backward,
     ATTENTION_BACKWARD => attention_backward,
     GELU_BACKWARD => gelu_backward,
@@ -123,17 +121,17 @@ fn matmul_nn(kernel: &Kernel) -> Result<(), String> {
 }
 
 fn matmul_tn(kernel: &Kernel) -> Result<(), String> {
-    let ([x, weight, _, dy], want) = linear();
-    let before = numbers(5, weight.len(), -1.0, 1.0);
-    let twin = call(kernel, &Product { m: 4, n: 5, k: 6 }).with("a", &dy).with("b", &x);
-    close("linear d_weight", &twin.with("c", &before).run().numbers("c"), &sum(&before, &want[1]), TOLERANCE)
-}
-
-fn column_sum(kernel: &Kernel) -> Result<(), String> {
-    let ([_, _, bias, dy], want) = linear();
-    let before = numbers(5, bias.len(), -1.0, 1.0);
-    let results = call(kernel, &ColumnSum { rows: 6, width: 4 }).with("x", &dy).with("sums", &before).run();
-    close("linear d_bias", &results.numbers("sums"), &sum(&before, &want[2]), TOLERANCE)
+    let ([x, weight, bias, dy], want) = linear();
+    let (before, bias_before) = (numbers(5, weight.len(), -1.0, 1.0), numbers(6, bias.len(), -1.0, 1.0));
+    for sums in [None, Some(&bias_before[..])] {
+        let twin = call(kernel, &Product { m: 4, n: 5, k: 6 }).with("a", &dy).with("b", &x).with("c", &before);
+        let results = twin.with_some("sums", sums).run();
+        close("linear d_weight", &results.numbers("c"), &sum(&before, &want[1]), TOLERANCE)?;
+        if let Some(before) = sums {
+            close("linear d_bias", &results.numbers("sums"), &sum(before, &want[2]), TOLERANCE)?;
+        }
+    }
+    Ok(())
 }
 
 /// The gradient of the product in front, from which those of x, weight and bias follow as in a linear layer.
@@ -153,10 +151,9 @@ fn qkv_backward(kernel: &Kernel) -> Result<(), String> {
         let dx = call(&MATMUL_NN, &Product { m: rows, n: width, k: 3 * width }).with("a", &dy).with("b", &weight);
         close("qkv dx", &dx.run().numbers("c"), &want[0], TOLERANCE)?;
         let d_weight = call(&MATMUL_TN, &Product { m: 3 * width, n: width, k: rows }).with("a", &dy).with("b", &x);
-        let d_weight = d_weight.with("c", &vec![0.0; weight.len()]);
-        close("qkv d_weight", &d_weight.run().numbers("c"), &want[1], TOLERANCE)?;
-        let d_bias = call(&COLUMN_SUM, &ColumnSum { rows, width: 3 * width }).with("x", &dy);
-        close("qkv d_bias", &d_bias.with("sums", &vec![0.0; bias.len()]).run().numbers("sums"), &want[2], TOLERANCE)?;
+        let results = d_weight.with("c", &vec![0.0; weight.len()]).with("sums", &vec![0.0; bias.len()]).run();
+        close("qkv d_weight", &results.numbers("c"), &want[1], TOLERANCE)?;
+        close("qkv d_bias", &results.numbers("sums"), &want[2], TOLERANCE)?;
     }
     Ok(())
 }

@@ -23,12 +23,20 @@ fn size() -> vec3<u32> {
     return vec3<u32>(params.m, params.n, params.k);
 }
 
-fn quad_a(row: u32, depth: u32) -> vec4<f32> {
-    return vec4<f32>(a[(row * params.k + depth) / 4u]);
+fn line_a(row: u32) -> u32 {
+    return row * (params.k / 4u);
 }
 
-fn quad_b(depth: u32, column: u32) -> vec4<f32> {
-    return vec4<f32>(b[(column * params.k + depth) / 4u]);
+fn line_b(column: u32) -> u32 {
+    return column * (params.k / 4u);
+}
+
+fn quad_a(line: u32, depth: u32) -> vec4<Real> {
+    return a[line + depth / 4u];
+}
+
+fn quad_b(line: u32, depth: u32) -> vec4<Real> {
+    return b[line + depth / 4u];
 }
 
 fn store(row: u32, column: u32, value: vec4<f32>) {

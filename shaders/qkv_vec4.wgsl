@@ -2,12 +2,20 @@
 @group(0) @binding(1) var<storage, read> x: array<vec4<Real>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<Real>>;
 
-fn quad_a(row: u32, depth: u32) -> vec4<f32> {
-    return vec4<f32>(x[(row * params.heads * params.head_dim + depth) / 4u]);
+fn line_a(row: u32) -> u32 {
+    return row * (params.heads * params.head_dim / 4u);
 }
 
-fn quad_b(depth: u32, column: u32) -> vec4<f32> {
-    return vec4<f32>(weight[(weight_row(column) * params.heads * params.head_dim + depth) / 4u]);
+fn line_b(column: u32) -> u32 {
+    return weight_row(column) * (params.heads * params.head_dim / 4u);
+}
+
+fn quad_a(line: u32, depth: u32) -> vec4<Real> {
+    return x[line + depth / 4u];
+}
+
+fn quad_b(line: u32, depth: u32) -> vec4<Real> {
+    return weight[line + depth / 4u];
 }
 
 fn store(row: u32, column: u32, value: vec4<f32>) {

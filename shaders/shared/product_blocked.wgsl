@@ -1,6 +1,5 @@
 // A ROWS×COLUMNS tile of the product in a workgroup of THREADS, for GPUs: each thread holds 8×8 (or 8×4) of the result in
 // registers, and fetches its share of the next DEPTH terms from memory before it multiplies those in workgroup memory.
-// store(row, column, vec4) of the kernel takes four columns from `column` on, some maybe past the edge.
 //
 // Subgroups of 32 hold 4×8 threads, so that what they read together lies in few banks. The result of a thread is the quads
 // of rows at `rows` and 4 further on, by the quads of columns at `columns` and, in a wide tile, 8 further on.
@@ -26,9 +25,9 @@ var<private> high7: vec4<f32>;
 
 // Adds the products of one depth.
 fn term(depth: u32, rows: u32, columns: u32) {
-    let a = tile_a[depth * ROW_QUADS + rows];
-    let further_a = tile_a[depth * ROW_QUADS + rows + 4u];
-    let b = tile_b[depth * COLUMN_QUADS + columns];
+    let a = rows_at(depth, rows);
+    let further_a = rows_at(depth, rows + 4u);
+    let b = columns_at(depth, columns);
     low0 = fma(vec4<f32>(a.x), b, low0);
     low1 = fma(vec4<f32>(a.y), b, low1);
     low2 = fma(vec4<f32>(a.z), b, low2);
@@ -38,7 +37,7 @@ fn term(depth: u32, rows: u32, columns: u32) {
     low6 = fma(vec4<f32>(further_a.z), b, low6);
     low7 = fma(vec4<f32>(further_a.w), b, low7);
     if WIDE {
-        let further_b = tile_b[depth * COLUMN_QUADS + columns + 8u];
+        let further_b = columns_at(depth, columns + 8u);
         high0 = fma(vec4<f32>(a.x), further_b, high0);
         high1 = fma(vec4<f32>(a.y), further_b, high1);
         high2 = fma(vec4<f32>(a.z), further_b, high2);
@@ -61,40 +60,56 @@ fn main(
     let column_start = tile.y * COLUMNS;
     let rows = (thread / 64u) * 8u + (thread % 32u) / 8u;
     let columns = ((thread / 32u) % 2u) * (COLUMN_QUADS / 2u) + thread % 8u;
-    fetch(thread, row_start, column_start, 0u);
-    for (var depth = 0u; depth < size().z; depth += DEPTH) {
-        keep(thread);
+    let terms = terms_of(group.z, groups.z);
+    find_lines(thread, row_start, column_start);
+    fetch(thread, terms.x);
+    keep(thread, terms.x, terms.y, tile.y == 0u);
+    workgroupBarrier();
+    // All terms of a round without a loop, before which drivers would wait for what was fetched.
+    for (var depth = terms.x + DEPTH; depth < terms.y + DEPTH; depth += DEPTH) {
+        fetch(thread, depth);
+        term(0u, rows, columns);
+        term(1u, rows, columns);
+        term(2u, rows, columns);
+        term(3u, rows, columns);
+        term(4u, rows, columns);
+        term(5u, rows, columns);
+        term(6u, rows, columns);
+        term(7u, rows, columns);
+        term(8u, rows, columns);
+        term(9u, rows, columns);
+        term(10u, rows, columns);
+        term(11u, rows, columns);
+        term(12u, rows, columns);
+        term(13u, rows, columns);
+        term(14u, rows, columns);
+        term(15u, rows, columns);
         workgroupBarrier();
-        if depth + DEPTH < size().z {
-            fetch(thread, row_start, column_start, depth + DEPTH);
-        }
-        for (var i = 0u; i < DEPTH; i += 4u) {
-            term(i, rows, columns);
-            term(i + 1u, rows, columns);
-            term(i + 2u, rows, columns);
-            term(i + 3u, rows, columns);
-        }
+        keep(thread, depth, terms.y, tile.y == 0u);
         workgroupBarrier();
+    }
+    if HAS_SUMS && tile.y == 0u {
+        deliver_sums_of(thread, group.z, row_start);
     }
     let row = row_start + 4u * rows;
     let column = column_start + 4u * columns;
-    store_guarded(row, column, low0, high0);
-    store_guarded(row + 1u, column, low1, high1);
-    store_guarded(row + 2u, column, low2, high2);
-    store_guarded(row + 3u, column, low3, high3);
-    store_guarded(row + 16u, column, low4, high4);
-    store_guarded(row + 17u, column, low5, high5);
-    store_guarded(row + 18u, column, low6, high6);
-    store_guarded(row + 19u, column, low7, high7);
+    deliver_guarded(group.z, row, column, low0, high0);
+    deliver_guarded(group.z, row + 1u, column, low1, high1);
+    deliver_guarded(group.z, row + 2u, column, low2, high2);
+    deliver_guarded(group.z, row + 3u, column, low3, high3);
+    deliver_guarded(group.z, row + 16u, column, low4, high4);
+    deliver_guarded(group.z, row + 17u, column, low5, high5);
+    deliver_guarded(group.z, row + 18u, column, low6, high6);
+    deliver_guarded(group.z, row + 19u, column, low7, high7);
 }
 
-fn store_guarded(row: u32, column: u32, low: vec4<f32>, high: vec4<f32>) {
+fn deliver_guarded(part: u32, row: u32, column: u32, low: vec4<f32>, high: vec4<f32>) {
     if row < size().x {
         if column < size().y {
-            store(row, column, low);
+            deliver(part, row, column, low);
         }
         if WIDE && column + 32u < size().y {
-            store(row, column + 32u, high);
+            deliver(part, row, column + 32u, high);
         }
     }
 }

@@ -8,17 +8,21 @@ fn part_a(row: u32, depth: u32) -> mat4x4<f32> {
     let last = size() - 1u;
     if A_BY_DEPTH {
         return transpose(mat4x4<f32>(
-            quad_a(min(row, last.x), depth), quad_a(min(row + 1u, last.x), depth),
-            quad_a(min(row + 2u, last.x), depth), quad_a(min(row + 3u, last.x), depth),
+            terms_a(min(row, last.x), depth), terms_a(min(row + 1u, last.x), depth),
+            terms_a(min(row + 2u, last.x), depth), terms_a(min(row + 3u, last.x), depth),
         ));
     }
-    let quad = min(row, last.x / 4u * 4u);
+    let quad = min(row, last.x - 3u);
     return mat4x4<f32>(
-        quad_a(quad, depth),
-        select(vec4<f32>(), quad_a(quad, min(depth + 1u, last.z)), depth + 1u <= last.z),
-        select(vec4<f32>(), quad_a(quad, min(depth + 2u, last.z)), depth + 2u <= last.z),
-        select(vec4<f32>(), quad_a(quad, min(depth + 3u, last.z)), depth + 3u <= last.z),
+        terms_a(quad, depth),
+        select(vec4<f32>(), terms_a(quad, min(depth + 1u, last.z)), depth + 1u <= last.z),
+        select(vec4<f32>(), terms_a(quad, min(depth + 2u, last.z)), depth + 2u <= last.z),
+        select(vec4<f32>(), terms_a(quad, min(depth + 3u, last.z)), depth + 3u <= last.z),
     );
+}
+
+fn terms_a(row: u32, depth: u32) -> vec4<f32> {
+    return vec4<f32>(quad_a(line_a(row), depth));
 }
 
 // The same of four columns of b.
@@ -26,17 +30,21 @@ fn part_b(depth: u32, column: u32) -> mat4x4<f32> {
     let last = size() - 1u;
     if B_BY_DEPTH {
         return transpose(mat4x4<f32>(
-            quad_b(depth, min(column, last.y)), quad_b(depth, min(column + 1u, last.y)),
-            quad_b(depth, min(column + 2u, last.y)), quad_b(depth, min(column + 3u, last.y)),
+            terms_b(depth, min(column, last.y)), terms_b(depth, min(column + 1u, last.y)),
+            terms_b(depth, min(column + 2u, last.y)), terms_b(depth, min(column + 3u, last.y)),
         ));
     }
-    let quad = min(column, last.y / 4u * 4u);
+    let quad = min(column, last.y - 3u);
     return mat4x4<f32>(
-        quad_b(depth, quad),
-        quad_b(min(depth + 1u, last.z), quad),
-        quad_b(min(depth + 2u, last.z), quad),
-        quad_b(min(depth + 3u, last.z), quad),
+        terms_b(depth, quad),
+        terms_b(min(depth + 1u, last.z), quad),
+        terms_b(min(depth + 2u, last.z), quad),
+        terms_b(min(depth + 3u, last.z), quad),
     );
+}
+
+fn terms_b(depth: u32, column: u32) -> vec4<f32> {
+    return vec4<f32>(quad_b(line_b(column), depth));
 }
 
 // a·bᵀ of four depths: a column of the result is a row of the product.
@@ -56,6 +64,9 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
     var sum01 = mat4x4<f32>();
     var sum10 = mat4x4<f32>();
     var sum11 = mat4x4<f32>();
+    // The sums of a over depth, of four rows each.
+    var sum0 = vec4<f32>();
+    var sum1 = vec4<f32>();
     for (var depth = 0u; depth < size.z; depth += 4u) {
         let b0 = part_b(depth, column);
         let b1 = part_b(depth, column + 4u);
@@ -65,6 +76,16 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
         let a1 = part_a(row + 4u, depth);
         sum10 += terms(a1, b0);
         sum11 += terms(a1, b1);
+        if HAS_SUMS {
+            sum0 += a0 * vec4<f32>(1.0);
+            sum1 += a1 * vec4<f32>(1.0);
+        }
+    }
+    if HAS_SUMS && column == 0u {
+        store_sums(row, sum0);
+        if row + 4u < size.x {
+            store_sums(row + 4u, sum1);
+        }
     }
     // Gathered for the loop here only: what is indexed by a variable stays in memory.
     var sums = array<mat4x4<f32>, 4>(sum00, sum01, sum10, sum11);

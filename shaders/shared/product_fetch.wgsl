@@ -1,128 +1,132 @@
-// How a workgroup of THREADS brings the next DEPTH terms of a ROWS×COLUMNS tile to workgroup memory: half of it a, half of
-// it b, four quads a thread, which are held in registers from the fetch until the memory is free. The kernel gives
-//   size()                               rows, columns and depth of the product
-//   quad_a(row, depth), quad_b(depth, column)
-//                                        four elements from there on, along depth where A_BY_DEPTH (B_BY_DEPTH), else along
-//                                        rows (columns), in which the size is a multiple of four
+// How a workgroup of THREADS brings the next DEPTH terms of a ROWS×COLUMNS tile to workgroup memory: each thread two quads of a
+// and two of b, which stay in registers as they were loaded until that memory is free. No load waits for a condition: past an
+// edge it repeats the last line, or the last terms. The kernel gives
+//   size()                       rows, columns and depth of the product
+//   line_a(row), line_b(column)  where a line begins, or four lines that lie side by side
+//   quad_a(line, depth), quad_b(line, depth)
+//                                four terms of a line where A_BY_DEPTH (B_BY_DEPTH), else a term of four lines; the size along
+//                                them is a multiple of four
+//   HAS_SUMS                     whether the sums of a over depth are wanted as well, which then lies by lines
 const ROW_QUADS: u32 = ROWS / 4u;
 const COLUMN_QUADS: u32 = COLUMNS / 4u;
 const DEPTH_QUADS: u32 = DEPTH / 4u;
-const HALF: u32 = THREADS / 2u;
-// Depths between the quads of a thread whose operand has lines adjacent.
-const STEP_A: u32 = HALF / ROW_QUADS;
-const STEP_B: u32 = HALF / COLUMN_QUADS;
 // Row tiles that are gone through together, so that what they share stays in cache.
 const BAND: u32 = 8u;
 
-var<workgroup> tile_a: array<vec4<f32>, DEPTH * ROW_QUADS>;
-var<workgroup> tile_b: array<vec4<f32>, DEPTH * COLUMN_QUADS>;
+// Pairs, since a thread has two lines along depth, and may write no part of a vector.
+var<workgroup> tile_a: array<vec2<f32>, DEPTH * ROWS / 2u>; // [DEPTH, ROWS / 2]
+var<workgroup> tile_b: array<vec2<f32>, DEPTH * COLUMNS / 2u>; // [DEPTH, COLUMNS / 2]
 
-// What a thread has fetched of the next terms: four lines, of a or of b.
-var<private> next0: vec4<f32>;
-var<private> next1: vec4<f32>;
-var<private> next2: vec4<f32>;
-var<private> next3: vec4<f32>;
+// Where the lines begin that a thread loads.
+var<private> lines_a: vec2<u32>;
+var<private> lines_b: vec2<u32>;
+// What it has fetched.
+var<private> next_a0: vec4<Real>;
+var<private> next_a1: vec4<Real>;
+var<private> next_b0: vec4<Real>;
+var<private> next_b1: vec4<Real>;
+// The sums over depth of what it has fetched of a.
+var<private> sum_a: vec4<f32>;
 
-// The quad of lines and the quad of depths of a thread of the half that loads an operand by depth: eight neighbours write
-// eight quads of a depth, and read 64 bytes of four lines.
+// Of an operand along depth, the pair of lines and the quad of depths that a thread loads: eight neighbours write 64 bytes of a
+// depth, and DEPTH_QUADS times as many threads read eight pairs of lines.
 fn block_of(thread: u32) -> vec2<u32> {
-    return vec2<u32>(thread % 8u + thread / (8u * DEPTH_QUADS) * 8u, (thread / 8u) % DEPTH_QUADS);
+    return vec2<u32>(thread % 8u + thread / (8u * DEPTH_QUADS) * 8u, thread / 8u % DEPTH_QUADS);
 }
 
-// Past an edge a line repeats the last one, which is not stored; terms past the depth are zero.
-fn fetch_a(thread: u32, start: u32, depth: u32) {
-    let most = (size() - 1u) / 4u * 4u;
+// Has to come before the first fetch.
+fn find_lines(thread: u32, row: u32, column: u32) {
+    let last = size().xy - 1u;
     if A_BY_DEPTH {
-        let block = block_of(thread);
-        let row = start + 4u * block.x;
-        let at = depth + 4u * block.y;
-        let last = size().x - 1u;
-        let within = at < size().z;
-        next0 = select(vec4<f32>(), quad_a(min(row, last), min(at, most.z)), within);
-        next1 = select(vec4<f32>(), quad_a(min(row + 1u, last), min(at, most.z)), within);
-        next2 = select(vec4<f32>(), quad_a(min(row + 2u, last), min(at, most.z)), within);
-        next3 = select(vec4<f32>(), quad_a(min(row + 3u, last), min(at, most.z)), within);
+        let line = row + 2u * block_of(thread).x;
+        lines_a = vec2<u32>(line_a(min(line, last.x)), line_a(min(line + 1u, last.x)));
     } else {
-        let row = min(start + 4u * (thread % ROW_QUADS), most.x);
+        lines_a.x = line_a(min(row + 4u * (thread % ROW_QUADS), last.x - 3u));
+    }
+    if B_BY_DEPTH {
+        let line = column + 2u * block_of(thread).x;
+        lines_b = vec2<u32>(line_b(min(line, last.y)), line_b(min(line + 1u, last.y)));
+    } else {
+        lines_b.x = line_b(min(column + 4u * (thread % COLUMN_QUADS), last.y - 3u));
+    }
+}
+
+fn fetch(thread: u32, depth: u32) {
+    let last = size().z - 1u;
+    if A_BY_DEPTH {
+        let at = min(depth + 4u * block_of(thread).y, last - 3u);
+        next_a0 = quad_a(lines_a.x, at);
+        next_a1 = quad_a(lines_a.y, at);
+    } else {
         let at = depth + thread / ROW_QUADS;
-        let last = size().z - 1u;
-        next0 = select(vec4<f32>(), quad_a(row, min(at, last)), at <= last);
-        next1 = select(vec4<f32>(), quad_a(row, min(at + STEP_A, last)), at + STEP_A <= last);
-        next2 = select(vec4<f32>(), quad_a(row, min(at + 2u * STEP_A, last)), at + 2u * STEP_A <= last);
-        next3 = select(vec4<f32>(), quad_a(row, min(at + 3u * STEP_A, last)), at + 3u * STEP_A <= last);
+        next_a0 = quad_a(lines_a.x, min(at, last));
+        next_a1 = quad_a(lines_a.x, min(at + THREADS / ROW_QUADS, last));
     }
-}
-
-fn fetch_b(thread: u32, start: u32, depth: u32) {
-    let most = (size() - 1u) / 4u * 4u;
     if B_BY_DEPTH {
-        let block = block_of(thread);
-        let column = start + 4u * block.x;
-        let at = depth + 4u * block.y;
-        let last = size().y - 1u;
-        let within = at < size().z;
-        next0 = select(vec4<f32>(), quad_b(min(at, most.z), min(column, last)), within);
-        next1 = select(vec4<f32>(), quad_b(min(at, most.z), min(column + 1u, last)), within);
-        next2 = select(vec4<f32>(), quad_b(min(at, most.z), min(column + 2u, last)), within);
-        next3 = select(vec4<f32>(), quad_b(min(at, most.z), min(column + 3u, last)), within);
+        let at = min(depth + 4u * block_of(thread).y, last - 3u);
+        next_b0 = quad_b(lines_b.x, at);
+        next_b1 = quad_b(lines_b.y, at);
     } else {
-        let column = min(start + 4u * (thread % COLUMN_QUADS), most.y);
         let at = depth + thread / COLUMN_QUADS;
-        let last = size().z - 1u;
-        next0 = select(vec4<f32>(), quad_b(min(at, last), column), at <= last);
-        next1 = select(vec4<f32>(), quad_b(min(at + STEP_B, last), column), at + STEP_B <= last);
-        next2 = select(vec4<f32>(), quad_b(min(at + 2u * STEP_B, last), column), at + 2u * STEP_B <= last);
-        next3 = select(vec4<f32>(), quad_b(min(at + 3u * STEP_B, last), column), at + 3u * STEP_B <= last);
+        next_b0 = quad_b(lines_b.x, min(at, last));
+        next_b1 = quad_b(lines_b.x, min(at + THREADS / COLUMN_QUADS, last));
     }
 }
 
-// What was fetched to workgroup memory, where quads of lines lie by depth: lines along depth are transposed.
-fn keep_a(thread: u32) {
+// What was fetched from `depth` on goes to workgroup memory, of a with zeros from `end` on, so that what b has there counts for
+// nothing. Adds it to the sums of a where `summed`.
+fn keep(thread: u32, depth: u32, end: u32, summed: bool) {
     if A_BY_DEPTH {
         let block = block_of(thread);
-        let at = 4u * block.y * ROW_QUADS + block.x;
-        tile_a[at] = vec4<f32>(next0.x, next1.x, next2.x, next3.x);
-        tile_a[at + ROW_QUADS] = vec4<f32>(next0.y, next1.y, next2.y, next3.y);
-        tile_a[at + 2u * ROW_QUADS] = vec4<f32>(next0.z, next1.z, next2.z, next3.z);
-        tile_a[at + 3u * ROW_QUADS] = vec4<f32>(next0.w, next1.w, next2.w, next3.w);
+        let within = depth + 4u * block.y < end;
+        let line0 = select(vec4<f32>(), vec4<f32>(next_a0), within);
+        let line1 = select(vec4<f32>(), vec4<f32>(next_a1), within);
+        let at = 2u * block.y * ROWS + block.x;
+        tile_a[at] = vec2<f32>(line0.x, line1.x);
+        tile_a[at + ROWS / 2u] = vec2<f32>(line0.y, line1.y);
+        tile_a[at + ROWS] = vec2<f32>(line0.z, line1.z);
+        tile_a[at + ROWS / 2u * 3u] = vec2<f32>(line0.w, line1.w);
     } else {
-        tile_a[thread] = next0;
-        tile_a[thread + HALF] = next1;
-        tile_a[thread + 2u * HALF] = next2;
-        tile_a[thread + 3u * HALF] = next3;
+        let at = depth + thread / ROW_QUADS;
+        let term0 = select(vec4<f32>(), vec4<f32>(next_a0), at < end);
+        let term1 = select(vec4<f32>(), vec4<f32>(next_a1), at + THREADS / ROW_QUADS < end);
+        tile_a[2u * thread] = term0.xy;
+        tile_a[2u * thread + 1u] = term0.zw;
+        tile_a[2u * (thread + THREADS)] = term1.xy;
+        tile_a[2u * (thread + THREADS) + 1u] = term1.zw;
+        if HAS_SUMS && summed {
+            sum_a += term0 + term1;
+        }
     }
-}
-
-fn keep_b(thread: u32) {
     if B_BY_DEPTH {
         let block = block_of(thread);
-        let at = 4u * block.y * COLUMN_QUADS + block.x;
-        tile_b[at] = vec4<f32>(next0.x, next1.x, next2.x, next3.x);
-        tile_b[at + COLUMN_QUADS] = vec4<f32>(next0.y, next1.y, next2.y, next3.y);
-        tile_b[at + 2u * COLUMN_QUADS] = vec4<f32>(next0.z, next1.z, next2.z, next3.z);
-        tile_b[at + 3u * COLUMN_QUADS] = vec4<f32>(next0.w, next1.w, next2.w, next3.w);
+        let line0 = vec4<f32>(next_b0);
+        let line1 = vec4<f32>(next_b1);
+        let at = 2u * block.y * COLUMNS + block.x;
+        tile_b[at] = vec2<f32>(line0.x, line1.x);
+        tile_b[at + COLUMNS / 2u] = vec2<f32>(line0.y, line1.y);
+        tile_b[at + COLUMNS] = vec2<f32>(line0.z, line1.z);
+        tile_b[at + COLUMNS / 2u * 3u] = vec2<f32>(line0.w, line1.w);
     } else {
-        tile_b[thread] = next0;
-        tile_b[thread + HALF] = next1;
-        tile_b[thread + 2u * HALF] = next2;
-        tile_b[thread + 3u * HALF] = next3;
+        let term0 = vec4<f32>(next_b0);
+        let term1 = vec4<f32>(next_b1);
+        tile_b[2u * thread] = term0.xy;
+        tile_b[2u * thread + 1u] = term0.zw;
+        tile_b[2u * (thread + THREADS)] = term1.xy;
+        tile_b[2u * (thread + THREADS) + 1u] = term1.zw;
     }
 }
 
-fn fetch(thread: u32, row: u32, column: u32, depth: u32) {
-    if thread < HALF {
-        fetch_a(thread, row, depth);
-    } else {
-        fetch_b(thread - HALF, column, depth);
-    }
+// Four rows of a tile at a depth of it.
+fn rows_at(depth: u32, quad: u32) -> vec4<f32> {
+    let at = depth * (ROWS / 2u) + 2u * quad;
+    return vec4<f32>(tile_a[at], tile_a[at + 1u]);
 }
 
-fn keep(thread: u32) {
-    if thread < HALF {
-        keep_a(thread);
-    } else {
-        keep_b(thread - HALF);
-    }
+// Four columns of a tile at a depth of it.
+fn columns_at(depth: u32, quad: u32) -> vec4<f32> {
+    let at = depth * (COLUMNS / 2u) + 2u * quad;
+    return vec4<f32>(tile_b[at], tile_b[at + 1u]);
 }
 
 // The row tile and the column tile of a workgroup: down a band of row tiles that stay in cache, then on to the next column.
@@ -132,4 +136,20 @@ fn tile_of(group: vec3<u32>, groups: vec3<u32>) -> vec2<u32> {
     let band = min(BAND, groups.y - first);
     let within = number % (BAND * groups.x);
     return vec2<u32>(first + within % band, within / band);
+}
+
+// Once the memory of the tiles is free, has the sums of a of all threads added up and delivered.
+fn deliver_sums_of(thread: u32, part: u32, row_start: u32) {
+    let row = row_start + 4u * thread;
+    tile_a[2u * thread] = sum_a.xy;
+    tile_a[2u * thread + 1u] = sum_a.zw;
+    workgroupBarrier();
+    if thread < ROW_QUADS && row < size().x {
+        var total = sum_a;
+        for (var depth = 1u; depth < THREADS / ROW_QUADS; depth++) {
+            total += rows_at(depth, thread);
+        }
+        deliver_sums(part, row, total);
+    }
+    workgroupBarrier();
 }

@@ -10,6 +10,7 @@
 //                                        four rows or columns at a depth, in a multiple of four of them: what stands in for
 //                                        octets where an operand does not lie along depth (A_BY_DEPTH, B_BY_DEPTH)
 //   store_octet(row, column, low, high)  takes eight sums of a row; the last four may lie past its end
+//   HAS_SUMS, store_sums(row, vec4)      whether a, which then does not lie along depth, is added up over it, and takes four such sums
 const THREADS: u32 = TILE * DEPTH / 16u;
 // Cells from a line of terms to the next; the padding puts the lines that are read at once in different banks.
 const STEP: u32 = (DEPTH + PADDING) / CELL;
@@ -172,9 +173,15 @@ fn main(
     let from_b = source_b(thread, corner.y);
     var next_a = fetch_a(thread, from_a, 0u);
     var next_b = fetch_b(thread, from_b, 0u);
+    // The first tile of a row of tiles adds up what it loads of a.
+    let adds_up = HAS_SUMS && corner.y == 0u;
+    var total = vec4<f32>();
     for (var depth = 0u; depth < size().z; depth += DEPTH) {
         if size().z - depth < DEPTH {
             next_a = cut(thread, next_a, size().z - depth);
+        }
+        if adds_up {
+            total += (vec4<f32>(next_a.q0) + vec4<f32>(next_a.q1)) + (vec4<f32>(next_a.q2) + vec4<f32>(next_a.q3));
         }
         keep(thread, 0u, A_BY_DEPTH, next_a);
         keep(thread, TILE, B_BY_DEPTH, next_b);
@@ -210,6 +217,9 @@ fn main(
             }
         }
         workgroupBarrier();
+    }
+    if adds_up {
+        hand_over_sums(corner.x, thread, total);
     }
     let patch_start = PATCH * region;
     for (var part = 0u; part < PARTS; part++) {
@@ -254,6 +264,27 @@ fn main(
         hand_over(corner + SIDE * vec2<u32>(part % 4u, part / 4u * 2u), thread);
         workgroupBarrier();
     }
+}
+
+// Adds up what the threads of a quad of rows have, each of every DEPTH-th four terms, in the memory of the patches.
+fn hand_over_sums(start: u32, thread: u32, total: vec4<f32>) {
+    let block = block_of(thread);
+    let place = block.y / 4u * TILE + block.x;
+    patches[place] = total.x;
+    patches[place + 1u] = total.y;
+    patches[place + 2u] = total.z;
+    patches[place + 3u] = total.w;
+    workgroupBarrier();
+    let row = 4u * thread;
+    if row < TILE && start + row < size().x {
+        var sum = vec4<f32>();
+        for (var part = 0u; part < DEPTH_QUADS; part++) {
+            let at = part * TILE + row;
+            sum += vec4<f32>(patches[at], patches[at + 1u], patches[at + 2u], patches[at + 3u]);
+        }
+        store_sums(start + row, sum);
+    }
+    workgroupBarrier();
 }
 
 // Hands the sums of all patches to the kernel, eight columns a thread. `corner` is where the first region's patch lies.

@@ -11,8 +11,8 @@ var<private> sum2: vec4<f32>;
 var<private> sum3: vec4<f32>;
 
 fn term(depth: u32, rows: u32, columns: u32) {
-    let a = tile_a[depth * ROW_QUADS + rows];
-    let b = tile_b[depth * COLUMN_QUADS + columns];
+    let a = rows_at(depth, rows);
+    let b = columns_at(depth, columns);
     sum0 = fma(vec4<f32>(a.x), b, sum0);
     sum1 = fma(vec4<f32>(a.y), b, sum1);
     sum2 = fma(vec4<f32>(a.z), b, sum2);
@@ -29,40 +29,55 @@ fn main(
     let row_start = tile.x * ROWS;
     let column_start = tile.y * COLUMNS;
     let slice = thread / SLICE;
+    let first = slice * SHARE;
     let rows = (thread % SLICE) / COLUMN_QUADS;
     let columns = thread % COLUMN_QUADS;
-    fetch(thread, row_start, column_start, 0u);
-    for (var depth = 0u; depth < size().z; depth += DEPTH) {
-        keep(thread);
-        workgroupBarrier();
-        if depth + DEPTH < size().z {
-            fetch(thread, row_start, column_start, depth + DEPTH);
-        }
-        for (var i = slice * SHARE; i < (slice + 1u) * SHARE; i += 4u) {
-            term(i, rows, columns);
-            term(i + 1u, rows, columns);
-            term(i + 2u, rows, columns);
-            term(i + 3u, rows, columns);
-        }
-        workgroupBarrier();
-    }
-    // The tiles' memory now holds what the slices have: [slice, row, quad of columns].
-    let at = (slice % 2u) * 256u + 4u * rows * COLUMN_QUADS + columns;
-    if slice < 2u {
-        tile_a[at] = sum0;
-        tile_a[at + COLUMN_QUADS] = sum1;
-        tile_a[at + 2u * COLUMN_QUADS] = sum2;
-        tile_a[at + 3u * COLUMN_QUADS] = sum3;
-    } else {
-        tile_b[at] = sum0;
-        tile_b[at + COLUMN_QUADS] = sum1;
-        tile_b[at + 2u * COLUMN_QUADS] = sum2;
-        tile_b[at + 3u * COLUMN_QUADS] = sum3;
-    }
+    find_lines(thread, row_start, column_start);
+    fetch(thread, 0u);
+    keep(thread, 0u, size().z, tile.y == 0u);
     workgroupBarrier();
-    let row = row_start + thread / COLUMN_QUADS;
-    let column = column_start + 4u * (thread % COLUMN_QUADS);
-    if row < size().x && column < size().y {
-        store(row, column, (tile_a[thread] + tile_a[thread + 256u]) + (tile_b[thread] + tile_b[thread + 256u]));
+    for (var depth = DEPTH; depth < size().z + DEPTH; depth += DEPTH) {
+        fetch(thread, depth);
+        for (var i = 0u; i < SHARE; i += 8u) {
+            term(first + i, rows, columns);
+            term(first + i + 1u, rows, columns);
+            term(first + i + 2u, rows, columns);
+            term(first + i + 3u, rows, columns);
+            term(first + i + 4u, rows, columns);
+            term(first + i + 5u, rows, columns);
+            term(first + i + 6u, rows, columns);
+            term(first + i + 7u, rows, columns);
+        }
+        workgroupBarrier();
+        keep(thread, depth, size().z, tile.y == 0u);
+        workgroupBarrier();
+    }
+    if HAS_SUMS && tile.y == 0u {
+        deliver_sums_of(thread, 0u, row_start);
+    }
+    let place = 4u * rows * COLUMN_QUADS + columns;
+    leave(slice, place, sum0);
+    leave(slice, place + COLUMN_QUADS, sum1);
+    leave(slice, place + 2u * COLUMN_QUADS, sum2);
+    leave(slice, place + 3u * COLUMN_QUADS, sum3);
+    workgroupBarrier();
+    let row = thread / COLUMN_QUADS;
+    let quad = thread % COLUMN_QUADS;
+    if row_start + row < size().x && column_start + 4u * quad < size().y {
+        let low = rows_at(row, quad) + rows_at(ROWS + row, quad);
+        let high = columns_at(row, quad) + columns_at(ROWS + row, quad);
+        store(row_start + row, column_start + 4u * quad, low + high);
+    }
+}
+
+// A quad of a slice's result goes to the memory of the tiles, now [slice, row, columns] with two slices in either.
+fn leave(slice: u32, place: u32, value: vec4<f32>) {
+    let at = 2u * ((slice % 2u) * ROWS * COLUMN_QUADS + place);
+    if slice < 2u {
+        tile_a[at] = value.xy;
+        tile_a[at + 1u] = value.zw;
+    } else {
+        tile_b[at] = value.xy;
+        tile_b[at + 1u] = value.zw;
     }
 }

@@ -3,6 +3,7 @@
 //   size()                                       rows, columns and depth of the product
 //   load_a(row, depth), load_b(depth, column)    operands; A_BY_DEPTH, B_BY_DEPTH: whether depth is adjacent in memory
 //   store(row, column, vec4)                     four columns from `column` on, some maybe past the edge
+//   HAS_SUMS, store_sums(row, vec4)              whether the sums of a over depth are wanted as well, of a by lines; four rows
 const TILE: u32 = 64u;
 const DEPTH: u32 = 16u;
 
@@ -43,12 +44,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sum1 = vec4<f32>();
     var sum2 = vec4<f32>();
     var sum3 = vec4<f32>();
+    var sum_a = vec4<f32>();
     for (var depth = 0u; depth < size().z; depth += DEPTH) {
         let row = row_start + 4u * at_a.x;
         let depth_a = depth + at_a.y;
-        tile_a[at_a.y * 16u + at_a.x] = vec4<f32>(
+        let quad_a = vec4<f32>(
             fetch_a(row, depth_a), fetch_a(row + 1u, depth_a), fetch_a(row + 2u, depth_a), fetch_a(row + 3u, depth_a),
         );
+        tile_a[at_a.y * 16u + at_a.x] = quad_a;
+        sum_a += quad_a;
         let column = column_start + 4u * at_b.x;
         let depth_b = depth + at_b.y;
         tile_b[at_b.y * 16u + at_b.x] = vec4<f32>(
@@ -66,12 +70,29 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         workgroupBarrier();
     }
+    if HAS_SUMS && column_start == 0u {
+        store_sums_of(row_start, thread, sum_a);
+    }
     let row = row_start + 4u * thread_row;
     let column = column_start + 4u * thread_column;
     store_guarded(row, column, sum0);
     store_guarded(row + 1u, column, sum1);
     store_guarded(row + 2u, column, sum2);
     store_guarded(row + 3u, column, sum3);
+}
+
+// Adds up what the threads have summed of the same rows.
+fn store_sums_of(row_start: u32, thread: u32, sum_a: vec4<f32>) {
+    tile_a[thread] = sum_a;
+    workgroupBarrier();
+    let row = row_start + 4u * thread;
+    if thread < 16u && row < size().x {
+        var total = tile_a[thread];
+        for (var i = 1u; i < DEPTH; i++) {
+            total += tile_a[i * 16u + thread];
+        }
+        store_sums(row, total);
+    }
 }
 
 fn store_guarded(row: u32, column: u32, value: vec4<f32>) {

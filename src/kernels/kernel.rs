@@ -369,12 +369,14 @@ impl Kernel {
     }
 
     /// Bytes that a launch must move: inputs and outputs once, in-place arguments twice; of tables the rows that are picked.
+    /// Not what some variants leave to a second pass.
     pub fn bytes(&self, params: &[u32], present: u32, precision: Precision) -> u64 {
         let moved = |arg: &Arg| {
             let bytes = (arg.elem.bytes(precision) * (arg.touched)(params)) as u64;
             bytes * if !arg.access.reads_only() && arg.access.reads() { 2 } else { 1 }
         };
-        self.args.iter().enumerate().filter(|(place, _)| present >> place & 1 == 1).map(|(_, arg)| moved(arg)).sum()
+        let given = |&(place, arg): &(usize, &Arg)| present >> place & 1 == 1 && arg.access != Access::ShaderScratch;
+        self.args.iter().enumerate().filter(given).map(|(_, arg)| moved(arg)).sum()
     }
 }
 

@@ -6,8 +6,9 @@ use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::lanes::add;
 use super::math::with_math;
+use super::native::{simd, with_scratch};
 use super::product::{Cores, Matrix, product, product_rows, with_transposed};
-use super::product_variants::{product_design, product_variants};
+use super::product_variants::{depth_parts, product_design, product_variants};
 use super::step::STEP_WORDS;
 use rayon::prelude::*;
 
@@ -23,6 +24,17 @@ params! {
 impl Product {
     fn flops(&self) -> u64 {
         2 * u64::from(self.m) * u64::from(self.n) * u64::from(self.k)
+    }
+
+    /// Parts of the depth whose sums the variant `split` of the product aᵀ·b adds in a second pass; 1 where it does not fit.
+    fn split(&self) -> u32 {
+        let quads = self.m.is_multiple_of(4) && self.n.is_multiple_of(4);
+        if quads { depth_parts([self.m, self.n, self.k]) } else { 1 }
+    }
+
+    /// Elements of those parts; a quad where there are none, since an argument has to hold something.
+    fn parts_len(&self) -> u32 {
+        if self.split() > 1 { self.split() * self.m * (self.n + 1) } else { 4 }
     }
 }
 
@@ -69,17 +81,20 @@ kernel! {
     variants: product_variants!(
         p: &LinearProduct,
         [p.m, p.n],
-        each ["shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "matmul_nt.wgsl"],
+        each [
+            "shared/no_sums.wgsl", "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+            "matmul_nt.wgsl"
+        ],
         quads [
-            "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+            "shared/no_sums.wgsl", "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
             "matmul_nt_vec4.wgsl"
         ] fit p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         octets [
-            "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+            "shared/no_sums.wgsl", "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
             "matmul_nt_vec4.wgsl", "shared/operands.wgsl"
         ] fit p.n.is_multiple_of(4) && p.k.is_multiple_of(8)
     ),
-    design(class): product_design([p.m, p.n], class),
+    design(class): product_design([p.m, p.n, p.k], 1, class),
     flops: p.product().flops(),
     tolerance: 1e-5,
     exact: true,
@@ -144,12 +159,13 @@ kernel! {
     variants: product_variants!(
         p: &Product,
         [p.m, p.n],
-        each ["shared/gelu.wgsl", "matmul_nn.wgsl"],
-        quads ["shared/gelu.wgsl", "matmul_nn_vec4.wgsl"] fit p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
-        octets ["shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl"]
+        each ["shared/no_sums.wgsl", "shared/gelu.wgsl", "matmul_nn.wgsl"],
+        quads ["shared/no_sums.wgsl", "shared/gelu.wgsl", "matmul_nn_vec4.wgsl"]
+            fit p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
+        octets ["shared/no_sums.wgsl", "shared/gelu.wgsl", "matmul_nn_vec4.wgsl", "shared/operands.wgsl"]
             fit p.n.is_multiple_of(4) && p.k.is_multiple_of(8)
     ),
-    design(class): product_design([p.m, p.n], class),
+    design(class): product_design([p.m, p.n, p.k], 1, class),
     flops: p.flops(),
     tolerance: 1e-5,
     exact: true,
@@ -187,12 +203,14 @@ fn matmul_nn(p: &Product, views: Views) {
 }
 
 kernel! {
-    /// c += aᵀ·b.
+    /// c += aᵀ·b, and sums += Σ a over k: the gradient of a linear layer's weight from those of its outputs, and of its bias.
     pub static MATMUL_TN(MatmulTnArgs) = "matmul_tn" (p: &Product);
     args {
         In a: real[p.k * p.m],
         In b: real[p.k * p.n],
+        ShaderScratch parts: f32[p.parts_len()],
         InOut c: f32[p.m * p.n],
+        MaybeInOut sums: f32[p.m],
     }
     constants {}
     variants: product_variants!(
@@ -200,9 +218,19 @@ kernel! {
         [p.m, p.n],
         each ["matmul_tn.wgsl"],
         quads ["matmul_tn_vec4.wgsl"] fit p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
-        octets ["matmul_tn_vec4.wgsl", "shared/operands.wgsl"] fit p.m.is_multiple_of(4) && p.n.is_multiple_of(4)
+        octets ["matmul_tn_vec4.wgsl", "shared/operands.wgsl"] fit p.m.is_multiple_of(4) && p.n.is_multiple_of(4),
+        also [
+            variant!(p: &Product, "split" = [
+                "matmul_tn_vec4.wgsl", "shared/tile_large.wgsl", "shared/product_fetch.wgsl", "shared/product_split.wgsl",
+                "shared/product_blocked.wgsl"
+            ] {
+                fits: p.split() > 1,
+                "main": [p.n.div_ceil(128), p.m.div_ceil(128), p.split()],
+                "total": [(p.m * (p.n + 1) / 4).div_ceil(256 * p.split()), 1, p.split()],
+            })
+        ]
     ),
-    design(class): product_design([p.m, p.n], class),
+    design(class): product_design([p.m, p.n, p.k], p.split(), class),
     flops: p.flops(),
     tolerance: 1e-5,
     exact: true,
@@ -212,9 +240,14 @@ kernel! {
 }
 
 fn matmul_tn(p: &Product, views: Views) {
-    let [a, b, c] = views.array();
+    let [a, b, _, c, sums] = views.array();
     let (m, n, k) = (p.m as usize, p.n as usize, p.k as usize);
-    let (a, b) = (Matrix::new(a.read(), k, m).transposed(), Matrix::new(b.read(), k, n));
+    let a = a.read::<f32>();
+    let sums = sums.write::<f32>();
+    if !sums.is_empty() {
+        add_column_sums(a, m, sums);
+    }
+    let (a, b) = (Matrix::new(a, k, m).transposed(), Matrix::new(b.read(), k, n));
     let ((c, add), share) = (c.write_sums::<f32>(), m.div_ceil(rayon::current_num_threads()));
     if share < LEAST_SHARE {
         return product(Matrix::new(c, m, n), add, a, b, Cores::All);
@@ -222,6 +255,27 @@ fn matmul_tn(p: &Product, views: Views) {
     c.par_chunks_mut(share * n).enumerate().for_each(|(number, c)| {
         let rows = c.len() / n;
         product(Matrix::new(c, rows, n), add, a.rows(number * share, rows), b, Cores::One);
+    });
+}
+
+/// sums += the sums of the columns of x [rows, width], in groups of rows that are added in order.
+fn add_column_sums(x: &[f32], width: usize, sums: &mut [f32]) {
+    const ROWS_A_GROUP: usize = 64;
+    let rows = x.len() / width;
+    with_scratch(rows.div_ceil(ROWS_A_GROUP) * width, |partial| {
+        partial.par_chunks_exact_mut(width).zip(x.par_chunks(ROWS_A_GROUP * width)).for_each(|(partial, x)| {
+            simd(
+                #[inline(always)]
+                || {
+                    partial.fill(0.0);
+                    x.chunks_exact(width).for_each(|row| add(partial, row));
+                },
+            );
+        });
+        simd(
+            #[inline(always)]
+            || partial.chunks_exact(width).for_each(|partial| add(sums, partial)),
+        );
     });
 }
 
@@ -290,8 +344,13 @@ fn nn_cases() -> Vec<Case> {
     cases_of::<Product>(Some(3), |i| vec![ANY, ANY, when(i, 0, ANY), when(i, 2, ANY), Fill::Nothing])
 }
 
+/// Also of depths that are split: where the last part is cut short, with one tile and with several.
 fn tn_cases() -> Vec<Case> {
-    cases_of::<Product>(None, |_| vec![ANY, ANY, ANY])
+    let fills = |i| vec![ANY, ANY, Fill::Nothing, ANY, when(i, 0, ANY)];
+    let mut cases = cases_of::<Product>(None, fills);
+    let split = [[4, 8, 1030], [132, 260, 777], [64, 36, 515], [7, 130, 520]];
+    cases.extend(split.iter().enumerate().map(|(i, &[m, n, k])| Case::new(Product { m, n, k }, fills(i + 1))));
+    cases
 }
 
 /// The first linear layer of a feed-forward block, with the forward pass of GELU.
@@ -308,5 +367,5 @@ fn nn_bench(s: &Sizes) -> Case {
 
 /// The gradient of that layer's weight.
 fn tn_bench(s: &Sizes) -> Case {
-    Case::new(Product { m: s.inner, n: s.width, k: s.rows() }, [ANY, ANY, ANY])
+    Case::new(Product { m: s.inner, n: s.width, k: s.rows() }, [ANY, ANY, Fill::Nothing, ANY, ANY])
 }

@@ -5,7 +5,6 @@ pub mod adamw;
 pub mod attention;
 pub mod attention_backward;
 pub mod case;
-pub mod column_sum;
 pub mod cross_entropy;
 pub(crate) mod declare;
 pub mod dropout;
@@ -52,7 +51,6 @@ pub static KERNELS: &[&Kernel] = &[
     &dropout::DROPOUT,
     &rows::GATHER_ROWS,
     &rows::SCATTER_ROWS,
-    &column_sum::COLUMN_SUM,
     &cross_entropy::CROSS_ENTROPY,
     &gradient_norm::SUM_SQUARES,
     &gradient_norm::GRADIENT_NORM,

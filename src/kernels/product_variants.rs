@@ -4,7 +4,8 @@
 use super::kernel::Class;
 
 /// The variants of a kernel whose result is m×n. `each` is the front that takes any size, element by element; `quads` takes
-/// four elements at a time, `octets` eight for products on matrices, both of launches that `fit`.
+/// four elements at a time, `octets` eight for products on matrices, both of launches that `fit`. Variants that only this kernel
+/// has come behind `also`.
 ///
 /// Those on matrices that are for subgroups of 32 lanes come first: on adapters with wider ones they are not offered.
 macro_rules! product_variants {
@@ -14,6 +15,7 @@ macro_rules! product_variants {
         each [$($each:literal),*],
         quads [$($quad:literal),*] fit $fits:expr,
         octets [$($octet:literal),*] fit $fit_octets:expr
+        $(, also [$($more:expr),*])?
     ) => {{
         use $crate::kernels::declare::variant;
         use $crate::kernels::product_variants::tiles;
@@ -26,19 +28,22 @@ macro_rules! product_variants {
                 "main": tiles([$m, $n], [64, 64]),
             }),
             variant!($p: &$params, "large" = [
-                $($quad,)* "shared/tile_large.wgsl", "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+                $($quad,)* "shared/tile_large.wgsl", "shared/product_fetch.wgsl", "shared/product_whole.wgsl",
+                "shared/product_blocked.wgsl"
             ] {
                 fits: $fits,
                 "main": tiles([$m, $n], [128, 128]),
             }),
             variant!($p: &$params, "medium" = [
-                $($quad,)* "shared/tile_medium.wgsl", "shared/product_fetch.wgsl", "shared/product_blocked.wgsl"
+                $($quad,)* "shared/tile_medium.wgsl", "shared/product_fetch.wgsl", "shared/product_whole.wgsl",
+                "shared/product_blocked.wgsl"
             ] {
                 fits: $fits,
                 "main": tiles([$m, $n], [64, 64]),
             }),
             variant!($p: &$params, "sliced" = [
-                $($quad,)* "shared/tile_sliced.wgsl", "shared/product_fetch.wgsl", "shared/product_sliced.wgsl"
+                $($quad,)* "shared/tile_sliced.wgsl", "shared/product_fetch.wgsl", "shared/product_whole.wgsl",
+                "shared/product_sliced.wgsl"
             ] {
                 fits: $fits,
                 "main": tiles([$m, $n], [32, 32]),
@@ -126,6 +131,7 @@ macro_rules! product_variants {
                 fits: $fit_octets,
                 "main": tiles([$m, $n], [32, 32]),
             }),
+            $($($more,)*)?
         ]
     }};
 }
@@ -137,23 +143,87 @@ pub fn tiles([m, n]: [u32; 2], [rows, columns]: [u32; 2]) -> [u32; 3] {
     [n.div_ceil(columns), m.div_ceil(rows), 1]
 }
 
+/// Tiles of 128×128 that a result of m×n has.
+fn large_tiles([m, n]: [u32; 2]) -> u64 {
+    u64::from(m.div_ceil(128)) * u64::from(n.div_ceil(128))
+}
+
+/// Workgroups that `split` makes of a result with few tiles, about: two for each compute unit of a large GPU.
+const SPLIT_WORKGROUPS: u64 = 256;
+/// Terms from which on a workgroup outweighs what it leaves to the second pass.
+const SPLIT_TERMS: u64 = 256;
+/// Elements that all parts together take at most: 32 MiB.
+const SPLIT_ELEMENTS: u64 = 8 << 20;
+
+/// Into how many parts `split` cuts the depth of a product of m×n×k, of which each leaves a result and its m sums: 1 where it
+/// does not.
+pub fn depth_parts([m, n, k]: [u32; 3]) -> u32 {
+    let wanted = SPLIT_WORKGROUPS.div_ceil(large_tiles([m, n]));
+    let held = SPLIT_ELEMENTS / (u64::from(m) * (u64::from(n) + 1));
+    wanted.min(held).min(u64::from(k) / SPLIT_TERMS).max(1) as u32
+}
+
 /// The design of a product: on matrices where there are any, else the largest tile that leaves no compute unit without one.
-pub fn product_design([m, n]: [u32; 2], class: Class) -> &'static [&'static str] {
+/// `parts` is what `depth_parts` says of a kernel with the variant `split`, 1 of others: a GPU of many units wants that wherever
+/// it is of use, one of few where tiles are fewer still. With hardly any terms there is nothing for `sliced` to slice.
+pub fn product_design([m, n, k]: [u32; 3], parts: u32, class: Class) -> &'static [&'static str] {
     let units = match class {
-        Class::Discrete => 64,
-        Class::Integrated => 8,
+        Class::Discrete => 96,
+        Class::Integrated => 16,
         Class::Software => return &["direct"],
     };
-    let workgroups = |side: u32| u64::from(m.div_ceil(side)) * u64::from(n.div_ceil(side));
+    let split = parts > 1 && (class == Class::Discrete || large_tiles([m, n]) < units);
+    let medium_tiles = u64::from(m.div_ceil(64)) * u64::from(n.div_ceil(64));
     match () {
-        () if workgroups(128) >= units => {
+        () if split && large_tiles([m, n]) >= units => {
+            &["cooperative_large_32", "cooperative_large", "cooperative_8_large", "cooperative_8_large_f32", "split"]
+        }
+        () if split => {
+            &["cooperative_small_32", "cooperative_small", "cooperative_8_small", "cooperative_8_small_f32", "split"]
+        }
+        () if large_tiles([m, n]) >= units => {
             &["cooperative_large_32", "cooperative_large", "cooperative_8_large", "cooperative_8_large_f32", "large"]
         }
-        () if workgroups(64) >= units => {
+        () if medium_tiles >= units || k < 64 => {
             &["cooperative_small_32", "cooperative_small", "cooperative_8_large", "cooperative_8_large_f32", "medium"]
         }
         () => {
             &["cooperative_small_32", "cooperative_small", "cooperative_8_small", "cooperative_8_small_f32", "sliced"]
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The gradients of BERT-base's weights, and of the vocabulary's, which has tiles enough.
+    #[test]
+    fn small_results_are_split_within_bounds() {
+        for (shape, parts) in [
+            ([768, 768, 4096], 8),
+            ([2304, 768, 4096], 3),
+            ([3072, 768, 16384], 2),
+            ([768, 768, 511], 1),
+            ([30528, 768, 4096], 1),
+        ] {
+            assert_eq!(depth_parts(shape), parts, "{shape:?}");
+        }
+        for shape in [[1, 1, 1 << 20], [128, 128, 1 << 20], [1024, 1024, 16384], [2000, 2000, 1 << 16]] {
+            let [m, n, _] = shape.map(u64::from);
+            assert!(u64::from(depth_parts(shape)) * (m * n + m) <= SPLIT_ELEMENTS, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn designs_go_by_tiles_and_units() {
+        let last = |shape, parts, class| *product_design(shape, parts, class).last().unwrap();
+        assert_eq!(last([4096, 768, 768], 1, Class::Discrete), "large");
+        assert_eq!(last([1024, 768, 768], 1, Class::Discrete), "medium");
+        assert_eq!(last([1024, 768, 768], 1, Class::Integrated), "large");
+        assert_eq!(last([128, 768, 768], 1, Class::Discrete), "sliced");
+        assert_eq!(last([768, 768, 4096], 8, Class::Discrete), "split");
+        assert_eq!(last([768, 768, 4096], 8, Class::Integrated), "large");
+        assert_eq!(last([128, 128, 4096], 16, Class::Integrated), "split");
     }
 }

@@ -2,7 +2,6 @@
 
 use super::parameters::{Parameters, Weight};
 use crate::exec::{Program, Role, Tensor};
-use crate::kernels::column_sum::{ColumnSum, ColumnSumArgs};
 use crate::kernels::dropout::{Dropout, DropoutArgs};
 use crate::kernels::gelu::{Elements, GatedGelu, GatedGeluArgs, GatedGeluBackwardArgs, GeluArgs, GeluBackwardArgs};
 use crate::kernels::layer_norm::{LayerNorm, LayerNormArgs, LayerNormBackward, LayerNormBackwardArgs};
@@ -165,16 +164,8 @@ impl Recorder {
     pub fn linear_backward_weights(&mut self, layer: &Linear, x: Tensor, dy: Tensor) {
         let rows = self.rows(dy, layer.outputs) as u32;
         let shape = Product { m: layer.outputs as u32, n: layer.inputs as u32, k: rows };
-        self.program.launch(shape, MatmulTnArgs { a: dy, b: x, c: layer.weight.gradient() });
-        if let Some(bias) = layer.bias {
-            self.column_sum(dy, layer.outputs, bias.gradient());
-        }
-    }
-
-    /// sums += the sums of the columns of x [rows, width]
-    fn column_sum(&mut self, x: Tensor, width: usize, sums: Tensor) {
-        let shape = ColumnSum { rows: self.rows(x, width) as u32, width: width as u32 };
-        self.program.launch(shape, ColumnSumArgs { x, sums });
+        let (c, sums) = (layer.weight.gradient(), layer.bias.map(|bias| bias.gradient()));
+        self.program.launch(shape, MatmulTnArgs { a: dy, b: x, c, sums });
     }
 
     /// x [rows, width] → its layer norm, and what the way back needs.

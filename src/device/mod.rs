@@ -154,7 +154,7 @@ impl Device {
         Ok(match self {
             Device::Cpu => Box::new(CpuExecutor::new(program)?),
             Device::Gpu(gpu) => {
-                tuning::tune(gpu, program, Budget::from_environment()?);
+                tuning::tune(gpu, program, Budget::from_environment(gpu.class())?);
                 Box::new(GpuExecutor::new(gpu, program, Default::default())?)
             }
         })

@@ -116,7 +116,8 @@ fn every_variant_of_a_gpu_is_timed() {
         kernels.iter().map(|kernel| kernel["variant"].as_str().unwrap().to_string()).collect::<Vec<_>>()
     };
     let kernel = KERNELS.iter().find(|kernel| kernel.name == "matmul_nn").unwrap();
-    let computing = kernel.variants.iter().filter(|variant| variant.computes_in(Precision::F32));
+    let Ok(Device::Gpu(gpu)) = Device::open_unvetted(&DeviceChoice::Gpu) else { panic!("an adapter is present") };
+    let computing = kernel.variants.iter().filter(|v| v.computes_in(Precision::F32) && gpu.offers(v));
     let known: Vec<&str> = computing.map(|variant| variant.name).collect();
     assert_eq!(variants(&shop.done(line, &[]).json()), known);
     assert_eq!(variants(&shop.done(&format!("{line} --variant {}", known[0]), &[]).json()), known[..1]);
@@ -221,7 +222,7 @@ fn kernels_are_written_out_without_a_device() {
     let entries = expected.iter().flatten().flat_map(|shader| shader.variant.passes.iter().map(|_| shader.to_string()));
     let names: Vec<String> = entries.collect();
     assert_eq!(lines.iter().map(|line| line[3]).collect::<Vec<_>>(), names);
-    for name in ["matmul_nt-large-f32", "matmul_nt-cooperative-f16", "cross_entropy-subgroup-f16"] {
+    for name in ["matmul_nt-large-f32", "matmul_nt-cooperative_large-f16", "cross_entropy-subgroup-f16"] {
         assert!(names.iter().any(|known| known == name), "{names:?}");
     }
     for line in &lines {

@@ -1,5 +1,6 @@
 //! How variants are compared: how often each is timed, in which order, and when it is clear which is the fastest.
 
+use crate::kernels::Class;
 use crate::{Error, Result};
 use std::time::Duration;
 
@@ -36,12 +37,16 @@ impl Budget {
     /// The environment variable with the seconds that kernels may take to be measured; 0 for none.
     const VARIABLE: &str = "CLOZE_MEASURE_SECONDS";
 
-    /// What the environment asks for, or the usual.
+    /// What the environment asks for, or what is usual for a class of adapter: a program on the CPU is for tests, and not worth
+    /// the time.
     ///
     /// # Errors
     /// It asks for no number of seconds.
-    pub fn from_environment() -> Result<Budget> {
-        let Some(value) = std::env::var_os(Self::VARIABLE) else { return Ok(Budget::default()) };
+    pub fn from_environment(class: Class) -> Result<Budget> {
+        let Some(value) = std::env::var_os(Self::VARIABLE) else {
+            let short = Budget { kernels: Duration::from_secs(1), wall: Duration::from_secs(3) };
+            return Ok(if class == Class::Software { short } else { Budget::default() });
+        };
         let seconds = value.to_str().and_then(|value| value.parse::<f32>().ok());
         let kernels = seconds.and_then(|seconds| Duration::try_from_secs_f32(seconds).ok()).ok_or_else(|| {
             let (variable, value) = (Self::VARIABLE, value.to_string_lossy());

@@ -55,8 +55,7 @@ fn values() {
 fn usage() {
     let shop = Workshop::new();
     for (line, words) in [
-        ("train run.toml --device foo", &["--device", "auto, cpu, gpu"][..]),
-        ("train run.toml --device=-1", &["--device", "auto, cpu, gpu"]),
+        ("train run.toml --device=", &["--device", "auto, cpu, gpu"][..]),
         ("eval runs/run text.txt --batch-size 0", &["--batch-size"]),
         ("eval runs/run", &["<DATA>"]),
         ("eval runs/run text.txt --pll --rate 0.5", &["--pll", "--rate", "cannot be used with"]),
@@ -105,6 +104,8 @@ fn devices() {
     let shop = Workshop::new();
     refused(&shop, "train run.toml --device 99", &["--device 99", "cloze devices"]);
     assert!(!shop.path("runs").exists(), "a run was begun");
+    refused(&shop, "train run.toml --device foo", &["--device foo", "a part of the name"]);
+    refused(&shop, "train run.toml --device=-1", &["--device -1", "a part of the name"]);
     if cfg!(target_os = "linux") {
         // The Vulkan loader finds no driver, as on a machine without one.
         let mut command = shop.command();

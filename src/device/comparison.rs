@@ -30,9 +30,7 @@ pub fn seconds(device: &Device) -> Result<f64> {
     let timed = KERNELS.iter().filter(|kernel| TIMED.contains(&kernel.name));
     let median = |kernel: &&'static crate::kernels::Kernel| {
         let runs = [((kernel.bench)(&SIZES), 1)];
-        let (mut times, _) = Launches::new(device, None, kernel, Precision::F32, &runs)?.times(SAMPLES)?;
-        times.sort();
-        Ok(times[SAMPLES / 2])
+        Ok(Launches::new(device, None, kernel, Precision::F32, &runs)?.median(SAMPLES)?.0)
     };
     timed.map(median).sum::<Result<Duration>>().map(|sum| sum.as_secs_f64())
 }

@@ -4,7 +4,7 @@ use super::Device;
 use crate::Result;
 use crate::exec::gpu::{Gpu, GpuExecutor, Options};
 use crate::exec::{Executor, Phase, Program, Role, Tensor, halves};
-use crate::kernels::{Case, Kernel, Precision, Variant};
+use crate::kernels::{Arg, Case, Kernel, Precision, Variant};
 use crate::random::{Site, Stream};
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,18 @@ pub struct Launches {
     /// Of the program that was recorded.
     pub precision: Precision,
     executor: Box<dyn Executor>,
+    args: Vec<Given>,
     runs: Vec<Run>,
     /// A tensor of one word: reading it waits for the device.
     end: Tensor,
+}
+
+/// An argument that the case has.
+struct Given {
+    arg: &'static Arg,
+    tensor: Tensor,
+    /// As the tensor stores them; what repeats itself, once.
+    words: Vec<u32>,
 }
 
 /// So many launches of one case.
@@ -57,13 +66,12 @@ impl Launches {
     /// As [`Launches::new`].
     pub fn of_variants(
         gpu: &Gpu,
-        variants: &[&'static Variant],
+        variants: &[&Variant],
         kernel: &'static Kernel,
         precision: Precision,
         case: &Case,
     ) -> Result<Launches> {
-        let place = |variant: &&Variant| kernel.variants.iter().position(|known| known.name == variant.name);
-        let runs: Vec<_> = variants.iter().map(|variant| (case.clone(), 1, place(variant))).collect();
+        let runs: Vec<_> = variants.iter().map(|variant| (case.clone(), 1, Some(kernel.place(variant)))).collect();
         Self::record(kernel, precision, &runs, |program| on_gpu(gpu, program))
     }
 
@@ -88,13 +96,34 @@ impl Launches {
             Run { case: case.clone(), count: *count, phase }
         };
         let runs = runs.iter().map(record).collect();
-        let mut executor = executor(&program.finish()?)?;
-        let given = args.iter().zip(kernel.args).zip(contents).filter(|((tensor, _), _)| **tensor != Tensor::NONE);
-        for ((&tensor, arg), words) in given {
-            executor.write_over_and_over(tensor, &halves::stored(words, arg.elem.bytes(precision)));
+        let executor = executor(&program.finish()?)?;
+        let given = args.into_iter().zip(kernel.args).zip(contents).filter(|((tensor, _), _)| *tensor != Tensor::NONE);
+        let args = given.map(|((tensor, arg), words)| {
+            let words = halves::stored(words, arg.elem.bytes(precision));
+            Given { arg, tensor, words }
+        });
+        let mut launches = Launches { precision, executor, args: args.collect(), runs, end };
+        launches.fill();
+        launches.executor.read(end)?; // Writes do not count in what is timed.
+        Ok(launches)
+    }
+
+    /// Gives the arguments what they had at first.
+    fn fill(&mut self) {
+        for Given { tensor, words, .. } in &self.args {
+            self.executor.write_over_and_over(*tensor, words);
         }
-        executor.read(end)?; // Writes do not count in what is timed.
-        Ok(Launches { precision, executor, runs, end })
+    }
+
+    /// What one of the runs makes of the arguments as they were at first: each output, as it is stored.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn outputs_of(&mut self, run: usize) -> Result<Vec<(&'static Arg, Vec<u32>)>> {
+        self.fill();
+        self.executor.run(self.runs[run].phase)?;
+        let written = self.args.iter().filter(|given| !given.arg.access.reads_only() && !given.arg.access.is_scratch());
+        written.map(|given| Ok((given.arg, self.executor.read(given.tensor)?))).collect()
     }
 
     /// How long a launch takes, `samples` times over, by the first of the runs that is long enough to tell; and its case.
@@ -110,6 +139,16 @@ impl Launches {
         let count = self.runs[chosen].count as u32;
         let times = (0..samples).map(|_| Ok(self.time(chosen)? / count)).collect::<Result<_>>()?;
         Ok((times, &self.runs[chosen].case))
+    }
+
+    /// The median of what [`Launches::times`] gives, and the case.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn median(&mut self, samples: usize) -> Result<(Duration, &Case)> {
+        let (mut times, case) = self.times(samples)?;
+        times.sort();
+        Ok((times[samples / 2], case))
     }
 
     /// How long one of the runs takes.

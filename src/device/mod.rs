@@ -17,7 +17,7 @@ pub use choice::DeviceChoice;
 use crate::exec::gpu::{self, Gpu, GpuExecutor, Origin};
 use crate::exec::plan::Limits;
 use crate::exec::{CpuExecutor, Executor, Program};
-use crate::kernels::{Class, KERNELS, Precision};
+use crate::kernels::{Class, Precision, find_variant};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -165,9 +165,7 @@ impl Device {
     pub fn variants_of(&self, program: &Program) -> BTreeMap<String, String> {
         match self {
             Device::Cpu => BTreeMap::new(),
-            Device::Gpu(gpu) => {
-                gpu.variants_of(program).into_iter().map(|(shape, name)| (shape, name.to_string())).collect()
-            }
+            Device::Gpu(gpu) => gpu.variants_of(program),
         }
     }
 
@@ -177,14 +175,13 @@ impl Device {
         let Device::Gpu(gpu) = self else { return };
         let mut missing: BTreeMap<String, usize> = BTreeMap::new();
         for (shape, name) in recorded {
-            let kernel = KERNELS.iter().find(|kernel| shape.split(' ').next() == Some(kernel.name));
-            let variant = kernel.and_then(|kernel| kernel.variants.iter().find(|variant| variant.name == name));
+            let kernel = shape.split(' ').next().unwrap_or(shape);
             let precision = if shape.ends_with(" f16") { Precision::F16 } else { Precision::F32 };
-            match (kernel, variant) {
-                (Some(kernel), Some(variant)) if gpu.trusts(kernel, variant, precision) => {
+            match find_variant(&format!("{kernel}/{name}")) {
+                Some((kernel, variant)) if gpu.trusts(kernel, variant, precision) => {
                     gpu.settle(shape.clone(), variant, Origin::Recorded);
                 }
-                _ => *missing.entry(format!("{} {name}", shape.split(' ').next().unwrap_or(shape))).or_default() += 1,
+                _ => *missing.entry(format!("{kernel} {name}")).or_default() += 1,
             }
         }
         for (name, count) in missing {

@@ -43,7 +43,6 @@ pub fn flops_per_second(device: &Device) -> Result<f64> {
 
 /// The median of what `work` says a launch does over the time it takes.
 fn rate(mut launches: Launches, work: impl Fn(&Case) -> u64) -> Result<f64> {
-    let (mut times, case) = launches.times(SAMPLES)?;
-    times.sort();
-    Ok(work(case) as f64 / times[SAMPLES / 2].as_secs_f64())
+    let (time, case) = launches.median(SAMPLES)?;
+    Ok(work(case) as f64 / time.as_secs_f64())
 }

@@ -29,8 +29,12 @@ pub struct Contest {
 /// Settles which variants run the launches of a program, for every executor of this device that comes after. Never fails: what
 /// cannot be measured runs by design.
 pub fn tune(gpu: &Gpu, program: &Program, budget: Budget) {
+    let contests = contests(gpu, program);
+    if contests.is_empty() {
+        return;
+    }
     let mut record = Record::of(gpu);
-    let (known, mut unknown): (Vec<_>, Vec<_>) = contests(gpu, program)
+    let (known, mut unknown): (Vec<_>, Vec<_>) = contests
         .into_iter()
         .map(|contest| (record.fastest(contest.kernel, &contest.shape), contest))
         .partition(|(fastest, _)| fastest.is_some());
@@ -51,9 +55,11 @@ pub fn tune(gpu: &Gpu, program: &Program, budget: Budget) {
         log::debug!("{}: {} ({origin:?})", contest.shape, variant.name);
         gpu.settle(contest.shape.clone(), variant, origin);
     }
-    let measured = contests.iter().zip(found).filter_map(|(contest, place)| Some((contest, place?)));
-    record.note_fastest(measured.map(|(contest, place)| (contest.shape.clone(), contest.variants[place])));
-    record.keep();
+    if found.iter().any(Option::is_some) {
+        let measured = contests.iter().zip(found).filter_map(|(contest, place)| Some((contest, place?)));
+        record.note_fastest(measured.map(|(contest, place)| (contest.shape.clone(), contest.variants[place])));
+        record.keep();
+    }
 }
 
 /// A device of their own bears the measurements, so that nothing that goes wrong in one is felt elsewhere.

@@ -76,12 +76,11 @@ impl Vetting {
         if !std::mem::replace(&mut self.checked, true) {
             log::info!("checking the kernels on {}, once for this driver", self.gpu.describe());
         }
-        let place = kernel.variants.iter().position(|known| known.name == variant.name);
         let parity = match parity {
             Some(parity) => parity,
             None => parity.insert(Parity::at_a_glance(kernel, self.precision)?),
         };
-        let mut finding = parity.check(&self.gpu, place.unwrap_or_default(), false);
+        let mut finding = parity.check(&self.gpu, kernel.place(variant), false);
         if finding.passed && variant.matrices.is_some() {
             let stressed = stress::check(&self.gpu, kernel, variant, self.precision);
             stressed.unwrap_or_else(|problem| finding.fail(problem));

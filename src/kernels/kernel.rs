@@ -303,6 +303,12 @@ impl Kernel {
         &self.variants[0]
     }
 
+    /// Where one of its variants is in the declaration.
+    pub fn place(&self, variant: &Variant) -> usize {
+        let place = self.variants.iter().position(|known| known.name == variant.name);
+        place.expect("a variant of this kernel")
+    }
+
     /// The variants that suit a launch on a class of adapter, from the best on.
     pub fn designed(&self, params: &[u32], class: Class) -> impl Iterator<Item = &'static Variant> {
         let names = (self.design)(params, class).iter();

@@ -116,12 +116,12 @@ impl Gpu {
         self.variants.settled().insert(shape, (variant, origin));
     }
 
-    /// The variants of a program's launches, by shape, of kernels that have several.
-    pub fn variants_of(&self, program: &Program) -> BTreeMap<String, &'static str> {
+    /// The names of the variants of a program's launches, by shape, of kernels that have several.
+    pub fn variants_of(&self, program: &Program) -> BTreeMap<String, String> {
         let several = program.launches().filter(|(kernel, ..)| kernel.variants.len() > 1);
         let entries = several.map(|(kernel, params, present)| {
             let variant = self.variant_for(kernel, params, present, program.precision());
-            (kernel.shape(params, present, program.precision()), variant.name)
+            (kernel.shape(params, present, program.precision()), variant.name.to_string())
         });
         entries.collect()
     }

@@ -5,7 +5,7 @@
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::lanes::{add, dot, sum};
-use super::native::{row_block_pairs, rows_a_block, simd};
+use super::native::{row_block_pairs, rows_a_block, simd, with_scratch};
 use super::step::STEP_WORDS;
 use crate::random::{Site, Stream};
 use rayon::prelude::*;
@@ -145,7 +145,7 @@ kernel! {
         MaybeIn step: u32[STEP_WORDS],
         Out dx: real[p.rows * p.width],
         MaybeOut dropped: real[p.rows * p.width],
-        Scratch partial: f32[2 * p.groups() * p.width],
+        ShaderScratch partial: f32[2 * p.groups() * p.width],
         InOut d_weight: f32[p.width],
         MaybeInOut d_bias: f32[p.width],
     }
@@ -197,10 +197,12 @@ kernel! {
 }
 
 fn layer_norm_backward(p: &LayerNormBackward, views: Views) {
-    let [x, weight, stats, dy, residual, step, dx, dropped, partial, d_weight, d_bias] = views.array();
+    let [x, weight, stats, dy, residual, step, dx, dropped, _, d_weight, d_bias] = views.array();
     let (x, weight, dy) = (x.read::<f32>(), weight.read::<f32>(), dy.read::<f32>());
     let (stats, residual) = (stats.read::<[f32; 2]>(), residual.read::<f32>());
-    weight_gradients(p, x, stats, dy, [partial.write(), d_weight.write(), d_bias.write()]);
+    with_scratch(2 * p.rows.div_ceil(BLOCK_ROWS) as usize * p.width as usize, |partial| {
+        weight_gradients(p, x, stats, dy, [partial, d_weight.write(), d_bias.write()]);
+    });
     let dropout = DropoutMasks::given(step.read(), p.site, p.rate);
     let width = p.width as usize;
     row_block_pairs(
@@ -241,7 +243,6 @@ fn weight_gradients(
     [partial, d_weight, d_bias]: [&mut [f32]; 3],
 ) {
     let (width, rows) = (p.width as usize, BLOCK_ROWS as usize);
-    let partial = &mut partial[..2 * p.rows.div_ceil(BLOCK_ROWS) as usize * width];
     partial.par_chunks_exact_mut(2 * width).enumerate().for_each(|(group, sums)| {
         simd(
             #[inline(always)]

@@ -1,23 +1,6 @@
-struct Qkv {
-    batch: u32,
-    sequence: u32,
-    heads: u32,
-    head_dim: u32,
-    scale: f32,
-}
-
-@group(0) @binding(0) var<uniform> params: Qkv;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> rope: array<f32>; // [T, head_dim / 2, (cos, sin)]
 @group(0) @binding(5) var<storage, read_write> qkv: array<Real>; // [3, B, heads, T, head_dim]
-
-const A_BY_DEPTH: bool = true;
-const B_BY_DEPTH: bool = true;
-
-fn size() -> vec3<u32> {
-    let width = params.heads * params.head_dim;
-    return vec3<u32>(params.batch * params.sequence, 3u * width, width);
-}
 
 // The row of the weight behind a column of the product. With RoPE the two elements that turn together are put side by
 // side, so that one thread holds both.

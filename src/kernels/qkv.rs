@@ -48,9 +48,11 @@ kernel! {
     variants: product_variants!(
         p: &Qkv,
         [p.rows(), 3 * p.width()],
-        each ["shared/no_sums.wgsl", "shared/qkv.wgsl", "qkv.wgsl"],
-        quads ["shared/no_sums.wgsl", "shared/qkv.wgsl", "qkv_vec4.wgsl"] fit p.head_dim.is_multiple_of(4),
-        octets ["shared/no_sums.wgsl", "qkv_matrices.wgsl"] fit p.head_dim.is_multiple_of(8)
+        each ["shared/no_sums.wgsl", "shared/qkv_shape.wgsl", "shared/qkv.wgsl", "qkv.wgsl"],
+        quads ["shared/no_sums.wgsl", "shared/qkv_shape.wgsl", "shared/qkv.wgsl", "qkv_vec4.wgsl"]
+            fit p.head_dim.is_multiple_of(4),
+        octets ["shared/no_sums.wgsl", "shared/qkv_shape.wgsl", "qkv_matrices.wgsl"]
+            fit p.head_dim.is_multiple_of(8)
     ),
     design(class): product_design([p.rows(), 3 * p.width(), p.width()], 1, class),
     flops: 6 * u64::from(p.rows()) * u64::from(p.width()) * u64::from(p.width()),

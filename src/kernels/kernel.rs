@@ -2,7 +2,9 @@
 
 use super::case::Sizes;
 pub(crate) use super::declare::{kernel, params};
-use super::native::clear;
+pub use super::variant::{Class, Design, Matrices, Pass, Variant};
+pub(crate) use super::variant::{on_gpus, usual_design};
+pub use super::view::{View, Views};
 use bytemuck::Pod;
 use serde::{Deserialize, Serialize};
 
@@ -173,85 +175,6 @@ impl From<bool> for Constant {
     }
 }
 
-/// One dispatch of a launch. The passes of a variant run in order over the same arguments.
-pub struct Pass {
-    pub entry: &'static str,
-    /// The names of the arguments that it is bound to, `MAX_BINDINGS` at most; all of the kernel's where none is named.
-    pub args: &'static [&'static str],
-    /// Workgroups, from the launch parameters.
-    pub grid: fn(&[u32]) -> [u32; 3],
-}
-
-/// Cooperative matrices that a variant multiplies, with sums in f32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Matrices {
-    /// M, N and K.
-    pub side: u32,
-    /// Of the elements, and of the launches that it computes.
-    pub of: Precision,
-}
-
-/// One way to compute a kernel on a GPU. The first variant of a kernel is its reference.
-pub struct Variant {
-    pub name: &'static str,
-    /// The WGSL, in pieces that are put one after another.
-    pub source: &'static [&'static str],
-    /// What an adapter must offer; nothing for a reference.
-    pub needs: wgpu::Features,
-    /// The cooperative matrices that it multiplies, if any.
-    pub matrices: Option<Matrices>,
-    /// The most lanes that a subgroup may have, where a workgroup has to have so many subgroups.
-    pub lanes: Option<u32>,
-    /// Bytes of workgroup memory that it takes at most.
-    pub workgroup_memory: u32,
-    /// Whether it computes a launch of these parameters. A reference computes every launch.
-    pub fits: fn(&[u32]) -> bool,
-    pub passes: &'static [Pass],
-}
-
-impl Variant {
-    /// Whether it computes launches of this precision: one that multiplies matrices those of their elements, one that needs half
-    /// precision for itself those in f16.
-    pub fn computes_in(&self, precision: Precision) -> bool {
-        match self.matrices {
-            Some(matrices) => matrices.of == precision,
-            None => precision == Precision::F16 || !self.needs.contains(wgpu::Features::SHADER_F16),
-        }
-    }
-
-    /// Whether it computes a launch of these parameters and this precision.
-    pub fn suits(&self, params: &[u32], precision: Precision) -> bool {
-        self.computes_in(precision) && (self.fits)(params)
-    }
-}
-
-/// The kinds of adapter that variants are chosen for before anything was measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// A GPU with memory of its own: some 30 to 150 compute units.
-    Discrete,
-    /// A GPU that shares the machine's memory: some 4 to 40 compute units.
-    Integrated,
-    /// A program on the CPU that imitates a GPU, such as llvmpipe.
-    Software,
-}
-
-/// From launch parameters and the class of an adapter to names of variants.
-pub type Design = fn(&[u32], Class) -> &'static [&'static str];
-
-/// The design of a kernel that says nothing of its own: the reference.
-pub(crate) fn usual_design(_: &[u32], _: Class) -> &'static [&'static str] {
-    &[]
-}
-
-/// A design of variants for GPUs; programs that imitate one run the reference.
-pub(crate) fn on_gpus(class: Class, names: &'static [&'static str]) -> &'static [&'static str] {
-    match class {
-        Class::Discrete | Class::Integrated => names,
-        Class::Software => &[],
-    }
-}
-
 /// A product's high half, by which random numbers are made: for every device, and for those with integers of 64 bits. A shader
 /// that uses it gets one of them; the bits are the same.
 pub const MULTIPLY_HIGH: [&str; 2] = [
@@ -386,73 +309,11 @@ impl Kernel {
     }
 }
 
-/// An argument as a CPU twin sees it.
-#[derive(Default)]
-pub enum View<'a> {
-    #[default]
-    Absent,
-    Read(&'a [u32]),
-    Write(&'a mut [u32]),
-    /// To be written, and what it had before counts as zero, whatever lies there.
-    Fresh(&'a mut [u32]),
-}
-
-impl<'a> View<'a> {
-    /// What lies there, as words.
-    pub fn words(&self) -> &[u32] {
-        match self {
-            View::Absent => &[],
-            View::Read(words) => words,
-            View::Write(words) | View::Fresh(words) => words,
-        }
-    }
-
-    /// The elements of an input; empty when it is absent.
-    pub fn read<T: Pod>(self) -> &'a [T] {
-        match self {
-            View::Absent => &[],
-            View::Read(words) => bytemuck::cast_slice(words),
-            View::Write(words) | View::Fresh(words) => bytemuck::cast_slice(words),
-        }
-    }
-
-    /// The elements of an output; empty when it is absent.
-    pub fn write<T: Pod>(self) -> &'a mut [T] {
-        match self {
-            View::Absent => &mut [],
-            View::Read(_) => panic!("a twin writes an input"),
-            View::Write(words) => bytemuck::cast_slice_mut(words),
-            View::Fresh(words) => {
-                clear(words);
-                bytemuck::cast_slice_mut(words)
-            }
-        }
-    }
-
-    /// The elements of an output that sums go to, and whether they are added to what is there.
-    pub fn write_sums<T: Pod>(self) -> (&'a mut [T], bool) {
-        match self {
-            View::Fresh(words) => (bytemuck::cast_slice_mut(words), false),
-            view => (view.write(), true),
-        }
-    }
-}
-
 /// Most arguments that a pass of a kernel may be bound to: the storage bindings that every adapter offers.
 pub const MAX_BINDINGS: usize = 8;
 
 /// Most arguments a kernel may have.
 pub const MAX_ARGS: usize = 12;
-
-/// The arguments of a launch, in the order of the declaration.
-pub struct Views<'a>(pub [View<'a>; MAX_ARGS]);
-
-impl<'a> Views<'a> {
-    pub fn array<const N: usize>(self) -> [View<'a>; N] {
-        let mut views = self.0.into_iter();
-        std::array::from_fn(|_| views.next().expect("at most MAX_ARGS arguments"))
-    }
-}
 
 /// What a test or a benchmark puts into an argument.
 #[derive(Clone, Debug)]

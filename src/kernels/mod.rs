@@ -24,6 +24,8 @@ pub mod qkv;
 pub mod rows;
 pub mod step;
 pub mod translate;
+pub mod variant;
+pub mod view;
 
 pub use case::{SIZES, Sizes};
 pub use kernel::{

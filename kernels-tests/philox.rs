@@ -1,12 +1,12 @@
 //! Random numbers on devices with integers of 64 bits and on those without: one text each, and the same words.
 
 use crate::adapter::gpus;
+use crate::reference::dropout_mask;
 use cloze::exec::gpu::{GpuExecutor, Options};
 use cloze::exec::{Executor, Program, Role};
 use cloze::kernels::Params;
 use cloze::kernels::dropout::{Dropout, DropoutArgs};
 use cloze::kernels::step::{STEP_WORDS, StepState};
-use cloze::random::{philox, uniform};
 
 const COUNT: usize = 4096;
 const SITE: u32 = (1 << 16) + 5;
@@ -18,11 +18,7 @@ fn dropout_draws_the_words_of_philox_in_either_form() {
         for without in [wgpu::Features::empty(), wgpu::Features::SHADER_INT64] {
             for rate in [0.1, 0.5, 0.9] {
                 let kept = kept_on(gpu, Options { without, ..Default::default() }, &step, rate);
-                let want = |at: usize| {
-                    let key = [step.seed_low, step.seed_high];
-                    let words = philox(key, [at as u32 / 4, SITE, step.microbatch, 0]);
-                    uniform(words[at % 4]) >= rate
-                };
+                let want = |at: usize| dropout_mask(&step, SITE, 0, at as u32, rate) != 0.0;
                 let wrong = (0..COUNT).find(|&at| kept[at] != want(at));
                 assert_eq!(wrong, None, "{} without {without}, rate {rate}", gpu.describe());
             }

@@ -93,6 +93,43 @@ fn too_large_is_said_with_its_name_limit_and_setting() {
     assert!(message.contains("`scores`") && message.contains("train.micro_batch"), "{message}");
 }
 
+/// What Vulkan and DX12 bind at most.
+const LARGEST_BINDING: u64 = (1 << 31) - 1;
+
+#[test]
+fn a_binding_may_be_just_under_2_gib() {
+    for (words, fits) in [((1 << 29) - 1, true), (1 << 29, false)] {
+        let mut program = Program::new();
+        let input = program.tensor(Role::Input, "input", &[words]);
+        let x = program.tensor(Role::Activation, "x", &[words]);
+        program.phase("forward");
+        launch(&mut program, input, input, x);
+        let plan = Plan::new(&program.finish().unwrap(), Limits { binding: LARGEST_BINDING, ..ROOMY });
+        assert_eq!(plan.is_ok(), fits, "{words} words");
+    }
+}
+
+/// BERT large at 64 × 512 tokens: forty gigabytes, of which no tensor is too large to be bound.
+#[test]
+fn memory_beyond_4_gib_is_counted_to_the_byte() {
+    let model = ModelConfig::new(Recipe::Bert, 30522, 24, 1024, 16).unwrap();
+    let shape = Shape { batch: 64, sequence: 512, masked: 64 * 77 };
+    let training =
+        Training::new(&model, shape, shape, OptimizerConfig::default(), Recompute::None, LARGEST_BINDING).unwrap();
+    let plan = |memory| {
+        Plan::new(&training.program, Limits { binding: LARGEST_BINDING, memory: Some(memory), ..ROOMY })
+            .map(|plan| (plan.memory(), plan.buffers))
+    };
+    let (memory, buffers) = plan(u64::MAX).unwrap();
+    assert_eq!(memory.total(), buffers.iter().map(|buffer| 4 * buffer.len as u64).sum::<u64>());
+    // The backward pass needs of each layer q, k, v, attention's output, and both sides of GELU.
+    let kept = 24 * (3 + 1 + 4 + 4) * 4 * (shape.rows() * 1024) as u64;
+    assert!(memory.activations > kept, "{memory}, and at least {kept} of activations");
+    assert!(plan(memory.total()).is_ok());
+    let message = plan(memory.total() - 1).err().expect("a byte is missing").to_string();
+    assert!(message.contains(&memory.total().to_string()), "{message}");
+}
+
 #[test]
 #[should_panic(expected = "before it is written")]
 fn an_activation_is_written_before_it_is_read() {

@@ -2,9 +2,10 @@
 //! twins but the random words of a dropout mask.
 
 use cloze::kernels::attention::Attention;
+use cloze::kernels::dropout::dropping;
 use cloze::kernels::qkv::Qkv;
 use cloze::kernels::step::StepState;
-use cloze::random::{philox, uniform};
+use cloze::random::philox_lanes;
 
 /// Rows of tables picked by ids and added up: y [rows, width].
 pub fn embedding(picks: &[(&[u32], &[f64])], width: usize) -> Vec<f64> {
@@ -73,8 +74,10 @@ pub fn gated_gelu(u: &[f64], width: usize) -> Vec<f64> {
 
 /// What dropout multiplies element `column` of row `row` of a site by.
 pub fn dropout_mask(step: &StepState, site: u32, row: u32, column: u32, rate: f32) -> f64 {
-    let words = philox([step.seed_low, step.seed_high], [column / 4, site, step.microbatch, row]);
-    if uniform(words[column as usize % 4]) < rate { 0.0 } else { 1.0 / (1.0 - f64::from(rate)) }
+    let counter = [[column / 8], [site], [step.microbatch], [row]];
+    let words = philox_lanes::<7, 1>([step.seed_low, step.seed_high], counter);
+    let number = words[column as usize % 4][0] >> (column / 4 % 2 * 16) & 0xffff;
+    if number < dropping(rate) { 0.0 } else { 65536.0 / f64::from(65536 - dropping(rate)) }
 }
 
 pub fn dropout(x: &[f64], step: &StepState, site: u32, rate: f32) -> Vec<f64> {

@@ -160,10 +160,15 @@ fn add_up_queries(thread: Thread, block: Block) {
         workgroupBarrier();
         multiply(thread, &gradients, VALUES);
         workgroupBarrier();
+        var words: vec4<u32>;
         for (var i = 0u; i < PART; i++) {
             var d_weight = sum_at(place.row * SUM_ROW + place.quad + i);
             if DROPOUT {
-                d_weight *= kept(query, first + 4u * (place.quad + i));
+                let key = first + 4u * (place.quad + i);
+                if i % 2u == 0u {
+                    words = dropout_words(query, key / 8u);
+                }
+                d_weight *= masks_of_half(params.dropout, words, i % 2u);
             }
             let d_score = weights[i] * (d_weight - vec4<f32>(along));
             put(VALUES + place.row * COLUMN + place.quad + i, vec4<f16>(d_score));
@@ -266,7 +271,7 @@ fn add_up_keys(thread: Thread, block: Block) {
         for (var i = 0u; i < 2u; i++) {
             var d_weight = sum_at((key + i) * SUM_ROW + quad);
             if DROPOUT {
-                d_weight *= select(vec4<f32>(1.0 / (1.0 - params.dropout)), vec4<f32>(), weights[i] < vec4<f32>());
+                d_weight *= select(vec4<f32>(dropout_scale(params.dropout)), vec4<f32>(), weights[i] < vec4<f32>());
             }
             put(D_SCORES + (key + i) * COLUMN + quad, vec4<f16>(abs(weights[i]) * (d_weight - along)));
         }

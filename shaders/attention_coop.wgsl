@@ -86,12 +86,17 @@ fn attend(thread: Thread, block: Block) {
         let keep = select(1.0, exp(max(most - largest, -87.0)), follows);
         most = select(most, largest, follows);
         total *= keep;
+        var words: vec4<u32>;
         for (var i = 0u; i < PART; i++) {
             let ahead = fma(scores[i], vec4<f32>(LOG2_E), vec4<f32>(-most * LOG2_E));
             var weight = exp2(max(ahead, vec4<f32>(-126.0)));
             total += (weight.x + weight.y) + (weight.z + weight.w);
             if DROPOUT {
-                weight *= kept(query, first + 4u * (place.quad + i));
+                let key = first + 4u * (place.quad + i);
+                if i % 2u == 0u {
+                    words = dropout_words(query, key / 8u);
+                }
+                weight *= masks_of_half(params.dropout, words, i % 2u);
             }
             put(CHANCES + place.row * COLUMN + place.quad + i, vec4<f16>(weight));
         }

@@ -41,6 +41,25 @@ fn quad_b(line: u32, depth: u32) -> vec4<Real> {
 
 fn store(row: u32, column: u32, value: vec4<f32>) {
     let at = (row * params.n + column) / 4u;
+    var masks: vec4<f32>;
+    if HAS_STEP {
+        masks = dropout_masks(params.rate, 0u, at);
+    }
+    store_masked(at, column, value, masks);
+}
+
+// Of a product whose n is a multiple of eight.
+fn store_octet(row: u32, column: u32, low: vec4<f32>, high: vec4<f32>) {
+    let at = (row * params.n + column) / 4u;
+    var words: vec4<u32>;
+    if HAS_STEP {
+        words = dropout_words(0u, at / 2u);
+    }
+    store_masked(at, column, low, masks_of_half(params.rate, words, 0u));
+    store_masked(at + 1u, column + 4u, high, masks_of_half(params.rate, words, 1u));
+}
+
+fn store_masked(at: u32, column: u32, value: vec4<f32>, masks: vec4<f32>) {
     var result = value;
     if HAS_BIAS {
         result += vec4<f32>(bias[column / 4u]);
@@ -50,7 +69,7 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
         result = vec4<f32>(gelu(result.x), gelu(result.y), gelu(result.z), gelu(result.w));
     }
     if HAS_STEP {
-        result *= dropout_masks(params.rate, 0u, at);
+        result *= masks;
     }
     if HAS_RESIDUAL {
         result += vec4<f32>(residual[at]);

@@ -1,4 +1,5 @@
-//! Philox4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
+//! Philox4x32, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), of ten
+//! rounds, and of seven for dropout, where it is most of the work: the fewest that pass BigCrush (their table 2).
 //!
 //! Every random number of Cloze is a pure function of (seed, step, site, index); `shaders/shared/philox.wgsl` computes
 //! the same bits. Nothing is ever advanced, so a checkpoint of the random state is the seed and the step.
@@ -6,17 +7,20 @@
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
-/// Four random words for a key and a counter.
+/// Four random words for a key and a counter, of ten rounds.
 #[inline(always)]
 pub fn philox(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
-    philox_lanes(key, counter.map(|word| [word])).map(|[word]| word)
+    philox_lanes::<10, 1>(key, counter.map(|word| [word])).map(|[word]| word)
 }
 
-/// `philox` of N counters side by side, in vectors where the caller is compiled for them.
+/// The same of N counters side by side, in vectors where the caller is compiled for them.
 #[inline(always)]
-pub fn philox_lanes<const N: usize>([mut k0, mut k1]: [u32; 2], counters: [[u32; N]; 4]) -> [[u32; N]; 4] {
+pub fn philox_lanes<const ROUNDS: u32, const N: usize>(
+    [mut k0, mut k1]: [u32; 2],
+    counters: [[u32; N]; 4],
+) -> [[u32; N]; 4] {
     let [mut c0, mut c1, mut c2, mut c3] = counters;
-    for _ in 0..10 {
+    for _ in 0..ROUNDS {
         for lane in 0..N {
             let p0 = u64::from(MULTIPLIERS[0]) * u64::from(c0[lane]);
             let p1 = u64::from(MULTIPLIERS[1]) * u64::from(c2[lane]);
@@ -109,7 +113,7 @@ impl Stream {
 mod tests {
     use super::*;
 
-    /// Known answers of the Random123 distribution (`kat_vectors`, philox4x32-10).
+    /// Known answers of the Random123 distribution (`kat_vectors`, philox4x32-10 and -7).
     #[test]
     fn known_answers() {
         assert_eq!(philox([0, 0], [0; 4]), [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
@@ -117,6 +121,13 @@ mod tests {
         assert_eq!(
             philox([0xa4093822, 0x299f31d0], [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344]),
             [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]
+        );
+        let seven = |key, counter: [u32; 4]| philox_lanes::<7, 1>(key, counter.map(|word| [word])).map(|[word]| word);
+        assert_eq!(seven([0, 0], [0; 4]), [0x5f6fb709, 0x0d893f64, 0x4f121f81, 0x4f730a48]);
+        assert_eq!(seven([u32::MAX; 2], [u32::MAX; 4]), [0x5207ddc2, 0x45165e59, 0x4d8ee751, 0x8c52f662]);
+        assert_eq!(
+            seven([0xa4093822, 0x299f31d0], [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344]),
+            [0x4dfccaba, 0x190a87f0, 0xc47362ba, 0xb6b5242a]
         );
     }
 

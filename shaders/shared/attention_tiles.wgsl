@@ -203,5 +203,5 @@ fn kept_bits(query: u32, key: u32) -> u32 {
 // What dropout multiplies by, from the bits at these places.
 fn kept_at(bits: u32, places: vec4<u32>) -> vec4<f32> {
     let bit = ((vec4<u32>(bits) >> places) & vec4<u32>(1u)) != vec4<u32>();
-    return select(vec4<f32>(), vec4<f32>(1.0 / (1.0 - params.dropout)), bit);
+    return select(vec4<f32>(), vec4<f32>(dropout_scale(params.dropout)), bit);
 }

@@ -1,8 +1,30 @@
-// What dropout of params.site multiplies elements 4·quad.. of a row by, as src/kernels/dropout.rs has it: one call of the
-// generator gives four words. Activations are one row, row 0; attention's weights have a row for each query. The kernel has
-// `site` among its parameters, and the argument `step`.
+// Dropout as src/kernels/dropout.rs has it: one call of the generator gives the numbers of eight elements, of 16 bits each.
+// Activations are one row, row 0; attention's weights have a row for each query. The kernel has `site` among its parameters, and
+// the argument `step`.
+const DROPOUT_STEPS: u32 = 65536u;
+
+// The numbers of elements 8·octet.. of a row: of the first four in the low halves, of the last four in the high ones.
+fn dropout_words(row: u32, octet: u32) -> vec4<u32> {
+    return philox(vec2<u32>(step.seed_low, step.seed_high), vec4<u32>(octet, params.site, step.microbatch, row));
+}
+
+// How many of the numbers drop an element.
+fn dropping(rate: f32) -> u32 {
+    return min(u32(rate * f32(DROPOUT_STEPS) + 0.5), DROPOUT_STEPS - 1u);
+}
+
+// What the elements that stay are multiplied by.
+fn dropout_scale(rate: f32) -> f32 {
+    return f32(DROPOUT_STEPS) / f32(DROPOUT_STEPS - dropping(rate));
+}
+
+// What the first four (half 0) or the last four elements of an octet are multiplied by.
+fn masks_of_half(rate: f32, words: vec4<u32>, half: u32) -> vec4<f32> {
+    let numbers = (words >> vec4<u32>(16u * half)) & vec4<u32>(DROPOUT_STEPS - 1u);
+    return select(vec4<f32>(dropout_scale(rate)), vec4<f32>(), numbers < vec4<u32>(dropping(rate)));
+}
+
+// What elements 4·quad.. of a row are multiplied by.
 fn dropout_masks(rate: f32, row: u32, quad: u32) -> vec4<f32> {
-    let words = philox(vec2<u32>(step.seed_low, step.seed_high), vec4<u32>(quad, params.site, step.microbatch, row));
-    let uniform_numbers = vec4<f32>(words >> vec4<u32>(8u)) / 16777216.0;
-    return select(vec4<f32>(1.0 / (1.0 - rate)), vec4<f32>(), uniform_numbers < vec4<f32>(rate));
+    return masks_of_half(rate, dropout_words(row, quad / 2u), quad % 2u);
 }

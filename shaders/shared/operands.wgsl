@@ -1,4 +1,4 @@
-// What product_matrices.wgsl asks of a product of a and b, beside its size and its store.
+// What product_matrices.wgsl asks of a product of a and b, beside its size and how it stores.
 fn octets_of_a(row: u32) -> u32 {
     return row * (params.k / 8u);
 }
@@ -21,11 +21,4 @@ fn rows_at(row: u32, depth: u32) -> vec4<Real> {
 
 fn columns_at(depth: u32, column: u32) -> vec4<Real> {
     return b[depth * (params.n / 4u) + column / 4u];
-}
-
-fn store_octet(row: u32, column: u32, low: vec4<f32>, high: vec4<f32>) {
-    store(row, column, low);
-    if column + 4u < params.n {
-        store(row, column + 4u, high);
-    }
 }

@@ -1,9 +1,9 @@
-// Philox4x32-10, bit for bit src/random.rs. multiply_high comes from multiply_high.wgsl or multiply_high_wide.wgsl, whichever
+// Philox4x32-7, bit for bit src/random.rs. multiply_high comes from multiply_high.wgsl or multiply_high_wide.wgsl, whichever
 // the device is given.
 fn philox(key: vec2<u32>, counter: vec4<u32>) -> vec4<u32> {
     var k = key;
     var c = counter;
-    for (var round = 0u; round < 10u; round++) {
+    for (var round = 0u; round < 7u; round++) {
         let high0 = multiply_high(0xD2511F53u, c.x);
         let high1 = multiply_high(0xCD9E8D57u, c.z);
         c = vec4<u32>(high1 ^ c.y ^ k.x, 0xCD9E8D57u * c.z, high0 ^ c.w ^ k.y, 0xD2511F53u * c.x);

@@ -80,9 +80,10 @@ pub struct ModelConfig {
     pub window: usize,
     /// With a window, layers 0, n, 2n, … are global. Default 3.
     pub global_every: usize,
-    /// Share of activations dropped in training. Default 0: in a single pass or few over the data it only costs.
+    /// Share of activations dropped in training, to the nearest 1/65536. Default 0: in a single pass or few over the data it
+    /// only costs.
     pub dropout: f64,
-    /// Share of attention weights dropped in training. Default 0.
+    /// Share of attention weights dropped in training, to the nearest 1/65536. Default 0.
     pub attention_dropout: f64,
 }
 

@@ -63,7 +63,7 @@ fn main(
     let terms = terms_of(group.z, groups.z);
     find_lines(thread, row_start, column_start);
     fetch(thread, terms.x);
-    keep(thread, terms.x, terms.y, tile.y == 0u);
+    keep(thread, terms.x, terms.y);
     workgroupBarrier();
     // All terms of a round without a loop, before which drivers would wait for what was fetched.
     for (var depth = terms.x + DEPTH; depth < terms.y + DEPTH; depth += DEPTH) {
@@ -85,7 +85,7 @@ fn main(
         term(14u, rows, columns);
         term(15u, rows, columns);
         workgroupBarrier();
-        keep(thread, depth, terms.y, tile.y == 0u);
+        keep(thread, depth, terms.y);
         workgroupBarrier();
     }
     if HAS_SUMS && tile.y == 0u {

@@ -17,7 +17,8 @@ const BAND: u32 = 8u;
 var<workgroup> tile_a: array<vec2<f32>, DEPTH * ROWS / 2u>; // [DEPTH, ROWS / 2]
 var<workgroup> tile_b: array<vec2<f32>, DEPTH * COLUMNS / 2u>; // [DEPTH, COLUMNS / 2]
 
-// Where the lines begin that a thread loads.
+// Of an operand along depth, where the two lines of a thread begin; else where its quad lies at the depth that it begins with, and
+// at the last one.
 var<private> lines_a: vec2<u32>;
 var<private> lines_b: vec2<u32>;
 // What it has fetched.
@@ -36,46 +37,48 @@ fn block_of(thread: u32) -> vec2<u32> {
 
 // Has to come before the first fetch.
 fn find_lines(thread: u32, row: u32, column: u32) {
-    let last = size().xy - 1u;
+    let last = size() - 1u;
     if A_BY_DEPTH {
         let line = row + 2u * block_of(thread).x;
         lines_a = vec2<u32>(line_a(min(line, last.x)), line_a(min(line + 1u, last.x)));
     } else {
-        lines_a.x = line_a(min(row + 4u * (thread % ROW_QUADS), last.x - 3u));
+        let line = line_a(min(row + 4u * (thread % ROW_QUADS), last.x - 3u));
+        lines_a = line + vec2<u32>(thread / ROW_QUADS, last.z) * (size().x / 4u);
     }
     if B_BY_DEPTH {
         let line = column + 2u * block_of(thread).x;
         lines_b = vec2<u32>(line_b(min(line, last.y)), line_b(min(line + 1u, last.y)));
     } else {
-        lines_b.x = line_b(min(column + 4u * (thread % COLUMN_QUADS), last.y - 3u));
+        let line = line_b(min(column + 4u * (thread % COLUMN_QUADS), last.y - 3u));
+        lines_b = line + vec2<u32>(thread / COLUMN_QUADS, last.z) * (size().y / 4u);
     }
 }
 
 fn fetch(thread: u32, depth: u32) {
-    let last = size().z - 1u;
+    let last = size().z - 4u;
     if A_BY_DEPTH {
-        let at = min(depth + 4u * block_of(thread).y, last - 3u);
+        let at = min(depth + 4u * block_of(thread).y, last);
         next_a0 = quad_a(lines_a.x, at);
         next_a1 = quad_a(lines_a.y, at);
     } else {
-        let at = depth + thread / ROW_QUADS;
-        next_a0 = quad_a(lines_a.x, min(at, last));
-        next_a1 = quad_a(lines_a.x, min(at + THREADS / ROW_QUADS, last));
+        let step = size().x / 4u;
+        next_a0 = quad_a(min(lines_a.x + depth * step, lines_a.y), 0u);
+        next_a1 = quad_a(min(lines_a.x + (depth + THREADS / ROW_QUADS) * step, lines_a.y), 0u);
     }
     if B_BY_DEPTH {
-        let at = min(depth + 4u * block_of(thread).y, last - 3u);
+        let at = min(depth + 4u * block_of(thread).y, last);
         next_b0 = quad_b(lines_b.x, at);
         next_b1 = quad_b(lines_b.y, at);
     } else {
-        let at = depth + thread / COLUMN_QUADS;
-        next_b0 = quad_b(lines_b.x, min(at, last));
-        next_b1 = quad_b(lines_b.x, min(at + THREADS / COLUMN_QUADS, last));
+        let step = size().y / 4u;
+        next_b0 = quad_b(min(lines_b.x + depth * step, lines_b.y), 0u);
+        next_b1 = quad_b(min(lines_b.x + (depth + THREADS / COLUMN_QUADS) * step, lines_b.y), 0u);
     }
 }
 
 // What was fetched from `depth` on goes to workgroup memory, of a with zeros from `end` on, so that what b has there counts for
-// nothing. Adds it to the sums of a where `summed`.
-fn keep(thread: u32, depth: u32, end: u32, summed: bool) {
+// nothing.
+fn keep(thread: u32, depth: u32, end: u32) {
     if A_BY_DEPTH {
         let block = block_of(thread);
         let within = depth + 4u * block.y < end;
@@ -94,7 +97,8 @@ fn keep(thread: u32, depth: u32, end: u32, summed: bool) {
         tile_a[2u * thread + 1u] = term0.zw;
         tile_a[2u * (thread + THREADS)] = term1.xy;
         tile_a[2u * (thread + THREADS) + 1u] = term1.zw;
-        if HAS_SUMS && summed {
+        // In every column of tiles, though the first alone delivers them: a condition would cost more.
+        if HAS_SUMS {
             sum_a += term0 + term1;
         }
     }

@@ -34,7 +34,7 @@ fn main(
     let columns = thread % COLUMN_QUADS;
     find_lines(thread, row_start, column_start);
     fetch(thread, 0u);
-    keep(thread, 0u, size().z, tile.y == 0u);
+    keep(thread, 0u, size().z);
     workgroupBarrier();
     for (var depth = DEPTH; depth < size().z + DEPTH; depth += DEPTH) {
         fetch(thread, depth);
@@ -49,7 +49,7 @@ fn main(
             term(first + i + 7u, rows, columns);
         }
         workgroupBarrier();
-        keep(thread, depth, size().z, tile.y == 0u);
+        keep(thread, depth, size().z);
         workgroupBarrier();
     }
     if HAS_SUMS && tile.y == 0u {

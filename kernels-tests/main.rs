@@ -20,6 +20,7 @@ mod adapter;
 mod amd_compiler;
 mod broken;
 mod check;
+mod comparison;
 mod finite;
 mod forward;
 mod golden;

@@ -99,7 +99,7 @@ impl TrainingBench {
     /// only special tokens.
     pub fn new(config: Config, choice: &DeviceChoice) -> Result<Self> {
         let start = Instant::now();
-        let device = Device::open(choice)?.ready_for(config.train.precision)?;
+        let device = Device::open_for(choice, &planning::sizes(&config))?.ready_for(config.train.precision)?;
         let device = device.submitting_every(Duration::from_millis(config.train.submission_ms));
         let model = config.model(planning::vocabulary(&config)?);
         let length = config.data.sequence_length;

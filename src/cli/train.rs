@@ -3,7 +3,7 @@
 use super::plan;
 use crate::config::Config;
 use crate::device::{Device, DeviceChoice};
-use crate::train::{Outcome, RunDir, Trainer, interrupt};
+use crate::train::{Outcome, RunDir, Trainer, interrupt, planning};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,10 +58,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     interrupt::install()?;
     let config = Config::load(&args.config, &args.sets)?;
     if args.plan {
-        return plan::print(&config, &Device::open(&args.device)?, args.json);
+        return plan::print(&config, &Device::open_for(&args.device, &planning::sizes(&config))?, args.json);
     }
     let path = args.out.unwrap_or_else(|| Path::new("runs").join(&config.name));
-    let device = Device::open(&args.device)?.ready_for(config.train.precision)?;
+    let device = Device::open_for(&args.device, &planning::sizes(&config))?.ready_for(config.train.precision)?;
     let device = device.submitting_every(Duration::from_millis(config.train.submission_ms));
     let run = RunDir::create(&path, args.resume)?;
     let run_config = run.config();

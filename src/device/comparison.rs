@@ -6,8 +6,8 @@ use crate::Result;
 use crate::kernels::{KERNELS, Precision, Sizes};
 use std::time::Duration;
 
-/// A short sequence of BERT base: enough to tell, and milliseconds on either device.
-const SIZES: Sizes = Sizes {
+/// What is timed where a program's sizes are not known: two short sequences of BERT base.
+pub const USUAL: Sizes = Sizes {
     name: "comparison",
     batch: 2,
     sequence: 128,
@@ -21,29 +21,35 @@ const SIZES: Sizes = Sizes {
 const TIMED: [&str; 7] =
     ["matmul_nt", "matmul_nn", "matmul_tn", "qkv", "attention", "attention_backward", "layer_norm"];
 const SAMPLES: usize = 3;
+/// Tokens that are enough to tell, and take a layer milliseconds on either device.
+const MOST_ROWS: u32 = 1024;
 
-/// What a layer's kernels take on a device: the sum of their medians.
+/// What a layer's kernels take on a device, in precision f32: the sum of their medians.
 ///
 /// # Errors
 /// The device fails.
-pub fn seconds(device: &Device) -> Result<f64> {
+pub fn seconds(device: &Device, sizes: &Sizes) -> Result<f64> {
     let timed = KERNELS.iter().filter(|kernel| TIMED.contains(&kernel.name));
     let median = |kernel: &&'static crate::kernels::Kernel| {
-        let runs = [((kernel.bench)(&SIZES), 1)];
+        let runs = [((kernel.bench)(sizes), 1)];
         Ok(Launches::new(device, None, kernel, Precision::F32, &runs)?.median(SAMPLES)?.0)
     };
     timed.map(median).sum::<Result<Duration>>().map(|sum| sum.as_secs_f64())
 }
 
-/// The faster of a GPU and the CPU, and says what it took and why.
-pub fn faster(gpu: Device) -> Device {
-    let measured = seconds(&gpu).and_then(|gpu| Ok((gpu, seconds(&Device::Cpu)?)));
+/// The faster of a GPU and the CPU at a program's sizes, and says what it took and why.
+pub fn faster(gpu: Device, sizes: &Sizes) -> Device {
+    let sizes = Sizes { batch: (MOST_ROWS / sizes.sequence).clamp(1, sizes.batch), ..*sizes };
+    let measured = seconds(&gpu, &sizes).and_then(|gpu| Ok((gpu, seconds(&Device::Cpu, &sizes)?)));
     let Ok((on_gpu, on_cpu)) = measured else { return gpu };
     let (taken, other) = if on_gpu <= on_cpu { (gpu, Device::Cpu) } else { (Device::Cpu, gpu) };
     let (fast, slow) = (1e3 * on_gpu.min(on_cpu), 1e3 * on_gpu.max(on_cpu));
     log::info!(
-        "--device auto takes {}: kernels of a layer took {fast:.1} ms there, and {slow:.1} ms on {}",
+        "--device auto takes {}: a layer's kernels, {} × {} tokens of {} wide, took {fast:.1} ms there, and {slow:.1} ms on {}",
         taken.describe_briefly(),
+        sizes.batch,
+        sizes.sequence,
+        sizes.width,
         other.describe_briefly()
     );
     taken

@@ -17,7 +17,7 @@ pub use choice::DeviceChoice;
 use crate::exec::gpu::{self, Gpu, GpuExecutor, Origin};
 use crate::exec::plan::Limits;
 use crate::exec::{CpuExecutor, Executor, Program};
-use crate::kernels::{Class, Precision, find_variant};
+use crate::kernels::{Class, Precision, Sizes, find_variant};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,7 +35,15 @@ impl Device {
     /// # Errors
     /// There is no such adapter, it can't be opened, or it gives wrong answers.
     pub fn open(choice: &DeviceChoice) -> Result<Device> {
-        Self::open_by(choice, vetting::open)
+        Self::open_for(choice, &comparison::USUAL)
+    }
+
+    /// As [`Device::open`], for a program of these sizes: by them an integrated GPU is held against the CPU.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn open_for(choice: &DeviceChoice, sizes: &Sizes) -> Result<Device> {
+        Self::open_by(choice, sizes, vetting::open)
     }
 
     /// As [`Device::open`], without the check of its kernels.
@@ -43,7 +51,7 @@ impl Device {
     /// # Errors
     /// There is no such adapter, or it can't be opened.
     pub fn open_unvetted(choice: &DeviceChoice) -> Result<Device> {
-        Self::open_by(choice, Gpu::open)
+        Self::open_by(choice, &comparison::USUAL, Gpu::open)
     }
 
     /// Makes sure that the device stores numbers in this precision, and has a GPU's kernels checked in that form.
@@ -75,11 +83,13 @@ impl Device {
         }
     }
 
-    fn open_by(choice: &DeviceChoice, open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Result<Device> {
+    fn open_by(choice: &DeviceChoice, sizes: &Sizes, open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Result<Device> {
         match choice {
             DeviceChoice::Cpu => Ok(Device::Cpu),
             DeviceChoice::Auto => Ok(match Self::best_gpu(gpu::adapters()?, open) {
-                Some(Device::Gpu(gpu)) if gpu.class() == Class::Integrated => comparison::faster(Device::Gpu(gpu)),
+                Some(Device::Gpu(gpu)) if gpu.class() == Class::Integrated => {
+                    comparison::faster(Device::Gpu(gpu), sizes)
+                }
                 found => found.unwrap_or(Device::Cpu),
             }),
             DeviceChoice::Gpu => {

@@ -6,12 +6,33 @@ use crate::device::Device;
 use crate::exec::Speed;
 use crate::exec::plan::{Limits, Plan};
 use crate::exec::{Executor, Memory};
+use crate::kernels::Sizes;
 use crate::model::{OptimizerConfig, Shape, Training};
 use crate::{Error, Result};
 use serde::Serialize;
 
 /// Of the memory that is free, what "auto" fills: the rest is for the data, the driver, and for others.
 const SHARE: f64 = 0.9;
+
+/// The sizes of a config's training, before its tokenizer, and so its vocabulary, is there.
+pub fn sizes(config: &Config) -> Sizes {
+    let (model, sequence) = (config.model(config.tokenizer.vocab_size), config.data.sequence_length);
+    let batch = match config.train.micro_batch {
+        MicroBatch::Sequences(number) => number,
+        MicroBatch::Auto => config.train.batch_size,
+    };
+    let masking = Masking { rate: config.masking.rate as f32, ..Default::default() };
+    Sizes {
+        name: "training",
+        batch: batch as u32,
+        sequence: sequence as u32,
+        width: model.hidden_size as u32,
+        heads: model.heads as u32,
+        inner: model.intermediate_size as u32,
+        vocabulary: model.vocab_size as u32,
+        masked: (batch * masking.masked_per_sequence(sequence)) as u32,
+    }
+}
 
 /// Records the program of a config's training.
 ///

@@ -160,7 +160,6 @@ fn activations_shrink() {
     }
 }
 
-/// Slots are not divided, so what is small may lie in what was made for the logits, or for the parts of a product's sums.
 #[test]
 fn a_plan_is_near_what_lives_at_once() {
     let base = ModelConfig { layers: 12, hidden_size: 768, heads: 12, intermediate_size: 3072, ..models()[2].clone() };
@@ -178,8 +177,9 @@ fn a_plan_is_near_what_lives_at_once() {
             };
             let slots = training(&model, shape, recompute).program;
             let (memory, least) = (taken(&slots, false), Plan::least(&slots, false) as f64);
-            assert!((memory.activations as f64) < 1.12 * least, "{recompute:?}: {memory} for {least}");
-            assert!((taken(&slots, true).activations as f64) < 1.05 * least, "{recompute:?}: {memory} for {least}");
+            assert!((memory.activations as f64) < 1.01 * least, "{recompute:?}: {memory} for {least}");
+            let (memory, least) = (taken(&slots, true), Plan::least(&slots, true) as f64);
+            assert!((memory.activations as f64) < 1.05 * least, "{recompute:?}: {memory} for {least}");
             let shared = training_of_one(&model, shape, recompute).program;
             let (memory, least) = (taken(&shared, true), Plan::least(&shared, true) as f64);
             let together = (memory.gradients + memory.activations) as f64;

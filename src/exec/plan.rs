@@ -122,23 +122,30 @@ impl Plan {
         plan
     }
 
-    /// Bytes of activations and workspace, and in an arena of a step's gradients, that live at once at the most: no plan takes
-    /// less.
+    /// Bytes of activations and workspace, and in an arena of a step's gradients, that no plan takes less than: in an arena what
+    /// lives at once at the most, in slots what the largest, the second largest, … of those that live at once take at the most.
     pub fn least(program: &Program, arena: bool) -> u64 {
-        let mut changes: BTreeMap<usize, i64> = BTreeMap::new();
-        let mut live = |words: usize, (first, last): Life| {
-            *changes.entry(first).or_default() += 4 * words as i64;
-            *changes.entry(last + 1).or_default() -= 4 * words as i64;
-        };
-        lives(program, arena).into_iter().for_each(|(root, life)| live(program.tensors[root as usize].words(), life));
+        let words = |(root, life): (u32, Life)| (program.tensors[root as usize].words(), life);
+        let mut live: Vec<(usize, Life)> = lives(program, arena).into_iter().map(words).collect();
         for gradient in step_gradients(program).iter().filter(|_| arena) {
-            gradient.parts.iter().for_each(|part| live(part.len, (part.first, gradient.last)));
+            live.extend(gradient.parts.iter().map(|part| (part.len, (part.first, gradient.last))));
         }
-        let alive = changes.values().scan(0, |alive, change| {
-            *alive += change;
-            Some(*alive)
-        });
-        alive.max().unwrap_or(0) as u64
+        live.sort_by_key(|&(words, _)| std::cmp::Reverse(words));
+        let at = |time: usize| live.iter().filter(move |(_, (first, last))| (first..=last).contains(&&time));
+        let times = live.iter().map(|&(_, (first, _))| first);
+        let words: usize = if arena {
+            times.map(|time| at(time).map(|(words, _)| words).sum()).max().unwrap_or(0)
+        } else {
+            let mut slots = Vec::new();
+            for time in times {
+                for (place, &(words, _)) in at(time).enumerate() {
+                    slots.resize(slots.len().max(place + 1), 0);
+                    slots[place] = words.max(slots[place]);
+                }
+            }
+            slots.into_iter().sum()
+        };
+        4 * words as u64
     }
 
     /// The place of a tensor; `None` for an activation that no phase uses.

@@ -145,6 +145,30 @@ fn gpus_get_the_same_bits() {
     }
 }
 
+/// Launches that are cut into parts compute the same; all are here that have two workgroups or more.
+#[test]
+fn launches_cut_into_parts_give_the_same_bits() {
+    for gpu in gpus("cut launches") {
+        for model in models() {
+            let bits = |device: &Device, recorded: Option<&Device>| {
+                let program = training(&model, SHAPE, Recompute::None);
+                device.go_on_with(&recorded.unwrap_or(device).variants_of(&program.program));
+                train(device, &model, program, batch, 2)
+            };
+            let whole = Device::Gpu(Box::new(gpu.clone()));
+            let mut cut = gpu.reopen().unwrap();
+            cut.cut_above(20_000);
+            let kept = bits(&whole, None);
+            assert!(
+                bits(&Device::Gpu(Box::new(cut)), Some(&whole)) == kept,
+                "{:?}, {:?}",
+                model.norm,
+                model.activation
+            );
+        }
+    }
+}
+
 #[test]
 fn activations_shrink() {
     let shape = Shape { batch: 8, sequence: 64, masked: 64 };

@@ -1,6 +1,7 @@
 //! Every shader as SPIR-V, Metal and HLSL: the drivers that read them are not at hand everywhere.
 
 use crate::module::every_shader;
+use cloze::exec::gpu::cut::{self, Part};
 use cloze::kernels::KERNELS;
 
 #[test]
@@ -21,4 +22,25 @@ fn every_shader_becomes_spirv_msl_and_hlsl() {
         }
     }
     assert!(translated >= KERNELS.len());
+}
+
+/// Whatever is cut by its grid is still a shader, and one of several workgroups asks for its place where the part's is added.
+#[test]
+fn every_shader_can_be_cut() {
+    let part = Part { first: [0, 3, 0], grid: [2, 4, 1] };
+    for mut shader in every_shader() {
+        assert!(!shader.wgsl.contains("global_invocation_id"), "{shader}");
+        for pass in shader.variant.passes {
+            let (_, head) = shader.wgsl.split_once(&format!("fn {}(", pass.entry)).unwrap();
+            let asks = head.split(") {").next().unwrap().contains("@builtin(workgroup_id)");
+            let cases = (shader.kernel.cases)();
+            let alone = cases.iter().all(|case| (pass.grid)(&case.params) == [1; 3]);
+            assert!(asks || alone, "{shader}: {} does not know which workgroup it is", pass.entry);
+        }
+        let asking = shader.wgsl.matches("@builtin(workgroup_id)").count();
+        shader.wgsl = cut::text(&shader.wgsl, [2, 7, 1], part);
+        let shifted = shader.wgsl.matches("let group = group_of_part + vec3<u32>(0u, 3u, 0u);").count();
+        assert_eq!(shifted, asking, "{shader}");
+        shader.parse();
+    }
 }

@@ -53,7 +53,11 @@ fn terms(a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {
 }
 
 @compute @workgroup_size(8, 8)
-fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_id) within: vec3<u32>,
+) {
+    let thread = 8u * group + within;
     let row = SIDE * thread.y;
     let column = SIDE * thread.x;
     let size = size();

@@ -1,8 +1,8 @@
 //! Turns the launches of a program into dispatches: pipelines, bind groups and grids, made once.
 
-use super::Options;
 use super::device::Gpu;
 use super::pipelines::{self, Layouts, Source};
+use super::{Options, cut};
 use crate::Result;
 use crate::exec::plan::Plan;
 use crate::exec::program::{Cost, Launch, Program, Tensor};
@@ -14,13 +14,13 @@ use std::collections::HashMap;
 /// What is bound in place of an absent argument: as long as any struct that a shader declares.
 const ABSENT_WORDS: usize = OPTIMIZER_WORDS;
 
-/// One pass of a launch, ready to be encoded.
+/// One pass of a launch, or a part of it, ready to be encoded.
 pub(super) struct Dispatch {
     pub kernel: &'static str,
     pub variant: &'static str,
     /// The entry point of the pass.
     pub entry: &'static str,
-    /// Whether it is the first pass.
+    /// Whether it is the first pass, or that one's first part.
     pub first: bool,
     pub pipeline: wgpu::ComputePipeline,
     pub bindings: wgpu::BindGroup,
@@ -66,7 +66,8 @@ impl<'a> Binder<'a> {
         let layouts: Layouts = passes
             .map(|(launch, pass)| ((launch.kernel.name, pass.args), pipelines::layout(gpu, launch.kernel, pass)))
             .collect();
-        let mut sources: Vec<Source> = launches().flat_map(|launch| sources(gpu, options, launch)).collect();
+        let mut sources: Vec<Source> =
+            launches().flat_map(|launch| steps(gpu, options, launch)).map(|step| step.source).collect();
         sources.sort_by(|a, b| (a.bindings, a.entry, &a.wgsl).cmp(&(b.bindings, b.entry, &b.wgsl)));
         sources.dedup();
         let pipelines = pipelines::compile(gpu, sources, &layouts, options.checked)?;
@@ -89,19 +90,18 @@ impl<'a> Binder<'a> {
     }
 
     fn dispatches(&self, launch: &Launch, number: u64) -> Vec<Dispatch> {
-        let variant = variant(self.gpu, self.options, launch);
-        let cost = launch.cost() / variant.passes.len() as u64;
-        let passes = sources(self.gpu, self.options, launch).zip(variant.passes).map(|(source, pass)| Dispatch {
+        let variant = variant(self.gpu, self.options, launch).name;
+        let dispatch = |(place, step): (usize, Step)| Dispatch {
             kernel: launch.kernel.name,
-            variant: variant.name,
-            entry: pass.entry,
-            first: pass.entry == variant.passes[0].entry,
-            pipeline: self.pipelines[&source].clone(),
-            bindings: self.bindings(launch, pass, number),
-            grid: (pass.grid)(&launch.params),
-            cost,
-        });
-        passes.collect()
+            variant,
+            entry: step.pass.entry,
+            first: place == 0,
+            pipeline: self.pipelines[&step.source].clone(),
+            bindings: self.bindings(launch, step.pass, number),
+            grid: step.grid,
+            cost: step.cost,
+        };
+        steps(self.gpu, self.options, launch).into_iter().enumerate().map(dispatch).collect()
     }
 
     fn bindings(&self, launch: &Launch, pass: &Pass, number: u64) -> wgpu::BindGroup {
@@ -142,8 +142,16 @@ fn variant(gpu: &Gpu, options: Options, launch: &Launch) -> &'static Variant {
     if gpu.offers(wanted) && wanted.suits(&launch.params, launch.precision) { wanted } else { kernel.reference() }
 }
 
-/// One source for each pass of a launch.
-fn sources(gpu: &Gpu, options: Options, launch: &Launch) -> impl Iterator<Item = Source> {
+/// What a dispatch comes from.
+struct Step {
+    source: Source,
+    pass: &'static Pass,
+    grid: [u32; 3],
+    cost: Cost,
+}
+
+/// One step for each pass of a launch, or several where it would take a slow device long.
+fn steps(gpu: &Gpu, options: Options, launch: &Launch) -> Vec<Step> {
     let variant = variant(gpu, options, launch);
     let features = gpu.device.features().difference(options.without);
     let mut wgsl = launch.kernel.wgsl(variant, &launch.params, launch.present(), launch.precision, features);
@@ -151,11 +159,24 @@ fn sources(gpu: &Gpu, options: Options, launch: &Launch) -> impl Iterator<Item =
         wgsl = sabotage.spoil(&wgsl);
     }
     let (kernel, matrices) = (launch.kernel.name, variant.matrices.is_some());
-    let source = move |pass: &Pass| {
-        let (bindings, wgsl) = ((kernel, pass.args), wgsl.clone());
-        Source { bindings, wgsl, entry: pass.entry, matrices }
-    };
-    variant.passes.iter().map(source)
+    let source = |pass: &Pass, wgsl| Source { bindings: (kernel, pass.args), wgsl, entry: pass.entry, matrices };
+    let cost = launch.cost() / variant.passes.len() as u64;
+    let count = cost.flops.div_ceil(gpu.most_flops.unwrap_or_else(|| cut::most_flops(gpu.class())));
+    let mut steps = Vec::new();
+    for pass in variant.passes {
+        let whole = (pass.grid)(&launch.params);
+        let parts = cut::parts(whole, count);
+        if parts.len() == 1 {
+            steps.push(Step { source: source(pass, wgsl.clone()), pass, grid: whole, cost });
+            continue;
+        }
+        let cost = cost / parts.len() as u64;
+        steps.extend(parts.into_iter().map(|part| {
+            let source = source(pass, cut::text(&wgsl, whole, part));
+            Step { source, pass, grid: part.grid, cost }
+        }));
+    }
+    steps
 }
 
 /// Distance between the parameters of two launches, in bytes.

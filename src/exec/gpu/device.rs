@@ -103,6 +103,8 @@ pub struct Gpu {
     pub(super) sabotage: Option<Sabotage>,
     /// What a submission should take.
     pub(super) submission: Duration,
+    /// FLOP of a launch above which it is cut into several; by the class of the device where it isn't set.
+    pub(super) most_flops: Option<u64>,
     /// Pipelines that are kept on the disk.
     pub(super) pipelines: Option<Arc<PipelineCache>>,
     /// Pipelines that were compiled since it was opened.
@@ -159,6 +161,7 @@ impl Gpu {
             variants: Variants::new()?,
             sabotage,
             submission: pace::USUAL,
+            most_flops: None,
             pipelines: None,
             compiled: Compiled::default(),
         })
@@ -169,7 +172,8 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::open`].
     pub fn reopen(&self) -> Result<Gpu> {
-        let mut gpu = Gpu { variants: self.variants.clone(), submission: self.submission, ..Gpu::open(&self.adapter)? };
+        let (variants, submission, most_flops) = (self.variants.clone(), self.submission, self.most_flops);
+        let mut gpu = Gpu { variants, submission, most_flops, ..Gpu::open(&self.adapter)? };
         if self.pipelines.is_some() {
             gpu.keep_pipelines();
         }
@@ -179,6 +183,11 @@ impl Gpu {
     /// Cuts the work of executors that come after into submissions that should take so long each.
     pub fn submit_every(&mut self, target: Duration) {
         self.submission = target;
+    }
+
+    /// Cuts launches of executors that come after where they have more FLOP than this.
+    pub fn cut_above(&mut self, flops: u64) {
+        self.most_flops = Some(flops);
     }
 
     /// Has pipelines kept in the user's cache directory from now on, and takes what is there.

@@ -1,6 +1,7 @@
 //! Runs a program on a GPU: buffers, bind groups and pipelines are made once, a phase is encoded as one compute pass.
 
 mod binder;
+pub mod cut;
 mod device;
 pub mod disk;
 mod flight;

@@ -1,4 +1,4 @@
-// What the projections of queries, keys and values have in common: parameters, and a product whose operands both lie along depth.
+// The parameters of the projections of queries, keys and values, and of their way back.
 struct Qkv {
     batch: u32,
     sequence: u32,
@@ -8,12 +8,3 @@ struct Qkv {
 }
 
 @group(0) @binding(0) var<uniform> params: Qkv;
-
-const A_BY_DEPTH: bool = true;
-const B_BY_DEPTH: bool = true;
-
-fn size() -> vec3<u32> {
-    let width = params.heads * params.head_dim;
-    return vec3<u32>(params.batch * params.sequence, 3u * width, width);
-}
-

@@ -48,10 +48,13 @@ kernel! {
     variants: product_variants!(
         p: &Qkv,
         [p.rows(), 3 * p.width()],
-        each ["shared/no_sums.wgsl", "shared/qkv_shape.wgsl", "shared/qkv.wgsl", "qkv.wgsl"],
-        quads ["shared/no_sums.wgsl", "shared/qkv_shape.wgsl", "shared/qkv.wgsl", "qkv_vec4.wgsl"]
-            fit p.head_dim.is_multiple_of(4),
-        octets ["shared/no_sums.wgsl", "shared/qkv_shape.wgsl", "qkv_matrices.wgsl"]
+        each [
+            "shared/no_sums.wgsl", "shared/qkv_shape.wgsl", "shared/qkv_product.wgsl", "shared/qkv.wgsl", "qkv.wgsl"
+        ],
+        quads [
+            "shared/no_sums.wgsl", "shared/qkv_shape.wgsl", "shared/qkv_product.wgsl", "shared/qkv.wgsl", "qkv_vec4.wgsl"
+        ] fit p.head_dim.is_multiple_of(4),
+        octets ["shared/no_sums.wgsl", "shared/qkv_shape.wgsl", "shared/qkv_product.wgsl", "qkv_matrices.wgsl"]
             fit p.head_dim.is_multiple_of(8)
     ),
     design(class): product_design([p.rows(), 3 * p.width(), p.width()], 1, class),
@@ -125,10 +128,10 @@ kernel! {
         Out dy: real[3 * p.rows() * p.width()],
     }
     constants {}
-    variant "reference" = ["shared/index.wgsl", "qkv_backward.wgsl"] {
+    variant "reference" = ["shared/index.wgsl", "shared/qkv_shape.wgsl", "qkv_backward.wgsl"] {
         "main": fold((3 * p.rows() * p.width()).div_ceil(256) as usize),
     }
-    variant "quads" = ["shared/index.wgsl", "qkv_backward_quads.wgsl"] {
+    variant "quads" = ["shared/index.wgsl", "shared/qkv_shape.wgsl", "qkv_backward_quads.wgsl"] {
         fits: p.head_dim.is_multiple_of(8),
         "main": fold((p.rows() * p.width()).div_ceil(8 * 256) as usize),
     }

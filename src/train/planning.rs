@@ -16,12 +16,12 @@ const SHARE: f64 = 0.9;
 
 /// The sizes of a config's training, before its tokenizer, and so its vocabulary, is there.
 pub fn sizes(config: &Config) -> Sizes {
-    let (model, sequence) = (config.model(config.tokenizer.vocab_size), config.data.sequence_length);
+    let model = config.model(config.tokenizer.vocab_size);
     let batch = match config.train.micro_batch {
         MicroBatch::Sequences(number) => number,
         MicroBatch::Auto => config.train.batch_size,
     };
-    let masking = Masking { rate: config.masking.rate as f32, ..Default::default() };
+    let Shape { batch, sequence, masked } = shape(config, batch, config.masking.rate);
     Sizes {
         name: "training",
         batch: batch as u32,
@@ -30,8 +30,15 @@ pub fn sizes(config: &Config) -> Sizes {
         heads: model.heads as u32,
         inner: model.intermediate_size as u32,
         vocabulary: model.vocab_size as u32,
-        masked: (batch * masking.masked_per_sequence(sequence)) as u32,
+        masked: masked as u32,
     }
+}
+
+/// A microbatch of so many sequences, masked at a rate.
+fn shape(config: &Config, batch: usize, rate: f64) -> Shape {
+    let sequence = config.data.sequence_length;
+    let masking = Masking { rate: rate as f32, ..Default::default() };
+    Shape { batch, sequence, masked: batch * masking.masked_per_sequence(sequence) }
 }
 
 /// Records the program of a config's training.
@@ -45,11 +52,7 @@ pub fn record(
     recompute: Recompute,
     binding: u64,
 ) -> Result<Training> {
-    let sequence = config.data.sequence_length;
-    let shape = |rate: f64| {
-        let masking = Masking { rate: rate as f32, ..Default::default() };
-        Shape { batch: micro_batch, sequence, masked: micro_batch * masking.masked_per_sequence(sequence) }
-    };
+    let shape = |rate| shape(config, micro_batch, rate);
     let accumulates = micro_batch < config.train.batch_size;
     let optimizer = OptimizerConfig { accumulates, ..OptimizerConfig::from(&config.train) };
     Training::new(model, shape(config.masking.rate), shape(config.validation.rate), optimizer, recompute, binding)

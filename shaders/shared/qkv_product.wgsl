@@ -1,0 +1,8 @@
+// The product of the projections of queries, keys and values, both of whose operands lie along depth.
+const A_BY_DEPTH: bool = true;
+const B_BY_DEPTH: bool = true;
+
+fn size() -> vec3<u32> {
+    let width = params.heads * params.head_dim;
+    return vec3<u32>(params.batch * params.sequence, 3u * width, width);
+}

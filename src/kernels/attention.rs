@@ -280,8 +280,15 @@ fn forward_fills(_: &Attention, spans: Fill, step: Fill) -> Vec<Fill> {
 
 /// Around the blocks of 32 and 64 rows that matrices take: [heads, T, head_dim, reach, documents], and dropout.
 fn cases_by_blocks(fills: Fills) -> Vec<Case> {
-    let shapes =
-        [([2, 63, 32, 63, 1], 0.0), ([1, 64, 64, 64, 2], 0.0), ([1, 130, 64, 20, 1], 0.1), ([1, 97, 64, 40, 2], 0.25)];
+    let shapes = [
+        ([2, 63, 32, 63, 1], 0.0),
+        ([1, 64, 64, 64, 2], 0.0),
+        ([1, 130, 128, 130, 1], 0.0),
+        ([1, 130, 64, 20, 1], 0.1),
+        ([2, 130, 64, 130, 4], 0.0),
+        ([1, 200, 64, 200, 1], 0.25),
+        ([1, 97, 64, 40, 2], 0.25),
+    ];
     let cases = shapes.map(|([heads, sequence, head_dim, reach, documents], dropout)| {
         let p = Attention { batch: 1, heads, sequence, head_dim, reach, dropout, site: (1 << 16) + 3 };
         case(p, sequence.div_ceil(documents), fills)
@@ -305,7 +312,7 @@ pub(super) fn cases_of(fills: Fills) -> Vec<Case> {
         [2, 1, 70, 64, 4, 2],
         [1, 2, 33, 128, 33, 1],
         [1, 2, 45, 48, 20, 1],
-        [1, 1, 65, 96, 65, 1],
+        [1, 1, 130, 96, 130, 1],
         [1, 1, 129, 128, 129, 3],
     ];
     let cases = shapes.map(|[batch, heads, sequence, head_dim, reach, documents]| {

@@ -193,7 +193,7 @@ fn a_reader_that_leaves_ends_it_quietly() {
     let shop = shop();
     shop.write("many.txt", "a b\n".repeat(4000));
     assert_eq!(shop.done("embed runs/run many.txt --device cpu", &[]).stdout.lines().count(), 4000);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cloze"));
+    let mut command = Command::new(crate::workshop::binary());
     command.args("embed runs/run many.txt --device cpu".split(' ')).current_dir(shop.path("."));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();

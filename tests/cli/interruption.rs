@@ -14,7 +14,7 @@ const LINE: &str =
     "train run.toml --device cpu --set train.steps=300 --set model.dropout=0.1 --set checkpoint.every=25";
 
 fn start(shop: &Workshop, more: &str) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cloze"));
+    let mut command = Command::new(crate::workshop::binary());
     command.args(LINE.split_whitespace()).args(more.split_whitespace()).current_dir(shop.path("."));
     command.env_remove("RUST_LOG").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }

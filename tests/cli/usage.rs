@@ -9,7 +9,7 @@ struct Outcome {
 }
 
 fn cloze(args: &[&str]) -> Outcome {
-    let output = Command::new(env!("CARGO_BIN_EXE_cloze")).args(args).output().expect("cloze starts");
+    let output = Command::new(crate::workshop::binary()).args(args).output().expect("cloze starts");
     Outcome {
         code: output.status.code().expect("no signal ends it"),
         stdout: String::from_utf8(output.stdout).expect("it prints UTF-8"),

@@ -85,7 +85,7 @@ impl Workshop {
 
     /// The binary, about to run in the folder. What it finds out about adapters is kept among the build's files.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cloze"));
+        let mut command = Command::new(binary());
         command.current_dir(self.folder.path()).env_remove("RUST_LOG").env("RUST_BACKTRACE", "0");
         command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR")).env_remove("CLOZE_TEST_BREAK");
         command
@@ -107,6 +107,11 @@ impl Workshop {
     pub fn copy(&self, from: &str, to: &str) {
         copy(&self.path(from), &self.path(to));
     }
+}
+
+/// The binary under test: this build's, or the one that CLOZE_BINARY names, such as an older one that a new test must fail with.
+pub fn binary() -> PathBuf {
+    std::env::var_os("CLOZE_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_cloze").into(), PathBuf::from)
 }
 
 pub fn outcome(command: &mut Command) -> Outcome {

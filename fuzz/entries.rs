@@ -1,6 +1,7 @@
 //! What a fuzz target does with its bytes: they go into a reader as a file would, and nothing may panic, hang or take
 //! memory out of proportion. Each says whether the bytes were accepted. The fuzz targets and the regression test share them.
 
+use cloze::checkpoint::{Checkpoint, SavedModel};
 use cloze::config::Config;
 use cloze::data::{Corpus, CorpusOptions, DocumentSplit, Packing, Prepared, Sequence, Split, Texts, Tokenizer};
 use cloze::hf::tensors::Tensors;
@@ -9,7 +10,6 @@ use cloze::hf::{Family, HfModel, folder};
 use cloze::model::architecture::declare;
 use cloze::model::parameters::Declaration;
 use cloze::model::weights;
-use cloze::train::{Checkpoint, SavedModel};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};

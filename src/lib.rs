@@ -2,6 +2,7 @@
 //! that wgpu reaches, and with native Rust code on a machine that has none.
 
 pub mod bench;
+pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod data;
@@ -9,6 +10,7 @@ pub mod device;
 pub mod doctor;
 pub mod error;
 pub mod exec;
+pub mod files;
 pub mod hf;
 pub mod kernels;
 pub mod model;

@@ -1,10 +1,11 @@
 //! `cloze embed`
 
 use super::vectors::{Format, VectorWriter};
+use crate::checkpoint::SavedModel;
 use crate::data::{Texts, Tokenizer};
 use crate::device::{Device, DeviceChoice};
 use crate::model::embedder::{Embedder, Pooling, normalize};
-use crate::train::{SavedModel, interrupt};
+use crate::train::interrupt;
 use anyhow::Context;
 use rayon::prelude::*;
 use std::num::NonZeroUsize;

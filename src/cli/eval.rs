@@ -1,15 +1,16 @@
 //! `cloze eval`
 
+use crate::checkpoint::SavedModel;
 use crate::data::{
     Batch, Corpus, CorpusOptions, DocumentSplit, Documents, Masker, Masking, Packing, Prepared, Split,
     validation_batches,
 };
 use crate::device::{Device, DeviceChoice};
 use crate::model::{Inference, Shape};
+use crate::train::PseudoLikelihood;
 use crate::train::evaluate::Gauge;
 use crate::train::metrics::Validation;
 use crate::train::trainer::VALIDATION_SEED;
-use crate::train::{PseudoLikelihood, SavedModel};
 use anyhow::Context;
 use std::io::Write;
 use std::num::NonZeroUsize;

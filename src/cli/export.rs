@@ -1,8 +1,8 @@
 //! `cloze export`: a model of Cloze as transformers reads it.
 
+use crate::checkpoint::SavedModel;
 use crate::hf::save::{SaveOptions, save};
 use crate::hf::{Precision, write};
-use crate::train::SavedModel;
 use std::io::Write;
 use std::path::PathBuf;
 

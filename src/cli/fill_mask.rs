@@ -1,9 +1,9 @@
 //! `cloze fill-mask`
 
+use crate::checkpoint::SavedModel;
 use crate::data::Tokenizer;
 use crate::device::{Device, DeviceChoice};
 use crate::model::{Filler, Guess};
-use crate::train::SavedModel;
 use anyhow::Context;
 use serde::Serialize;
 use std::io::{BufRead, Write};

@@ -1,9 +1,9 @@
 //! `cloze import`: a model of Hugging Face transformers becomes one of Cloze.
 
+use crate::checkpoint::SavedModel;
 use crate::hf::save::{SaveOptions, save};
 use crate::hf::{Family, HfModel};
 use crate::model::architecture::declare;
-use crate::train::SavedModel;
 use std::io::Write;
 use std::path::PathBuf;
 

@@ -1,11 +1,11 @@
 //! Where vectors go: JSON lines or a NumPy file, to standard output or to a file that appears whole or not at all.
 
+use crate::files::Replacement;
 use anyhow::Context;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Seek, Write};
-use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use std::path::Path;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -33,7 +33,7 @@ enum Out {
     Stdout(BufWriter<io::Stdout>),
     /// A NumPy file on its way to standard output: it begins with the number of rows, which the end tells.
     Spool(BufWriter<File>),
-    File(BufWriter<NamedTempFile>, PathBuf),
+    File(BufWriter<Replacement>),
 }
 
 impl VectorWriter {
@@ -43,7 +43,7 @@ impl VectorWriter {
     /// The file's folder can't be written to; an array would go to a terminal.
     pub fn new(format: Format, width: usize, path: Option<&Path>) -> anyhow::Result<Self> {
         let out = match (path, format) {
-            (Some(path), _) => Out::File(BufWriter::new(beside(path)?), path.to_path_buf()),
+            (Some(path), _) => Out::File(BufWriter::new(Replacement::new(path)?)),
             (None, Format::Jsonl) => Out::Stdout(BufWriter::new(io::stdout())),
             (None, Format::Npy) => {
                 let terminal = io::stdout().is_terminal();
@@ -77,7 +77,7 @@ impl VectorWriter {
     pub fn flush(&mut self) -> anyhow::Result<()> {
         match &mut self.out {
             Out::Stdout(out) => Ok(out.flush()?),
-            Out::Spool(_) | Out::File(..) => Ok(()),
+            Out::Spool(_) | Out::File(_) => Ok(()),
         }
     }
 
@@ -88,11 +88,13 @@ impl VectorWriter {
     pub fn finish(mut self) -> anyhow::Result<()> {
         self.complete().with_context(|| self.name())?;
         let name = self.name();
-        if let Out::File(out, path) = self.out {
-            let file = out.into_inner().map_err(io::IntoInnerError::into_error).with_context(|| name.clone())?;
-            file.persist(&path).map_err(|error| error.error).with_context(|| name)?;
+        match self.out {
+            Out::File(out) => {
+                let file = out.into_inner().map_err(io::IntoInnerError::into_error).with_context(|| name)?;
+                Ok(file.commit()?)
+            }
+            Out::Stdout(_) | Out::Spool(_) => Ok(()),
         }
-        Ok(())
     }
 
     fn complete(&mut self) -> io::Result<()> {
@@ -107,13 +109,12 @@ impl VectorWriter {
                 io::copy(spool.get_mut(), &mut out)?;
                 out.flush()
             }
-            Out::File(out, _) => {
+            Out::File(out) => {
                 if self.format == Format::Npy {
                     out.rewind()?;
                     out.write_all(&header)?;
                 }
-                out.flush()?;
-                out.get_ref().as_file().sync_all()
+                out.flush()
             }
         }
     }
@@ -122,7 +123,7 @@ impl VectorWriter {
         let written = match &mut self.out {
             Out::Stdout(out) => out.write_all(bytes),
             Out::Spool(out) => out.write_all(bytes),
-            Out::File(out, _) => out.write_all(bytes),
+            Out::File(out) => out.write_all(bytes),
         };
         written.with_context(|| self.name())
     }
@@ -131,21 +132,9 @@ impl VectorWriter {
         match &self.out {
             Out::Stdout(_) => "standard output".into(),
             Out::Spool(_) => "standard output, through the temporary folder".into(),
-            Out::File(_, path) => path.display().to_string(),
+            Out::File(out) => out.get_ref().path().display().to_string(),
         }
     }
-}
-
-/// A temporary file in the folder of `path`, readable as far as the umask lets it.
-fn beside(path: &Path) -> anyhow::Result<NamedTempFile> {
-    if path.is_dir() {
-        return Err(crate::Error::io(path)(io::ErrorKind::IsADirectory.into()).into());
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    Ok(builder.prefix(".cloze-").tempfile_in(folder).map_err(crate::Error::io(folder))?)
 }
 
 /// The head of a NumPy file, format 1.0: 128 bytes whatever the number of rows, which is patched at the end.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::manifest::is_prepared_file;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// A temporary folder beside its destination, removed on drop unless it was committed.
 pub(crate) struct Staging {
@@ -40,7 +40,7 @@ impl Staging {
 
     fn beside(destination: &Path, replaces: bool) -> Result<Self> {
         let name = destination.file_name().ok_or_else(|| Error::file(destination, "name the folder to make"))?;
-        let parent = destination.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = files::folder_of(destination);
         fs::create_dir_all(parent).map_err(Error::io(parent))?;
         let prefix = format!(".{}.partial-", name.to_string_lossy());
         let folder = temporary_folder(&prefix, parent).map_err(Error::io(parent))?;
@@ -53,7 +53,7 @@ impl Staging {
 
     /// Moves the folder to its destination. Its files must have been synced.
     pub fn commit(self) -> Result<()> {
-        sync(self.folder.path())?;
+        files::sync_folder(self.folder.path())?;
         let new = self.folder.keep();
         let mut aside = new.clone().into_os_string();
         aside.push(".replaced");
@@ -64,9 +64,7 @@ impl Staging {
             let _ = fs::remove_dir_all(&new);
         }
         renamed.map_err(Error::io(&self.destination))?;
-        if let Some(parent) = self.destination.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            sync(parent)?;
-        }
+        files::sync_folder(files::folder_of(&self.destination))?;
         match replaced {
             Some(old) => fs::remove_dir_all(&old).map_err(Error::io(&old)),
             None => Ok(()),
@@ -109,15 +107,4 @@ fn rename(new: &Path, destination: &Path, replaced: Option<&Path>) -> std::io::R
             let _ = fs::rename(replaced, destination);
         }
     })
-}
-
-/// Makes the names in a folder durable. Only Unix can, and needs to.
-#[cfg(unix)]
-fn sync(folder: &Path) -> Result<()> {
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(folder))
-}
-
-#[cfg(not(unix))]
-fn sync(_: &Path) -> Result<()> {
-    Ok(())
 }

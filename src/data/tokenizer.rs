@@ -1,7 +1,6 @@
 //! Text to token ids and back, by a Hugging Face `tokenizer.json`.
 
 use std::cell::Cell;
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Once;
@@ -10,7 +9,7 @@ use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizer};
 
 use super::cut::pieces;
 use super::special::{SpecialNames, SpecialTokens};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Token ids of a text, without special tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,15 +94,7 @@ impl Tokenizer {
     /// # Errors
     /// The file can't be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let write = || {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&self.json)?;
-            file.as_file().sync_all()?;
-            file.persist(path).map_err(|error| error.error)
-        };
-        write().map(drop).map_err(Error::io(path))
+        files::replace(path.as_ref(), &self.json)
     }
 
     /// The content of the `tokenizer.json`, as it was loaded.

@@ -1,7 +1,8 @@
 //! What was found out about the kernels' variants on an adapter, kept on the disk so that a start need not find it out
 //! again.
 
-use crate::exec::gpu::{Gpu, disk};
+use crate::exec::gpu::Gpu;
+use crate::files::cache;
 use crate::kernels::kernel::MULTIPLY_HIGH;
 use crate::kernels::{KERNELS, Kernel, Precision, Variant};
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,7 @@ impl Record {
         if gpu.sabotaged() {
             return Self::unkept(info);
         }
-        disk::folder().map_or_else(|| Self::unkept(info), |folder| Self::open_in(&folder, info))
+        cache::folder().map_or_else(|| Self::unkept(info), |folder| Self::open_in(&folder, info))
     }
 
     /// An empty record that stays in memory.
@@ -108,12 +109,12 @@ impl Record {
         if let Some(path) = &self.path
             && let Err(error) = self.write(path)
         {
-            log::warn!("{}: {error}; every start checks the kernels until that can be written", path.display());
+            log::warn!("{error}; every start checks the kernels until that can be written");
         }
     }
 
-    fn write(&self, path: &Path) -> std::io::Result<()> {
-        disk::write(path, &serde_json::to_vec_pretty(&self.content)?)
+    fn write(&self, path: &Path) -> crate::Result<()> {
+        cache::write(path, &serde_json::to_vec_pretty(&self.content).expect("names and verdicts are always JSON"))
     }
 }
 

@@ -5,9 +5,9 @@ use super::tensors::{INDEX, MODEL};
 use super::write::{self, Named};
 use crate::config::ModelConfig;
 use crate::data::{Staging, Tokenizer};
+use crate::files;
 use crate::model::architecture::declare;
 use crate::model::weights::serialize;
-use crate::train::durable;
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -38,7 +38,7 @@ pub fn save(
     options: SaveOptions,
 ) -> Result<()> {
     let staging = Staging::fresh(out)?;
-    let put = |name: &str, bytes: &[u8]| durable::write(&staging.path().join(name), bytes);
+    let put = |name: &str, bytes: &[u8]| files::write_new(&staging.path().join(name), bytes);
     put("config.json", &write::config(config, tokenizer, options.precision))?;
     put("tokenizer.json", tokenizer.json())?;
     for (name, bytes) in write::tokenizer_files(config, tokenizer) {

@@ -1,7 +1,5 @@
 //! Training: what surrounds the steps.
 
-pub mod checkpoint;
-pub(crate) mod durable;
 pub mod evaluate;
 pub mod interrupt;
 pub mod metrics;
@@ -11,18 +9,15 @@ mod progress;
 pub mod pseudo_likelihood;
 mod resume;
 mod run_dir;
-pub mod saved;
 mod schedule;
 mod text;
 mod throughput;
 pub mod trainer;
 
-pub use checkpoint::{Checkpoint, CheckpointStore, TrainingState, resolve_model_dir};
 pub use metrics::{Metrics, MetricsLog, Validation};
 pub use progress::Progress;
 pub use pseudo_likelihood::PseudoLikelihood;
 pub use run_dir::RunDir;
-pub use saved::SavedModel;
 pub use schedule::learning_rate;
 pub use throughput::Throughput;
 pub use trainer::{Outcome, Trainer};

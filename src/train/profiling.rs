@@ -1,11 +1,12 @@
 //! `train --profile`: where the time of some steps goes.
 
-use super::{Progress, durable};
+use super::Progress;
 use crate::Result;
 use crate::device::Device;
 use crate::device::speed;
 use crate::exec::Executor;
 use crate::exec::Speed;
+use crate::files;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -84,7 +85,7 @@ impl Profiling {
             host.since(&host_before)
         ));
         let trace = serde_json::to_vec(&profile.trace(&self.device)).expect("numbers and names are always JSON");
-        durable::replace(&self.folder, TRACE, &trace)?;
+        files::replace(&self.folder.join(TRACE), &trace)?;
         progress.note(&format!("{} is for ui.perfetto.dev", self.folder.join(TRACE).display()));
         Ok(true)
     }

@@ -1,7 +1,7 @@
 //! Going on from a checkpoint: whether a config can, and putting the saved state back on the device.
 
-use super::checkpoint::{Checkpoint, TrainingState};
-use super::saved::{CONFIG, MOMENTS, OPTIMIZER, read_values};
+use crate::checkpoint::saved::{CONFIG, MOMENTS, OPTIMIZER, read_values};
+use crate::checkpoint::{Checkpoint, TrainingState};
 use crate::config::{Config, MicroBatch, ModelConfig};
 use crate::exec::Executor;
 use crate::hf::{Family, folder};

@@ -1,11 +1,9 @@
 //! The folder of a run: `config.toml`, `metrics.jsonl`, `checkpoints/`, and a lock that keeps a second training out.
 
-use super::checkpoint::has_checkpoints;
-use super::durable;
+use crate::checkpoint::has_checkpoints;
 use crate::config::Config;
+use crate::files::{self, Lock};
 use crate::{Error, Result};
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "config.toml";
@@ -14,7 +12,7 @@ const CONFIG: &str = "config.toml";
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl RunDir {
@@ -42,7 +40,7 @@ impl RunDir {
     /// # Errors
     /// The disk refuses.
     pub fn write_config(&self, config: &Config) -> Result<()> {
-        durable::replace(&self.path, CONFIG, config.to_toml().as_bytes())
+        files::replace(&self.config(), config.to_toml().as_bytes())
     }
 
     /// The config with every setting of the run, which [`Config::load`] reads.
@@ -66,28 +64,17 @@ impl RunDir {
     }
 }
 
-/// The operating system gives the lock back when the process ends, however it ends.
-fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(Error::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let problem = "another training is writing here; wait for it to end, or choose another folder by --out";
-            return Err(Error::file(folder, problem));
-        }
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
-            log::warn!("{}: this file system has no locks; start no second training here", folder.display());
-        }
-        Err(TryLockError::Error(error)) => return Err(Error::io(&path)(error)),
-    }
-    Ok(file)
+fn lock(folder: &Path) -> Result<Lock> {
+    Lock::take(&folder.join("lock"))?.ok_or_else(|| {
+        let problem = "another training is writing here; wait for it to end, or choose another folder by --out";
+        Error::file(folder, problem)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::{CheckpointStore, TrainingState};
+    use crate::checkpoint::{CheckpointStore, TrainingState};
 
     fn config(folder: &Path) -> Config {
         let path = folder.join("run.toml");

@@ -1,8 +1,8 @@
 //! From the text that a config names to prepared data, made when it is missing.
 
-use super::durable;
 use crate::config::{Config, TokenizerConfig};
 use crate::data::{Corpus, CorpusOptions, DocumentSplit, PrepareOptions, Prepared, Tokenizer, Validation, prepare};
+use crate::files;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,7 +86,7 @@ fn own_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBo
         Required::Resume(tokenizer) | Required::Init(tokenizer) => make(config, tokenizer, stop, &folder)?,
         Required::Nothing => make(config, &new_tokenizer(config)?, stop, &folder)?,
     }
-    durable::replace(run, SETTINGS, settings.as_bytes())?;
+    files::replace(&run.join(SETTINGS), settings.as_bytes())?;
     Prepared::open(&folder)
 }
 

@@ -1,13 +1,13 @@
 //! The training loop.
 
-use super::checkpoint::{CheckpointStore, TrainingState};
 use super::evaluate::Gauge;
 use super::metrics::{Metrics, MetricsLog, Validation};
 use super::profiling::{HostTime, Profiling};
 use super::resume::MOMENT_KINDS;
-use super::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM, read_tokenizer};
 use super::text::{Required, prepared_data};
-use super::{Progress, RunDir, SavedModel, Throughput, interrupt, learning_rate, planning, resume};
+use super::{Progress, RunDir, Throughput, interrupt, learning_rate, planning, resume};
+use crate::checkpoint::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM, read_tokenizer};
+use crate::checkpoint::{CheckpointStore, SavedModel, TrainingState};
 use crate::config::{Config, MaskingConfig, MicroBatch, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::device::Device;

@@ -3,11 +3,11 @@
 use crate::adapter;
 use crate::workshop::{Workshop, names, outcome};
 use bytemuck::Zeroable;
+use cloze::checkpoint::SavedModel;
 use cloze::data::{Batch, MaskedSequence};
 use cloze::device::Device;
 use cloze::kernels::step::StepState;
 use cloze::model::{Inference, Shape};
-use cloze::train::SavedModel;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

@@ -1,10 +1,10 @@
 //! What `eval` measures, worked out another way.
 
 use crate::workshop::Workshop;
+use cloze::checkpoint::SavedModel;
 use cloze::data::{Masker, Masking, Packing, validation_batches};
 use cloze::device::Device;
 use cloze::model::{Filler, Inference, Shape};
-use cloze::train::SavedModel;
 use cloze::train::evaluate::Gauge;
 use cloze::train::trainer::VALIDATION_SEED;
 use std::sync::Arc;

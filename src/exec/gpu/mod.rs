@@ -3,7 +3,6 @@
 mod binder;
 pub mod cut;
 mod device;
-pub mod disk;
 mod flight;
 mod forced;
 mod memory;

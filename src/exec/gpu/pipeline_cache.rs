@@ -1,6 +1,7 @@
 //! The driver's own cache of compiled pipelines (Vulkan), kept on the disk.
 
-use super::{describe, disk};
+use super::describe;
+use crate::files::cache;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -23,7 +24,7 @@ impl PipelineCache {
         }
         let key = format!("{} {}", wgpu::util::pipeline_cache_key(info)?, describe(info));
         let name = format!("pipelines-{}.bin", &blake3::hash(key.as_bytes()).to_string()[..16]);
-        let path = disk::folder()?.join(name);
+        let path = cache::folder()?.join(name);
         let data = read(&path);
         let descriptor = wgpu::PipelineCacheDescriptor { label: Some("cloze"), data: data.as_deref(), fallback: true };
         // SAFETY: the data came from `get_data` of this adapter and driver: the file is named after them, written in one
@@ -38,12 +39,9 @@ impl PipelineCache {
         let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
         let hash = blake3::hash(&data);
         if kept.replace(hash) != Some(hash)
-            && let Err(error) = disk::write(&self.path, &[hash.as_bytes(), data.as_slice()].concat())
+            && let Err(error) = cache::write(&self.path, &[hash.as_bytes(), data.as_slice()].concat())
         {
-            log::debug!(
-                "{}: {error}; every start compiles the pipelines until that can be written",
-                self.path.display()
-            );
+            log::debug!("{error}; every start compiles the pipelines until that can be written");
         }
     }
 }
@@ -80,16 +78,16 @@ mod tests {
         let path = folder.path().join("deeper/pipelines.bin");
         assert_eq!(read(&path), None);
         let whole = [blake3::hash(b"data").as_bytes().as_slice(), b"data"].concat();
-        disk::write(&path, &whole).unwrap();
+        cache::write(&path, &whole).unwrap();
         assert_eq!(read(&path), Some(b"data".to_vec()));
         for length in 0..whole.len() {
-            disk::write(&path, &whole[..length]).unwrap();
+            cache::write(&path, &whole[..length]).unwrap();
             assert_eq!(read(&path), None, "{length} bytes");
         }
         for place in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[place] ^= 1;
-            disk::write(&path, &damaged).unwrap();
+            cache::write(&path, &damaged).unwrap();
             assert_eq!(read(&path), None, "byte {place}");
         }
     }

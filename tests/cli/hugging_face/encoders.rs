@@ -2,7 +2,7 @@
 
 use super::{copy_golden, read_tensors, write_tensors};
 use crate::workshop::Workshop;
-use cloze::train::SavedModel;
+use cloze::checkpoint::SavedModel;
 
 /// The model without its head; `bare` leaves the model's name out of the tensors' names.
 fn behead(shop: &Workshop, name: &str, base: &str, bare: bool) {

@@ -2,7 +2,7 @@
 
 use super::{Stored, copy_golden, edit_json, init, read_tensors, tokenizer_json, values, vocabulary, write_tensors};
 use crate::workshop::{Workshop, names};
-use cloze::train::SavedModel;
+use cloze::checkpoint::SavedModel;
 use half::{bf16, f16};
 use safetensors::tensor::Dtype;
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ mod import;
 mod init;
 
 use crate::workshop::Workshop;
-use cloze::train::SavedModel;
+use cloze::checkpoint::SavedModel;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

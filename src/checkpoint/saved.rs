@@ -1,6 +1,6 @@
 //! A model as a checkpoint keeps it.
 
-use super::checkpoint::{Checkpoint, has_manifest, resolve_model_dir};
+use super::{Checkpoint, has_manifest, resolve_model_dir};
 use crate::config::ModelConfig;
 use crate::data::{SpecialNames, Tokenizer};
 use crate::hf::{self, Family, HfModel, folder};
@@ -8,18 +8,18 @@ use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// The parameters.
-pub(super) const MODEL: &str = "model.safetensors";
+pub(crate) const MODEL: &str = "model.safetensors";
 /// As transformers has it, with our exact `ModelConfig` in a section of its own.
-pub(super) const CONFIG: &str = "config.json";
-pub(super) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const CONFIG: &str = "config.json";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
 /// What the tokenizer calls its special tokens.
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 /// The optimiser's moments.
-pub(super) const MOMENTS: &str = "training.safetensors";
+pub(crate) const MOMENTS: &str = "training.safetensors";
 /// The optimiser's counters, as they lie on the device.
-pub(super) const OPTIMIZER: &str = "optimizer.bin";
+pub(crate) const OPTIMIZER: &str = "optimizer.bin";
 /// How often each token occurs in the training text, u64 little-endian.
-pub(super) const UNIGRAM: &str = "unigram.bin";
+pub(crate) const UNIGRAM: &str = "unigram.bin";
 
 /// A trained model, read and checked, not yet on a device.
 pub struct SavedModel {
@@ -142,7 +142,7 @@ pub fn read_config(path: &Path) -> Result<ModelConfig> {
 ///
 /// # Errors
 /// The file is damaged, or its tensors are not those that the config asks for.
-pub(super) fn read_values(
+pub(crate) fn read_values(
     checkpoint: &Checkpoint,
     family: Option<Family>,
     config: &ModelConfig,
@@ -154,7 +154,7 @@ pub(super) fn read_values(
 ///
 /// # Errors
 /// It is damaged.
-pub(super) fn read_tokenizer(checkpoint: &Checkpoint) -> Result<Tokenizer> {
+pub(crate) fn read_tokenizer(checkpoint: &Checkpoint) -> Result<Tokenizer> {
     let mut names = SpecialNames::default();
     names.fill(&checkpoint.read(SPECIAL_TOKENS)?, &checkpoint.path().join(SPECIAL_TOKENS))?;
     Tokenizer::from_bytes_with(checkpoint.read(TOKENIZER)?, names, checkpoint.path().join(TOKENIZER))

@@ -5,9 +5,12 @@
 //! `b3sum --check` reads. A checkpoint is written under another name and renamed when the disk has all of it.
 
 mod manifest;
+pub mod saved;
 mod store;
 
 pub use manifest::{Checkpoint, TrainingState};
 pub use store::{CheckpointStore, resolve_model_dir};
 
-pub(super) use store::{has_checkpoints, has_manifest};
+pub use saved::SavedModel;
+
+pub(crate) use store::{has_checkpoints, has_manifest};

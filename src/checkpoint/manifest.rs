@@ -1,7 +1,6 @@
 //! One checkpoint: its manifest, and files that are read only when they are what the manifest says.
 
-use crate::train::durable;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -137,16 +136,16 @@ pub(super) fn write(path: &Path, state: &TrainingState, files: &[(&str, &[u8])])
         if !is_plain(name) || entries.contains_key(*name) {
             return Err(Error::file(path.join(name), "is not a name that a checkpoint can give a file"));
         }
-        durable::write(&path.join(name), bytes)?;
+        files::write_new(&path.join(name), bytes)?;
         let entry = FileEntry { bytes: bytes.len() as u64, blake3: blake3::hash(bytes).to_hex().to_string() };
         entries.insert(name.to_string(), entry);
     }
     let manifest = Manifest { format: FORMAT, state: state.clone(), files: entries };
     let mut json = serde_json::to_vec_pretty(&manifest).expect("a manifest of numbers and names is always JSON");
     json.push(b'\n');
-    durable::write(&path.join(MANIFEST_HASH), hash_line(&json).as_bytes())?;
-    durable::write(&path.join(MANIFEST), &json)?;
-    durable::sync_folder(path)
+    files::write_new(&path.join(MANIFEST_HASH), hash_line(&json).as_bytes())?;
+    files::write_new(&path.join(MANIFEST), &json)?;
+    files::sync_folder(path)
 }
 
 fn parse(file: &Path, bytes: &[u8]) -> Result<Manifest> {

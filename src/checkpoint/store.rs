@@ -1,8 +1,7 @@
 //! The `checkpoints` folder of a run: saving, pruning, and finding the checkpoint to go on from.
 
 use super::manifest::{self, Checkpoint, MANIFEST, TrainingState};
-use crate::train::durable;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fs;
@@ -53,7 +52,7 @@ impl CheckpointStore {
             fs::rename(&path, &replaced).map_err(Error::io(&path))?;
         }
         fs::rename(&unfinished, &path).map_err(Error::io(&path))?;
-        durable::sync_folder(&self.folder)?;
+        files::sync_folder(&self.folder)?;
         if let Err(error) = remove(&replaced).and_then(|()| self.prune(state.step)) {
             log::warn!("an old checkpoint could not be removed: {error}");
         }
@@ -120,12 +119,12 @@ pub fn resolve_model_dir(path: &Path) -> Result<PathBuf> {
 }
 
 /// Whether a folder is a checkpoint, whole or not.
-pub(in crate::train) fn has_manifest(path: &Path) -> bool {
+pub(crate) fn has_manifest(path: &Path) -> bool {
     path.join(MANIFEST).is_file()
 }
 
 /// Whether a run has left checkpoints here, whole or not.
-pub(in crate::train) fn has_checkpoints(folder: &Path) -> Result<bool> {
+pub(crate) fn has_checkpoints(folder: &Path) -> Result<bool> {
     let is_checkpoint = |name: &String| step_of(name.strip_prefix(REPLACED).unwrap_or(name)).is_some();
     Ok(folder.is_dir() && names(folder)?.iter().any(is_checkpoint))
 }

@@ -1,0 +1,38 @@
+//! Files that are on the disk whole, or not there: one way to write them, for everything that Cloze writes.
+
+pub mod cache;
+mod lock;
+mod replacement;
+
+pub use lock::Lock;
+pub use replacement::{Replacement, replace};
+
+use crate::{Error, Result};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// Writes a new file, whose name means nothing yet, and waits until the disk has it.
+///
+/// # Errors
+/// The disk refuses.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = File::create(path).map_err(Error::io(path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path))
+}
+
+/// Waits until the disk has the names of a folder's files. Windows, where folders cannot be opened, does it unasked.
+///
+/// # Errors
+/// The disk refuses.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    if cfg!(unix) {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io(folder))?;
+    }
+    Ok(())
+}
+
+/// The folder that a path lies in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

@@ -25,6 +25,7 @@ mod staging;
 mod texts;
 mod tokenizer;
 mod train_tokenizer;
+mod unknown;
 
 pub use batch::{Batch, NONE};
 pub use corpus::{Corpus, CorpusOptions, DocumentSplit, Report};
@@ -43,3 +44,4 @@ pub(crate) use staging::Staging;
 pub use texts::Texts;
 pub use tokenizer::{Encoded, Tokenizer};
 pub use train_tokenizer::TokenizerKind;
+pub use unknown::UnknownTokens;

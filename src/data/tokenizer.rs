@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Once;
 
-use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizer};
+use tokenizers::{Model, ModelWrapper, OffsetReferential, OffsetType, PreTokenizer};
 
 use super::cut::pieces;
 use super::special::{SpecialNames, SpecialTokens};
@@ -177,6 +177,27 @@ impl Tokenizer {
 
     /// Appends the tokens of one piece of a text (see `cut::pieces`).
     pub(super) fn encode_piece(&self, piece: &str, encoded: &mut Encoded) -> Result<()> {
+        self.each_token(piece, |_, index, token| {
+            encoded.ids.push(token.id);
+            let begins_word = self.begins_word.get(token.id as usize).copied().unwrap_or(false);
+            encoded.word_starts.push(index == 0 || begins_word);
+        })
+    }
+
+    /// Shows `see` each part of a text that became an unknown token.
+    pub(super) fn each_unknown(&self, text: &str, mut see: impl FnMut(&str)) -> Result<()> {
+        for piece in pieces(text) {
+            self.each_token(piece, |word, _, token| {
+                if token.id == self.specials.unk {
+                    see(word.get(token.offsets.0..token.offsets.1).unwrap_or(word));
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Shows `see` each token of a piece, with its word as the model gets it and the token's place among the word's.
+    fn each_token(&self, piece: &str, mut see: impl FnMut(&str, usize, &tokenizers::Token)) -> Result<()> {
         // The steps of `tokenizers::Tokenizer::encode_fast`, which forgets the words.
         guarded(|| {
             let tokenizer = &self.literal;
@@ -185,16 +206,31 @@ impl Tokenizer {
                 pre_tokenizer.pre_tokenize(&mut words)?;
             }
             words.tokenize(|word| tokenizer.get_model().tokenize(word.get()))?;
-            for (_, _, tokens) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+            for (word, _, tokens) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
                 for (index, token) in tokens.iter().flatten().enumerate() {
-                    encoded.ids.push(token.id);
-                    let begins_word = self.begins_word.get(token.id as usize).copied().unwrap_or(false);
-                    encoded.word_starts.push(index == 0 || begins_word);
+                    see(word, index, token);
                 }
             }
             Ok(())
         })
         .map_err(failed)
+    }
+
+    /// The most characters of a word that the model takes apart, where it has such a limit; longer ones are unknown.
+    pub(super) fn longest_word(&self) -> Option<usize> {
+        match self.inner.get_model() {
+            ModelWrapper::WordPiece(model) => Some(model.max_input_chars_per_word),
+            _ => None,
+        }
+    }
+
+    /// Whether the vocabulary has a character by itself, as the first of a word or as a later one.
+    pub(super) fn has_character(&self, c: char, first: bool) -> bool {
+        let token = match self.inner.get_model() {
+            ModelWrapper::WordPiece(model) if !first => format!("{}{c}", model.continuing_subword_prefix),
+            _ => c.to_string(),
+        };
+        self.id(&token).is_some()
     }
 
     /// The text of `ids`, with or without its special tokens.

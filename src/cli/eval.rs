@@ -2,7 +2,7 @@
 
 use crate::checkpoint::SavedModel;
 use crate::data::{
-    Batch, Corpus, CorpusOptions, DocumentSplit, Documents, Masker, Masking, Packing, Prepared, Split,
+    Batch, Corpus, CorpusOptions, DocumentSplit, Documents, Masker, Masking, Packing, Prepared, Split, check_maskable,
     validation_batches,
 };
 use crate::device::{Device, DeviceChoice};
@@ -16,6 +16,9 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Tokens of a document that are counted at once.
+const COUNTED_AT_ONCE: usize = 1 << 16;
 
 /// Measure how well a model guesses the masked tokens of a text
 ///
@@ -84,11 +87,31 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let most = model.config.max_positions;
     anyhow::ensure!(length <= most, "--sequence-length: the model takes at most {most} tokens");
     let documents = documents(&args, &model)?;
+    check_maskable(&model.tokenizer, &counts(&*documents, &model), "the text", sample(&args)?.into_iter().flatten())?;
     if args.pll {
         let result = pseudo_likelihood(&args, &model, documents, length)?;
         return print_pseudo_likelihood(&result, args.json);
     }
     print(&validation(&args, &model, documents, length)?, args.json)
+}
+
+/// How often each token occurs.
+fn counts(documents: &dyn Documents, model: &SavedModel) -> Vec<u64> {
+    let mut counts = vec![0; model.tokenizer.vocab_size()];
+    for document in 0..documents.documents() {
+        let tokens = documents.document_tokens(document);
+        for start in (0..tokens).step_by(COUNTED_AT_ONCE) {
+            let (mut ids, mut word_starts) = (Vec::new(), Vec::new());
+            documents.read(document, start..tokens.min(start + COUNTED_AT_ONCE), &mut ids, &mut word_starts);
+            ids.iter().for_each(|&id| counts[id as usize] += 1);
+        }
+    }
+    counts
+}
+
+/// The text itself, to look for the cause of unknown tokens in; none of a prepared folder.
+fn sample(args: &Args) -> crate::Result<Option<Corpus>> {
+    if is_prepared(args) { Ok(None) } else { corpus(args).map(Some) }
 }
 
 fn validation(
@@ -110,9 +133,8 @@ fn validation(
     let evaluation = Inference::evaluation(&model.config, shape, device.binding())?;
     let mut executor = evaluation.start(&device, &model.config, model.values())?;
     let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
-    let result = gauge.measure(&mut *executor, batches.iter(), &model.unigram)?.means();
-    anyhow::ensure!(result.masked_tokens > 0, "the text has no token to mask");
-    Ok(result)
+    let sums = gauge.measure(&mut *executor, batches.iter(), &model.unigram)?;
+    sums.means().context("the sequences measured on have no token to mask; measure on more with --max-sequences")
 }
 
 fn pseudo_likelihood(
@@ -136,15 +158,20 @@ fn open(args: &Args) -> crate::Result<Device> {
 
 /// The documents to measure on: a prepared folder's validation part, or raw text.
 fn documents(args: &Args, model: &SavedModel) -> anyhow::Result<Arc<dyn Documents>> {
-    if let [folder] = args.data.as_slice()
-        && folder.join("manifest.json").is_file()
-    {
-        return Ok(prepared(folder, model)?);
+    if is_prepared(args) {
+        return Ok(prepared(&args.data[0], model)?);
     }
-    let options = CorpusOptions { split: args.split, field: args.field.clone() };
-    let corpus = Corpus::open(&args.data, options)?.with_progress("reading");
+    let corpus = corpus(args)?.with_progress("reading");
     let encoded = corpus.map(|document| model.tokenizer.encode_with_word_starts(&document?));
     Ok(Arc::new(encoded.collect::<crate::Result<Vec<_>>>()?))
+}
+
+fn is_prepared(args: &Args) -> bool {
+    matches!(args.data.as_slice(), [folder] if folder.join("manifest.json").is_file())
+}
+
+fn corpus(args: &Args) -> crate::Result<Corpus> {
+    Corpus::open(&args.data, CorpusOptions { split: args.split, field: args.field.clone() })
 }
 
 fn prepared(folder: &Path, model: &SavedModel) -> crate::Result<Arc<dyn Documents>> {

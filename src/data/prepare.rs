@@ -12,7 +12,9 @@ use super::corpus::{Corpus, CorpusOptions, Report};
 use super::cut::pieces;
 use super::dataset::Split;
 use super::divide::Division;
+
 use super::manifest::{FileEntry, MANIFEST, Manifest, SplitEntry, TOKENIZER, UNIGRAM, shard_name};
+use super::maskable::{check_maskable, warn_of_unknown};
 use super::shard::{ShardBuilder, token_width, write_synced};
 use super::staging::Staging;
 use super::tokenizer::{Encoded, Tokenizer};
@@ -76,7 +78,14 @@ pub fn prepare(
             train.plus(encode(tokenizer, validation, &options.stop, push)?)
         }
     };
-    let (splits, counts) = parts.finish()?;
+    let (splits, [counts, validation_counts]) = parts.finish()?;
+    let read = |paths: &[PathBuf]| Corpus::open(paths, options.corpus.clone());
+    check_maskable(tokenizer, &counts, "the training text", read(inputs)?)?;
+    let held_out = match &options.validation {
+        Validation::Fraction(_) => inputs,
+        Validation::Files(files) => files,
+    };
+    warn_of_unknown(tokenizer, &validation_counts, "the validation text", read(held_out)?)?;
     let unigram = write_file(staging.path(), UNIGRAM, bytemuck::cast_slice(&counts))?;
     let copy = write_file(staging.path(), TOKENIZER, tokenizer.json())?;
     let manifest = Manifest::new(copy, tokenizer, splits, unigram, report);
@@ -188,22 +197,20 @@ struct Parts<'a> {
     shard_tokens: u64,
     builders: [ShardBuilder; 2],
     entries: [SplitEntry; 2],
-    /// Occurrences of each token id in the training part.
-    counts: Vec<u64>,
+    /// Occurrences of each token id.
+    counts: [Vec<u64>; 2],
 }
 
 impl<'a> Parts<'a> {
     fn new(folder: &'a Path, tokenizer: &Tokenizer, shard_tokens: u64) -> Self {
         let builders = [(); 2].map(|()| ShardBuilder::new(token_width(tokenizer.vocab_size())));
-        let counts = vec![0; tokenizer.vocab_size()];
+        let counts = [(); 2].map(|()| vec![0; tokenizer.vocab_size()]);
         Parts { folder, shard_tokens, builders, entries: Default::default(), counts }
     }
 
     fn push(&mut self, split: Split, document: Encoded) -> Result<()> {
-        if split == Split::Train {
-            for id in &document.ids {
-                self.counts[*id as usize] += 1;
-            }
+        for id in &document.ids {
+            self.counts[split as usize][*id as usize] += 1;
         }
         self.builders[split as usize].push(&document);
         if self.builders[split as usize].tokens() >= self.shard_tokens {
@@ -221,7 +228,7 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<([SplitEntry; 2], Vec<u64>)> {
+    fn finish(mut self) -> Result<([SplitEntry; 2], [Vec<u64>; 2])> {
         for split in [Split::Train, Split::Validation] {
             if self.builders[split as usize].documents() > 0 {
                 self.write_shard(split)?;

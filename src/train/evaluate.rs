@@ -20,17 +20,17 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// The means, as they are reported.
-    pub fn means(&self) -> Validation {
-        let count = self.masked_tokens.max(1) as f64;
+    /// The means, as they are reported; `None` where no token was masked, since nothing was measured then.
+    pub fn means(&self) -> Option<Validation> {
+        let count = self.masked_tokens as f64;
         let cross_entropy = self.cross_entropy / count;
-        Validation {
+        (self.masked_tokens > 0).then(|| Validation {
             cross_entropy,
             perplexity: cross_entropy.exp(),
             accuracy: self.right / count,
             unigram_cross_entropy: self.unigram_cross_entropy / count,
             masked_tokens: self.masked_tokens,
-        }
+        })
     }
 }
 

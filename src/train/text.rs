@@ -1,7 +1,9 @@
 //! From the text that a config names to prepared data, made when it is missing.
 
 use crate::config::{Config, TokenizerConfig};
-use crate::data::{Corpus, CorpusOptions, DocumentSplit, PrepareOptions, Prepared, Tokenizer, Validation, prepare};
+use crate::data::{
+    Corpus, CorpusOptions, DocumentSplit, PrepareOptions, Prepared, Tokenizer, Validation, check_maskable, prepare,
+};
 use crate::files;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -44,7 +46,7 @@ impl<'a> Required<'a> {
 /// What the tokenizer, the corpus or the prepared folder refuse; data that does not have the tokenizer it must have.
 pub fn prepared_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBool>) -> Result<Prepared> {
     let prepared = match &config.data.prepared {
-        Some(folder) => Prepared::open(folder)?,
+        Some(folder) => judged(Prepared::open(folder)?, "the training part of data.prepared")?,
         None => own_data(config, run, required, stop)?,
     };
     if required.is_met(&prepared) {
@@ -74,7 +76,7 @@ fn own_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBo
         let prepared = Prepared::open(&folder)?;
         // A new run that was killed early may have left it, when model.init was another model.
         if required.is_met(&prepared) || matches!(required, Required::Resume(_)) {
-            return Ok(prepared);
+            return judged(prepared, "the run's training text");
         }
     }
     match required {
@@ -88,6 +90,12 @@ fn own_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBo
     }
     files::replace(&run.join(SETTINGS), settings.as_bytes())?;
     Prepared::open(&folder)
+}
+
+/// Data that was prepared some time before, once it is known to have something to learn from; `prepare` sees to its own.
+fn judged(prepared: Prepared, name: &str) -> Result<Prepared> {
+    check_maskable(prepared.tokenizer(), prepared.unigram(), name, [])?;
+    Ok(prepared)
 }
 
 fn make(config: &Config, tokenizer: &Tokenizer, stop: &Arc<AtomicBool>, folder: &Path) -> Result<()> {

@@ -210,8 +210,7 @@ impl Trainer {
             {
                 self.profiling = None;
             }
-            let validated =
-                if due(self.config.validation.every) || last { Some(self.validate(&progress)?) } else { None };
+            let validated = if due(self.config.validation.every) || last { self.validate(&progress)? } else { None };
             if due(self.config.checkpoint.every) || last || interrupted {
                 self.save(&progress, validated)?;
             }
@@ -308,23 +307,28 @@ impl Trainer {
         Ok(())
     }
 
-    /// Measures the validation part with its fixed masks.
-    fn validate(&mut self, progress: &Progress) -> Result<Validation> {
+    /// Measures the validation part with its fixed masks. Where none of it can be masked there is no figure, and no best.
+    fn validate(&mut self, progress: &Progress) -> Result<Option<Validation>> {
         self.collect(progress, true)?;
         let training = &self.training;
         let (inputs, metrics) = (training.validation_inputs, training.validation_metrics);
         let gauge = Gauge { inputs, phase: training.validate, metrics };
         let unigram = self.prepared.unigram();
-        let validation = gauge.measure(&mut *self.executor, self.validation.iter(), unigram)?.means();
+        let means = gauge.measure(&mut *self.executor, self.validation.iter(), unigram)?.means();
+        self.last_validation = means.clone();
+        self.last = Instant::now();
+        let Some(validation) = means else {
+            progress
+                .note(&format!("step {}: no token of the validation part can be masked: no figures", self.state.step));
+            return Ok(None);
+        };
         self.metrics_log.validation(self.state.step, &validation)?;
         progress.validation(self.state.step, &validation);
         if self.state.best_validation_loss.is_none_or(|best| validation.cross_entropy < best) {
             self.state.best_validation_loss = Some(validation.cross_entropy);
             self.state.best_step = Some(self.state.step);
         }
-        self.last_validation = Some(validation.clone());
-        self.last = Instant::now();
-        Ok(validation)
+        Ok(Some(validation))
     }
 
     fn save(&mut self, progress: &Progress, validated: Option<Validation>) -> Result<()> {

@@ -1,0 +1,111 @@
+//! Whether a model can learn from tokenised text: special tokens, unknown ones among them, are never masked.
+
+use super::cut::pieces;
+use super::tokenizer::Tokenizer;
+use super::unknown::UnknownTokens;
+use crate::{Error, Result};
+
+/// Unknown tokens that are looked at in the text for what makes them unknown.
+const SAMPLED: u64 = 64;
+
+/// Refuses a text of which nothing can be masked, and warns in the log of one that has many unknown tokens. `counts` says how
+/// often each id occurs, and `name` is what messages call the text. Its `documents`, where they are at hand, are read from the
+/// start to find the cause.
+///
+/// # Errors
+/// Every token is special; `documents` gives an error.
+pub fn check_maskable(
+    tokenizer: &Tokenizer,
+    counts: &[u64],
+    name: &str,
+    documents: impl IntoIterator<Item = Result<String>>,
+) -> Result<()> {
+    match warning(tokenizer, counts, name, documents)? {
+        Some(warning) if !any_maskable(tokenizer, counts) => {
+            Err(Error::config(name, format!("nothing in it can be masked: {warning}")))
+        }
+        None if !any_maskable(tokenizer, counts) => {
+            Err(Error::config(name, "nothing in it can be masked: it has special tokens alone; give other text"))
+        }
+        warning => {
+            warning.iter().for_each(|warning| log::warn!("{warning}"));
+            Ok(())
+        }
+    }
+}
+
+/// Warns in the log of a text that has many unknown tokens, as [`check_maskable`] does, even if nothing else is in it.
+///
+/// # Errors
+/// `documents` gives an error.
+pub fn warn_of_unknown(
+    tokenizer: &Tokenizer,
+    counts: &[u64],
+    name: &str,
+    documents: impl IntoIterator<Item = Result<String>>,
+) -> Result<()> {
+    warning(tokenizer, counts, name, documents)?.iter().for_each(|warning| log::warn!("{warning}"));
+    Ok(())
+}
+
+fn any_maskable(tokenizer: &Tokenizer, counts: &[u64]) -> bool {
+    let specials = tokenizer.specials();
+    (0..).zip(counts).any(|(id, &count)| count > 0 && !specials.contains(id))
+}
+
+fn warning(
+    tokenizer: &Tokenizer,
+    counts: &[u64],
+    name: &str,
+    documents: impl IntoIterator<Item = Result<String>>,
+) -> Result<Option<String>> {
+    let (tokens, unknown) = (counts.iter().sum(), counts[tokenizer.specials().unk as usize]);
+    if UnknownTokens::of_counts(tokens, unknown).warning(name).is_none() {
+        return Ok(None);
+    }
+    let mut seen = sample(tokenizer, documents)?;
+    (seen.tokens, seen.unknown) = (tokens, unknown);
+    Ok(seen.warning(name))
+}
+
+/// The first unknown tokens of a text.
+fn sample(tokenizer: &Tokenizer, documents: impl IntoIterator<Item = Result<String>>) -> Result<UnknownTokens> {
+    let mut seen = UnknownTokens::default();
+    for document in documents {
+        for piece in pieces(&document?) {
+            seen.count(tokenizer, piece, &tokenizer.encode_with_word_starts(piece)?.ids)?;
+            if seen.unknown >= SAMPLED {
+                return Ok(seen);
+            }
+        }
+    }
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::TokenizerKind;
+
+    fn check(text: &str) -> Result<()> {
+        let english = ["a plain line of words", "another line of plain words"].map(|line| Ok(line.to_string()));
+        let tokenizer = Tokenizer::train(TokenizerKind::WordPiece, 200, true, english.into_iter()).unwrap();
+        let mut counts = vec![0; tokenizer.vocab_size()];
+        tokenizer.encode(text, false).unwrap().iter().for_each(|id| counts[*id as usize] += 1);
+        check_maskable(&tokenizer, &counts, "the text", [Ok(text.to_string())])
+    }
+
+    #[test]
+    fn one_token_that_can_be_masked_is_enough() {
+        check("a plain line").unwrap();
+        check(&format!("{} a", "ж ".repeat(100))).unwrap();
+    }
+
+    #[test]
+    fn unknown_tokens_alone_are_refused_with_the_cause() {
+        let message = check(&"line".repeat(30)).unwrap_err().to_string();
+        assert!(message.starts_with("the text: nothing in it can be masked: 100.0 %"), "{message}");
+        assert!(message.contains("more than 100 characters"), "{message}");
+        assert!(check("ж ю").unwrap_err().to_string().contains("lacks characters such as ж ю"));
+    }
+}

@@ -36,7 +36,11 @@ pub const ALL: [(&str, Entry); 10] = [
 pub fn safetensors(data: &[u8]) -> bool {
     let (_, config) = folder::read_config(Path::new("config.json"), CONFIG.as_bytes()).unwrap();
     let path = Path::new("model.safetensors");
-    let _ = weights::parse(&declare(&config), "first.", data, path);
+    let entries: Vec<weights::Entry> = declare(&config)
+        .into_iter()
+        .map(|Declaration { name, shape, .. }| weights::Entry { name: format!("first.{name}"), shape })
+        .collect();
+    let _ = weights::read(std::io::Cursor::new(data), path, &entries, |_, _, _| {});
     let Ok(tensors) = Tensors::from_bytes(path, data.to_vec()) else { return false };
     let own = Reader { family: None, config: &config, tensors: &tensors };
     let _ = (own.all(), own.some());

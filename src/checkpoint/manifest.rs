@@ -3,7 +3,8 @@
 use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -37,6 +38,9 @@ pub struct TrainingState {
     pub best_validation_loss: Option<f64>,
     /// The step that had it.
     pub best_step: Option<u64>,
+    /// The step of the last validation.
+    #[serde(default)]
+    pub validated_step: Option<u64>,
     /// Time spent training, resumes included.
     pub elapsed_seconds: f64,
     /// [`crate::config::Config::digest`] of the run.
@@ -53,9 +57,9 @@ struct Manifest {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileEntry {
-    bytes: u64,
-    blake3: String,
+pub(super) struct FileEntry {
+    pub bytes: u64,
+    pub blake3: String,
 }
 
 /// A checkpoint whose manifest has been read and checked; its files are checked as they are read.
@@ -102,18 +106,35 @@ impl Checkpoint {
     /// The checkpoint has no such file, or the file is missing or not what was saved.
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
         let path = self.path.join(name);
+        let (entry, mut file) = self.file(name, &path)?;
+        let mut bytes = Vec::with_capacity(entry.bytes as usize);
+        file.read_to_end(&mut bytes).map_err(Error::io(&path))?;
+        check(entry, blake3::hash(&bytes), &path).map(|()| bytes)
+    }
+
+    /// A file for reading, whose content has been checked without holding it in memory.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn open_file(&self, name: &str) -> Result<File> {
+        let path = self.path.join(name);
+        let (entry, file) = self.file(name, &path)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(&file).map_err(Error::io(&path))?;
+        check(entry, hasher.finalize(), &path).map(|()| file)
+    }
+
+    /// Opens a file that is as long as it should be.
+    fn file(&self, name: &str, path: &Path) -> Result<(&FileEntry, File)> {
         let Some(entry) = self.manifest.files.get(name) else {
-            return Err(Error::file(&path, "is not part of this checkpoint"));
+            return Err(Error::file(path, "is not part of this checkpoint"));
         };
-        let length = fs::metadata(&path).map_err(Error::io(&path))?.len();
-        if length != entry.bytes {
-            return Err(damaged(&path, format!("{length} bytes, and {} were saved", entry.bytes)));
+        let file = File::open(path).map_err(Error::io(path))?;
+        let length = file.metadata().map_err(Error::io(path))?.len();
+        match length == entry.bytes {
+            true => Ok((entry, file)),
+            false => Err(damaged(path, format!("{length} bytes, and {} were saved", entry.bytes))),
         }
-        let bytes = fs::read(&path).map_err(Error::io(&path))?;
-        if blake3::hash(&bytes).to_hex().as_str() != entry.blake3 {
-            return Err(damaged(&path, "its content is not what was saved".into()));
-        }
-        Ok(bytes)
     }
 
     /// Reads every file.
@@ -121,26 +142,29 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::read`].
     pub fn verify(&self) -> Result<()> {
-        self.files().try_for_each(|name| self.read(name).map(drop))
+        self.files().try_for_each(|name| self.open_file(name).map(drop))
     }
+}
+
+fn check(entry: &FileEntry, found: blake3::Hash, path: &Path) -> Result<()> {
+    match found.to_hex().as_str() == entry.blake3 {
+        true => Ok(()),
+        false => Err(damaged(path, "its content is not what was saved".into())),
+    }
+}
+
+/// Whether an error says that the checkpoint itself is damaged, and not that the system refuses to read it now.
+pub(super) fn is_damage(error: &Error) -> bool {
+    !matches!(error, Error::Io { source, .. } if source.kind() != ErrorKind::NotFound)
 }
 
 fn damaged(path: &Path, problem: String) -> Error {
     Error::file(path, format!("is damaged: {problem}; take another checkpoint of the run"))
 }
 
-/// Writes files, and then their manifest, into the empty folder `path`.
-pub(super) fn write(path: &Path, state: &TrainingState, files: &[(&str, &[u8])]) -> Result<()> {
-    let mut entries = BTreeMap::new();
-    for (name, bytes) in files {
-        if !is_plain(name) || entries.contains_key(*name) {
-            return Err(Error::file(path.join(name), "is not a name that a checkpoint can give a file"));
-        }
-        files::write_new(&path.join(name), bytes)?;
-        let entry = FileEntry { bytes: bytes.len() as u64, blake3: blake3::hash(bytes).to_hex().to_string() };
-        entries.insert(name.to_string(), entry);
-    }
-    let manifest = Manifest { format: FORMAT, state: state.clone(), files: entries };
+/// Writes the manifest of the files in `path`, which are on the disk.
+pub(super) fn write(path: &Path, state: &TrainingState, files: BTreeMap<String, FileEntry>) -> Result<()> {
+    let manifest = Manifest { format: FORMAT, state: state.clone(), files };
     let mut json = serde_json::to_vec_pretty(&manifest).expect("a manifest of numbers and names is always JSON");
     json.push(b'\n');
     files::write_new(&path.join(MANIFEST_HASH), hash_line(&json).as_bytes())?;
@@ -168,7 +192,7 @@ fn parse(file: &Path, bytes: &[u8]) -> Result<Manifest> {
 }
 
 /// Whether a name stays inside the folder and is none of the store's own.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !name.is_empty() && !name.starts_with('.') && !name.starts_with(MANIFEST) && name.chars().all(plain)
 }

@@ -4,13 +4,18 @@
 //! hashes beside the state of training. `manifest.json.blake3` guards the manifest itself, in the form that
 //! `b3sum --check` reads. A checkpoint is written under another name and renamed when the disk has all of it.
 
+mod choice;
 mod manifest;
 pub mod saved;
 mod store;
+mod writer;
 
+pub use choice::{Choice, with_model};
 pub use manifest::{Checkpoint, TrainingState};
-pub use store::{CheckpointStore, resolve_model_dir};
+pub use store::CheckpointStore;
+pub use writer::{CheckpointWriter, HashingWriter};
 
 pub use saved::SavedModel;
 
-pub(crate) use store::{has_checkpoints, has_manifest};
+pub(crate) use choice::has_manifest;
+pub(crate) use store::has_checkpoints;

@@ -1,6 +1,6 @@
 //! A model as a checkpoint keeps it.
 
-use super::{Checkpoint, has_manifest, resolve_model_dir};
+use super::{Checkpoint, Choice, has_manifest, with_model};
 use crate::config::ModelConfig;
 use crate::data::{SpecialNames, Tokenizer};
 use crate::hf::{self, Family, HfModel, folder};
@@ -45,7 +45,10 @@ impl SavedModel {
         if path.join(CONFIG).is_file() && !has_manifest(path) {
             Self::from_hugging_face(&HfModel::open(path)?)
         } else {
-            Self::from_checkpoint(&Checkpoint::open(&resolve_model_dir(path)?)?)?.check()
+            with_model(path, |choice| {
+                choice.announce();
+                Self::from_checkpoint(&choice.checkpoint)?.check()
+            })
         }
     }
 
@@ -132,8 +135,9 @@ pub fn read_config(path: &Path) -> Result<ModelConfig> {
         let file = path.join(CONFIG);
         folder::read_foreign_config(&file, &std::fs::read(&file).map_err(Error::io(&file))?)
     } else {
-        let checkpoint = Checkpoint::open(&resolve_model_dir(path)?)?;
-        folder::read_config(&checkpoint.path().join(CONFIG), &checkpoint.read(CONFIG)?)
+        with_model(path, |Choice { checkpoint, .. }| {
+            folder::read_config(&checkpoint.path().join(CONFIG), &checkpoint.read(CONFIG)?)
+        })
     };
     config.map(|(_, config)| config)
 }
@@ -142,11 +146,7 @@ pub fn read_config(path: &Path) -> Result<ModelConfig> {
 ///
 /// # Errors
 /// The file is damaged, or its tensors are not those that the config asks for.
-pub(crate) fn read_values(
-    checkpoint: &Checkpoint,
-    family: Option<Family>,
-    config: &ModelConfig,
-) -> Result<Vec<Vec<f32>>> {
+fn read_values(checkpoint: &Checkpoint, family: Option<Family>, config: &ModelConfig) -> Result<Vec<Vec<f32>>> {
     hf::values::values(family, config, checkpoint.read(MODEL)?, &checkpoint.path().join(MODEL))
 }
 

@@ -1,6 +1,7 @@
 //! The `checkpoints` folder of a run: saving, pruning, and finding the checkpoint to go on from.
 
-use super::manifest::{self, Checkpoint, MANIFEST, TrainingState};
+use super::manifest::{self, Checkpoint, TrainingState, is_damage};
+use super::writer::CheckpointWriter;
 use crate::{Error, Result, files};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -33,16 +34,22 @@ impl CheckpointStore {
     }
 
     /// Saves the checkpoint of `state.step`, in place of one that is already there, and removes those that need not be
-    /// kept. Returns its folder.
+    /// kept. `files` writes what is in it. Returns its folder.
     ///
     /// # Errors
-    /// The disk refuses or is full. Earlier checkpoints are then as they were.
-    pub fn save(&self, state: &TrainingState, files: &[(&str, &[u8])]) -> Result<PathBuf> {
+    /// The disk refuses or is full; what `files` says. Earlier checkpoints are then as they were.
+    pub fn save(
+        &self,
+        state: &TrainingState,
+        files: impl FnOnce(&mut CheckpointWriter) -> Result<()>,
+    ) -> Result<PathBuf> {
         let name = name_of(state.step);
         let (path, unfinished) = (self.folder.join(&name), self.folder.join(format!("{UNFINISHED}{name}")));
         remove(&unfinished)?;
         fs::create_dir(&unfinished).map_err(Error::io(&unfinished))?;
-        if let Err(error) = manifest::write(&unfinished, state, files) {
+        let mut writer = CheckpointWriter::new(&unfinished);
+        let written = files(&mut writer).and_then(|()| manifest::write(&unfinished, state, writer.entries()));
+        if let Err(error) = written {
             // The first error says more than one met in clearing up.
             let _ = remove(&unfinished);
             return Err(error);
@@ -62,17 +69,17 @@ impl CheckpointStore {
     /// The newest checkpoint that is whole. Damaged ones are named in the log and passed over.
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// The folder or a checkpoint cannot be read, which is no damage.
     pub fn latest_valid(&self) -> Result<Option<Checkpoint>> {
         latest_valid(&self.folder)
     }
 
-    /// The whole checkpoint with the lowest validation loss, if any has one.
+    /// Whether there is no checkpoint, not even a damaged one.
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn best(&self) -> Result<Option<Checkpoint>> {
-        best(&self.folder)
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(list(&self.folder)?.is_empty())
     }
 
     /// Checkpoints without a readable manifest are left alone, and so are those of later steps, from which a resumed
@@ -96,55 +103,39 @@ impl CheckpointStore {
     }
 }
 
-/// The model that a command line names: of a run folder the best checkpoint, or else the latest; or a checkpoint folder
-/// itself. Changes nothing, so that a running training can be looked at.
-///
-/// # Errors
-/// `path` is neither, or the run has no checkpoint that is whole.
-pub fn resolve_model_dir(path: &Path) -> Result<PathBuf> {
-    if has_manifest(path) {
-        return Checkpoint::open(path).map(|checkpoint| checkpoint.path().to_path_buf());
-    }
-    let folder = path.join("checkpoints");
-    if !folder.is_dir() {
-        let is = if path.exists() { "is neither a run nor a checkpoint" } else { "does not exist" };
-        let problem =
-            format!("{is}; give the folder of a run, such as runs/tiny, or one of its checkpoints/step-000500");
-        return Err(Error::file(path, problem));
-    }
-    let checkpoint = best(&folder)?.map_or_else(|| latest_valid(&folder), |best| Ok(Some(best)))?;
-    checkpoint
-        .map(|checkpoint| checkpoint.path().to_path_buf())
-        .ok_or_else(|| Error::file(path, "has no whole checkpoint yet; let `cloze train` reach its first one"))
-}
-
-/// Whether a folder is a checkpoint, whole or not.
-pub(crate) fn has_manifest(path: &Path) -> bool {
-    path.join(MANIFEST).is_file()
-}
-
 /// Whether a run has left checkpoints here, whole or not.
 pub(crate) fn has_checkpoints(folder: &Path) -> Result<bool> {
     let is_checkpoint = |name: &String| step_of(name.strip_prefix(REPLACED).unwrap_or(name)).is_some();
-    Ok(folder.is_dir() && names(folder)?.iter().any(is_checkpoint))
+    match folder.try_exists().map_err(Error::io(folder))? {
+        true => Ok(names(folder)?.iter().any(is_checkpoint)),
+        false => Ok(false),
+    }
 }
 
-fn latest_valid(folder: &Path) -> Result<Option<Checkpoint>> {
+/// The newest checkpoint that is whole. Damaged ones are named in the log and passed over.
+///
+/// # Errors
+/// The folder or a checkpoint cannot be read, which is no damage.
+pub(super) fn latest_valid(folder: &Path) -> Result<Option<Checkpoint>> {
     for (step, path) in list(folder)?.into_iter().rev() {
         match open(step, &path).and_then(|checkpoint| checkpoint.verify().map(|()| checkpoint)) {
             Ok(checkpoint) => return Ok(Some(checkpoint)),
-            Err(error) => log::warn!("passing over a damaged checkpoint: {error}"),
+            Err(error) => pass_over(&path, error)?,
         }
     }
     Ok(None)
 }
 
-fn best(folder: &Path) -> Result<Option<Checkpoint>> {
+/// The whole checkpoint with the lowest validation loss, if any has one.
+///
+/// # Errors
+/// As `latest_valid`.
+pub(super) fn best(folder: &Path) -> Result<Option<Checkpoint>> {
     let mut checkpoints = Vec::new();
     for (step, path) in list(folder)? {
         match open(step, &path) {
             Ok(checkpoint) => checkpoints.push(checkpoint),
-            Err(error) => log::warn!("passing over a damaged checkpoint: {error}"),
+            Err(error) => pass_over(&path, error)?,
         }
     }
     checkpoints.retain(|checkpoint| checkpoint.state().validation_loss.is_some());
@@ -152,10 +143,28 @@ fn best(folder: &Path) -> Result<Option<Checkpoint>> {
     for checkpoint in checkpoints {
         match checkpoint.verify() {
             Ok(()) => return Ok(Some(checkpoint)),
-            Err(error) => log::warn!("passing over a damaged checkpoint: {error}"),
+            Err(error) => pass_over(checkpoint.path(), error)?,
         }
     }
     Ok(None)
+}
+
+/// Says that a checkpoint is damaged. One that is gone was removed by the training beside, which keeps newer ones.
+///
+/// # Errors
+/// It is not damaged, but can't be read now.
+fn pass_over(path: &Path, error: Error) -> Result<()> {
+    if !is_damage(&error) {
+        let problem = format!(
+            "cannot be read now, which is no damage ({error}); nothing was changed: try again, or \
+             remove the folder to go on from the checkpoint before it"
+        );
+        return Err(Error::file(path, problem));
+    }
+    if path.exists() {
+        log::warn!("passing over a damaged checkpoint: {error}");
+    }
+    Ok(())
 }
 
 /// Orders by validation loss, ascending; those without one come last.

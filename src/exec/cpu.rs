@@ -84,8 +84,7 @@ impl CpuExecutor {
         self.plan.place(tensor).expect("the host only touches tensors that keep their content")
     }
 
-    fn words(&self, tensor: Tensor) -> Vec<u32> {
-        let place = self.place(tensor);
+    fn words(&self, place: Place) -> Vec<u32> {
         self.buffers[place.buffer][place.start..place.start + place.len].to_vec()
     }
 }
@@ -165,7 +164,12 @@ fn cut<'a>(words: &'a mut [u32], mut args: &[BoundArg], views: &mut [View<'a>; M
 
 impl Executor for CpuExecutor {
     fn write(&mut self, tensor: Tensor, words: &[u32]) {
-        let place = self.place(tensor);
+        assert_eq!(self.place(tensor).len, words.len(), "a write fills its tensor");
+        self.write_part(tensor, 0, words);
+    }
+
+    fn write_part(&mut self, tensor: Tensor, start: usize, words: &[u32]) {
+        let place = self.place(tensor).part(start..start + words.len());
         self.buffers[place.buffer][place.start..place.start + place.len].copy_from_slice(words);
     }
 
@@ -189,11 +193,15 @@ impl Executor for CpuExecutor {
     }
 
     fn read(&mut self, tensor: Tensor) -> Result<Vec<u32>> {
-        Ok(self.words(tensor))
+        Ok(self.words(self.place(tensor)))
+    }
+
+    fn read_part(&mut self, tensor: Tensor, range: Range<usize>) -> Result<Vec<u32>> {
+        Ok(self.words(self.place(tensor).part(range)))
     }
 
     fn request(&mut self, tensors: &[Tensor]) -> Result<()> {
-        let words = tensors.iter().map(|&tensor| self.words(tensor)).collect();
+        let words = tensors.iter().map(|&tensor| self.words(self.place(tensor))).collect();
         self.results.push_back(words);
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::plan::Memory;
 use super::profile::Profile;
 use super::program::{Phase, Tensor};
 use crate::Result;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Replays the phases of a program. `run` and `request` only queue work on a device that works on its own; `read` and
@@ -11,6 +12,9 @@ use std::time::Duration;
 pub trait Executor: Send {
     /// Replaces the content of an input, or of any tensor that keeps its content. Takes effect for the phases run after.
     fn write(&mut self, tensor: Tensor, words: &[u32]);
+
+    /// As `write`, of the words from number `start` on; the others stay.
+    fn write_part(&mut self, tensor: Tensor, start: usize, words: &[u32]);
 
     /// As `write`, of words that repeat themselves until the tensor is full.
     fn write_over_and_over(&mut self, tensor: Tensor, words: &[u32]);
@@ -20,6 +24,9 @@ pub trait Executor: Send {
 
     /// The content of a tensor that keeps its content, after everything queued so far.
     fn read(&mut self, tensor: Tensor) -> Result<Vec<u32>>;
+
+    /// As `read`, of a range of its words.
+    fn read_part(&mut self, tensor: Tensor, range: Range<usize>) -> Result<Vec<u32>>;
 
     /// Asks for the content of tensors as it is after everything queued so far; `collect` gives it later.
     fn request(&mut self, tensors: &[Tensor]) -> Result<()>;

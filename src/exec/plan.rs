@@ -8,6 +8,7 @@ use super::arena::{Arena, Life, step_gradients};
 use super::program::{Program, Role, Tensor, setting_to_lower};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What a device can hold.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,14 @@ pub struct Place {
     pub buffer: usize,
     pub start: usize,
     pub len: usize,
+}
+
+impl Place {
+    /// A range of its words. Panics where they go beyond it.
+    pub fn part(self, range: Range<usize>) -> Place {
+        assert!(range.start <= range.end && range.end <= self.len, "a part lies within its tensor");
+        Place { start: self.start + range.start, len: range.len(), ..self }
+    }
 }
 
 pub struct Buffer {

@@ -6,8 +6,7 @@ use super::precision::Precision;
 use crate::config::ModelConfig;
 use crate::data::Tokenizer;
 use crate::model::parameters::Declaration;
-use crate::model::weights::{bytes, serialize};
-use safetensors::tensor::Dtype;
+use crate::model::weights::Entry;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
@@ -174,35 +173,56 @@ pub struct Named<'a> {
     pub values: Cow<'a, [f32]>,
 }
 
-/// The tensors of a family's files; without a family, under our own names. `values` are in the order of `list`.
-pub fn tensors<'a>(config: &ModelConfig, list: &[Declaration], values: &'a [Vec<f32>]) -> Vec<Named<'a>> {
+/// A tensor of a family's files, and where its values come from.
+pub struct Placed {
+    pub entry: Entry,
+    pub source: Source,
+}
+
+pub enum Source {
+    /// Values of the parameter with this number, from its value `start` on.
+    Parameter { number: usize, start: usize },
+    /// These, which no parameter has.
+    Fixed(Vec<f32>),
+}
+
+/// The tensors of a family's files; without a family, under our own names.
+pub fn layout(config: &ModelConfig, list: &[Declaration]) -> Vec<Placed> {
     let family = Family::of(config);
     let mut tensors = Vec::new();
-    for (parameter, values) in list.iter().zip(values) {
+    for (number, parameter) in list.iter().enumerate() {
         let named = family.and_then(|family| source(family, config, &parameter.name));
         let names = named.map_or_else(|| vec![parameter.name.clone()], |source| source.tensors);
         let mut shape = parameter.shape.clone();
         shape[0] /= names.len();
-        let parts = values.chunks_exact(values.len() / names.len());
-        for (name, part) in names.into_iter().zip(parts) {
-            tensors.push(Named { name, shape: shape.clone(), values: part.into() });
+        let count: usize = shape.iter().product();
+        for (part, name) in names.into_iter().enumerate() {
+            let source = Source::Parameter { number, start: part * count };
+            tensors.push(Placed { entry: Entry { name, shape: shape.clone() }, source });
         }
         let copy = family.and_then(decoder_bias_copy).filter(|_| parameter.name == "decoder.bias");
         if let Some(name) = copy.filter(|_| !config.tied_decoder) {
-            tensors.push(Named { name: name.into(), shape, values: values.into() });
+            let source = Source::Parameter { number, start: 0 };
+            tensors.push(Placed { entry: Entry { name: name.into(), shape }, source });
         }
     }
     for tensor in family.map(|family| fixed(family, config)).unwrap_or_default() {
-        let values = tensor.values().into();
-        tensors.push(Named { name: tensor.name.into(), shape: tensor.shape, values });
+        let source = Source::Fixed(tensor.values());
+        tensors.push(Placed { entry: Entry { name: tensor.name.into(), shape: tensor.shape }, source });
     }
     tensors
 }
 
-/// `model.safetensors` in f32, whole.
-pub fn weights(config: &ModelConfig, list: &[Declaration], values: &[Vec<f32>]) -> Vec<u8> {
-    let tensors = tensors(config, list, values).into_iter();
-    serialize(Dtype::F32, &tensors.map(|tensor| (tensor.name, tensor.shape, bytes(&tensor.values))).collect::<Vec<_>>())
+/// The tensors of a family's files with their values, which are in the order of `list`.
+pub fn tensors<'a>(config: &ModelConfig, list: &[Declaration], values: &'a [Vec<f32>]) -> Vec<Named<'a>> {
+    let named = |Placed { entry: Entry { name, shape }, source }| {
+        let values = match source {
+            Source::Parameter { number, start } => (&values[number][start..][..shape.iter().product()]).into(),
+            Source::Fixed(values) => values.into(),
+        };
+        Named { name, shape, values }
+    };
+    layout(config, list).into_iter().map(named).collect()
 }
 
 /// `tokenizer_config.json` and `special_tokens_map.json`, which stand beside `tokenizer.json`.

@@ -11,9 +11,13 @@ use crate::kernels::Precision;
 use crate::random::{Site, Stream};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Most elements of a flat tensor: with them aligned, still below what a tensor may have.
 const MAX_LEN: usize = (1 << 30) - 2 * Program::PART_ALIGNMENT;
+
+/// Values of a copy that are made at once.
+const COPIED: usize = 1 << 20;
 
 /// A parameter and its gradient.
 #[derive(Clone, Copy, Debug)]
@@ -171,26 +175,65 @@ impl Parameters {
 
     /// Writes the first values, a function of the seed alone.
     pub fn initialize(&self, executor: &mut dyn Executor, seed: u64) {
-        let values = self.list.iter().enumerate().map(|(number, parameter)| parameter.first_values(seed, number));
-        self.write(executor, Kind::Value, &values.collect::<Vec<_>>());
+        for (number, parameter) in self.list.iter().enumerate() {
+            self.write_one(executor, Kind::Value, number, &parameter.first_values(seed, number));
+        }
     }
 
     /// Writes values for every parameter, in the order of `list`.
     pub fn write(&self, executor: &mut dyn Executor, kind: Kind, values: &[Vec<f32>]) {
-        let mut flats: Vec<Vec<f32>> = self.flats.iter().map(|flat| vec![0.0; flat.len]).collect();
-        for (place, values) in self.places.iter().zip(values) {
-            flats[place.flat][place.start..][..values.len()].copy_from_slice(values);
+        for (number, values) in values.iter().enumerate() {
+            self.write_one(executor, kind, number, values);
         }
-        for (flat, values) in self.flats.iter().zip(flats) {
-            if let Some(tensor) = flat.tensor(kind) {
-                executor.write(tensor, bytemuck::cast_slice(&values));
-            }
-            if let (Kind::Value, Some(copy)) = (kind, flat.copy) {
-                let mut words = vec![0; values.len().div_ceil(2)];
-                halves::narrow(&values, &mut words);
-                executor.write(copy, &words);
+    }
+
+    fn write_one(&self, executor: &mut dyn Executor, kind: Kind, number: usize, values: &[f32]) {
+        self.write_part(executor, kind, number, 0, values);
+        let place = &self.places[number];
+        if let (Kind::Value, Some(copy)) = (kind, self.flats[place.flat].copy) {
+            executor.write_part(copy, place.start / 2, &narrowed(values));
+        }
+    }
+
+    /// Writes values of the parameter `list[number]` from its value `start` on, but not to the copy in another precision, for
+    /// which see [`Parameters::write_copies`].
+    pub fn write_part(&self, executor: &mut dyn Executor, kind: Kind, number: usize, start: usize, values: &[f32]) {
+        let place = &self.places[number];
+        if let Some(tensor) = self.flats[place.flat].tensor(kind) {
+            executor.write_part(tensor, place.start + start, bytemuck::cast_slice(values));
+        }
+    }
+
+    /// Makes the copies in another precision of all values.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn write_copies(&self, executor: &mut dyn Executor) -> Result<()> {
+        for flat in &self.flats {
+            let Some(copy) = flat.copy else { continue };
+            for start in (0..flat.len).step_by(COPIED) {
+                let words = executor.read_part(flat.values, start..flat.len.min(start + COPIED))?;
+                executor.write_part(copy, start / 2, &narrowed(bytemuck::cast_slice(&words)));
             }
         }
+        Ok(())
+    }
+
+    /// Reads a range of the values of the parameter `list[number]`.
+    ///
+    /// # Errors
+    /// When the device fails, or the program has no such values.
+    pub fn read_part(
+        &self,
+        executor: &mut dyn Executor,
+        kind: Kind,
+        number: usize,
+        range: Range<usize>,
+    ) -> Result<Vec<f32>> {
+        let place = &self.places[number];
+        let tensor = self.flats[place.flat].tensor(kind).ok_or_else(not_trained)?;
+        let words = executor.read_part(tensor, place.start + range.start..place.start + range.end)?;
+        Ok(bytemuck::cast_slice(&words).to_vec())
     }
 
     /// Reads every parameter, in the order of `list`.
@@ -200,7 +243,7 @@ impl Parameters {
     pub fn read(&self, executor: &mut dyn Executor, kind: Kind) -> Result<Vec<Vec<f32>>> {
         let mut flats = Vec::new();
         for flat in &self.flats {
-            let tensor = flat.tensor(kind).ok_or_else(|| Error::Device("the program does not train".into()))?;
+            let tensor = flat.tensor(kind).ok_or_else(not_trained)?;
             flats.push(executor.read(tensor)?);
         }
         let values = |(parameter, place): (&Declaration, &Place)| {
@@ -208,4 +251,15 @@ impl Parameters {
         };
         Ok(self.list.iter().zip(&self.places).map(values).collect())
     }
+}
+
+fn not_trained() -> Error {
+    Error::Device("the program does not train".into())
+}
+
+/// Two values of f16 a word; behind an odd number of them lies padding, which is zero.
+fn narrowed(values: &[f32]) -> Vec<u32> {
+    let mut words = vec![0; values.len().div_ceil(2)];
+    halves::narrow(values, &mut words);
+    words
 }

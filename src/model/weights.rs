@@ -1,24 +1,117 @@
-//! Parameters and optimiser moments as safetensors.
+//! Values as safetensors: a whole file in memory, or portion by portion.
 
-use super::parameters::{Declaration, Kind, Parameters};
-use crate::exec::Executor;
 use crate::{Error, Result};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, TensorView};
+use std::collections::HashMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
-/// The values of one kind as a safetensors file, named as the parameters are.
+/// Values that are held at once by what goes portion by portion.
+const PORTION: usize = 1 << 20;
+/// Bytes of a header that are read; more is no header of ours.
+const MOST_HEADER: u64 = 100 << 20;
+
+/// A tensor of a file in f32.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub name: String,
+    pub shape: Vec<usize>,
+}
+
+impl Entry {
+    fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Writes tensors of f32 as the safetensors file that `serialize` would make of them, and holds only a portion of their
+/// values: `values` gives those of a tensor, by its place in `entries`, in a range.
 ///
 /// # Errors
-/// The device fails.
-pub fn save(parameters: &Parameters, executor: &mut dyn Executor, kinds: &[(Kind, &str)]) -> Result<Vec<u8>> {
-    let mut tensors = Vec::new();
-    for &(kind, prefix) in kinds {
-        let values = parameters.read(executor, kind)?;
-        for (parameter, values) in parameters.list.iter().zip(values) {
-            tensors.push((format!("{prefix}{}", parameter.name), parameter.shape.clone(), bytes(&values)));
+/// What `write` and `values` say.
+pub fn write(
+    entries: &[Entry],
+    mut write: impl FnMut(&[u8]) -> Result<()>,
+    mut values: impl FnMut(usize, Range<usize>) -> Result<Vec<f32>>,
+) -> Result<()> {
+    let mut order: Vec<usize> = (0..entries.len()).collect();
+    order.sort_by_key(|&place| &entries[place].name);
+    let mut at = 0;
+    let infos = order.iter().map(|&place| {
+        let (entry, start) = (&entries[place], at);
+        at += 4 * entry.count();
+        let info = TensorInfo { dtype: Dtype::F32, shape: entry.shape.clone(), data_offsets: (start, at) };
+        (entry.name.clone(), info)
+    });
+    let metadata = Metadata::new(Some(about()), infos.collect()).expect("tensors one after another are sound");
+    let mut header = serde_json::to_vec(&metadata).expect("names and numbers are always JSON");
+    header.resize(header.len().next_multiple_of(8), b' ');
+    write(&(header.len() as u64).to_le_bytes())?;
+    write(&header)?;
+    for place in order {
+        let count = entries[place].count();
+        for start in (0..count).step_by(PORTION) {
+            write(&bytes(&values(place, start..count.min(start + PORTION))?))?;
         }
     }
-    Ok(serialize(Dtype::F32, &tensors))
+    Ok(())
+}
+
+/// Reads a safetensors file of just these tensors of f32, and holds only a portion of their values: `take` gets them with the
+/// tensor's place in `entries` and the first one's number. `path` is for messages.
+///
+/// # Errors
+/// The file is damaged, or a tensor is missing, left over, of another shape or type.
+pub fn read(
+    mut file: impl Read + Seek,
+    path: &Path,
+    entries: &[Entry],
+    mut take: impl FnMut(usize, usize, &[f32]),
+) -> Result<()> {
+    let (start, metadata) = read_header(&mut file, path)?;
+    let tensors = metadata.tensors();
+    let wanted: HashMap<&str, &Entry> = entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
+    if let Some(extra) = tensors.keys().find(|name| !wanted.contains_key(name.as_str())) {
+        return Err(Error::file(path, format!("has a tensor `{extra}` that the config does not ask for")));
+    }
+    let mut buffer = vec![0; 4 * PORTION];
+    for (place, Entry { name, shape }) in entries.iter().enumerate() {
+        let info = tensors.get(name).ok_or_else(|| Error::file(path, format!("has no tensor `{name}`")))?;
+        if info.dtype != Dtype::F32 || info.shape != *shape {
+            let (dtype, found) = (info.dtype, &info.shape);
+            let problem = format!("`{name}` is {dtype:?} {found:?}, and the config asks for F32 {shape:?}");
+            return Err(Error::file(path, problem));
+        }
+        file.seek(SeekFrom::Start(start + info.data_offsets.0 as u64)).map_err(Error::io(path))?;
+        let count = entries[place].count();
+        for first in (0..count).step_by(PORTION) {
+            let portion = &mut buffer[..4 * (count - first).min(PORTION)];
+            file.read_exact(portion).map_err(Error::io(path))?;
+            take(place, first, &floats(portion));
+        }
+    }
+    Ok(())
+}
+
+/// Where the values begin, and what is said of them.
+fn read_header(file: &mut impl Read, path: &Path) -> Result<(u64, Metadata)> {
+    let unsound = |problem: String| Error::file(path, format!("is not a sound safetensors file: {problem}"));
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(|error| unsound(error.to_string()))?;
+    let length = u64::from_le_bytes(length);
+    if length > MOST_HEADER {
+        return Err(unsound(format!("a header of {length} bytes")));
+    }
+    let mut header = Vec::new();
+    file.take(length).read_to_end(&mut header).map_err(Error::io(path))?;
+    let metadata = serde_json::from_slice(&header).map_err(|error| unsound(error.to_string()))?;
+    Ok((8 + length, metadata))
+}
+
+/// What transformers looks for in a file.
+fn about() -> HashMap<String, String> {
+    [("format".to_string(), "pt".to_string())].into()
 }
 
 /// Tensors of one type (name, shape, little-endian values) as a safetensors file.
@@ -26,13 +119,16 @@ pub fn serialize(dtype: Dtype, tensors: &[(String, Vec<usize>, Vec<u8>)]) -> Vec
     let views = tensors.iter().map(|(name, shape, bytes)| {
         (name, TensorView::new(dtype, shape.clone(), bytes).expect("the bytes fill the shape"))
     });
-    let metadata = [("format".to_string(), "pt".to_string())].into();
-    safetensors::serialize(views, Some(metadata)).expect("a list of tensors can be written")
+    safetensors::serialize(views, Some(about())).expect("a list of tensors can be written")
 }
 
 /// Values as a safetensors file holds them.
 pub fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect()
 }
 
 /// The tensors of a safetensors file; `path` is for messages.
@@ -44,29 +140,71 @@ pub fn deserialize<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>> 
         .map_err(|error| Error::file(path, format!("is not a sound safetensors file: {error}")))
 }
 
-/// The values of a safetensors file for each of `list`, whose names have `prefix` before them in the file; `path` is for
-/// messages. Tensors under other prefixes are left alone.
-///
-/// # Errors
-/// The file is damaged, or a tensor is missing, left over, of another shape or type.
-pub fn parse(list: &[Declaration], prefix: &str, bytes: &[u8], path: &Path) -> Result<Vec<Vec<f32>>> {
-    let file = deserialize(bytes, path)?;
-    let known = |name: &str| list.iter().any(|parameter| parameter.name == name);
-    let names = file.names();
-    if let Some(extra) = names.iter().filter_map(|name| name.strip_prefix(prefix)).find(|name| !known(name)) {
-        return Err(Error::file(path, format!("has a tensor `{prefix}{extra}` that the config does not ask for")));
-    }
-    list.iter().map(|parameter| values(&file, prefix, parameter, path)).collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Cursor;
 
-fn values(file: &SafeTensors, prefix: &str, parameter: &Declaration, path: &Path) -> Result<Vec<f32>> {
-    let name = format!("{prefix}{}", parameter.name);
-    let tensor = file.tensor(&name).map_err(|_| Error::file(path, format!("has no tensor `{name}`")))?;
-    if tensor.dtype() != Dtype::F32 || tensor.shape() != parameter.shape {
-        let (dtype, shape) = (tensor.dtype(), tensor.shape());
-        let problem = format!("`{name}` is {dtype:?} {shape:?}, and the config asks for F32 {:?}", parameter.shape);
-        return Err(Error::file(path, problem));
+    fn entries() -> Vec<Entry> {
+        let entry = |name: &str, shape: &[usize]| Entry { name: name.into(), shape: shape.to_vec() };
+        vec![entry("z.weight", &[3, PORTION / 2]), entry("a.bias", &[5]), entry("m", &[1, 1])]
     }
-    let (words, _) = tensor.data().as_chunks::<4>();
-    Ok(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
+
+    fn value(place: usize, number: usize) -> f32 {
+        (place * 1000 + number % 997) as f32
+    }
+
+    fn written(entries: &[Entry]) -> Vec<u8> {
+        let mut file = Vec::new();
+        let put = |bytes: &[u8]| {
+            file.extend_from_slice(bytes);
+            Ok(())
+        };
+        write(entries, put, |place, range| Ok(range.map(|number| value(place, number)).collect())).unwrap();
+        file
+    }
+
+    #[test]
+    fn portions_make_the_same_file_as_the_whole() {
+        let entries = entries();
+        let whole = entries.iter().enumerate().map(|(place, entry)| {
+            let values: Vec<f32> = (0..entry.count()).map(|number| value(place, number)).collect();
+            (entry.name.clone(), entry.shape.clone(), bytes(&values))
+        });
+        assert!(written(&entries) == serialize(Dtype::F32, &whole.collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let entries = entries();
+        let mut counts = vec![0; entries.len()];
+        read(Cursor::new(written(&entries)), Path::new("x"), &entries, |place, first, values| {
+            assert_eq!(first, counts[place], "portions come one after another");
+            counts[place] += values.len();
+            assert!(values.iter().enumerate().all(|(at, &found)| found == value(place, first + at)));
+        })
+        .unwrap();
+        assert_eq!(counts, entries.iter().map(Entry::count).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let entries = entries();
+        let file = written(&entries);
+        let refused = |file: &[u8], entries: &[Entry], words: &str| {
+            let error = read(Cursor::new(file), Path::new("x"), entries, |_, _, _| {}).unwrap_err().to_string();
+            assert!(error.starts_with("x: ") && error.contains(words), "{error}");
+        };
+        refused(&file, &entries[1..], "a tensor `z.weight` that the config does not ask for");
+        let mut more = entries.clone();
+        more.push(Entry { name: "b".into(), shape: vec![1] });
+        refused(&file, &more, "has no tensor `b`");
+        more.pop();
+        more[1].shape = vec![6];
+        refused(&file, &more, "`a.bias` is F32 [5], and the config asks for F32 [6]");
+        refused(&file[..file.len() - 1], &entries, "failed to fill whole buffer");
+        refused(&file[..5], &entries, "not a sound safetensors file");
+        refused(&[0xff; 16], &entries, "a header of");
+        refused(b"\x02\0\0\0\0\0\0\0[]", &entries, "not a sound safetensors file");
+    }
 }

@@ -1,9 +1,13 @@
 //! `metrics.jsonl`: what was measured, a line a step or validation, in the order of steps.
 
+use crate::files::{self, Replacement};
 use crate::{Error, Result};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
+use std::ops::Bound::{Excluded, Included};
 use std::path::{Path, PathBuf};
 
 /// What one optimiser step measured. A value that is not finite is written as `null`.
@@ -44,9 +48,19 @@ pub struct Validation {
 }
 
 /// The open `metrics.jsonl` of a run.
+///
+/// Lines of steps that are about to be taken again move to `metrics.superseded.jsonl`, and are there until a checkpoint of as
+/// late a step is saved. If instead a later checkpoint turns out to be readable after all, they come back.
 pub struct MetricsLog {
     path: PathBuf,
     file: File,
+    superseded: Superseded,
+}
+
+/// The lines that are taken again: the file of them, and the last of their steps.
+struct Superseded {
+    path: PathBuf,
+    last_step: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -58,20 +72,71 @@ struct ValidationLine<'a> {
 #[derive(Deserialize)]
 struct AnyLine {
     step: u64,
+    #[serde(default)]
+    validation: Option<IgnoredAny>,
 }
 
 impl MetricsLog {
     /// Opens the log of a run that goes on after `step` steps (0 for a new run). Lines of later steps, which are about
-    /// to be taken again, are cut off, as is a line that a killed run left unfinished.
+    /// to be taken again, are moved away, and a line that a killed run left unfinished is dropped.
     ///
     /// # Errors
-    /// The file cannot be read or written.
+    /// The files cannot be read or written.
     pub fn open(path: &Path, step: u64) -> Result<MetricsLog> {
-        if path.exists() {
-            keep_until(path, step)?;
+        let superseded = path.with_extension("superseded.jsonl");
+        let mut later = BTreeMap::new();
+        each_line(&superseded, |key, text| {
+            later.insert(key, text.to_vec());
+            Ok(())
+        })?;
+        let (mut kept, mut last) = (BufWriter::new(Replacement::new(path)?), Key::default());
+        each_line(path, |key, text| {
+            if key.step > step {
+                later.insert(key, text.to_vec());
+                return Ok(());
+            }
+            last = key;
+            kept.write_all(text).map_err(Error::io(path))
+        })?;
+        // What a checkpoint that is read after all brings back.
+        for (_, text) in later.range((Excluded(last), Included(Key { step, validation: true }))) {
+            kept.write_all(text).map_err(Error::io(path))?;
         }
+        later.retain(|key, _| key.step > step);
+        let last_step = later.keys().next_back().map(|key| key.step);
+        // In this order, so that a kill in between leaves every line in one file or in both.
+        if last_step.is_some() {
+            files::replace(&superseded, &later.into_values().flatten().collect::<Vec<u8>>())?;
+        }
+        kept.into_inner().map_err(|error| Error::io(path)(error.into_error()))?.commit()?;
+        let superseded = Superseded { path: superseded, last_step };
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io(path))?;
-        Ok(MetricsLog { path: path.to_path_buf(), file })
+        let log = MetricsLog { path: path.to_path_buf(), file, superseded };
+        log.forget_until(step)?;
+        Ok(log)
+    }
+
+    /// Waits until the disk has every line, before a checkpoint counts on them.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(Error::io(&self.path))
+    }
+
+    /// After a checkpoint of `step` was saved, of which the lines are in the log: what it supersedes is forgotten.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn forget_until(&self, step: u64) -> Result<()> {
+        let path = &self.superseded.path;
+        if self.superseded.last_step.is_some_and(|last| last > step) {
+            return Ok(());
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(path)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Adds the line of a step.
@@ -97,34 +162,33 @@ impl MetricsLog {
     }
 }
 
-/// Replaces the log by one that ends with `step`, in one rename.
-fn keep_until(path: &Path, step: u64) -> Result<()> {
-    let old = File::open(path).map_err(Error::io(path))?;
-    let permissions = old.metadata().map_err(Error::io(path))?.permissions();
-    let mut lines = BufReader::new(old);
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let kept = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(folder))?;
-    let mut writer = BufWriter::new(kept);
-    let mut line = Vec::new();
+/// What a line is of. They lie in this order.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    step: u64,
+    validation: bool,
+}
+
+/// Hands on the whole lines of a log; none where there is no file.
+fn each_line(path: &Path, mut take: impl FnMut(Key, &[u8]) -> Result<()>) -> Result<()> {
+    let mut lines = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        file => BufReader::new(file.map_err(Error::io(path))?),
+    };
+    let mut text = Vec::new();
     for number in 1.. {
-        line.clear();
-        if lines.read_until(b'\n', &mut line).map_err(Error::io(path))? == 0 {
+        text.clear();
+        if lines.read_until(b'\n', &mut text).map_err(Error::io(path))? == 0 {
             break;
         }
-        match serde_json::from_slice::<AnyLine>(&line) {
-            Ok(kept) if line.ends_with(b"\n") && kept.step <= step => {
-                writer.write_all(&line).map_err(Error::io(path))?
+        match serde_json::from_slice::<AnyLine>(&text) {
+            Ok(AnyLine { step, validation }) if text.ends_with(b"\n") => {
+                take(Key { step, validation: validation.is_some() }, &text)?;
             }
             Ok(_) => {}
             Err(_) => log::warn!("{}:{number}: dropped a line that is not whole", path.display()),
         }
     }
-    let kept = writer.into_inner().map_err(|error| Error::io(path)(error.into_error()))?;
-    kept.as_file().set_permissions(permissions).map_err(Error::io(path))?;
-    kept.as_file().sync_all().map_err(Error::io(path))?;
-    // Windows does not replace a file that is open.
-    drop(lines);
-    kept.persist(path).map_err(|error| Error::io(path)(error.error))?;
     Ok(())
 }
 
@@ -186,7 +250,24 @@ mod tests {
         assert_eq!(steps(&path), [1, 1, 2, 2]);
         log.step(&metrics(3)).unwrap();
         assert_eq!(steps(&path), [1, 1, 2, 2, 3]);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left behind");
+        log.forget_until(3).unwrap();
+        assert_eq!(steps(&dir.path().join("metrics.superseded.jsonl")), [3, 3, 4, 4], "step 4 was not saved again");
+        log.step(&metrics(4)).unwrap();
+        log.forget_until(4).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a file was left behind");
+    }
+
+    /// A checkpoint that could not be read for a while: the run goes on from an earlier one, is killed, and goes on from it.
+    #[test]
+    fn lines_come_back_with_their_checkpoint() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        log_of_four(&path);
+        MetricsLog::open(&path, 1).unwrap().step(&metrics(2)).unwrap();
+        drop(MetricsLog::open(&path, 1).unwrap());
+        MetricsLog::open(&path, 4).unwrap().step(&metrics(5)).unwrap();
+        assert_eq!(steps(&path), [1, 1, 2, 2, 3, 3, 4, 4, 5]);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a file was left behind");
     }
 
     #[test]

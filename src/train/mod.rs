@@ -9,6 +9,7 @@ mod progress;
 pub mod pseudo_likelihood;
 mod resume;
 mod run_dir;
+mod saving;
 mod schedule;
 mod text;
 mod throughput;

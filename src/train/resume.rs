@@ -1,20 +1,38 @@
 //! Going on from a checkpoint: whether a config can, and putting the saved state back on the device.
 
-use crate::checkpoint::saved::{CONFIG, MOMENTS, OPTIMIZER, read_values};
-use crate::checkpoint::{Checkpoint, TrainingState};
+use super::saving;
+use crate::checkpoint::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER};
+use crate::checkpoint::{Checkpoint, CheckpointStore, TrainingState};
 use crate::config::{Config, MicroBatch, ModelConfig};
 use crate::exec::Executor;
-use crate::hf::{Family, folder};
+use crate::hf::write::Source;
+use crate::hf::{self, folder};
 use crate::kernels::Params;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::model::{Kind, Training, weights};
 use crate::{Error, Result};
-
-pub(super) const MOMENT_KINDS: [(Kind, &str); 2] = [(Kind::FirstMoment, "first."), (Kind::SecondMoment, "second.")];
+use std::path::Path;
 
 /// Keys of `[model]` that a resume may change: the parameters mean the same whatever these are.
 const FREE: [&str; 6] =
     ["recipe", "dropout", "attention_dropout", "initializer_range", "scaled_output_init", "mimetic_init"];
+
+/// The checkpoint that `--resume` goes on from. It never begins anew by itself.
+///
+/// # Errors
+/// There is none, none is whole, or one that is needed can't be read now.
+pub(super) fn newest(store: &CheckpointStore, run: &Path) -> Result<Checkpoint> {
+    if let Some(checkpoint) = store.latest_valid()? {
+        return Ok(checkpoint);
+    }
+    let problem = match store.is_empty()? {
+        true => "has no checkpoint to go on from; leave out --resume to begin it anew",
+        false => {
+            "has no checkpoint that is whole; put one back, or begin anew in another folder by --out and without --resume"
+        }
+    };
+    Err(Error::file(run, problem))
+}
 
 /// Refuses a config with which the training of the checkpoint cannot go on. Changes nothing.
 ///
@@ -72,12 +90,18 @@ pub(super) fn restore(
     executor: &mut dyn Executor,
 ) -> Result<TrainingState> {
     let parameters = &training.parameters;
-    let moments = checkpoint.read(MOMENTS)?;
-    for (kind, prefix) in MOMENT_KINDS {
-        let values = weights::parse(&parameters.list, prefix, &moments, &checkpoint.path().join(MOMENTS))?;
-        parameters.write(executor, kind, &values);
-    }
-    parameters.write(executor, Kind::Value, &read_values(checkpoint, Family::of(model), model)?);
+    let (moments, path) = (saving::moments(parameters), checkpoint.path().join(MOMENTS));
+    weights::read(checkpoint.open_file(MOMENTS)?, &path, &moments.entries, |place, first, values| {
+        let (kind, number) = moments.sources[place];
+        parameters.write_part(executor, kind, number, first, values);
+    })?;
+    let (layout, path) = (hf::write::layout(model, &parameters.list), checkpoint.path().join(MODEL));
+    weights::read(checkpoint.open_file(MODEL)?, &path, &saving::entries(&layout), |place, first, values| {
+        if let Source::Parameter { number, start } = layout[place].source {
+            parameters.write_part(executor, Kind::Value, number, start + first, values);
+        }
+    })?;
+    parameters.write_copies(executor)?;
     let bytes = checkpoint.read(OPTIMIZER)?;
     let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
     if words.len() * 4 != std::mem::size_of::<OptimizerState>() {

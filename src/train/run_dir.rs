@@ -114,7 +114,7 @@ mod tests {
         // A run that was killed before its first checkpoint may simply be started again.
         drop(RunDir::create(dir.path(), false).unwrap());
 
-        store.save(&TrainingState::default(), &[]).unwrap();
+        store.save(&TrainingState::default(), |_| Ok(())).unwrap();
         let message = RunDir::create(dir.path(), false).unwrap_err().to_string();
         assert!(message.contains("--resume") && message.contains("--out"), "{message}");
         RunDir::create(dir.path(), true).unwrap();

@@ -1,5 +1,6 @@
 //! From the text that a config names to prepared data, made when it is missing.
 
+use super::interrupt;
 use crate::config::{Config, TokenizerConfig};
 use crate::data::{
     Corpus, CorpusOptions, DocumentSplit, PrepareOptions, Prepared, Tokenizer, Validation, check_maskable, prepare,
@@ -120,7 +121,8 @@ fn new_tokenizer(config: &Config) -> Result<Tokenizer> {
     let (kind, size) = (config.tokenizer.kind, config.tokenizer.vocab_size);
     log::info!("training a {kind:?} tokenizer of {size} tokens");
     let corpus = Corpus::open(&paths(&config.data.train), corpus_options(config))?.with_progress("reading");
-    Tokenizer::train(kind, size, config.tokenizer.lowercase, corpus)
+    // Nothing is written before it is done.
+    interrupt::ending_at_once(|| Tokenizer::train(kind, size, config.tokenizer.lowercase, corpus))
 }
 
 fn corpus_options(config: &Config) -> CorpusOptions {

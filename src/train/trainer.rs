@@ -3,19 +3,17 @@
 use super::evaluate::Gauge;
 use super::metrics::{Metrics, MetricsLog, Validation};
 use super::profiling::{HostTime, Profiling};
-use super::resume::MOMENT_KINDS;
 use super::text::{Required, prepared_data};
-use super::{Progress, RunDir, Throughput, interrupt, learning_rate, planning, resume};
-use crate::checkpoint::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM, read_tokenizer};
+use super::{Progress, RunDir, Throughput, interrupt, learning_rate, planning, resume, saving};
+use crate::checkpoint::saved::read_tokenizer;
 use crate::checkpoint::{CheckpointStore, SavedModel, TrainingState};
 use crate::config::{Config, MaskingConfig, MicroBatch, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::device::Device;
 use crate::exec::Executor;
-use crate::hf;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::kernels::{Params, Precision};
-use crate::model::{Kind, Measured, Training, weights};
+use crate::model::{Kind, Measured, Training};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -75,7 +73,7 @@ impl Trainer {
     /// What the data, the device or the checkpoint refuse.
     pub fn new(config: Config, run: RunDir, device: &Device, resume: bool) -> Result<Self> {
         let store = CheckpointStore::new(&run.checkpoints(), config.checkpoint.keep, config.checkpoint.keep_best)?;
-        let checkpoint = if resume { store.latest_valid()? } else { None };
+        let checkpoint = if resume { Some(resume::newest(&store, run.path())?) } else { None };
         let origin = match (&checkpoint, &config.model.init) {
             (None, Some(init)) => Some(origin(&config, init)?),
             _ => None,
@@ -200,29 +198,51 @@ impl Trainer {
         let steps = self.config.train.steps;
         let progress = Progress::new(steps, self.state.step, self.config.train.log_every);
         (self.last, self.started) = (Instant::now(), Instant::now());
-        while self.state.step < steps {
+        // The validation that a signal cut short.
+        if self.state.step > 0 && self.state.validation_loss.is_none() && self.is_due(self.config.validation.every) {
+            self.after_step(&progress)?;
+        }
+        while self.state.step < steps && !interrupt::interrupted() {
             self.timed_step(&progress)?;
-            let step = self.state.step;
-            let due = |every: u64| every > 0 && step.is_multiple_of(every);
-            let (last, interrupted) = (step == steps, interrupt::interrupted());
+            let (step, last) = (self.state.step, self.state.step == steps);
             if let Some(profiling) = &mut self.profiling
-                && profiling.after(&mut *self.executor, (step, last || interrupted), self.host, &progress)?
+                && profiling.after(
+                    &mut *self.executor,
+                    (step, last || interrupt::interrupted()),
+                    self.host,
+                    &progress,
+                )?
             {
                 self.profiling = None;
             }
-            let validated = if due(self.config.validation.every) || last { self.validate(&progress)? } else { None };
-            if due(self.config.checkpoint.every) || last || interrupted {
-                self.save(&progress, validated)?;
-            }
-            if interrupted && !last {
-                return Ok(Outcome::Interrupted);
-            }
+            self.after_step(&progress)?;
+        }
+        if self.state.step < steps {
+            return Ok(Outcome::Interrupted);
         }
         log::debug!("{}", self.host);
         if let Some(measured) = self.executor.measured_memory() {
             log::debug!("memory: {} bytes measured, {} planned", measured, self.executor.memory().total());
         }
         Ok(Outcome::Finished)
+    }
+
+    /// Validates and saves where it is time to. A validation that is the best so far is saved at once, and so is the state when
+    /// a signal has come.
+    fn after_step(&mut self, progress: &Progress) -> Result<()> {
+        let last = self.state.step == self.config.train.steps;
+        let checkpoint = &self.config.checkpoint;
+        let (due, keeps_best) = (self.is_due(checkpoint.every), checkpoint.every > 0 && checkpoint.keep_best);
+        let validated = if self.is_due(self.config.validation.every) || last { self.validate(progress)? } else { None };
+        let best = validated.is_some() && self.state.best_step == Some(self.state.step);
+        if due || last || (best && keeps_best) || interrupt::interrupted() {
+            self.save(progress, validated)?;
+        }
+        Ok(())
+    }
+
+    fn is_due(&self, every: u64) -> bool {
+        every > 0 && self.state.step.is_multiple_of(every)
     }
 
     /// A step, and the metrics that have arrived meanwhile, with what they cost the host.
@@ -307,19 +327,24 @@ impl Trainer {
         Ok(())
     }
 
-    /// Measures the validation part with its fixed masks. Where none of it can be masked there is no figure, and no best.
+    /// Measures the validation part with its fixed masks; `None` when a signal has come meanwhile, or when nothing of it can be
+    /// masked, so that there is no figure, and no best.
     fn validate(&mut self, progress: &Progress) -> Result<Option<Validation>> {
         self.collect(progress, true)?;
         let training = &self.training;
         let (inputs, metrics) = (training.validation_inputs, training.validation_metrics);
         let gauge = Gauge { inputs, phase: training.validate, metrics };
         let unigram = self.prepared.unigram();
-        let means = gauge.measure(&mut *self.executor, self.validation.iter(), unigram)?.means();
+        let batches = self.validation.iter().take_while(|_| !interrupt::interrupted());
+        let means = gauge.measure(&mut *self.executor, batches, unigram)?.means();
+        if interrupt::interrupted() {
+            return Ok(None);
+        }
         self.last_validation = means.clone();
         self.last = Instant::now();
         let Some(validation) = means else {
-            progress
-                .note(&format!("step {}: no token of the validation part can be masked: no figures", self.state.step));
+            let step = self.state.step;
+            progress.note(&format!("step {step}: no token of the validation part can be masked: no figures"));
             return Ok(None);
         };
         self.metrics_log.validation(self.state.step, &validation)?;
@@ -328,31 +353,19 @@ impl Trainer {
             self.state.best_validation_loss = Some(validation.cross_entropy);
             self.state.best_step = Some(self.state.step);
         }
+        self.state.validated_step = Some(self.state.step);
         Ok(Some(validation))
     }
 
     fn save(&mut self, progress: &Progress, validated: Option<Validation>) -> Result<()> {
         self.collect(progress, true)?;
-        let (parameters, executor) = (&self.training.parameters, &mut *self.executor);
-        let values = parameters.read(executor, Kind::Value)?;
-        let model = hf::write::weights(&self.model, &parameters.list, &values);
-        let tokenizer = self.prepared.tokenizer();
-        let moments = weights::save(parameters, executor, &MOMENT_KINDS)?;
-        let optimizer: Vec<u8> = bytemuck::cast_slice(&executor.read(self.training.optimizer)?).to_vec();
         self.state.validation_loss = validated.map(|validation| validation.cross_entropy);
         self.state.elapsed_seconds = self.earlier_seconds + self.started.elapsed().as_secs_f64();
-        let config = hf::write::config(&self.model, tokenizer, hf::Precision::F32);
-        let more = hf::write::tokenizer_files(&self.model, tokenizer);
-        let mut files: Vec<(&str, &[u8])> = vec![
-            (MODEL, &model),
-            (CONFIG, &config),
-            (TOKENIZER, tokenizer.json()),
-            (MOMENTS, &moments),
-            (OPTIMIZER, &optimizer),
-            (UNIGRAM, bytemuck::cast_slice(self.prepared.unigram())),
-        ];
-        files.extend(more.iter().map(|(name, bytes)| (*name, bytes.as_slice())));
-        let path = self.store.save(&self.state, &files)?;
+        let (model, training, data) = (&self.model, &self.training, &self.prepared);
+        let executor = &mut *self.executor;
+        self.metrics_log.sync()?;
+        let path = self.store.save(&self.state, |out| saving::write(out, model, training, executor, data))?;
+        self.metrics_log.forget_until(self.state.step)?;
         log::debug!("saved {}", path.display());
         self.last = Instant::now();
         Ok(())

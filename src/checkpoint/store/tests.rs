@@ -1,9 +1,14 @@
 use super::*;
+use crate::checkpoint::manifest::MANIFEST;
 
 const FILES: [(&str, &[u8]); 2] = [("model.safetensors", b"weights"), ("config.json", b"{}")];
 
 fn state(step: u64, validation_loss: Option<f64>) -> TrainingState {
     TrainingState { step, tokens: 10 * step, validation_loss, config_digest: "d".into(), ..Default::default() }
+}
+
+fn put<'a>(files: &'a [(&'a str, &'a [u8])]) -> impl FnOnce(&mut CheckpointWriter) -> Result<()> + 'a {
+    move |out| files.iter().try_for_each(|(name, bytes)| out.put(name, bytes))
 }
 
 fn store(folder: &Path) -> CheckpointStore {
@@ -14,7 +19,7 @@ fn store(folder: &Path) -> CheckpointStore {
 fn with_steps(steps: &[u64]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for step in steps {
-        store(dir.path()).save(&state(*step, None), &FILES).unwrap();
+        store(dir.path()).save(&state(*step, None), put(&FILES)).unwrap();
     }
     dir
 }
@@ -33,7 +38,7 @@ fn what_is_saved_is_read() {
     let store = store(dir.path());
     assert!(store.latest_valid().unwrap().is_none());
     let saved = TrainingState { best_validation_loss: Some(1.5), best_step: Some(3), ..state(7, Some(2.25)) };
-    let path = store.save(&saved, &FILES).unwrap();
+    let path = store.save(&saved, put(&FILES)).unwrap();
     assert_eq!(path, dir.path().join("step-000007"));
     let checkpoint = store.latest_valid().unwrap().unwrap();
     assert_eq!(*checkpoint.state(), saved);
@@ -102,7 +107,7 @@ fn a_checkpoint_under_another_name_is_damaged() {
 #[test]
 fn the_same_step_is_replaced() {
     let dir = with_steps(&[100]);
-    store(dir.path()).save(&state(100, Some(1.0)), &[("model.safetensors", b"other")]).unwrap();
+    store(dir.path()).save(&state(100, Some(1.0)), put(&[("model.safetensors", b"other")])).unwrap();
     let checkpoint = store(dir.path()).latest_valid().unwrap().unwrap();
     assert_eq!(checkpoint.read("model.safetensors").unwrap(), b"other");
     assert_eq!(names(dir.path()).unwrap(), ["step-000100"]);
@@ -127,7 +132,7 @@ fn the_last_and_the_best_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let save = |keep_best, step, loss| {
         let store = CheckpointStore::new(dir.path(), 2, keep_best).unwrap();
-        store.save(&state(step, loss), &FILES).unwrap();
+        store.save(&state(step, loss), put(&FILES)).unwrap();
         steps(dir.path())
     };
     assert_eq!(save(true, 100, Some(3.0)), [100]);
@@ -135,11 +140,11 @@ fn the_last_and_the_best_are_kept() {
     assert_eq!(save(true, 300, Some(2.0)), [200, 300]);
     assert_eq!(save(true, 400, Some(f64::NAN)), [200, 300, 400]);
     assert_eq!(save(true, 500, None), [200, 400, 500]);
-    assert_eq!(store(dir.path()).best().unwrap().unwrap().state().step, 200);
+    assert_eq!(best(dir.path()).unwrap().unwrap().state().step, 200);
     assert_eq!(save(true, 600, Some(0.5)), [500, 600]);
     assert_eq!(save(false, 700, None), [600, 700]);
     assert_eq!(save(false, 800, None), [700, 800]);
-    assert!(store(dir.path()).best().unwrap().is_none());
+    assert!(best(dir.path()).unwrap().is_none());
 }
 
 #[test]
@@ -147,7 +152,7 @@ fn a_damaged_later_checkpoint_displaces_none() {
     let dir = with_steps(&[100, 200, 300]);
     fs::write(dir.path().join("step-000300/config.json"), "[]").unwrap();
     assert_eq!(latest(dir.path()), Some(200));
-    store(dir.path()).save(&state(250, None), &FILES).unwrap();
+    store(dir.path()).save(&state(250, None), put(&FILES)).unwrap();
     assert_eq!(steps(dir.path()), [200, 250, 300]);
     assert_eq!(latest(dir.path()), Some(250));
 }
@@ -155,38 +160,20 @@ fn a_damaged_later_checkpoint_displaces_none() {
 #[test]
 fn a_damaged_best_is_passed_over() {
     let dir = tempfile::tempdir().unwrap();
-    store(dir.path()).save(&state(100, Some(1.0)), &FILES).unwrap();
-    store(dir.path()).save(&state(200, Some(2.0)), &FILES).unwrap();
+    store(dir.path()).save(&state(100, Some(1.0)), put(&FILES)).unwrap();
+    store(dir.path()).save(&state(200, Some(2.0)), put(&FILES)).unwrap();
     fs::write(dir.path().join("step-000100/config.json"), "[]").unwrap();
-    assert_eq!(store(dir.path()).best().unwrap().unwrap().state().step, 200);
+    assert_eq!(best(dir.path()).unwrap().unwrap().state().step, 200);
 }
 
 #[test]
 fn a_failed_save_leaves_nothing() {
     let dir = with_steps(&[100]);
     for name in ["../model", "manifest.json", "", ".hidden", "a/b"] {
-        let message = store(dir.path()).save(&state(200, None), &[(name, b"x")]).unwrap_err().to_string();
+        let message = store(dir.path()).save(&state(200, None), put(&[(name, b"x")])).unwrap_err().to_string();
         assert!(message.contains("not a name"), "{name}: {message}");
     }
     assert_eq!(names(dir.path()).unwrap(), ["step-000100"]);
-}
-
-#[test]
-fn a_model_is_found_in_a_run_or_a_checkpoint() {
-    let run = tempfile::tempdir().unwrap();
-    let message = |path: &Path| resolve_model_dir(path).unwrap_err().to_string();
-    assert!(message(run.path()).contains("is neither a run nor a checkpoint; give the folder of a run"));
-    assert!(message(&run.path().join("none")).contains("does not exist; give the folder of a run"));
-
-    let folder = run.path().join("checkpoints");
-    let store = store(&folder);
-    assert!(message(run.path()).contains("has no whole checkpoint yet"));
-    let first = store.save(&state(100, None), &FILES).unwrap();
-    assert_eq!(resolve_model_dir(run.path()).unwrap(), first);
-    let second = store.save(&state(200, Some(1.0)), &FILES).unwrap();
-    store.save(&state(300, Some(2.0)), &FILES).unwrap();
-    assert_eq!(resolve_model_dir(run.path()).unwrap(), second);
-    assert_eq!(resolve_model_dir(&folder.join("step-000300")).unwrap(), folder.join("step-000300"));
 }
 
 #[test]

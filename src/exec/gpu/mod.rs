@@ -28,10 +28,11 @@ use binder::{Binder, Dispatch, storage};
 use flight::{Flight, Ticket};
 use pace::Work;
 use readback::Readback;
+use std::ops::Range;
 use std::time::Duration;
 use timestamps::Timestamps;
 
-/// Bytes of a tensor that are written at once.
+/// Bytes that are written before the device has to have taken them.
 const STAGED: usize = 16 << 20;
 /// Dispatches of a phase's first submission, where it has many.
 const FIRST: usize = 24;
@@ -44,6 +45,8 @@ pub struct GpuExecutor {
     phases: Vec<(String, Vec<Dispatch>)>,
     flight: Flight,
     readback: Readback,
+    /// Bytes written since the last submission.
+    staged: usize,
     /// While a profile is taken.
     timestamps: Option<Timestamps>,
 }
@@ -72,7 +75,7 @@ impl GpuExecutor {
         let phases = Binder::new(gpu, program, &plan, &buffers, options)?.phases();
         gpu.problems.check()?;
         let (flight, readback) = (Flight::new(gpu.submission), Readback::default());
-        Ok(GpuExecutor { gpu: gpu.clone(), plan, buffers, phases, flight, readback, timestamps: None })
+        Ok(GpuExecutor { gpu: gpu.clone(), plan, buffers, phases, flight, readback, staged: 0, timestamps: None })
     }
 
     fn place(&self, tensor: Tensor) -> Place {
@@ -81,6 +84,7 @@ impl GpuExecutor {
 
     fn submit(&mut self, encoder: wgpu::CommandEncoder, work: Work) -> Result<Ticket> {
         let ticket = self.flight.submit(&self.gpu, encoder.finish(), work)?;
+        self.staged = 0;
         self.gpu.problems.check()?;
         Ok(ticket)
     }
@@ -98,13 +102,19 @@ impl GpuExecutor {
 
 impl Executor for GpuExecutor {
     fn write(&mut self, tensor: Tensor, words: &[u32]) {
-        let place = self.place(tensor);
-        assert_eq!(place.len, words.len(), "a write fills its tensor");
+        assert_eq!(self.place(tensor).len, words.len(), "a write fills its tensor");
+        self.write_part(tensor, 0, words);
+    }
+
+    fn write_part(&mut self, tensor: Tensor, start: usize, words: &[u32]) {
+        let place = self.place(tensor).part(start..start + words.len());
         let (buffer, start) = (&self.buffers[place.buffer], 4 * place.start as u64);
         let bytes: &[u8] = bytemuck::cast_slice(words);
         for (chunk, at) in bytes.chunks(STAGED).zip((start..).step_by(STAGED)) {
             self.gpu.queue.write_buffer(buffer, at, chunk);
-            if bytes.len() > STAGED {
+            self.staged += chunk.len();
+            if self.staged > STAGED {
+                self.staged = 0;
                 // Until it is submitted and done, a write has a copy in memory that no plan counts.
                 let submission_index = Some(self.gpu.queue.submit([]));
                 let waited = self.gpu.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
@@ -150,10 +160,14 @@ impl Executor for GpuExecutor {
     }
 
     fn read(&mut self, tensor: Tensor) -> Result<Vec<u32>> {
+        self.read_part(tensor, 0..self.place(tensor).len)
+    }
+
+    fn read_part(&mut self, tensor: Tensor, range: Range<usize>) -> Result<Vec<u32>> {
         // Requests are answered in order, so one made before stays in the queue behind a readback of its own.
         let mut own = Readback::default();
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        let place = self.place(tensor);
+        let place = self.place(tensor).part(range);
         let pending = own.copy(&self.gpu.device, &mut encoder, &[(&self.buffers[place.buffer], place)]);
         let ticket = self.submit(encoder, Work::default())?;
         own.push(pending, ticket);

@@ -12,8 +12,18 @@ pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()>
     let mut out = std::io::stdout().lock();
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&outlook)?)?;
-        return Ok(());
+    } else {
+        write_table(&mut out, &outlook, device)?;
     }
+    match outlook.refusal() {
+        Some(problem) => {
+            anyhow::bail!("nothing fits, not even one sequence at once with train.recompute = \"layer\": {problem}")
+        }
+        None => Ok(()),
+    }
+}
+
+fn write_table(out: &mut impl Write, outlook: &Outlook, device: &Device) -> std::io::Result<()> {
     let batch = outlook.batch_size;
     writeln!(out, "{}", outlook.device)?;
     match outlook.memory {
@@ -26,7 +36,7 @@ pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()>
     heads[3..].iter().try_for_each(|head| write!(out, "{head:>9}"))?;
     writeln!(out, "{:>10}{:>10}{:>12}", "launches", "GFLOP", "s a step ≥")?;
     for row in &outlook.rows {
-        write_row(&mut out, row)?;
+        write_row(out, row)?;
     }
     writeln!(
         out,
@@ -43,8 +53,10 @@ pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()>
             writeln!(out, "{} does not fit: {problem}", name(row))?;
         }
     }
-    writeln!(out, "saving a checkpoint takes up to {} MiB of the host's memory besides", outlook.saving_bytes >> 20)?;
-    Ok(())
+    match outlook.saving_bytes {
+        0 => Ok(()),
+        bytes => writeln!(out, "saving a checkpoint takes up to {} MiB of the host's memory besides", bytes >> 20),
+    }
 }
 
 fn write_row(out: &mut impl Write, row: &Row) -> std::io::Result<()> {

@@ -69,8 +69,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(steps) = args.profile {
         trainer.profile(&device, steps)?;
     }
+    let done_before = trainer.steps_done();
     match trainer.run()? {
-        Outcome::Finished => finished(&trainer, &path),
+        Outcome::Finished => finished(&trainer, &path, done_before),
         Outcome::Interrupted => {
             log::warn!(
                 "stopped after step {}, and saved; go on with: cloze train {} --out {} --device {} --resume",
@@ -85,9 +86,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// The closing words: how good the model is, and what to do with it.
-fn finished(trainer: &Trainer, path: &Path) -> anyhow::Result<()> {
+fn finished(trainer: &Trainer, path: &Path, done_before: u64) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match trainer.last_validation() {
+        None if trainer.steps_done() > done_before => {
+            writeln!(out, "no held-out loss: no token of the validation part can be masked")?;
+        }
         None => writeln!(out, "{} had reached its last step already", path.display())?,
         Some(validation) => writeln!(
             out,

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerConfig {
-    /// An existing `tokenizer.json`, relative to the current directory. When it is given, the keys below, which tell
+    /// An existing `tokenizer.json`. When it is given, the keys below, which tell
     /// how to train one, do not matter. Default: none.
     pub file: Option<PathBuf>,
     /// "wordpiece" (default), "bpe" or "unigram".
@@ -21,7 +21,7 @@ pub struct TokenizerConfig {
     pub lowercase: bool,
 }
 
-/// Where the text comes from and how it is cut. Paths are relative to the current directory.
+/// Where the text comes from and how it is cut.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {

@@ -1,8 +1,9 @@
 //! The TOML schema of a training run.
 //!
 //! A config is read in layers: `--set key=value` over the file, over the defaults of the model's recipe, over the
-//! general defaults (`defaults.toml`). What comes out is complete and has been checked. Paths in it are relative to the
-//! current directory, not to the file.
+//! general defaults (`defaults.toml`). What comes out is complete and has been checked. Paths in a file that lead to
+//! something from its folder are taken from there; all others, those of `--set` and those of the config that a run keeps are
+//! relative to the current directory.
 
 mod check;
 mod data;
@@ -11,6 +12,7 @@ mod init;
 mod layers;
 mod micro_batch;
 mod model;
+mod paths;
 mod train;
 
 pub use data::{DataConfig, MaskingConfig, TokenizerConfig};
@@ -28,6 +30,9 @@ use toml::{Table, Value};
 
 /// Tokens of an optimiser step: far above any real one, and few enough to lie in memory and be counted in 32 bits.
 const MAX_STEP_TOKENS: usize = 1 << 25;
+
+/// First line of the config that a run keeps, with every path as it was found when the run began.
+const KEPT: &str = "# Every setting of this run, defaults included.";
 
 /// A training run, complete: every default filled in, every value possible.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,6 +79,9 @@ impl Config {
         let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
             Error::file(path, format!("is not TOML\n{}", error.to_string().trim_end()))
         })?;
+        if let Some(folder) = path.parent().filter(|_| !text.starts_with(KEPT)) {
+            paths::lead_on_from(folder, &mut table);
+        }
         if let Some(stem) = path.file_stem() {
             table.entry("name").or_insert_with(|| Value::String(stem.to_string_lossy().into_owned()));
         }
@@ -108,7 +116,7 @@ impl Config {
     /// The whole config, defaults included, in the form that [`Config::load`] reads.
     pub fn to_toml(&self) -> String {
         let body = toml::to_string_pretty(self).expect("a config is made of what TOML can hold");
-        format!("# Every setting of this run, defaults included.\n\n{body}")
+        format!("{KEPT}\n\n{body}")
     }
 
     /// BLAKE3 of [`Config::to_toml`] in hexadecimal: tells whether two runs have the same settings.

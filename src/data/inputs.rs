@@ -73,6 +73,11 @@ fn is_pattern(path: &Path) -> bool {
     name.contains(['*', '?']) && !path.exists()
 }
 
+/// Whether a path or a pattern leads to something.
+pub(crate) fn is_there(path: &Path) -> bool {
+    path.exists() || (is_pattern(path) && expand_pattern(path, &mut Vec::new()).is_ok())
+}
+
 fn expand_pattern(path: &Path, inputs: &mut Vec<Input>) -> Result<()> {
     let pattern: Vec<char> = path.file_name().unwrap_or_default().to_string_lossy().chars().collect();
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -27,11 +27,13 @@ mod texts;
 mod tokenizer;
 mod train_tokenizer;
 mod unknown;
+mod words;
 
 pub use batch::{Batch, NONE};
 pub use corpus::{Corpus, CorpusOptions, DocumentSplit, Report};
 pub use dataset::{Prepared, Split, Tokens};
 pub use documents::Documents;
+pub(crate) use inputs::is_there;
 pub use loader::{Loader, validation_batches};
 pub use manifest::{FileEntry, Manifest, ShardEntry, SplitEntry};
 pub use maskable::{check_maskable, warn_of_unknown};

@@ -5,10 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Once;
 
-use tokenizers::{Model, ModelWrapper, OffsetReferential, OffsetType, PreTokenizer};
+use tokenizers::{Model, ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
 use super::cut::pieces;
 use super::special::{SpecialNames, SpecialTokens};
+use super::words::unspaced_starts;
 use crate::{Error, Result, files};
 
 /// Token ids of a text, without special tokens.
@@ -177,11 +178,35 @@ impl Tokenizer {
 
     /// Appends the tokens of one piece of a text (see `cut::pieces`).
     pub(super) fn encode_piece(&self, piece: &str, encoded: &mut Encoded) -> Result<()> {
+        let starts = unspaced_starts(piece);
+        if !starts.is_empty() {
+            return self.encode_unspaced(piece, &starts, encoded);
+        }
         self.each_token(piece, |_, index, token| {
             encoded.ids.push(token.id);
-            let begins_word = self.begins_word.get(token.id as usize).copied().unwrap_or(false);
-            encoded.word_starts.push(index == 0 || begins_word);
+            encoded.word_starts.push(index == 0 || self.begins_word(token.id));
         })
+    }
+
+    /// As `encode_piece`, of text with words that no space sets apart: `starts` are the bytes where these begin. What the tokenizer
+    /// takes for one word is cut there, as far as a token begins at the place.
+    fn encode_unspaced(&self, piece: &str, starts: &[usize], encoded: &mut Encoded) -> Result<()> {
+        let encoding = guarded(|| self.tokenize(piece)?.into_encoding(None, 0, OffsetType::Byte)).map_err(failed)?;
+        let (mut last_word, mut last_end) = (None, 0);
+        let tokens = encoding.get_ids().iter().zip(encoding.get_word_ids()).zip(encoding.get_offsets());
+        for ((&id, &word), &(start, end)) in tokens {
+            // A character of several tokens begins with the first of them.
+            let cut = start >= last_end && starts.binary_search(&start).is_ok();
+            encoded.ids.push(id);
+            encoded.word_starts.push(word != last_word || self.begins_word(id) || cut);
+            (last_word, last_end) = (word, end.max(last_end));
+        }
+        Ok(())
+    }
+
+    /// Whether a token begins a word by its spelling.
+    fn begins_word(&self, id: u32) -> bool {
+        self.begins_word.get(id as usize).copied().unwrap_or(false)
     }
 
     /// Shows `see` each part of a text that became an unknown token.
@@ -198,14 +223,8 @@ impl Tokenizer {
 
     /// Shows `see` each token of a piece, with its word as the model gets it and the token's place among the word's.
     fn each_token(&self, piece: &str, mut see: impl FnMut(&str, usize, &tokenizers::Token)) -> Result<()> {
-        // The steps of `tokenizers::Tokenizer::encode_fast`, which forgets the words.
         guarded(|| {
-            let tokenizer = &self.literal;
-            let mut words = tokenizer.get_added_vocabulary().extract_and_normalize(tokenizer.get_normalizer(), piece);
-            if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
-                pre_tokenizer.pre_tokenize(&mut words)?;
-            }
-            words.tokenize(|word| tokenizer.get_model().tokenize(word.get()))?;
+            let words = self.tokenize(piece)?;
             for (word, _, tokens) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
                 for (index, token) in tokens.iter().flatten().enumerate() {
                     see(word, index, token);
@@ -214,6 +233,17 @@ impl Tokenizer {
             Ok(())
         })
         .map_err(failed)
+    }
+
+    /// A piece in words, with their tokens: the steps of `tokenizers::Tokenizer::encode_fast`, which forgets the words.
+    fn tokenize(&self, piece: &str) -> tokenizers::Result<PreTokenizedString> {
+        let tokenizer = &self.literal;
+        let mut words = tokenizer.get_added_vocabulary().extract_and_normalize(tokenizer.get_normalizer(), piece);
+        if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
+            pre_tokenizer.pre_tokenize(&mut words)?;
+        }
+        words.tokenize(|word| tokenizer.get_model().tokenize(word.get()))?;
+        Ok(words)
     }
 
     /// The most characters of a word that the model takes apart, where it has such a limit; longer ones are unknown.

@@ -5,8 +5,9 @@
 //! launch reads and another part of which it writes would be refused. Where there is no such rule they lie in one arena.
 
 use super::arena::{Arena, Life, step_gradients};
-use super::program::{Program, Role, Tensor, setting_to_lower};
+use super::program::{Program, Role, Tensor, setting_of_parameter, setting_to_lower};
 use crate::{Error, Result};
+use indicatif::BinaryBytes;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -97,13 +98,13 @@ impl std::fmt::Display for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "parameters {}, gradients {}, optimiser {}, activations {}, workspace {}: {} bytes in all",
-            self.parameters,
-            self.gradients,
-            self.optimizer,
-            self.activations,
-            self.workspace,
-            self.total()
+            "parameters {}, gradients {}, optimiser {}, activations {}, workspace {}: {} in all",
+            BinaryBytes(self.parameters),
+            BinaryBytes(self.gradients),
+            BinaryBytes(self.optimizer),
+            BinaryBytes(self.activations),
+            BinaryBytes(self.workspace),
+            BinaryBytes(self.total())
         )
     }
 }
@@ -257,9 +258,10 @@ impl Plan {
             // A whole that is only used by its parts may exceed a binding; no launch has it as an argument.
             if bytes > limits.binding && launched(program, Tensor(index as u32)) {
                 return Err(Error::Device(format!(
-                    "tensor `{}` takes {bytes} bytes, and the device binds at most {} at once; lower {}",
+                    "tensor `{}` takes {}, and the device binds at most {} at once; lower {}",
                     info.name,
-                    limits.binding,
+                    BinaryBytes(bytes),
+                    BinaryBytes(limits.binding),
                     setting_to_lower(info.role)
                 )));
             }
@@ -269,13 +271,14 @@ impl Plan {
         let memory = self.memory();
         match limits.memory {
             Some(available) if memory.total() > available => Err(Error::Device(format!(
-                "training needs {} bytes ({memory}), and the device has {available} available; lower {}",
-                memory.total(),
-                setting_to_lower(if memory.of_parameters() > memory.total() / 2 {
-                    Role::Parameter
+                "training needs {} ({memory}), and the device has {} available; lower {}",
+                BinaryBytes(memory.total()),
+                BinaryBytes(available),
+                if memory.of_parameters() <= memory.total() / 2 {
+                    setting_to_lower(Role::Activation)
                 } else {
-                    Role::Activation
-                })
+                    dominant_parameter(program).map_or_else(|| setting_to_lower(Role::Parameter), setting_of_parameter)
+                }
             ))),
             _ => Ok(()),
         }
@@ -311,6 +314,16 @@ fn lives(program: &Program, arena: bool) -> BTreeMap<u32, Life> {
         }
     }
     lives
+}
+
+/// The parameter that takes more than all others together, such as the embedding of a small model with a large vocabulary.
+fn dominant_parameter(program: &Program) -> Option<&str> {
+    let parameters = program.tensors.iter().filter(|info| info.role == Role::Parameter);
+    let (parts, wholes): (Vec<_>, Vec<_>) = parameters.partition(|info| info.part_of.is_some());
+    let largest = parts.into_iter().max_by_key(|info| info.len)?;
+    // A copy in f16 is no parameter of its own.
+    let all: usize = wholes.iter().filter(|info| info.width == 4).map(|info| info.len).sum();
+    (largest.len > all / 2).then_some(&largest.name)
 }
 
 fn launched(program: &Program, tensor: Tensor) -> bool {

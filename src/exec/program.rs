@@ -310,8 +310,20 @@ impl Program {
         Tensor(self.tensors.len() as u32 - 1)
     }
 
-    fn fail(&mut self, problem: String) {
+    /// Refuses the program: what is recorded from now on is of no use. The first problem counts.
+    pub(crate) fn fail(&mut self, problem: String) {
         self.problem.get_or_insert(Error::Device(problem));
+    }
+}
+
+/// The setting of the config that makes a parameter smaller, by its name.
+pub(crate) fn setting_of_parameter(name: &str) -> &'static str {
+    if name.starts_with("embeddings.tokens") || name.starts_with("decoder") {
+        "`tokenizer.vocab_size` or `model.hidden_size`"
+    } else if name.starts_with("embeddings.positions") {
+        "`model.max_positions` or `model.hidden_size`"
+    } else {
+        "`model.hidden_size` or `model.intermediate_size`"
     }
 }
 
@@ -319,7 +331,7 @@ impl Program {
 pub(super) fn setting_to_lower(role: Role) -> &'static str {
     match role {
         Role::Parameter | Role::Gradient | Role::StepGradient | Role::Optimizer => {
-            "`tokenizer.vocab_size`, `model.hidden_size` or `model.layers`"
+            "`model.layers` or `model.hidden_size`"
         }
         _ => "`train.micro_batch` or `data.sequence_length`",
     }

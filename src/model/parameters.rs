@@ -6,10 +6,11 @@
 //! as f16 the model's products use a copy of the matrices in that precision, which every write and update keeps up.
 
 use super::init::Init;
-use crate::exec::{Executor, Program, Role, Tensor, halves};
+use crate::exec::{Executor, Program, Role, Tensor, halves, setting_of_parameter};
 use crate::kernels::Precision;
 use crate::random::{Site, Stream};
 use crate::{Error, Result};
+use indicatif::BinaryBytes;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -122,6 +123,19 @@ impl Parameters {
     pub fn new(program: &mut Program, list: Vec<Declaration>, gradients: Option<Role>, binding: u64) -> Self {
         let precision = program.precision();
         let most = ((binding / 4) as usize).min(MAX_LEN);
+        if let Some(large) = list.iter().find(|parameter| parameter.room() > most) {
+            let bound = match most {
+                MAX_LEN => "has more than 2^30 elements, more than any device binds".to_string(),
+                _ => format!(
+                    "takes {}, and the device binds at most {} at once",
+                    BinaryBytes(4 * large.room() as u64),
+                    BinaryBytes(binding)
+                ),
+            };
+            let Declaration { name, shape, .. } = large;
+            program
+                .fail(format!("parameter `{name}` of shape {shape:?} {bound}; lower {}", setting_of_parameter(name)));
+        }
         let mut lens: Vec<(usize, bool)> = Vec::new();
         let mut place = |parameter: &Declaration| {
             let (len, decayed) = (parameter.room(), parameter.shape.len() > 1);

@@ -1,5 +1,6 @@
 //! Training: what surrounds the steps.
 
+mod divergence;
 pub mod evaluate;
 pub mod interrupt;
 pub mod metrics;

@@ -104,6 +104,19 @@ pub fn largest(config: &Config, model: &ModelConfig, recompute: Recompute, devic
     Err(refused.expect("a batch has divisors"))
 }
 
+/// Refuses a config whose training the device can't hold, before anything is made for it.
+///
+/// # Errors
+/// As [`start`], without allocating.
+pub fn check(config: &Config, model: &ModelConfig, device: &Device) -> Result<()> {
+    let MicroBatch::Sequences(number) = config.train.micro_batch else {
+        return largest(config, model, config.train.recompute, device).map(drop);
+    };
+    let limits = device.limits();
+    let program = record(config, model, number, config.train.recompute, limits.binding)?.program;
+    Plan::new(&program, limits.without(device.scratch(&program))).map(drop)
+}
+
 /// The divisors of a number, from the largest to 1.
 fn divisors(number: usize) -> Vec<usize> {
     let small = (1..).take_while(|small| small * small <= number).filter(|small| number.is_multiple_of(*small));
@@ -172,6 +185,15 @@ impl Outlook {
             // Weights as tensors and as a file, then moments the same, of which there are two.
             saving_bytes: 6 * weights,
         })
+    }
+
+    /// Why the device can't hold the training in any way to recompute and with any microbatch; `None` where it can.
+    pub fn refusal(&self) -> Option<&str> {
+        let fits = |row: &Row| row.refused.is_none() || row.auto_micro_batch.is_some();
+        if self.rows.iter().any(fits) {
+            return None;
+        }
+        self.rows.iter().rev().find_map(|row| row.refused.as_deref())
     }
 }
 

@@ -9,15 +9,17 @@ use std::time::Duration;
 pub struct Progress {
     bar: Option<ProgressBar>,
     steps: u64,
+    /// Steps and tokens that were behind the run when this process began.
+    done: (u64, u64),
     log_every: u64,
 }
 
 impl Progress {
-    /// For a run of `steps` steps of which `done` are behind it; without a terminal a line is written every `log_every`
-    /// steps.
-    pub fn new(steps: u64, done: u64, log_every: u64) -> Progress {
+    /// For a run of `steps` steps, of which those in `done`, with their tokens, are behind it; without a terminal a line is
+    /// written every `log_every` steps.
+    pub fn new(steps: u64, done: (u64, u64), log_every: u64) -> Progress {
         let watched = std::io::stderr().is_terminal() && log::log_enabled!(log::Level::Info);
-        Progress { bar: watched.then(|| bar(steps, done)), steps, log_every }
+        Progress { bar: watched.then(|| bar(steps, done.0)), steps, done, log_every }
     }
 
     /// Shows the measurements of a step.
@@ -60,7 +62,7 @@ impl Progress {
             metrics.loss,
             count(metrics.tokens_per_second),
             metrics.learning_rate,
-            time_left(metrics, self.steps).map_or("?".to_string(), clock),
+            time_left(metrics, self.steps, self.done).map_or("?".to_string(), clock),
         )
     }
 }
@@ -81,9 +83,10 @@ fn bar(steps: u64, done: u64) -> ProgressBar {
     bar
 }
 
-/// Time for the steps that are left, at the present speed; none while that is unknown.
-fn time_left(metrics: &Metrics, steps: u64) -> Option<Duration> {
-    let tokens_per_step = metrics.tokens as f64 / metrics.step as f64;
+/// Time for the steps that are left, at the present speed and with steps like those since `done`, of which the batch may have been
+/// another; none while that is unknown.
+fn time_left(metrics: &Metrics, steps: u64, done: (u64, u64)) -> Option<Duration> {
+    let tokens_per_step = metrics.tokens.saturating_sub(done.1) as f64 / metrics.step.saturating_sub(done.0) as f64;
     let seconds = steps.saturating_sub(metrics.step) as f64 * tokens_per_step / metrics.tokens_per_second;
     Duration::try_from_secs_f64(seconds).ok()
 }
@@ -123,16 +126,18 @@ mod tests {
 
     #[test]
     fn a_line_says_what_matters() {
-        let progress = Progress { bar: None, steps: 1000, log_every: 10 };
+        let progress = Progress { bar: None, steps: 1000, done: (0, 0), log_every: 10 };
         let line = progress.describe(&metrics(100, 400_000, 12_345.0));
         assert_eq!(line, "loss 2.3457  12.3k tokens/s  lr 1.00e-3  4:51 left");
     }
 
     #[test]
     fn time_left_is_unknown_without_a_speed() {
-        assert_eq!(time_left(&metrics(1, 4000, 0.0), 10), None);
-        assert_eq!(time_left(&metrics(0, 0, 100.0), 10), None);
-        assert_eq!(time_left(&metrics(10, 4000, 100.0), 10), Some(Duration::ZERO));
+        assert_eq!(time_left(&metrics(1, 4000, 0.0), 10, (0, 0)), None);
+        assert_eq!(time_left(&metrics(0, 0, 100.0), 10, (0, 0)), None);
+        assert_eq!(time_left(&metrics(10, 4000, 100.0), 10, (0, 0)), Some(Duration::ZERO));
+        // 10 steps of 64 tokens after 10 of 1000.
+        assert_eq!(time_left(&metrics(20, 10_640, 64.0), 30, (10, 10_000)), Some(Duration::from_secs(10)));
     }
 
     #[test]

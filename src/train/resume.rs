@@ -1,6 +1,6 @@
 //! Going on from a checkpoint: whether a config can, and putting the saved state back on the device.
 
-use super::saving;
+use super::{learning_rate, saving};
 use crate::checkpoint::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER};
 use crate::checkpoint::{Checkpoint, CheckpointStore, TrainingState};
 use crate::config::{Config, MicroBatch, ModelConfig};
@@ -12,6 +12,9 @@ use crate::kernels::gradient_norm::OptimizerState;
 use crate::model::{Kind, Training, weights};
 use crate::{Error, Result};
 use std::path::Path;
+
+/// A change of the learning rate by more than this share is worth a word.
+const NOTABLE_JUMP: f64 = 0.1;
 
 /// Keys of `[model]` that a resume may change: the parameters mean the same whatever these are.
 const FREE: [&str; 6] =
@@ -65,6 +68,29 @@ pub(super) fn micro_batch(checkpoint: &Checkpoint, config: &Config) -> Result<Mi
             Err(Error::config("train.micro_batch", problem))
         }
     }
+}
+
+/// Says in the log if the learning rate jumps where the training goes on after `step` steps, because the settings that the run has
+/// had until now, in `kept`, gave another one: a finished run with more steps goes up again from its end.
+pub(super) fn warn_of_jump(kept: &Path, config: &Config, step: u64) {
+    // Settings of an older version are passed over: they only serve to compare.
+    let Ok(old) = Config::load(kept, &[]) else { return };
+    let (before, after) = match step.checked_sub(1) {
+        Some(last) if step >= old.train.steps => (learning_rate(&old.train, last), learning_rate(&config.train, step)),
+        _ => (learning_rate(&old.train, step), learning_rate(&config.train, step)),
+    };
+    if step >= config.train.steps || (after - before).abs() <= NOTABLE_JUMP * before {
+        return;
+    }
+    let steps = match (old.train.steps, config.train.steps) {
+        (old, new) if old != new => format!("train.steps is {new}, and was {old}"),
+        _ => "the keys of [train] are others than before".to_string(),
+    };
+    log::warn!(
+        "the learning rate goes from {before:.2e} to {after:.2e} at step {}, since {steps}; to go on without a jump, set \
+         train.learning_rate and train.schedule = \"constant\"",
+        step + 1
+    );
 }
 
 fn check_model(saved: &ModelConfig, wanted: &ModelConfig) -> Result<()> {

@@ -26,7 +26,8 @@ pub enum Required<'a> {
 }
 
 impl<'a> Required<'a> {
-    fn tokenizer(self) -> Option<&'a Tokenizer> {
+    /// That tokenizer.
+    pub fn tokenizer(self) -> Option<&'a Tokenizer> {
         match self {
             Required::Nothing => None,
             Required::Init(tokenizer) | Required::Resume(tokenizer) => Some(tokenizer),

@@ -1,10 +1,12 @@
 //! The training loop.
 
+use super::divergence;
 use super::evaluate::Gauge;
 use super::metrics::{Metrics, MetricsLog, Validation};
 use super::profiling::{HostTime, Profiling};
 use super::text::{Required, prepared_data};
 use super::{Progress, RunDir, Throughput, interrupt, learning_rate, planning, resume, saving};
+use crate::Result;
 use crate::checkpoint::saved::read_tokenizer;
 use crate::checkpoint::{CheckpointStore, SavedModel, TrainingState};
 use crate::config::{Config, MaskingConfig, MicroBatch, ModelConfig};
@@ -14,7 +16,6 @@ use crate::exec::Executor;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::kernels::{Params, Precision};
 use crate::model::{Kind, Measured, Training};
-use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -84,7 +85,10 @@ impl Trainer {
         }
         // A resume that is refused leaves the run as it was.
         match &checkpoint {
-            Some(checkpoint) => resume::check(checkpoint, &config)?,
+            Some(checkpoint) => {
+                resume::check(checkpoint, &config)?;
+                resume::warn_of_jump(&run.config(), &config, checkpoint.state().step);
+            }
             None => run.write_config(&config)?,
         }
         let tokenizer = checkpoint.as_ref().map(read_tokenizer).transpose()?;
@@ -93,6 +97,10 @@ impl Trainer {
             (None, Some(origin)) => Required::Init(&origin.tokenizer),
             (None, None) => Required::Nothing,
         };
+        // Making the data may take hours.
+        let vocabulary =
+            required.tokenizer().map_or_else(|| planning::vocabulary(&config), |own| Ok(own.vocab_size()))?;
+        planning::check(&config, &config.model(vocabulary), device)?;
         let prepared = prepared_data(&config, run.path(), required, &interrupt::flag())?;
         let model = config.model(prepared.vocab_size());
         let length = config.data.sequence_length;
@@ -148,9 +156,9 @@ impl Trainer {
             loader,
             validation,
             earlier_seconds: state.elapsed_seconds,
+            throughput: Throughput::after(state.tokens),
             state,
             pending: VecDeque::new(),
-            throughput: Throughput::default(),
             last: Instant::now(),
             started: Instant::now(),
             last_validation: None,
@@ -196,7 +204,7 @@ impl Trainer {
     /// The device or the disk fails, or losses stay other than finite.
     pub fn run(&mut self) -> Result<Outcome> {
         let steps = self.config.train.steps;
-        let progress = Progress::new(steps, self.state.step, self.config.train.log_every);
+        let progress = Progress::new(steps, (self.state.step, self.state.tokens), self.config.train.log_every);
         (self.last, self.started) = (Instant::now(), Instant::now());
         // The validation that a signal cut short.
         if self.state.step > 0 && self.state.validation_loss.is_none() && self.is_due(self.config.validation.every) {
@@ -282,7 +290,7 @@ impl Trainer {
             let (measured, optimizer) = (Measured::from_words(&values[0]), OptimizerState::from_words(&values[1]));
             let seconds = self.last.elapsed().as_secs_f64();
             self.last = Instant::now();
-            let tokens_per_second = self.throughput.update(self.tokens_of(&pending), seconds);
+            let tokens_per_second = self.throughput.update(pending.tokens, seconds);
             let metrics = Metrics {
                 step: pending.step,
                 tokens: pending.tokens,
@@ -300,31 +308,17 @@ impl Trainer {
         Ok(())
     }
 
-    fn tokens_of(&self, pending: &PendingStep) -> u64 {
-        let average = pending.tokens / pending.step.max(1);
-        average.max(1)
-    }
-
     /// A step whose gradient is not finite was skipped on the device; many in a row end the training.
     fn check_finite(&self, metrics: &Metrics, optimizer: &OptimizerState, progress: &Progress) -> Result<()> {
         let in_a_row = optimizer.skipped_in_a_row as u64;
         if in_a_row == 0 {
             return Ok(());
         }
-        progress.note(&format!(
-            "step {}: the gradient is not finite; skipped, {} in all{}",
-            metrics.step,
-            optimizer.skipped as u64,
-            metrics.loss_scale.map_or(String::new(), |scale| format!("; the loss scale is {scale} now"))
-        ));
-        if in_a_row >= self.config.train.max_skipped_steps {
-            return Err(Error::Diverged(format!(
-                "{in_a_row} steps in a row up to step {} had a gradient that is not finite; lower train.learning_rate or \
-                 train.clip, and go on from the last checkpoint with --resume",
-                metrics.step
-            )));
+        progress.note(&divergence::skipped(metrics, optimizer));
+        match in_a_row >= self.config.train.max_skipped_steps {
+            true => Err(divergence::diverged(metrics, in_a_row)),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Measures the validation part with its fixed masks; `None` when a signal has come meanwhile, or when nothing of it can be

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod bench;
+mod config_paths;
 mod devices;
 mod doctor;
 mod embed;
@@ -10,6 +11,7 @@ mod figures;
 mod hugging_face;
 mod interruption;
 mod journey;
+mod learnable;
 mod measures;
 mod metrics;
 mod planning;
@@ -18,4 +20,5 @@ mod refusals;
 mod resume;
 mod tuning;
 mod usage;
+mod whole_words;
 mod workshop;

@@ -29,8 +29,24 @@ fn a_plan_needs_no_text_and_leaves_nothing() {
 fn a_plan_tells_what_does_not_fit() {
     let shop = Workshop::new();
     let sets = "--set model.hidden_size=8192 --set model.heads=64 --set model.layers=100";
-    let table = shop.done(&format!("train run.toml --device cpu --plan {sets}"), &[]).stdout;
-    assert!(table.contains("none does not fit: training needs") && table.contains("none"), "{table}");
+    let plan = shop.run(&format!("train run.toml --device cpu --plan {sets}"), &[]);
+    assert!(
+        plan.stdout.contains("none does not fit: training needs") && plan.stdout.contains("none"),
+        "{}",
+        plan.stdout
+    );
+    assert_eq!(plan.code, 1);
+    assert!(
+        plan.stderr.contains("error: nothing fits") && plan.stderr.contains("lower `model.layers`"),
+        "{}",
+        plan.stderr
+    );
+    // What no device could hold has no sizes: no zeros stand for them.
+    let sets = "--set model.hidden_size=1048576 --set model.heads=8192";
+    let plan = shop.run(&format!("train run.toml --device cpu --plan {sets}"), &[]);
+    assert!(plan.code == 1 && plan.stderr.contains("error: nothing fits"), "{}", plan.stderr);
+    assert!(!plan.stdout.contains("up to 0 MiB") && !plan.stdout.contains(" 0.0"), "{}", plan.stdout);
+    assert_eq!(shop.run(&format!("train run.toml --device cpu --plan --json {sets}"), &[]).code, 1);
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub use batch::{Batch, NONE};
 pub use corpus::{Corpus, CorpusOptions, DocumentSplit, Report};
 pub use dataset::{Prepared, Split, Tokens};
 pub use documents::Documents;
+pub use inputs::files;
 pub use loader::{Loader, validation_batches};
 pub use manifest::{FileEntry, Manifest, ShardEntry, SplitEntry};
 pub use masking::{MaskedSequence, Masker, Masking};

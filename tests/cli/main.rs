@@ -16,6 +16,7 @@ mod planning;
 mod profile;
 mod refusals;
 mod resume;
+mod stale_data;
 mod tuning;
 mod usage;
 mod workshop;

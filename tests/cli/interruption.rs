@@ -108,7 +108,10 @@ fn a_signal_while_a_tokenizer_is_learnt_ends_at_once() {
     sleep(Duration::from_millis(300));
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(!names(shop.path("run")).iter().any(|name| name.contains("data")), "the tokenizer was learnt to its end");
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(!stderr.contains("error"), "the tokenizer was learnt to its end, and its user interrupted: {stderr}");
+    assert!(!names(shop.path("run")).iter().any(|name| name.contains("data")), "{stderr}");
 }
 
 #[test]

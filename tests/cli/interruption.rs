@@ -127,6 +127,21 @@ fn sigterm_while_the_text_is_read_leaves_nothing_half_done() {
     assert!(!in_run().iter().any(|name| name.contains("data")), "{:?}", in_run());
 }
 
+#[test]
+fn a_signal_while_a_model_is_exported_leaves_nothing_behind() {
+    let shop = Workshop::new();
+    let size = "--set model.hidden_size=768 --set model.layers=4 --set model.heads=12 --set train.steps=1";
+    shop.done(&format!("{LINE} {size} --set validation.max_sequences=8 --out run"), &[]);
+    let mut command = Command::new(crate::workshop::binary());
+    command.args(["export", "run", "out"]).current_dir(shop.path("."));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let left = || names(shop.path(".")).into_iter().filter(|name| name.contains("out")).collect::<Vec<_>>();
+    await_that(&mut child, || left().iter().any(|name| name.starts_with(".out.partial-")));
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(left(), [""; 0]);
+}
+
 /// Killed at several moments: while it starts, while it prepares its text, in the first steps, and near a checkpoint.
 #[test]
 fn sigkill_at_any_moment_costs_only_time() {

@@ -41,10 +41,10 @@ max_sequences = 16
 every = 7
 END
 
-# Begins the training of a folder, or goes on with it where it has begun, in a process of its own.
+# Begins the training of a folder, or goes on with it where it has a checkpoint, in a process of its own.
 start() {
     resume=
-    if [ -f "$1/config.toml" ]; then
+    if [ -n "$(find "$1/checkpoints" -maxdepth 1 -name '*step-*' ! -name '.tmp-*' 2> /dev/null)" ]; then
         resume=--resume
         resumes=$((resumes + 1))
     fi

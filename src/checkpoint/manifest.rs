@@ -4,7 +4,7 @@ use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
 
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -43,8 +43,21 @@ pub struct TrainingState {
     pub validated_step: Option<u64>,
     /// Time spent training, resumes included.
     pub elapsed_seconds: f64,
+    /// What it was trained on; nothing in a checkpoint that does not tell.
+    #[serde(default)]
+    pub data: DataSeen,
     /// [`crate::config::Config::digest`] of the run.
     pub config_digest: String,
+}
+
+/// The data of a training.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSeen {
+    /// `data.prepared` of the config; none where a run has its own.
+    pub folder: Option<PathBuf>,
+    /// [`crate::data::Prepared::digest`]; empty in a checkpoint that does not tell.
+    pub digest: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -118,9 +131,10 @@ impl Checkpoint {
     /// As [`Checkpoint::read`].
     pub fn open_file(&self, name: &str) -> Result<File> {
         let path = self.path.join(name);
-        let (entry, file) = self.file(name, &path)?;
+        let (entry, mut file) = self.file(name, &path)?;
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(&file).map_err(Error::io(&path))?;
+        file.rewind().map_err(Error::io(&path))?;
         check(entry, hasher.finalize(), &path).map(|()| file)
     }
 

@@ -11,7 +11,7 @@ mod store;
 mod writer;
 
 pub use choice::{Choice, with_model};
-pub use manifest::{Checkpoint, TrainingState};
+pub use manifest::{Checkpoint, DataSeen, TrainingState};
 pub use store::CheckpointStore;
 pub use writer::{CheckpointWriter, HashingWriter};
 

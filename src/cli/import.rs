@@ -4,6 +4,7 @@ use crate::checkpoint::SavedModel;
 use crate::hf::save::{SaveOptions, save};
 use crate::hf::{Family, HfModel};
 use crate::model::architecture::declare;
+use crate::train::interrupt;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -31,6 +32,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {
+    interrupt::install()?;
     anyhow::ensure!(
         args.from.join("config.json").is_file(),
         "{}: holds no config.json; name a folder as transformers saves it (a run is read by every command as it is)",
@@ -38,7 +40,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     );
     let model = SavedModel::from_hugging_face(&HfModel::open(&args.from)?)?;
     model.warn_if_headless();
-    save(&args.out, &model.config, &model.tokenizer, model.values(), SaveOptions::default())?;
+    save(&args.out, &model.config, &model.tokenizer, model.values(), SaveOptions::default(), &interrupt::flag())?;
     let family = Family::of(&model.config).map_or("cloze", Family::model_type);
     let parameters: usize = declare(&model.config).iter().map(|parameter| parameter.count()).sum();
     let tokens = model.config.vocab_size;

@@ -93,6 +93,18 @@ impl Prepared {
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
+
+    /// A hash of its tokenizer and tokens, in hex: what a training sees of it.
+    pub fn digest(&self) -> String {
+        let Manifest { tokenizer, train, validation, .. } = &self.manifest;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(tokenizer.blake3.as_bytes());
+        for split in [train, validation] {
+            hasher.update(b"/");
+            split.shards.iter().for_each(|shard| _ = hasher.update(shard.blake3.as_bytes()));
+        }
+        hasher.finalize().to_hex().to_string()
+    }
 }
 
 /// The tokenised documents of one split, mapped from its shards.

@@ -67,6 +67,14 @@ pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<Input>> {
     Ok(inputs)
 }
 
+/// The files behind `paths`, which are files, folders and patterns.
+///
+/// # Errors
+/// As reading them: one is missing, or holds nothing of a known format.
+pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    Ok(expand(paths)?.into_iter().map(|input| input.path).collect())
+}
+
 /// A name with `*` or `?` that doesn't exist as it stands.
 fn is_pattern(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

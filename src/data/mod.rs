@@ -33,6 +33,7 @@ pub use batch::{Batch, NONE};
 pub use corpus::{Corpus, CorpusOptions, DocumentSplit, Report};
 pub use dataset::{Prepared, Split, Tokens};
 pub use documents::Documents;
+pub use inputs::files;
 pub(crate) use inputs::is_there;
 pub use loader::{Loader, validation_batches};
 pub use manifest::{FileEntry, Manifest, ShardEntry, SplitEntry};

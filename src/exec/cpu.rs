@@ -3,13 +3,13 @@
 use super::executor::Executor;
 use super::halves::{Scratch, stores_halves};
 use super::host_memory::{self, Resident};
-use super::plan::{Limits, Memory, Place, Plan};
+use super::plan::{Buffer, Limits, Memory, Place, Plan};
 use super::profile::{Call, Profile};
 use super::program::{Cost, Launch, Phase, PhaseInfo, Program, Tensor};
-use crate::Result;
 use crate::kernels::kernel::MAX_ARGS;
 use crate::kernels::native::clear;
 use crate::kernels::{Kernel, View, Views};
+use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -58,7 +58,7 @@ impl CpuExecutor {
     pub fn new(program: &Program) -> Result<Self> {
         let resident = Resident::read();
         let plan = Plan::new(program, Self::limits().without(Self::scratch(program)))?;
-        let buffers = plan.buffers.iter().map(|buffer| vec![0; buffer.len]).collect();
+        let buffers = plan.buffers.iter().map(allocate).collect::<Result<_>>()?;
         let mut launches = 0;
         let mut step = |launch: &Launch| {
             launches += 1;
@@ -72,7 +72,7 @@ impl CpuExecutor {
 
     /// What a program has to fit.
     pub fn limits() -> Limits {
-        Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory: host_memory::available(), arena: true }
+        Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory: host_memory::for_program(), arena: true }
     }
 
     /// Bytes that a program takes besides its plan, to compute on what is stored as f16.
@@ -87,6 +87,16 @@ impl CpuExecutor {
     fn words(&self, place: Place) -> Vec<u32> {
         self.buffers[place.buffer][place.start..place.start + place.len].to_vec()
     }
+}
+
+/// Zeros, which take memory as they are touched.
+fn allocate(buffer: &Buffer) -> Result<Vec<u32>> {
+    let words = bytemuck::allocation::try_zeroed_slice_box(buffer.len).map_err(|()| {
+        let problem =
+            "the system refuses the memory for it: a limit of this process (`ulimit -v`) or of the machine is reached";
+        Error::OutOfMemory(format!("{}: {} MiB: {problem}", buffer.label, (4 * buffer.len) >> 20))
+    })?;
+    Ok(words.into_vec())
 }
 
 /// Words for each argument of launches that store f16.

@@ -3,7 +3,17 @@
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// Bytes that can be had without swapping: what the machine has left, and every control group above this process.
+/// What training takes of the host besides its program: batches and their loader, the tokenizer, threads, and the portions by
+/// which a checkpoint is saved and read.
+const BESIDES: u64 = 64 << 20;
+
+/// Bytes that a program may take on the CPU, where that is known: what is available, but for what training takes besides.
+pub fn for_program() -> Option<u64> {
+    available().map(|bytes| bytes.saturating_sub(BESIDES))
+}
+
+/// Bytes that can be had without swapping: what the machine has left, every control group above this process, and its own
+/// limits (`ulimit -v` and `-d`).
 pub fn available() -> Option<u64> {
     available_in(Path::new("/proc"), Path::new("/sys/fs/cgroup"))
 }
@@ -12,7 +22,20 @@ fn available_in(proc: &Path, groups: &Path) -> Option<u64> {
     let machine = kilobytes(&read_to_string(proc.join("meminfo")).ok()?, "MemAvailable:")?;
     let memberships = read_to_string(proc.join("self/cgroup")).unwrap_or_default();
     let left = memberships.lines().filter_map(|line| left_in_groups(line, groups)).min();
-    Some(machine.min(left.unwrap_or(u64::MAX)))
+    Some(machine.min(left.unwrap_or(u64::MAX)).min(left_in_limits(proc)))
+}
+
+/// What the limits of this process leave of its address space and its data.
+fn left_in_limits(proc: &Path) -> u64 {
+    let read = |name: &str| read_to_string(proc.join(name)).unwrap_or_default();
+    let (limits, status) = (read("self/limits"), read("self/status"));
+    let left = |limit: &str, used: &str| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(limit))?;
+        let limit = line.split_whitespace().next()?.parse::<u64>().ok()?;
+        Some(limit.saturating_sub(kilobytes(&status, used)?))
+    };
+    let of = [left("Max address space", "VmSize:"), left("Max data size", "VmData:")];
+    of.into_iter().flatten().min().unwrap_or(u64::MAX)
 }
 
 /// What the groups of a line `number:controllers:path` leave, version 2 (no controllers named) or 1.
@@ -93,6 +116,17 @@ mod tests {
         assert_eq!(available_with("0::/a\n", &cached), Some(7000));
         let over = [("cgroup/a/memory.max", "10\n"), ("cgroup/a/memory.current", "11\n")];
         assert_eq!(available_with("0::/a\n", &over), Some(0));
+    }
+
+    #[test]
+    fn the_limits_of_the_process_count() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+                      Max data size             unlimited            unlimited            bytes\n\
+                      Max address space         900000               unlimited            bytes\n";
+        let status = "VmSize:\t     300 kB\nVmData:\t  5 kB\n";
+        let files = [("proc/self/limits", limits), ("proc/self/status", status)];
+        assert_eq!(available_with("", &files), Some(900_000 - 300 * 1024));
+        assert_eq!(available_with("", &[files[0]]), Some(1_024_000));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::model::weights::serialize;
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a folder is written.
 #[derive(Clone, Copy, Debug)]
@@ -26,19 +27,27 @@ impl Default for SaveOptions {
     }
 }
 
-/// Writes a model with its tokenizer to the folder `out`. `values` are in the order that `architecture::declare` gives.
+/// Writes a model with its tokenizer to the folder `out`. `values` are in the order that `architecture::declare` gives. `stop`
+/// becoming true interrupts it, which leaves nothing behind.
 ///
 /// # Errors
-/// `out` exists; a value does not fit the precision; the disk refuses.
+/// `out` exists; a value does not fit the precision; the disk refuses; it was interrupted.
 pub fn save(
     out: &Path,
     config: &ModelConfig,
     tokenizer: &Tokenizer,
     values: &[Vec<f32>],
     options: SaveOptions,
+    stop: &AtomicBool,
 ) -> Result<()> {
     let staging = Staging::fresh(out)?;
-    let put = |name: &str, bytes: &[u8]| files::write_new(&staging.path().join(name), bytes);
+    let put = |name: &str, bytes: &[u8]| {
+        files::write_new(&staging.path().join(name), bytes)?;
+        match stop.load(Ordering::Relaxed) {
+            true => Err(Error::file(out, "interrupted; nothing was written")),
+            false => Ok(()),
+        }
+    };
     put("config.json", &write::config(config, tokenizer, options.precision))?;
     put("tokenizer.json", tokenizer.json())?;
     for (name, bytes) in write::tokenizer_files(config, tokenizer) {

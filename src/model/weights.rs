@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// Values that are held at once by what goes portion by portion.
 const PORTION: usize = 1 << 20;
+/// Bytes that are held: what comes from the device, the values, and the bytes of the file.
+pub const HELD: u64 = 3 * 4 * PORTION as u64;
 /// Bytes of a header that are read; more is no header of ours.
 const MOST_HEADER: u64 = 100 << 20;
 

@@ -12,6 +12,7 @@ mod resume;
 mod run_dir;
 mod saving;
 mod schedule;
+mod sources;
 mod text;
 mod throughput;
 pub mod trainer;

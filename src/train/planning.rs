@@ -7,7 +7,7 @@ use crate::exec::Speed;
 use crate::exec::plan::{Limits, Plan};
 use crate::exec::{Executor, Memory};
 use crate::kernels::Sizes;
-use crate::model::{OptimizerConfig, Shape, Training};
+use crate::model::{OptimizerConfig, Shape, Training, weights};
 use crate::{Error, Result};
 use serde::Serialize;
 
@@ -174,7 +174,6 @@ impl Outlook {
         let limits = device.limits();
         let rows: Vec<Row> =
             Recompute::ALL.iter().map(|&mode| row(config, &model, mode, device, limits, speed)).collect();
-        let weights = rows.iter().find_map(|row| row.memory).map_or(0, |memory| memory.parameters);
         Ok(Outlook {
             device: device.describe_briefly(),
             memory: limits.memory,
@@ -182,8 +181,7 @@ impl Outlook {
             sequence_length: config.data.sequence_length,
             batch_size: config.train.batch_size,
             rows,
-            // Weights as tensors and as a file, then moments the same, of which there are two.
-            saving_bytes: 6 * weights,
+            saving_bytes: weights::HELD,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::{learning_rate, saving};
 use crate::checkpoint::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER};
-use crate::checkpoint::{Checkpoint, CheckpointStore, TrainingState};
+use crate::checkpoint::{Checkpoint, CheckpointStore, DataSeen, TrainingState};
 use crate::config::{Config, MicroBatch, ModelConfig};
 use crate::exec::Executor;
 use crate::hf::write::Source;
@@ -52,6 +52,36 @@ pub(super) fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
         log::warn!("the config differs from the one that {} was trained with", checkpoint.path().display());
     }
     Ok(())
+}
+
+/// Refuses data that took the place of what the checkpoint was trained on. Another folder is a choice, and only said.
+///
+/// # Errors
+/// The data is in the same place, and is other data.
+pub(super) fn check_data(checkpoint: &Checkpoint, now: &DataSeen) -> Result<()> {
+    let began = &checkpoint.state().data;
+    if began.digest.is_empty() || began.digest == now.digest {
+        return Ok(());
+    }
+    match (&now.folder, began.folder == now.folder) {
+        (Some(folder), true) => {
+            let problem = format!(
+                "{} holds other data than the run was trained on; put that back, start another run by --out, or rename the \
+                 folder to go on with other data on purpose",
+                folder.display()
+            );
+            Err(Error::config("data.prepared", problem))
+        }
+        (None, true) => {
+            let problem = "made other data than the run was trained on; put the text back as it was, and remove the folder \
+                           `data` of the run, or start another run by --out";
+            Err(Error::config("data.train", problem))
+        }
+        (_, false) => {
+            log::warn!("the run goes on with other data than it was trained on so far");
+            Ok(())
+        }
+    }
 }
 
 /// The microbatch that a run with "auto" began with: another would change dropout and the order of sums.

@@ -1,12 +1,14 @@
 //! From the text that a config names to prepared data, made when it is missing.
 
 use super::interrupt;
+use super::sources::{Change, Sources, What};
 use crate::config::{Config, TokenizerConfig};
 use crate::data::{
     Corpus, CorpusOptions, DocumentSplit, PrepareOptions, Prepared, Tokenizer, Validation, check_maskable, prepare,
 };
 use crate::files;
 use crate::{Error, Result};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -72,8 +74,28 @@ pub fn prepared_data(config: &Config, run: &Path, required: Required, stop: &Arc
 
 fn own_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBool>) -> Result<Prepared> {
     let folder = run.join("data");
-    let (settings, kept) = (settings(config), std::fs::read_to_string(run.join(SETTINGS)).ok());
+    let (settings, kept) = (settings(config), kept_settings(run)?);
     let same = kept.as_ref() == Some(&settings);
+    if matches!(required, Required::Resume(_)) && kept.is_some() && !same {
+        let problem = "is not what the run began with; set it back, or prepare the other text with the \
+                       tokenizer.json of a checkpoint, and name its folder as data.prepared";
+        return Err(Error::config("[data] or [tokenizer]", problem));
+    }
+    let change = match Sources::read(run)? {
+        Some(sources) if same => sources.change(config)?,
+        _ => None,
+    };
+    match (required, change) {
+        (_, None) => {}
+        (Required::Resume(_), Some(change)) if change.what == What::Gone && folder.is_dir() => {
+            log::warn!("{}: {}; the run goes on with that", change.key, change.problem());
+        }
+        (Required::Resume(_), Some(change)) => return Err(changed(change, &folder)),
+        (Required::Nothing | Required::Init(_), Some(change)) => {
+            log::info!("{}: {}; it is made anew", change.key, change.problem());
+            return make_own(config, run, required, stop, &settings);
+        }
+    }
     if same && folder.is_dir() {
         let prepared = Prepared::open(&folder)?;
         // A new run that was killed early may have left it, when model.init was another model.
@@ -81,15 +103,24 @@ fn own_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBo
             return judged(prepared, "the run's training text");
         }
     }
+    make_own(config, run, required, stop, &settings)
+}
+
+/// Makes the run's own data, and then notes what it was made from: a kill in between has it made again.
+fn make_own(
+    config: &Config,
+    run: &Path,
+    required: Required,
+    stop: &Arc<AtomicBool>,
+    settings: &str,
+) -> Result<Prepared> {
+    let folder = run.join("data");
+    let sources = Sources::of(config)?;
     match required {
-        Required::Resume(_) if kept.is_some() && !same => {
-            let problem = "is not what the run began with; set it back, or prepare the other text with the \
-                           tokenizer.json of a checkpoint, and name its folder as data.prepared";
-            return Err(Error::config("[data] or [tokenizer]", problem));
-        }
         Required::Resume(tokenizer) | Required::Init(tokenizer) => make(config, tokenizer, stop, &folder)?,
         Required::Nothing => make(config, &new_tokenizer(config)?, stop, &folder)?,
     }
+    sources.write(run)?;
     files::replace(&run.join(SETTINGS), settings.as_bytes())?;
     Prepared::open(&folder)
 }
@@ -98,6 +129,31 @@ fn own_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBo
 fn judged(prepared: Prepared, name: &str) -> Result<Prepared> {
     check_maskable(prepared.tokenizer(), prepared.unigram(), name, [])?;
     Ok(prepared)
+}
+
+/// The settings that the run's data was made with; `None` where none was made.
+///
+/// # Errors
+/// They can't be read, or are damaged.
+fn kept_settings(run: &Path) -> Result<Option<String>> {
+    let path = run.join(SETTINGS);
+    match std::fs::read_to_string(&path) {
+        Ok(settings) => Ok(Some(settings)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            Err(Error::file(&path, "is damaged; remove it and the folder `data`, to have the data made again"))
+        }
+        Err(error) => Err(Error::io(&path)(error)),
+    }
+}
+
+fn changed(change: Change, folder: &Path) -> Error {
+    let way_out = match folder.is_dir() {
+        true => format!(", go on with the data as it was by data.prepared = \"{}\"", folder.display()),
+        false => String::new(),
+    };
+    let problem = format!("{}; put it back{way_out}, or start another run by --out", change.problem());
+    Error::config(change.key, problem)
 }
 
 fn make(config: &Config, tokenizer: &Tokenizer, stop: &Arc<AtomicBool>, folder: &Path) -> Result<()> {

@@ -8,7 +8,7 @@ use super::text::{Required, prepared_data};
 use super::{Progress, RunDir, Throughput, interrupt, learning_rate, planning, resume, saving};
 use crate::Result;
 use crate::checkpoint::saved::read_tokenizer;
-use crate::checkpoint::{CheckpointStore, SavedModel, TrainingState};
+use crate::checkpoint::{CheckpointStore, DataSeen, SavedModel, TrainingState};
 use crate::config::{Config, MaskingConfig, MicroBatch, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::device::Device;
@@ -102,6 +102,10 @@ impl Trainer {
             required.tokenizer().map_or_else(|| planning::vocabulary(&config), |own| Ok(own.vocab_size()))?;
         planning::check(&config, &config.model(vocabulary), device)?;
         let prepared = prepared_data(&config, run.path(), required, &interrupt::flag())?;
+        let data = DataSeen { folder: config.data.prepared.clone(), digest: prepared.digest() };
+        if let Some(checkpoint) = &checkpoint {
+            resume::check_data(checkpoint, &data)?;
+        }
         let model = config.model(prepared.vocab_size());
         let length = config.data.sequence_length;
         let masker = masker(&config.masking, &prepared)?;
@@ -140,7 +144,7 @@ impl Trainer {
         };
         let variants = device.variants_of(&training.program);
         let config_digest = config.digest();
-        let state = TrainingState { config_digest, sequence_length: length, micro_batch, variants, ..state };
+        let state = TrainingState { config_digest, sequence_length: length, micro_batch, variants, data, ..state };
         let first = state.sequences.div_ceil(micro_batch as u64);
         let loader = Loader::new(packing(Split::Train)?, masker, micro_batch, config.seed, first)?;
         let metrics_log = MetricsLog::open(&run.metrics(), state.step)?;

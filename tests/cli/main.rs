@@ -18,6 +18,7 @@ mod planning;
 mod profile;
 mod refusals;
 mod resume;
+mod stale_data;
 mod tuning;
 mod usage;
 mod whole_words;

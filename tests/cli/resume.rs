@@ -109,6 +109,67 @@ fn damaged_checkpoints_are_passed_over() {
     }
 }
 
+/// Nothing of the run is emptied either, whatever is wrong with its checkpoints.
+#[test]
+fn a_resume_never_begins_anew() {
+    let shop = Workshop::new();
+    let trained = || {
+        let _ = std::fs::remove_dir_all(shop.path("run"));
+        shop.done("train run.toml --device cpu --out run", &[]);
+    };
+    let refused = |words: &str| {
+        let before = (names(shop.path("run")), shop.read("run/metrics.jsonl"));
+        let outcome = shop.run("train run.toml --device cpu --out run --resume --set train.steps=15", &[]);
+        assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+        assert!(before == (names(shop.path("run")), shop.read("run/metrics.jsonl")), "it changed the run");
+    };
+    trained();
+    for step in [6, 8, 12] {
+        shop.write(&format!("run/checkpoints/step-{step:06}/model.safetensors"), "gone");
+    }
+    refused("run: has no checkpoint that is whole");
+
+    trained();
+    std::fs::remove_dir_all(shop.path("run/checkpoints")).unwrap();
+    std::fs::create_dir(shop.path("run/checkpoints")).unwrap();
+    refused("run: has no checkpoint to go on from; leave out --resume to begin it anew");
+}
+
+/// A disk or a share that fails for a while: going on from an older checkpoint would waste what is only hidden.
+#[cfg(unix)]
+#[test]
+fn a_checkpoint_that_cannot_be_read_now_is_not_passed_over() {
+    let shop = Workshop::new();
+    shop.done("train run.toml --device cpu --out run", &[]);
+    let file = shop.path("run/checkpoints/step-000012/training.safetensors");
+    std::fs::rename(&file, shop.path("aside")).unwrap();
+    std::os::unix::fs::symlink("training.safetensors", &file).unwrap();
+    let line = "train run.toml --device cpu --out run --resume --set train.steps=15";
+    let outcome = shop.run(line, &[]);
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    let words = "step-000012: cannot be read now, which is no damage";
+    assert!(outcome.stderr.contains(words) && outcome.stderr.contains("try again"), "{}", outcome.stderr);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::rename(shop.path("aside"), &file).unwrap();
+    let resumed = shop.done(line, &[]);
+    assert!(resumed.stderr.contains("resuming after step 12"), "{}", resumed.stderr);
+    assert_eq!(steps(&shop, "run")[0], (1..=15).collect::<Vec<u64>>());
+}
+
+/// Its intervals need not meet.
+#[test]
+fn the_best_validation_is_saved_at_once_and_what_is_taken_is_said() {
+    let shop = Workshop::new();
+    let line = "train run.toml --device cpu --out run --set validation.every=5 --set checkpoint.every=100";
+    shop.done(&format!("{line} --set train.steps=7"), &[]);
+    assert_eq!(names(shop.path("run/checkpoints")), ["step-000005", "step-000007"]);
+    let best = shop.done("fill-mask run [MASK] --device cpu", &[]);
+    assert!(best.stderr.contains("step-000007, the best of the run (validation loss "), "{}", best.stderr);
+    let named = shop.done("fill-mask run/checkpoints/step-000005 [MASK] --device cpu", &[]);
+    assert!(!named.stderr.contains("of the run"), "{}", named.stderr);
+}
+
 #[test]
 fn the_prepared_text_is_made_again_when_it_is_gone() {
     let shop = Workshop::new();

@@ -1,0 +1,150 @@
+//! What a run's data was made from, so that a text or tokenizer that changes afterwards is noticed.
+
+use crate::config::Config;
+use crate::{Error, Result, data, files};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// Beside the data.
+const SOURCES: &str = "data.sources.json";
+
+/// The files that data is made from.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Sources {
+    files: Vec<Source>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Source {
+    /// The key of the config that names it.
+    key: String,
+    path: PathBuf,
+    bytes: u64,
+    /// When it was last changed, in seconds since 1970, where the file system tells.
+    modified: Option<f64>,
+    /// Of its content, in hex.
+    blake3: String,
+}
+
+/// How the files of a config differ from those that data was made from: the first that does.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// The key of the config that names the file.
+    pub key: String,
+    path: PathBuf,
+    pub what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Edited,
+    /// It was not there.
+    Added,
+    /// It is not there any more.
+    Gone,
+}
+
+impl Change {
+    /// As a message puts it, behind the key.
+    pub fn problem(&self) -> String {
+        let what = match self.what {
+            What::Edited => "has changed since",
+            What::Added => "was not there when",
+            What::Gone => "is gone since",
+        };
+        format!("{} {what} the run's data was made", self.path.display())
+    }
+}
+
+impl Sources {
+    /// Reads what `config` names, all of it.
+    ///
+    /// # Errors
+    /// A file is missing or can't be read.
+    pub fn of(config: &Config) -> Result<Sources> {
+        let source = |(key, path): (&str, PathBuf)| {
+            let (bytes, modified) = stat(&path)?;
+            Ok(Source { key: key.into(), blake3: hash(&path)?, path, bytes, modified })
+        };
+        Ok(Sources { files: named(config)?.into_iter().map(source).collect::<Result<_>>()? })
+    }
+
+    /// What a run has noted; `None` where it has noted nothing, as runs of earlier versions.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn read(run: &Path) -> Result<Option<Sources>> {
+        let path = run.join(SOURCES);
+        match fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            json => {
+                let json = json.map_err(Error::io(&path))?;
+                let problem =
+                    |error| Error::file(&path, format!("is damaged ({error}); remove it and the folder `data`"));
+                serde_json::from_slice(&json).map(Some).map_err(problem)
+            }
+        }
+    }
+
+    /// # Errors
+    /// The disk refuses.
+    pub fn write(&self, run: &Path) -> Result<()> {
+        let json = serde_json::to_vec_pretty(self);
+        let path = run.join(SOURCES);
+        let json = json.map_err(|error| Error::file(&path, format!("cannot name a file of the data: {error}")))?;
+        files::replace(&path, &json)
+    }
+
+    /// The first change since. A file of the same size and time is taken to have the same content, as by `make` and `rsync`.
+    ///
+    /// # Errors
+    /// A file can't be read.
+    pub fn change(&self, config: &Config) -> Result<Option<Change>> {
+        let now = match named(config) {
+            Err(Error::Io { source, path }) if source.kind() == ErrorKind::NotFound => {
+                return Ok(Some(Change { key: "data.train".into(), path, what: What::Gone }));
+            }
+            now => now?,
+        };
+        for Source { key, path, bytes, modified, blake3 } in &self.files {
+            let (key, path) = (key.clone(), path.clone());
+            if !now.iter().any(|(_, other)| *other == path) || !path.exists() {
+                return Ok(Some(Change { key, path, what: What::Gone }));
+            }
+            let found = stat(&path)?;
+            if found.0 != *bytes || (found.1 != *modified && hash(&path)? != *blake3) {
+                return Ok(Some(Change { key, path, what: What::Edited }));
+            }
+        }
+        let added = now.into_iter().find(|(_, path)| !self.files.iter().any(|source| source.path == *path));
+        Ok(added.map(|(key, path)| Change { key: key.into(), path, what: What::Added }))
+    }
+}
+
+/// The files that a config names, and their keys.
+fn named(config: &Config) -> Result<Vec<(&'static str, PathBuf)>> {
+    let mut all = Vec::new();
+    for (key, names) in [("data.train", &config.data.train), ("data.validation", &config.data.validation)] {
+        let paths: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
+        all.extend(data::files(&paths)?.into_iter().map(|path| (key, path)));
+    }
+    all.extend(config.tokenizer.file.iter().map(|path| ("tokenizer.file", path.clone())));
+    Ok(all)
+}
+
+/// Size and time of the last change.
+fn stat(path: &Path) -> Result<(u64, Option<f64>)> {
+    let metadata = fs::metadata(path).map_err(Error::io(path))?;
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Ok((metadata.len(), modified.map(|time| time.as_secs_f64())))
+}
+
+fn hash(path: &Path) -> Result<String> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file).map_err(Error::io(path))?;
+    Ok(hasher.finalize().to_hex().to_string())
+}

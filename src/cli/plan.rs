@@ -53,10 +53,7 @@ fn write_table(out: &mut impl Write, outlook: &Outlook, device: &Device) -> std:
             writeln!(out, "{} does not fit: {problem}", name(row))?;
         }
     }
-    match outlook.saving_bytes {
-        0 => Ok(()),
-        bytes => writeln!(out, "saving a checkpoint takes up to {} MiB of the host's memory besides", bytes >> 20),
-    }
+    writeln!(out, "saving a checkpoint takes up to {} MiB of the host's memory besides", outlook.saving_bytes >> 20)
 }
 
 fn write_row(out: &mut impl Write, row: &Row) -> std::io::Result<()> {

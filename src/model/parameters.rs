@@ -123,10 +123,10 @@ impl Parameters {
     pub fn new(program: &mut Program, list: Vec<Declaration>, gradients: Option<Role>, binding: u64) -> Self {
         let precision = program.precision();
         let most = ((binding / 4) as usize).min(MAX_LEN);
-        if let Some(large) = list.iter().find(|parameter| parameter.room() > most) {
-            let bound = match most {
-                MAX_LEN => "has more than 2^30 elements, more than any device binds".to_string(),
-                _ => format!(
+        if let Some(large) = list.iter().max_by_key(|parameter| parameter.room()).filter(|large| large.room() > most) {
+            let bound = match large.room() > MAX_LEN {
+                true => "has more than 2^30 elements, more than any device binds".to_string(),
+                false => format!(
                     "takes {}, and the device binds at most {} at once",
                     BinaryBytes(4 * large.room() as u64),
                     BinaryBytes(binding)

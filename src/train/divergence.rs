@@ -17,23 +17,22 @@ pub(super) fn skipped(metrics: &Metrics, optimizer: &OptimizerState) -> String {
 
 /// The end of a training of which the last `in_a_row` steps were skipped, and what to do about it.
 pub(super) fn diverged(metrics: &Metrics, in_a_row: u64) -> Error {
-    let remedy = match metrics.loss_scale {
+    let culprit = culprit(metrics);
+    let why = match metrics.loss_scale {
         // A loss is computed before it is scaled, so no loss scale helps.
         Some(scale) if !metrics.loss.is_finite() => format!(
-            "the loss itself is not finite, at loss scale {scale}: activations of the forward pass are too large for f16. Set \
+            "{culprit} itself is not finite, at loss scale {scale}: activations of the forward pass are too large for f16. Set \
              train.precision = \"f32\"; where that is not finite either, lower train.learning_rate"
         ),
         Some(scale) => format!(
-            "at loss scale {scale}; set train.precision = \"f32\" if the gradients are too large for f16 at any scale, or lower \
-             train.learning_rate"
+            "{culprit} is not finite, at loss scale {scale}. Set train.precision = \"f32\" if it is too large for f16 at any \
+             scale, or lower train.learning_rate"
         ),
-        None => "lower train.learning_rate or train.clip".to_string(),
+        None => format!("{culprit} is not finite; lower train.learning_rate or train.clip"),
     };
     Error::Diverged(format!(
-        "{in_a_row} steps in a row up to step {} were skipped, since {} is not finite; {remedy}. Go on from the last checkpoint \
-         with --resume",
-        metrics.step,
-        culprit(metrics),
+        "{in_a_row} steps in a row up to step {} were skipped, since {why}. Go on from the last checkpoint with --resume",
+        metrics.step
     ))
 }
 
@@ -57,7 +56,7 @@ mod tests {
         let overflow = message(f64::NAN, Some(1024.0));
         assert!(overflow.contains("the loss itself is not finite, at loss scale 1024"), "{overflow}");
         assert!(overflow.contains("train.precision = \"f32\""), "{overflow}");
-        assert!(message(2.0, Some(1.0)).contains("the gradient is not finite; at loss scale 1;"));
+        assert!(message(2.0, Some(1.0)).contains("the gradient is not finite, at loss scale 1."));
         let diverged = message(f64::INFINITY, None);
         assert!(
             diverged.contains("lower train.learning_rate or train.clip") && !diverged.contains("f16"),

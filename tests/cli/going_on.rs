@@ -23,6 +23,7 @@ fn a_jump_of_the_learning_rate_is_said() {
 fn an_overflow_of_f16_is_called_that() {
     let shop = Workshop::new();
     let sets = "--set train.precision=f16 --set model.initializer_range=3000 --set train.max_skipped_steps=3";
-    let words = ["since the loss is not finite", "too large for f16", "train.precision = \"f32\""];
+    let words =
+        ["since the loss itself is not finite, at loss scale", "too large for f16", "train.precision = \"f32\""];
     refused(&shop, &format!("train run.toml --device cpu {sets}"), &words);
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A text in lines without spaces, which a WordPiece tokenizer of English takes for one unknown token each.
 fn with_long_lines() -> Workshop {
     let shop = Workshop::new();
-    shop.write("long.txt", format!("{}\n", "ภาษาไทยไม่มีช่องว่างระหว่างคำ".repeat(5)).repeat(60));
+    shop.write("long.txt", format!("{}\n", "ภาษาไทยไม่มีช่องว่างระหว่างคำ".repeat(5)).repeat(200));
     shop.done("tokenizer --vocab-size 400 --out tokenizer.json text.txt", &[]);
     shop
 }

@@ -42,7 +42,7 @@ fn a_plan_tells_what_does_not_fit() {
         plan.stderr
     );
     // What no device could hold has no sizes: no zeros stand for them.
-    let sets = "--set model.hidden_size=1048576 --set model.heads=8192";
+    let sets = "--set model.hidden_size=1048576 --set model.heads=8192 --set model.intermediate_size=64";
     let plan = shop.run(&format!("train run.toml --device cpu --plan {sets}"), &[]);
     assert!(plan.code == 1 && plan.stderr.contains("error: nothing fits"), "{}", plan.stderr);
     assert!(!plan.stdout.contains("up to 0 MiB") && !plan.stdout.contains(" 0.0"), "{}", plan.stdout);

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 const WORDS: [&str; 12] =
     ["我们", "学习", "中国", "历史", "今天", "天气", "老师", "学生", "朋友", "喜欢", "音乐", "电影"];
-const LINES: usize = 300;
-const WORDS_A_LINE: usize = 16;
+const LINES: usize = 150;
+/// More than are masked in a sequence.
+const WORDS_A_LINE: usize = 60;
 
 /// Lines of Chinese, each a row of words and a full stop.
 fn chinese() -> String {

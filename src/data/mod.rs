@@ -4,6 +4,7 @@
 //! [`Prepared`] maps into memory. [`Packing`] cuts documents into sequences, [`Masker`] hides tokens, and [`Loader`]
 //! hands out [`Batch`]es.
 
+mod added_tokens;
 mod batch;
 mod corpus;
 mod cut;
@@ -25,6 +26,7 @@ mod special;
 mod staging;
 mod texts;
 mod tokenizer;
+mod tokenizer_config;
 mod train_tokenizer;
 mod unknown;
 mod words;
@@ -48,5 +50,6 @@ pub use special::{SpecialNames, SpecialTokens};
 pub(crate) use staging::Staging;
 pub use texts::Texts;
 pub use tokenizer::{Encoded, Tokenizer};
+pub(crate) use tokenizer_config::TokenizerConfig;
 pub use train_tokenizer::TokenizerKind;
 pub use unknown::UnknownTokens;

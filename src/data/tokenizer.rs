@@ -9,6 +9,7 @@ use tokenizers::{Model, ModelWrapper, OffsetReferential, OffsetType, PreTokenize
 
 use super::cut::pieces;
 use super::special::{SpecialNames, SpecialTokens};
+use super::tokenizer_config::TokenizerConfig;
 use super::words::unspaced_starts;
 use crate::{Error, Result, files};
 
@@ -34,13 +35,14 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`, and beside it the files that name its special tokens, if they are there.
+    /// Reads a `tokenizer.json`, and beside it the files that transformers obeys, if they are there.
     ///
     /// # Errors
-    /// The file can't be read, is no tokenizer, or lacks a special token.
+    /// The file can't be read, is no tokenizer, or lacks a special token; a file beside it asks for what is not obeyed.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let json = std::fs::read(path).map_err(Error::io(path))?;
+        let json = TokenizerConfig::beside(path)?.complete(json, path)?;
         Self::from_bytes_with(json, SpecialNames::beside(path)?, path)
     }
 

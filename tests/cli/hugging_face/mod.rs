@@ -5,6 +5,7 @@ mod export;
 mod hostile;
 mod import;
 mod init;
+mod tokenizers;
 
 use crate::workshop::Workshop;
 use cloze::checkpoint::SavedModel;

@@ -38,6 +38,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         "{}: holds no config.json; name a folder as transformers saves it (a run is read by every command as it is)",
         args.from.display()
     );
+    if args.from.join("modules.json").exists() {
+        log::warn!(
+            "{}: modules.json is left behind, which says how vectors of texts are pooled; `cloze embed` obeys it there",
+            args.from.display()
+        );
+    }
     let model = SavedModel::from_hugging_face(&HfModel::open(&args.from)?)?;
     model.warn_if_headless();
     save(&args.out, &model.config, &model.tokenizer, model.values(), SaveOptions::default(), &interrupt::flag())?;

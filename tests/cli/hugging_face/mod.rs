@@ -5,6 +5,7 @@ mod export;
 mod hostile;
 mod import;
 mod init;
+mod sentence_transformers;
 mod tokenizers;
 
 use crate::workshop::Workshop;

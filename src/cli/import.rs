@@ -1,5 +1,6 @@
 //! `cloze import`: a model of Hugging Face transformers becomes one of Cloze.
 
+use super::output;
 use crate::checkpoint::SavedModel;
 use crate::hf::save::{SaveOptions, save};
 use crate::hf::{Family, HfModel};
@@ -50,6 +51,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let family = Family::of(&model.config).map_or("cloze", Family::model_type);
     let parameters: usize = declare(&model.config).iter().map(|parameter| parameter.count()).sum();
     let tokens = model.config.vocab_size;
-    writeln!(std::io::stdout(), "{}: {family}, {parameters} parameters, vocabulary of {tokens}", args.out.display())?;
+    writeln!(output::stdout(), "{}: {family}, {parameters} parameters, vocabulary of {tokens}", args.out.display())?;
     Ok(())
 }

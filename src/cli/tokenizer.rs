@@ -1,5 +1,7 @@
 //! `cloze tokenizer`: learns a vocabulary.
 
+use super::output;
+use std::io::Write;
 use std::path::PathBuf;
 
 use crate::data::{Corpus, CorpusOptions, DocumentSplit, Tokenizer, TokenizerKind};
@@ -39,7 +41,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut corpus = Corpus::open(&args.files, options)?.with_progress("reading");
     let tokenizer = Tokenizer::train(args.kind, args.vocab_size, !args.cased, &mut corpus)?;
     tokenizer.save(&args.out)?;
-    println!("{}: {} tokens", args.out.display(), tokenizer.vocab_size());
-    super::prepare::print_report(&corpus.report());
-    Ok(())
+    writeln!(output::stdout(), "{}: {} tokens", args.out.display(), tokenizer.vocab_size())?;
+    Ok(super::prepare::print_report(&corpus.report())?)
 }

@@ -11,6 +11,7 @@ mod cut;
 mod dataset;
 mod divide;
 mod documents;
+mod growth;
 mod inputs;
 mod lines;
 mod loader;

@@ -8,6 +8,7 @@ use std::sync::Once;
 use tokenizers::{Model, ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
 use super::cut::pieces;
+use super::growth;
 use super::special::{SpecialNames, SpecialTokens};
 use super::tokenizer_config::TokenizerConfig;
 use super::words::unspaced_starts;
@@ -60,6 +61,7 @@ impl Tokenizer {
     /// As [`Tokenizer::from_bytes`].
     pub fn from_bytes_with(json: Vec<u8>, names: SpecialNames, origin: impl AsRef<Path>) -> Result<Self> {
         let fail = |problem: String| Error::file(&origin, format!("not a usable tokenizer: {problem}"));
+        growth::check(&json).map_err(fail)?;
         let inner = guarded(|| {
             let mut inner = tokenizers::Tokenizer::from_bytes(&json)?;
             inner.with_truncation(None)?.with_padding(None);

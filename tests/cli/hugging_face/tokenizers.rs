@@ -203,3 +203,18 @@ fn models_with_token_types_ask_for_them() {
         }
     }
 }
+
+#[test]
+fn a_normaliser_that_explodes_is_refused() {
+    let shop = Workshop::new();
+    copy_golden(&shop, "bert");
+    edit_json(&shop, "bert/tokenizer.json", |tokenizer| {
+        let twice = json!({ "type": "Replace", "pattern": { "String": "a" }, "content": "aa" });
+        tokenizer["normalizer"] = json!({ "type": "Sequence", "normalizers": vec![twice; 60] });
+    });
+    let said = refusal(&shop, "bert");
+    assert!(
+        said.contains("bert/tokenizer.json") && said.contains("may make a text more than 256 times as long"),
+        "{said}"
+    );
+}

@@ -77,15 +77,11 @@ impl<'a> Filler<'a> {
 
     /// The phase for a shape. A shape that is new gets it in a new program, which keeps those that were used last.
     fn get_ready(&mut self, shape: Shape) -> Result<(Prediction, &mut dyn Executor)> {
-        let mut shapes: Vec<Shape> =
-            self.ready.iter().flat_map(Ready::shapes).filter(|ready| *ready != shape).collect();
-        let is_new = self.ready.iter().flat_map(Ready::shapes).all(|ready| ready != shape);
-        if is_new {
-            shapes.drain(..shapes.len().saturating_sub(SHAPES - 1));
-            shapes.push(shape);
+        let before: Vec<Shape> = self.ready.iter().flat_map(Ready::shapes).collect();
+        if !before.contains(&shape) {
             // Frees the memory of the one before.
             self.ready = None;
-            self.ready = Some(Ready::new(self.config, self.device, self.values, &shapes)?);
+            self.ready = Some(Ready::new(self.config, self.device, self.values, &with(before, shape))?);
         }
         let ready = self.ready.as_mut().expect("made ready above");
         let at = ready.shapes.iter().position(|prediction| prediction.inputs.shape == shape).expect("made ready above");
@@ -127,6 +123,13 @@ impl Ready {
     }
 }
 
+/// The shapes of the next program: those of the one before, the last used last, and a new one.
+fn with(mut before: Vec<Shape>, shape: Shape) -> Vec<Shape> {
+    before.drain(..before.len().saturating_sub(SHAPES - 1));
+    before.push(shape);
+    before
+}
+
 fn batch(ids: &[u32], masked: &[u32], pad: u32, shape: Shape) -> Batch {
     let labels = masked.iter().map(|&position| ids[position as usize]).collect();
     let mut text = MaskedSequence::new(ids.to_vec(), masked.to_vec(), labels);
@@ -148,4 +151,18 @@ fn best(logits: &[f32], k: usize) -> Vec<Guess> {
     order.sort_by(by_logit);
     let score = |token: u32| (f64::from(logits[token as usize] - most).exp() / sum) as f32;
     order.into_iter().map(|token| Guess { token, score: score(token) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_of_the_program_before_are_kept_up_to_a_number() {
+        let shape = |sequence| Shape { batch: 1, sequence, masked: 1 };
+        assert_eq!(with(vec![shape(16), shape(32)], shape(24)), [shape(16), shape(32), shape(24)]);
+        let all: Vec<Shape> = (1..=SHAPES).map(shape).collect();
+        let next = with(all.clone(), shape(100));
+        assert_eq!((next.len(), &next[..SHAPES - 1], next[SHAPES - 1]), (SHAPES, &all[1..], shape(100)));
+    }
 }

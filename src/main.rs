@@ -1,19 +1,24 @@
 //! Parse, run, exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
 use clap::Parser;
-use cloze::cli::{self, Cli};
+use cloze::cli::{self, Cli, output};
 use cloze::train::interrupt;
-use std::io::ErrorKind;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     quieten_drivers();
-    match Cli::parse().run() {
+    let done = match Cli::try_parse() {
+        Ok(cli) => cli.run(),
+        Err(usage) if usage.use_stderr() => usage.exit(),
+        // Help and the version, which are asked for.
+        Err(help) => help.print().map_err(|error| cloze::Error::io(output::NAME)(error).into()),
+    };
+    match done.and_then(|()| Ok(output::finish()?)) {
         Ok(()) if interrupt::interrupted() => ExitCode::from(interrupt::EXIT_CODE as u8),
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if reader_has_gone(&error) => ExitCode::SUCCESS,
+        Err(error) if output::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", cli::describe(&error));
+            output::complain(&cli::describe(&error));
             if interrupt::interrupted() { ExitCode::from(interrupt::EXIT_CODE as u8) } else { ExitCode::FAILURE }
         }
     }
@@ -26,10 +31,4 @@ fn quieten_drivers() {
         // SAFETY: this process has no other thread yet that could read the environment.
         unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
-}
-
-/// Whoever read our output, such as `head`, has seen enough.
-fn reader_has_gone(error: &anyhow::Error) -> bool {
-    let mut io = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.any(|error| error.kind() == ErrorKind::BrokenPipe)
 }

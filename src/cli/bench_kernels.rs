@@ -1,5 +1,6 @@
 //! `cloze bench [KERNEL…]`
 
+use super::output;
 use crate::bench::emit::{LIST, emit};
 use crate::bench::kernels::{KernelBench, KernelReport, KernelsReport, find};
 use crate::bench::shape::{BenchShape, case, usual_shapes};
@@ -57,7 +58,7 @@ fn run_emit(args: &Args, folder: &Path) -> anyhow::Result<()> {
     let emitted = emit(folder, &chosen_kernels(args)?, &shape)?;
     let (entries, designed, list) = (emitted.entries, emitted.designed, folder.join(LIST));
     writeln!(
-        std::io::stdout(),
+        output::stdout(),
         "{} lists {entries} entry points of shaders; a GPU runs {designed} of them where nothing has been measured",
         list.display()
     )?;
@@ -92,7 +93,7 @@ fn run_bench(args: &Args) -> anyhow::Result<()> {
         chosen.retain(|(_, _, (_, name))| name == wanted);
     }
 
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     if !args.json {
         let (copied, computed) = (bench.peak.bytes_per_second / 1e9, bench.peak.flops_per_second / 1e9);
         writeln!(out, "{}", bench.device().describe())?;

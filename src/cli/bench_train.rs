@@ -1,5 +1,6 @@
 //! `cloze bench train`
 
+use super::output;
 use crate::bench::{StepReport, TrainingBench};
 use crate::config::Config;
 use crate::device::DeviceChoice;
@@ -51,7 +52,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn print(report: &StepReport, json: bool) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(report)?)?;
     } else {

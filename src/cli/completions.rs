@@ -1,7 +1,7 @@
 //! `cloze completions`
 
 use super::Cli;
-use anyhow::Context;
+use super::output;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use std::io::Write;
@@ -18,5 +18,5 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     // By way of memory: clap_complete panics when the reader of a pipe has gone.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "cloze", &mut script);
-    std::io::stdout().write_all(&script).context("standard output")
+    Ok(output::stdout().write_all(&script)?)
 }

@@ -1,5 +1,6 @@
 //! `cloze devices`
 
+use super::output;
 use crate::device::{Device, DeviceChoice};
 use crate::exec::gpu;
 use std::io::Write;
@@ -9,7 +10,7 @@ use std::io::Write;
 pub struct Args {}
 
 pub fn run(_: Args) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     for (index, adapter) in gpu::adapters()?.iter().enumerate() {
         let (info, limits) = (adapter.get_info(), adapter.limits());
         writeln!(out, "{index:>3}  {}", gpu::describe(&info))?;

@@ -1,5 +1,6 @@
 //! `cloze doctor`
 
+use super::output;
 use crate::device::DeviceChoice;
 use crate::doctor::report::Report;
 use crate::doctor::{every_device, examine};
@@ -27,7 +28,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     let mut examinations = Vec::new();
     for choice in args.device.map_or_else(every_device, |choice| Ok(vec![choice]))? {
         let examination = examine(&choice);

@@ -4,6 +4,7 @@ use super::vectors::{Format, VectorWriter};
 use crate::checkpoint::SavedModel;
 use crate::data::{Texts, Tokenizer};
 use crate::device::{Device, DeviceChoice};
+use crate::hf::SentenceModel;
 use crate::model::embedder::{Embedder, Pooling, normalize};
 use crate::train::interrupt;
 use anyhow::Context;
@@ -20,6 +21,9 @@ const WINDOW_BYTES: usize = 16 << 20;
 /// The vector of a text is the mean of the encoder's output over its tokens, or the output of the first. Every line is a
 /// text, and gets a vector in its place: an empty one that of no words. Names such as [MASK] in a text stand for the
 /// special tokens.
+///
+/// In a folder of sentence-transformers its modules.json says what vectors are made of, and the vectors are those that the library
+/// gives; options here take precedence. Modules that Cloze does not compute are refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -36,11 +40,11 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// What the vector of a text is made of
-    #[arg(long, value_enum, default_value_t = Pooling::Mean)]
-    pub pooling: Pooling,
+    /// What the vector of a text is made of [default: as modules.json says, or mean]
+    #[arg(long, value_enum)]
+    pub pooling: Option<Pooling>,
 
-    /// Scale every vector to length 1, so that a dot product is a cosine
+    /// Scale every vector to length 1, so that a dot product is a cosine; modules.json may say so as well
     #[arg(long)]
     pub normalize: bool,
 
@@ -56,8 +60,8 @@ pub struct Args {
     #[arg(long, default_value = "32", value_name = "B")]
     pub batch_size: NonZeroUsize,
 
-    /// Tokens of a text, special ones included; what goes beyond is cut off [default: as in training, or the model's most
-    /// up to 512]
+    /// Tokens of a text, special ones included; what goes beyond is cut off [default: as in training, as the files of
+    /// sentence-transformers say, or the model's most up to 512]
     #[arg(long, value_name = "T")]
     pub max_length: Option<NonZeroUsize>,
 
@@ -67,8 +71,16 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {
-    let model = SavedModel::open(&args.model)?;
+    let modules = SentenceModel::open(&args.model)?;
+    let mut model = SavedModel::open(modules.as_ref().map_or(&args.model, |modules| &modules.transformer))?;
     let most = model.config.max_positions;
+    if let Some(modules) = &modules {
+        model.tokenizer = modules.tokenizer(model.tokenizer)?;
+        model.sequence_length = modules.max_length.unwrap_or(most).min(most);
+    }
+    let pooling = args.pooling.or(modules.as_ref().map(|modules| modules.pooling)).unwrap_or(Pooling::Mean);
+    let normalized = args.normalize || modules.as_ref().is_some_and(|modules| modules.normalize);
+    let prompt = modules.map(|modules| modules.prompt).unwrap_or_default();
     let length = args.max_length.map_or(model.sequence_length, NonZeroUsize::get);
     anyhow::ensure!((2..=most).contains(&length), "--max-length: {length} is not within 2 to {most}");
     let mut texts = Texts::open(&args.files)?;
@@ -80,14 +92,14 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let device = Device::open(&args.device)?;
     log::debug!("device: {}", device.describe());
     let (pad, batch) = (model.tokenizer.specials().pad, args.batch_size.get());
-    let mut embedder = Embedder::new(&model.config, &device, model.values(), pad, args.pooling, batch);
+    let mut embedder = Embedder::new(&model.config, &device, model.values(), pad, pooling, batch);
     let (mut count, mut cut) = (0, 0);
     loop {
         let window = window(&mut texts, batch.saturating_mul(WINDOW_BATCHES))?;
         if window.is_empty() {
             break;
         }
-        let encoded = encode(&model.tokenizer, &window, length)?;
+        let encoded = encode(&model.tokenizer, &prompt, &window, length)?;
         cut += encoded.iter().filter(|(_, cut)| *cut).count();
         let ids: Vec<Vec<u32>> = encoded.into_iter().map(|(ids, _)| ids).collect();
         let mut vectors = embedder.embed(&ids).context("if memory is short: --batch-size, --max-length")?;
@@ -95,7 +107,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             count += 1;
             let finite = vector.iter().all(|x| x.is_finite());
             anyhow::ensure!(finite, "text {count}: the model's output is not finite; its weights are damaged");
-            if args.normalize {
+            if normalized {
                 normalize(vector);
             }
             writer.push(text, vector)?;
@@ -124,11 +136,16 @@ fn window(texts: &mut Texts, count: usize) -> crate::Result<Vec<String>> {
     Ok(window)
 }
 
-/// The ids of each text between [CLS] and [SEP], `length` at most, and whether that is not all of it.
-fn encode(tokenizer: &Tokenizer, texts: &[String], length: usize) -> crate::Result<Vec<(Vec<u32>, bool)>> {
+/// The ids of each text, after a prompt, between [CLS] and [SEP], `length` at most, and whether that is not all of it.
+fn encode(
+    tokenizer: &Tokenizer,
+    prompt: &str,
+    texts: &[String],
+    length: usize,
+) -> crate::Result<Vec<(Vec<u32>, bool)>> {
     let specials = tokenizer.specials();
     let encode = |text: &String| {
-        let (mut ids, cut) = tokenizer.encode_start(text, length - 2)?;
+        let (mut ids, cut) = tokenizer.encode_start(&format!("{prompt}{text}"), length - 2)?;
         ids.insert(0, specials.cls);
         ids.push(specials.sep);
         Ok((ids, cut))

@@ -1,5 +1,6 @@
 //! `cloze eval`
 
+use super::output;
 use crate::checkpoint::SavedModel;
 use crate::data::{
     Batch, Corpus, CorpusOptions, DocumentSplit, Documents, Masker, Masking, Packing, Prepared, Split, check_maskable,
@@ -187,7 +188,7 @@ fn prepared(folder: &Path, model: &SavedModel) -> crate::Result<Arc<dyn Document
 }
 
 fn print(result: &Validation, json: bool) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(result)?)?;
     } else {
@@ -205,7 +206,7 @@ fn print(result: &Validation, json: bool) -> anyhow::Result<()> {
 }
 
 fn print_pseudo_likelihood(result: &PseudoLikelihood, json: bool) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(result)?)?;
     } else {

@@ -1,5 +1,6 @@
 //! `cloze export`: a model of Cloze as transformers reads it.
 
+use super::output;
 use crate::checkpoint::SavedModel;
 use crate::hf::save::{SaveOptions, save};
 use crate::hf::{Precision, write};
@@ -43,7 +44,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     })?;
     let options = SaveOptions { precision: args.dtype, max_shard: args.max_shard_size.unwrap_or(u64::MAX) };
     save(&args.out, &model.config, &model.tokenizer, model.values(), options, &interrupt::flag())?;
-    writeln!(std::io::stdout(), "{}: {} from {}", args.out.display(), family.model_type(), model.path().display())?;
+    writeln!(output::stdout(), "{}: {} from {}", args.out.display(), family.model_type(), model.path().display())?;
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! `cloze fill-mask`
 
+use super::output;
 use crate::checkpoint::SavedModel;
-use crate::data::Tokenizer;
+use crate::data::{Texts, Tokenizer};
 use crate::device::{Device, DeviceChoice};
 use crate::model::{Filler, Guess};
 use anyhow::Context;
 use serde::Serialize;
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -20,7 +21,8 @@ pub struct Args {
     /// The folder of a run, of which the best checkpoint is taken; of a checkpoint; or of a model as transformers saves it
     pub model: PathBuf,
 
-    /// The text, with the tokenizer's mask token where a word is to be guessed; without it, lines are read from stdin
+    /// The text, with the tokenizer's mask token where a word is to be guessed; without it, lines are read from stdin, and
+    /// those that can't be filled are told of and passed over
     pub text: Option<String>,
 
     /// How many guesses to show for a mask
@@ -50,44 +52,84 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let device = Device::open(&args.device)?;
     log::debug!("device: {}", device.describe());
     let mut filler = Filler::new(&model.config, &device, model.values());
-    let mut fill = |text: &str| -> anyhow::Result<()> {
-        let filled = candidates(&model, &mut filler, text, args.top_k.get())?;
-        print(&filled, args.json)
-    };
+    let k = args.top_k.get();
     match &args.text {
-        Some(text) => fill(text),
-        None => {
-            for (number, line) in std::io::stdin().lock().lines().enumerate() {
-                let line = line.context("standard input")?;
-                if !line.trim().is_empty() {
-                    fill(&line).with_context(|| format!("line {} of standard input", number + 1))?;
-                }
-            }
-            Ok(())
+        Some(text) => {
+            let masked = Masked::new(&model, text)?;
+            print(&masked.candidates(&model.tokenizer, &mut filler, k)?, args.json)
         }
+        None => fill_lines(&model, &mut filler, k, args.json),
     }
 }
 
-/// The candidates for each mask of a text.
-fn candidates(model: &SavedModel, filler: &mut Filler, text: &str, k: usize) -> anyhow::Result<Vec<Vec<Candidate>>> {
-    let tokenizer = &model.tokenizer;
-    let (mask, pad) = (tokenizer.specials().mask, tokenizer.specials().pad);
-    let ids = tokenizer.encode(text, true)?;
-    let most = model.config.max_positions;
-    anyhow::ensure!(ids.len() <= most, "the text has {} tokens, and the model takes at most {most}", ids.len());
-    let masked: Vec<u32> = (0..ids.len() as u32).filter(|&position| ids[position as usize] == mask).collect();
-    anyhow::ensure!(
-        !masked.is_empty(),
-        "the text has no mask; write {} where a word is to be guessed",
-        tokenizer.token(mask).unwrap_or_default()
-    );
-    let guesses = filler.guess(&ids, &masked, pad, k)?;
-    // The pipeline leaves the special tokens out where there is one mask, so that the others stay to be seen.
-    let candidate = |position: u32, guess: Guess| candidate(tokenizer, &ids, position, guess, masked.len() == 1);
-    let of_mask = |(&position, guesses): (&u32, Vec<Guess>)| {
-        guesses.into_iter().map(|guess| candidate(position, guess)).collect::<crate::Result<Vec<_>>>()
-    };
-    Ok(masked.iter().zip(guesses).map(of_mask).collect::<crate::Result<_>>()?)
+/// Fills the lines of standard input. One that can't be is told of, and those after it are filled all the same.
+fn fill_lines(model: &SavedModel, filler: &mut Filler, k: usize, json: bool) -> anyhow::Result<()> {
+    let mut lines = Texts::open(&[])?;
+    let (mut number, mut count, mut refused) = (0, 0, 0);
+    while let Some(line) = lines.next().transpose()? {
+        number += 1;
+        if line.trim().is_empty() {
+            continue;
+        }
+        count += 1;
+        match Masked::new(model, &line) {
+            Ok(masked) => {
+                let candidates = masked.candidates(&model.tokenizer, filler, k);
+                print(&candidates.with_context(|| format!("line {number} of standard input"))?, json)?;
+            }
+            Err(error) => {
+                refused += 1;
+                log::error!("line {number} of standard input: {error}");
+            }
+        }
+    }
+    if lines.replaced() > 0 {
+        let replaced = lines.replaced();
+        log::warn!("standard input: {replaced} byte sequences that are not UTF-8 were replaced by U+FFFD");
+    }
+    anyhow::ensure!(refused == 0, "{refused} of {count} lines of standard input were not filled");
+    Ok(())
+}
+
+/// A text's tokens and the positions of its masks.
+struct Masked {
+    ids: Vec<u32>,
+    masks: Vec<u32>,
+    pad: u32,
+}
+
+impl Masked {
+    /// # Errors
+    /// The text has no mask, or more tokens than the model takes.
+    fn new(model: &SavedModel, text: &str) -> anyhow::Result<Masked> {
+        let (tokenizer, most) = (&model.tokenizer, model.config.max_positions);
+        // What is far too long is found a piece at a time, in little memory.
+        let (_, longer) = tokenizer.encode_start(text, most)?;
+        let ids = if longer { Vec::new() } else { tokenizer.encode(text, true)? };
+        let fits = !longer && ids.len() <= most;
+        anyhow::ensure!(fits, "the text has more than the {most} tokens that the model takes at most; shorten it");
+        let specials = tokenizer.specials();
+        let masks: Vec<u32> =
+            (0..ids.len() as u32).filter(|&position| ids[position as usize] == specials.mask).collect();
+        anyhow::ensure!(
+            !masks.is_empty(),
+            "the text has no mask; write {} where a word is to be guessed",
+            tokenizer.token(specials.mask).unwrap_or_default()
+        );
+        Ok(Masked { ids, masks, pad: specials.pad })
+    }
+
+    /// The candidates for each mask.
+    fn candidates(&self, tokenizer: &Tokenizer, filler: &mut Filler, k: usize) -> anyhow::Result<Vec<Vec<Candidate>>> {
+        let guesses = filler.guess(&self.ids, &self.masks, self.pad, k)?;
+        // The pipeline leaves the special tokens out where there is one mask, so that the others stay to be seen.
+        let skip = self.masks.len() == 1;
+        let of_mask = |(&position, guesses): (&u32, Vec<Guess>)| {
+            let candidate = |guess: Guess| candidate(tokenizer, &self.ids, position, guess, skip);
+            guesses.into_iter().map(candidate).collect::<crate::Result<Vec<_>>>()
+        };
+        Ok(self.masks.iter().zip(guesses).map(of_mask).collect::<crate::Result<_>>()?)
+    }
 }
 
 fn candidate(
@@ -108,7 +150,7 @@ fn candidate(
 }
 
 fn print(masks: &[Vec<Candidate>], json: bool) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     match (json, masks) {
         (true, [only]) => writeln!(out, "{}", serde_json::to_string(only)?)?,
         (true, masks) => writeln!(out, "{}", serde_json::to_string(masks)?)?,

@@ -1,5 +1,6 @@
 //! `cloze import`: a model of Hugging Face transformers becomes one of Cloze.
 
+use super::output;
 use crate::checkpoint::SavedModel;
 use crate::hf::save::{SaveOptions, save};
 use crate::hf::{Family, HfModel};
@@ -38,12 +39,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         "{}: holds no config.json; name a folder as transformers saves it (a run is read by every command as it is)",
         args.from.display()
     );
+    if args.from.join("modules.json").exists() {
+        log::warn!(
+            "{}: modules.json is left behind, which says how vectors of texts are pooled; `cloze embed` obeys it there",
+            args.from.display()
+        );
+    }
     let model = SavedModel::from_hugging_face(&HfModel::open(&args.from)?)?;
     model.warn_if_headless();
     save(&args.out, &model.config, &model.tokenizer, model.values(), SaveOptions::default(), &interrupt::flag())?;
     let family = Family::of(&model.config).map_or("cloze", Family::model_type);
     let parameters: usize = declare(&model.config).iter().map(|parameter| parameter.count()).sum();
     let tokens = model.config.vocab_size;
-    writeln!(std::io::stdout(), "{}: {family}, {parameters} parameters, vocabulary of {tokens}", args.out.display())?;
+    writeln!(output::stdout(), "{}: {family}, {parameters} parameters, vocabulary of {tokens}", args.out.display())?;
     Ok(())
 }

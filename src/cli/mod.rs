@@ -12,8 +12,10 @@ mod export;
 mod fill_mask;
 mod import;
 mod logging;
+pub mod output;
 mod plan;
 mod prepare;
+mod threads;
 mod tokenizer;
 mod train;
 mod vectors;
@@ -67,6 +69,7 @@ impl Cli {
     /// Whatever kept it from its end, for `main` to print.
     pub fn run(self) -> anyhow::Result<()> {
         logging::start(self.verbose, self.quiet);
+        threads::start()?;
         match self.command {
             Command::Devices(args) => devices::run(args),
             Command::Doctor(args) => doctor::run(args),

@@ -1,5 +1,6 @@
 //! `cloze train --plan`: the table.
 
+use super::output;
 use crate::config::Config;
 use crate::device::Device;
 use crate::device::speed;
@@ -9,7 +10,7 @@ use std::io::Write;
 /// Prints what the training of a config takes in each way to recompute.
 pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()> {
     let outlook = Outlook::new(config, device, speed::measure(device)?)?;
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&outlook)?)?;
     } else {

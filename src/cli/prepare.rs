@@ -1,5 +1,7 @@
 //! `cloze prepare`: tokenises text for training.
 
+use super::output;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use crate::data::{CorpusOptions, DocumentSplit, PrepareOptions, Report, SplitEntry, Tokenizer, Validation, prepare};
@@ -56,27 +58,33 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         ..PrepareOptions::default()
     };
     let manifest = prepare(&tokenizer, &args.files, &options, &args.out)?;
-    println!("{}: vocabulary of {}", args.out.display(), manifest.vocab_size);
-    print_split("training", &manifest.train);
-    print_split("validation", &manifest.validation);
-    print_report(&manifest.report);
-    Ok(())
+    writeln!(output::stdout(), "{}: vocabulary of {}", args.out.display(), manifest.vocab_size)?;
+    print_split("training", &manifest.train)?;
+    print_split("validation", &manifest.validation)?;
+    Ok(print_report(&manifest.report)?)
 }
 
-fn print_split(name: &str, split: &SplitEntry) {
-    println!("  {name}: {} tokens, {} documents, {} shards", split.tokens, split.documents, split.shards.len());
+fn print_split(name: &str, split: &SplitEntry) -> io::Result<()> {
+    writeln!(
+        output::stdout(),
+        "  {name}: {} tokens, {} documents, {} shards",
+        split.tokens,
+        split.documents,
+        split.shards.len()
+    )
 }
 
 /// What was read and, if anything had to be mended, what.
-pub(super) fn print_report(report: &Report) {
+pub(super) fn print_report(report: &Report) -> io::Result<()> {
     let Report { files, documents, bytes, replaced, empty, cut } = report;
-    println!("  read: {files} files, {documents} documents, {bytes} bytes of text");
+    writeln!(output::stdout(), "  read: {files} files, {documents} documents, {bytes} bytes of text")?;
     let mended = [
         (replaced, "byte sequences that are not UTF-8 were replaced by U+FFFD"),
         (empty, "empty documents were left out"),
         (cut, "cuts were made in documents longer than 16 MiB"),
     ];
     for (count, what) in mended.into_iter().filter(|(count, _)| **count > 0) {
-        println!("  {count} {what}");
+        writeln!(output::stdout(), "  {count} {what}")?;
     }
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! `cloze tokenizer`: learns a vocabulary.
 
+use super::output;
+use std::io::Write;
 use std::path::PathBuf;
 
 use crate::data::{Corpus, CorpusOptions, DocumentSplit, Tokenizer, TokenizerKind, TokenizerOptions};
@@ -49,7 +51,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     how.character_coverage = args.character_coverage;
     let tokenizer = Tokenizer::train(&how, &mut corpus)?;
     tokenizer.save(&args.out)?;
-    println!("{}: {} tokens", args.out.display(), tokenizer.vocab_size());
-    super::prepare::print_report(&corpus.report());
-    Ok(())
+    writeln!(output::stdout(), "{}: {} tokens", args.out.display(), tokenizer.vocab_size())?;
+    Ok(super::prepare::print_report(&corpus.report())?)
 }

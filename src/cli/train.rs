@@ -1,5 +1,6 @@
 //! `cloze train`
 
+use super::output;
 use super::plan;
 use crate::config::Config;
 use crate::device::{Device, DeviceChoice};
@@ -87,7 +88,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 
 /// The closing words: how good the model is, and what to do with it.
 fn finished(trainer: &Trainer, path: &Path, done_before: u64) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = output::stdout();
     match trainer.last_validation() {
         None if trainer.steps_done() > done_before => {
             writeln!(out, "no held-out loss: no token of the validation part can be masked")?;

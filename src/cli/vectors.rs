@@ -1,5 +1,6 @@
 //! Where vectors go: JSON lines or a NumPy file, to standard output or to a file that appears whole or not at all.
 
+use super::output::{self, Stdout};
 use crate::files::Replacement;
 use anyhow::Context;
 use serde::Serialize;
@@ -30,7 +31,7 @@ pub(super) struct VectorWriter {
 }
 
 enum Out {
-    Stdout(BufWriter<io::Stdout>),
+    Stdout(BufWriter<Stdout>),
     /// A NumPy file on its way to standard output: it begins with the number of rows, which the end tells.
     Spool(BufWriter<File>),
     File(BufWriter<Replacement>),
@@ -44,7 +45,7 @@ impl VectorWriter {
     pub fn new(format: Format, width: usize, path: Option<&Path>) -> anyhow::Result<Self> {
         let out = match (path, format) {
             (Some(path), _) => Out::File(BufWriter::new(Replacement::new(path)?)),
-            (None, Format::Jsonl) => Out::Stdout(BufWriter::new(io::stdout())),
+            (None, Format::Jsonl) => Out::Stdout(BufWriter::new(output::stdout())),
             (None, Format::Npy) => {
                 let terminal = io::stdout().is_terminal();
                 anyhow::ensure!(!terminal, "--format npy: standard output is a terminal; name a file with --out");
@@ -105,7 +106,7 @@ impl VectorWriter {
                 spool.rewind()?;
                 spool.write_all(&header)?;
                 spool.rewind()?;
-                let mut out = io::stdout().lock();
+                let mut out = output::stdout();
                 io::copy(spool.get_mut(), &mut out)?;
                 out.flush()
             }

@@ -3,6 +3,9 @@
 use crate::{Error, Result};
 use toml::{Table, Value};
 
+/// Parts of the longest key, and some to spare.
+const DEEPEST: usize = 8;
+
 /// Puts `key=value` into the table: a dotted key, and a TOML value or else a bare word taken as a string.
 pub(super) fn set(table: &mut Table, assignment: &str) -> Result<()> {
     let Some((key, text)) = assignment.split_once('=') else {
@@ -17,6 +20,11 @@ pub(super) fn set(table: &mut Table, assignment: &str) -> Result<()> {
             format!("--set {assignment}"),
             "the key has an empty part; write it as in train.steps",
         ));
+    }
+    // Reading goes down a level for each, and the stack ends somewhere.
+    if names.len() > DEEPEST {
+        let problem = format!("has {} parts, and no key has more than {DEEPEST}", names.len());
+        return Err(Error::config(format!("--set {}.{}.…", names[0], names[1]), problem));
     }
     let value = parse_value(key.trim(), text.trim())?;
     let last = names.pop().expect("split yields at least one part");

@@ -4,6 +4,7 @@
 //! [`Prepared`] maps into memory. [`Packing`] cuts documents into sequences, [`Masker`] hides tokens, and [`Loader`]
 //! hands out [`Batch`]es.
 
+mod added_tokens;
 mod alphabet;
 mod batch;
 mod corpus;
@@ -11,6 +12,7 @@ mod cut;
 mod dataset;
 mod divide;
 mod documents;
+mod growth;
 mod inputs;
 mod lines;
 mod loader;
@@ -27,6 +29,7 @@ mod special;
 mod staging;
 mod texts;
 mod tokenizer;
+mod tokenizer_config;
 mod train_tokenizer;
 mod unknown;
 mod word_counts;
@@ -51,5 +54,6 @@ pub use special::{SpecialNames, SpecialTokens};
 pub(crate) use staging::Staging;
 pub use texts::Texts;
 pub use tokenizer::{Encoded, Tokenizer};
+pub(crate) use tokenizer_config::TokenizerConfig;
 pub use train_tokenizer::{TokenizerKind, TokenizerOptions};
 pub use unknown::UnknownTokens;

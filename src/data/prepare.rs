@@ -124,10 +124,12 @@ fn encode(
     let corpus = &mut corpus.with_progress("tokenising");
     let (sender, batches) = sync_channel(1);
     thread::scope(|scope| {
-        let reader = scope.spawn(move || {
+        let read = move || {
             read_batches(corpus, sender);
             corpus.report()
-        });
+        };
+        let reader = thread::Builder::new().name("reader".into()).spawn_scoped(scope, read);
+        let reader = reader.map_err(|error| Error::config("prepare", format!("no thread to read with: {error}")))?;
         let mut without_tokens = 0;
         for batch in batches {
             for document in encode_batch(tokenizer, &batch?)? {

@@ -8,7 +8,9 @@ use std::sync::Once;
 use tokenizers::{Model, ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
 use super::cut::pieces;
+use super::growth;
 use super::special::{SpecialNames, SpecialTokens};
+use super::tokenizer_config::TokenizerConfig;
 use super::words::unspaced_starts;
 use crate::{Error, Result, files};
 
@@ -34,13 +36,14 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`, and beside it the files that name its special tokens, if they are there.
+    /// Reads a `tokenizer.json`, and beside it the files that transformers obeys, if they are there.
     ///
     /// # Errors
-    /// The file can't be read, is no tokenizer, or lacks a special token.
+    /// The file can't be read, is no tokenizer, or lacks a special token; a file beside it asks for what is not obeyed.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let json = std::fs::read(path).map_err(Error::io(path))?;
+        let json = TokenizerConfig::beside(path)?.complete(json, path)?;
         Self::from_bytes_with(json, SpecialNames::beside(path)?, path)
     }
 
@@ -58,6 +61,7 @@ impl Tokenizer {
     /// As [`Tokenizer::from_bytes`].
     pub fn from_bytes_with(json: Vec<u8>, names: SpecialNames, origin: impl AsRef<Path>) -> Result<Self> {
         let fail = |problem: String| Error::file(&origin, format!("not a usable tokenizer: {problem}"));
+        growth::check(&json).map_err(fail)?;
         let inner = guarded(|| {
             let mut inner = tokenizers::Tokenizer::from_bytes(&json)?;
             inner.with_truncation(None)?.with_padding(None);

@@ -132,6 +132,10 @@ const LOCAL_THETA: f64 = 10_000.0;
 /// The family or one of its options is not one that Cloze computes, or the sizes are impossible.
 pub fn read(path: &Path, json: &Value) -> Result<(Family, ModelConfig)> {
     let refuse = |problem: String| Error::file(path, problem);
+    if json.get("model_type").is_none() {
+        let known = Family::ALL.map(Family::model_type).join(", ");
+        return Err(refuse(format!("model_type is missing; add the one that the model is of: {known}")));
+    }
     let common: Common = parse(path, json)?;
     let Some(family) = Family::ALL.into_iter().find(|family| family.model_type() == common.model_type) else {
         let known = Family::ALL.map(Family::model_type).join(", ");

@@ -2,6 +2,7 @@
 //!
 //! `family.rs` says which family computes a config, and `names.rs` which of its tensors holds which parameter of ours.
 //! In: `folder.rs` with `config.rs` and `unsupported.rs`, `tensors.rs` and `values.rs`, `tokenizer.rs`.
+//! `sentence_transformers.rs` says how the vectors of texts are made.
 //! Out: `write.rs` for the contents, `save.rs` for the folder, `precision.rs` for its numbers.
 
 pub mod config;
@@ -10,6 +11,7 @@ pub mod folder;
 pub mod names;
 pub mod precision;
 pub mod save;
+mod sentence_transformers;
 pub mod tensors;
 mod tokenizer;
 mod unsupported;
@@ -19,3 +21,4 @@ pub mod write;
 pub use family::Family;
 pub use folder::HfModel;
 pub use precision::Precision;
+pub use sentence_transformers::SentenceModel;

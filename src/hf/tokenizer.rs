@@ -1,15 +1,20 @@
 //! The tokenizer of a model's folder: its `tokenizer.json`, or one made from the vocabulary files of older models.
 
-use crate::data::{SpecialNames, Tokenizer};
+use crate::data::{SpecialNames, Tokenizer, TokenizerConfig};
 use crate::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// Reads the tokenizer of a folder. `special_tokens_map.json` and `tokenizer_config.json` name its special tokens where
-/// they are there.
+/// The classes of transformers that read a `vocab.txt` as BERT's does, without the ending Fast.
+const WORDPIECE: [&str; 5] =
+    ["BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "ConvBertTokenizer", "MobileBertTokenizer"];
+/// Those that read `vocab.json` and `merges.txt` as RoBERTa's does, and put the same around a text.
+const BYTE_LEVEL: [&str; 3] = ["RobertaTokenizer", "BartTokenizer", "LongformerTokenizer"];
+
+/// Reads the tokenizer of a folder, and obeys the files beside it as transformers does.
 ///
 /// # Errors
-/// There is none, or a file is damaged.
+/// There is none, or a file is damaged or asks for what is not obeyed.
 pub fn open(folder: &Path) -> Result<Tokenizer> {
     let whole = folder.join("tokenizer.json");
     if whole.exists() {
@@ -17,46 +22,90 @@ pub fn open(folder: &Path) -> Result<Tokenizer> {
     }
     let (vocab_txt, vocab_json) = (folder.join("vocab.txt"), folder.join("vocab.json"));
     let names = SpecialNames::beside(&whole)?;
-    let (origin, json) = if vocab_txt.exists() {
-        let json = wordpiece(&text(&vocab_txt)?, &settings(folder)?, &names);
-        (vocab_txt, json)
+    let config = TokenizerConfig::beside(&whole)?;
+    let (origin, mut json) = if vocab_txt.exists() {
+        config.require_class(&WORDPIECE, "vocab.txt")?;
+        let codes = folder.join("bpe.codes");
+        if codes.exists() {
+            let problem =
+                "is of a tokenizer that no version of transformers turns into a tokenizer.json; Cloze does not read it";
+            return Err(Error::file(codes, problem));
+        }
+        (vocab_txt.clone(), wordpiece(tokens(&vocab_txt)?, &config, &names))
     } else if vocab_json.exists() {
+        config.require_class(&BYTE_LEVEL, "vocab.json")?;
         let vocab: Map<String, Value> = serde_json::from_str(&text(&vocab_json)?)
             .map_err(|error| Error::file(&vocab_json, format!("is not a vocabulary: {error}")))?;
-        let json = byte_level(vocab, &text(&folder.join("merges.txt"))?, &settings(folder)?, &names);
+        refuse_word_ends(&vocab, &vocab_json)?;
+        let json = byte_level(vocab, &text(&folder.join("merges.txt"))?, &config, &names);
         (vocab_json, json)
     } else {
         let problem = "has no tokenizer.json, nor vocab.txt, nor vocab.json and merges.txt; save the tokenizer there \
                        with transformers' AutoTokenizer";
         return Err(Error::file(folder, problem));
     };
-    let added = folder.join("added_tokens.json");
-    if added.exists() {
-        let problem = "holds tokens beside the vocabulary; save the tokenizer with transformers' AutoTokenizer, which \
-                       writes a tokenizer.json";
-        return Err(Error::file(added, problem));
-    }
+    config.add_tokens(&mut json, true)?;
     let json = serde_json::to_vec_pretty(&json).expect("a JSON value can be written");
     Tokenizer::from_bytes_with(json, names, origin)
 }
 
-/// BERT's tokenizer from `vocab.txt`, which has a token a line.
-fn wordpiece(text: &str, settings: &Value, names: &SpecialNames) -> Value {
-    let ids = text.lines().zip(0u32..).map(|(token, id)| (token.trim_end().to_string(), id.into()));
-    let vocab: Map<String, Value> = ids.collect();
+/// The tokens of a `vocab.txt` with their ids, a token a line: as the tokenizers library reads them, without what is white at
+/// the end of a line. Empty lines count, and are no tokens.
+fn tokens(path: &Path) -> Result<Map<String, Value>> {
+    let text = text(path)?;
+    let mut vocab = Map::new();
+    let mut trimmed = Vec::new();
+    for (line, id) in text.lines().zip(0u32..) {
+        let token = line.trim_end();
+        if token.is_empty() {
+            continue;
+        }
+        if token.len() < line.len() {
+            trimmed.push(format!("{} (`{token}`)", id + 1));
+        }
+        vocab.insert(token.to_string(), id.into());
+    }
+    if let [first, ..] = &trimmed[..] {
+        log::warn!(
+            "{}: {} lines end in white space, the first is line {first}; it is dropped, as transformers 5 does (transformers 4 \
+             keeps it, and never finds such a token)",
+            path.display(),
+            trimmed.len()
+        );
+    }
+    Ok(vocab)
+}
+
+/// Refuses the vocabulary of a BPE that marks where words end, and not their beginning as a byte-level one does.
+fn refuse_word_ends(vocab: &Map<String, Value>, path: &Path) -> Result<()> {
+    let marked: Vec<&String> = vocab.keys().filter(|token| token.ends_with("</w>")).collect();
+    match marked[..] {
+        // A single one may be a text's own.
+        [_, token, ..] => {
+            let problem = format!(
+                "its tokens mark the ends of words (`{token}`), and Cloze reads byte-level vocabularies; save the tokenizer \
+                 with transformers' AutoTokenizer, which writes a tokenizer.json"
+            );
+            Err(Error::file(path, problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// BERT's tokenizer from the tokens of `vocab.txt`.
+fn wordpiece(vocab: Map<String, Value>, config: &TokenizerConfig, names: &SpecialNames) -> Value {
     let name = |given: &Option<String>, usual: &str| given.clone().unwrap_or(usual.into());
     let (cls, sep) = (name(&names.cls, "[CLS]"), name(&names.sep, "[SEP]"));
     let (unk, mask, pad) = (name(&names.unk, "[UNK]"), name(&names.mask, "[MASK]"), name(&names.pad, "[PAD]"));
-    let flag = |key: &str| settings.get(key).and_then(Value::as_bool);
     json!({
         "version": "1.0",
         "added_tokens": added(&vocab, &[&pad, &unk, &cls, &sep, &mask], None),
         "normalizer": {
             "type": "BertNormalizer",
             "clean_text": true,
-            "handle_chinese_chars": flag("tokenize_chinese_chars").unwrap_or(true),
-            "strip_accents": flag("strip_accents"),
-            "lowercase": flag("do_lower_case").unwrap_or(true),
+            "handle_chinese_chars": config.flag("tokenize_chinese_chars").unwrap_or(true),
+            "strip_accents": config.flag("strip_accents"),
+            "lowercase": config.flag("do_lower_case").unwrap_or(true),
         },
         "pre_tokenizer": { "type": "BertPreTokenizer" },
         "post_processor": around(&vocab, &cls, &sep, json!({ "type": "BertProcessing" })),
@@ -72,12 +121,12 @@ fn wordpiece(text: &str, settings: &Value, names: &SpecialNames) -> Value {
 }
 
 /// RoBERTa's tokenizer from `vocab.json` and `merges.txt`.
-fn byte_level(vocab: Map<String, Value>, merges: &str, settings: &Value, names: &SpecialNames) -> Value {
+fn byte_level(vocab: Map<String, Value>, merges: &str, config: &TokenizerConfig, names: &SpecialNames) -> Value {
     let merges: Vec<&str> = merges.lines().filter(|line| !line.starts_with("#version") && !line.is_empty()).collect();
     let name = |given: &Option<String>, usual: &str| given.clone().unwrap_or(usual.into());
     let (cls, sep) = (name(&names.cls, "<s>"), name(&names.sep, "</s>"));
     let (unk, mask, pad) = (name(&names.unk, "<unk>"), name(&names.mask, "<mask>"), name(&names.pad, "<pad>"));
-    let add_prefix_space = settings.get("add_prefix_space").and_then(Value::as_bool).unwrap_or(false);
+    let add_prefix_space = config.flag("add_prefix_space").unwrap_or(false);
     json!({
         "version": "1.0",
         // The mask takes the space before it, as the words do for which it stands.
@@ -132,15 +181,8 @@ fn added(vocab: &Map<String, Value>, names: &[&String], takes_space: Option<&Str
     tokens.into_iter().map(token).collect()
 }
 
-/// `tokenizer_config.json`, where there is one.
-fn settings(folder: &Path) -> Result<Value> {
-    let path = folder.join("tokenizer_config.json");
-    if !path.exists() {
-        return Ok(Value::Null);
-    }
-    serde_json::from_str(&text(&path)?).map_err(|error| Error::file(&path, format!("is not JSON: {error}")))
-}
-
+/// A file of UTF-8, without the byte-order mark that it may begin with, which no token has.
 fn text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(Error::io(path))
+    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    Ok(text.strip_prefix('\u{FEFF}').map(String::from).unwrap_or(text))
 }

@@ -13,6 +13,9 @@ use std::path::Path;
 /// Seed of the head that an encoder-only model gets.
 const HEAD_SEED: u64 = 1;
 
+/// Ours of the tokens' vectors.
+const EMBEDDINGS: &str = "embeddings.tokens.weight";
+
 /// A model's files, read as a config says they are to be read.
 pub struct Reader<'a> {
     /// `None` for files with our own names.
@@ -76,7 +79,7 @@ impl Reader<'_> {
         shape[0] /= sources.len();
         let mut values = Vec::new();
         for theirs in sources {
-            let name = self.stored_name(&theirs).unwrap_or(theirs);
+            let name = self.stored_name(&theirs).or_else(|| self.twin(parameter)).unwrap_or(theirs);
             values.extend(self.tensors.floats(&name, &shape)?);
             used.insert(name);
         }
@@ -95,6 +98,13 @@ impl Reader<'_> {
     fn stored_name(&self, name: &str) -> Option<String> {
         let names = self.family.map_or_else(|| vec![name.to_string()], |family| names::spellings(family, name));
         names.into_iter().find(|name| self.tensors.has(name))
+    }
+
+    /// The decoder's matrix in place of the embeddings that it is tied to: some files have it alone.
+    fn twin(&self, parameter: &Declaration) -> Option<String> {
+        let tied = self.config.tied_decoder && parameter.name == EMBEDDINGS;
+        let decoder = self.family.filter(|_| tied).map(names::decoder_weight)?;
+        self.tensors.has(decoder).then(|| decoder.to_string())
     }
 
     /// What the family's files must have and our model does without has to be what makes no difference.
@@ -123,8 +133,7 @@ impl Reader<'_> {
             return Ok(());
         }
         let shape = [self.config.vocab_size, self.config.hidden_size];
-        let tokens = self.sources("embeddings.tokens.weight").concat();
-        let tokens = self.stored_name(&tokens).unwrap_or(tokens);
+        let Some(tokens) = self.stored_name(&self.sources(EMBEDDINGS).concat()) else { return Ok(()) };
         if self.tensors.floats(copy, &shape)? != self.tensors.floats(&tokens, &shape)? {
             let problem = format!(
                 "`{copy}` differs from `{tokens}`, and config.json has tie_word_embeddings = true; set it to false if the \

@@ -239,7 +239,11 @@ pub fn tokenizer_files(config: &ModelConfig, tokenizer: &Tokenizer) -> [(&'stati
     let mut settings = names.clone();
     settings["tokenizer_class"] = "PreTrainedTokenizerFast".into();
     settings["model_max_length"] = config.max_positions.into();
-    settings["model_input_names"] = json!(["input_ids", "attention_mask"]);
+    // Without them transformers takes the second text of a pair for the first.
+    settings["model_input_names"] = match config.token_types {
+        0 | 1 => json!(["input_ids", "attention_mask"]),
+        _ => json!(["input_ids", "token_type_ids", "attention_mask"]),
+    };
     [("tokenizer_config.json", pretty(&settings)), ("special_tokens_map.json", pretty(&names))]
 }
 

@@ -209,7 +209,7 @@ impl Ready {
 }
 
 /// The lengths that texts of up to `longest` tokens are filled up to: 16, 24, 32, 48, 64, 96, …, none above `most`.
-fn lengths(longest: usize, most: usize) -> impl Iterator<Item = usize> {
+pub(super) fn lengths(longest: usize, most: usize) -> impl Iterator<Item = usize> {
     let mut found = false;
     (0..usize::BITS)
         .map(move |number| ((16 + 8 * (number as usize % 2)) << (number / 2)).min(most))

@@ -1,14 +1,24 @@
 //! Guesses for masked tokens.
 
-use super::inference::Inference;
-use super::inputs::Shape;
+use super::architecture::{declare, vocabulary_rows};
+use super::embedder::lengths;
+use super::encoder::Encoder;
+use super::head::Head;
+use super::inputs::{Inputs, Shape};
+use super::kept::Kept;
+use super::parameters::{Kind, Parameters};
+use super::recorder::Recorder;
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::data::{Batch, MaskedSequence};
 use crate::device::Device;
-use crate::exec::Executor;
+use crate::exec::{Executor, Phase, Program, Role, Tensor};
+use crate::kernels::Precision;
 use crate::kernels::step::StepState;
 use bytemuck::Zeroable;
+
+/// Most shapes that a program has phases for: more than texts of one kind have.
+const SHAPES: usize = 16;
 
 /// A token and its probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,13 +27,29 @@ pub struct Guess {
     pub score: f32,
 }
 
-/// A model on a device, ready to guess. Texts of like length use the same program.
+/// A model on a device, ready to guess texts of the shapes that came last.
 pub struct Filler<'a> {
     config: &'a ModelConfig,
     device: &'a Device,
     /// Of every parameter, in the order of the architecture.
     values: &'a [Vec<f32>],
-    ready: Option<(Shape, Inference, Box<dyn Executor>)>,
+    ready: Option<Ready>,
+}
+
+/// A program with a phase for each of some shapes, over the same parameters and the same memory.
+struct Ready {
+    /// The one that was used last comes last.
+    shapes: Vec<Prediction>,
+    executor: Box<dyn Executor>,
+}
+
+/// The phase for a shape.
+#[derive(Clone, Copy)]
+struct Prediction {
+    inputs: Inputs,
+    /// [K, vocabulary, padded].
+    logits: Tensor,
+    phase: Phase,
 }
 
 impl<'a> Filler<'a> {
@@ -38,24 +64,70 @@ impl<'a> Filler<'a> {
     /// # Errors
     /// The device fails, or is too small.
     pub fn guess(&mut self, ids: &[u32], masked: &[u32], pad: u32, k: usize) -> Result<Vec<Vec<Guess>>> {
-        let sequence = ids.len().next_multiple_of(32).min(self.config.max_positions).max(ids.len());
+        let sequence = lengths(ids.len(), self.config.max_positions).last().unwrap_or(0).max(ids.len());
         let shape = Shape { batch: 1, sequence, masked: masked.len().next_power_of_two() };
-        self.get_ready(shape)?;
-        let Some((_, prediction, executor)) = &mut self.ready else { unreachable!("made ready above") };
-        prediction.inputs.write(&mut **executor, &batch(ids, masked, pad, shape), StepState::zeroed())?;
+        let vocabulary = self.config.vocab_size;
+        let (prediction, executor) = self.get_ready(shape)?;
+        prediction.inputs.write(executor, &batch(ids, masked, pad, shape), StepState::zeroed())?;
         executor.run(prediction.phase)?;
-        let logits = prediction.read(&mut **executor)?;
-        Ok(logits.chunks(self.config.vocab_size).take(masked.len()).map(|row| best(row, k)).collect())
+        let words = executor.read(prediction.logits)?;
+        let rows = bytemuck::cast_slice::<u32, f32>(&words).chunks(words.len() / shape.masked);
+        Ok(rows.take(masked.len()).map(|row| best(&row[..vocabulary], k)).collect())
     }
 
-    fn get_ready(&mut self, shape: Shape) -> Result<()> {
-        if self.ready.as_ref().is_none_or(|(ready, _, _)| *ready != shape) {
-            let prediction = Inference::prediction(self.config, shape, self.device.binding())?;
-            let executor = prediction.start(self.device, self.config, self.values)?;
-            self.ready = Some((shape, prediction, executor));
+    /// The phase for a shape. A shape that is new gets it in a new program, which keeps those that were used last.
+    fn get_ready(&mut self, shape: Shape) -> Result<(Prediction, &mut dyn Executor)> {
+        let before: Vec<Shape> = self.ready.iter().flat_map(Ready::shapes).collect();
+        if !before.contains(&shape) {
+            // Frees the memory of the one before.
+            self.ready = None;
+            self.ready = Some(Ready::new(self.config, self.device, self.values, &with(before, shape))?);
         }
-        Ok(())
+        let ready = self.ready.as_mut().expect("made ready above");
+        let at = ready.shapes.iter().position(|prediction| prediction.inputs.shape == shape).expect("made ready above");
+        let prediction = ready.shapes.remove(at);
+        ready.shapes.push(prediction);
+        Ok((prediction, &mut *ready.executor))
     }
+}
+
+impl Ready {
+    fn new(config: &ModelConfig, device: &Device, values: &[Vec<f32>], shapes: &[Shape]) -> Result<Ready> {
+        let mut program = Program::new();
+        let binding = device.binding();
+        let parameters = Parameters::new(&mut program, declare(config), None, binding);
+        let columns = vocabulary_rows(config);
+        let rows = shapes.iter().map(|shape| shape.masked).max().unwrap_or(0);
+        let whole = program.tensor(Role::Output, "logits", &[rows, columns]);
+        let mut predictions = Vec::with_capacity(shapes.len());
+        for &shape in shapes {
+            let name = format!("batch of {} with {} masks", shape.sequence, shape.masked);
+            let inputs = Inputs::new(&mut program, config, shape, &name);
+            let logits = program.part(whole, 0, shape.masked * columns, "logits");
+            let phase = program.phase("forward");
+            let mut r = Recorder { program, step: inputs.step, scope: String::new() };
+            let (x, _) = Encoder::new(config, &parameters, shape, Kept::Masked).forward(&mut r, &inputs);
+            Head::new(config, &parameters, binding, Precision::F32).predict(&mut r, &inputs, x, logits);
+            program = r.program;
+            predictions.push(Prediction { inputs, logits, phase });
+        }
+        let program = program.finish()?;
+        let mut executor = device.executor(&program)?;
+        predictions.iter().for_each(|prediction| prediction.inputs.prepare(&mut *executor, config));
+        parameters.write(&mut *executor, Kind::Value, values);
+        Ok(Ready { shapes: predictions, executor })
+    }
+
+    fn shapes(&self) -> impl Iterator<Item = Shape> {
+        self.shapes.iter().map(|prediction| prediction.inputs.shape)
+    }
+}
+
+/// The shapes of the next program: those of the one before, the last used last, and a new one.
+fn with(mut before: Vec<Shape>, shape: Shape) -> Vec<Shape> {
+    before.drain(..before.len().saturating_sub(SHAPES - 1));
+    before.push(shape);
+    before
 }
 
 fn batch(ids: &[u32], masked: &[u32], pad: u32, shape: Shape) -> Batch {
@@ -79,4 +151,18 @@ fn best(logits: &[f32], k: usize) -> Vec<Guess> {
     order.sort_by(by_logit);
     let score = |token: u32| (f64::from(logits[token as usize] - most).exp() / sum) as f32;
     order.into_iter().map(|token| Guess { token, score: score(token) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_of_the_program_before_are_kept_up_to_a_number() {
+        let shape = |sequence| Shape { batch: 1, sequence, masked: 1 };
+        assert_eq!(with(vec![shape(16), shape(32)], shape(24)), [shape(16), shape(32), shape(24)]);
+        let all: Vec<Shape> = (1..=SHAPES).map(shape).collect();
+        let next = with(all.clone(), shape(100));
+        assert_eq!((next.len(), &next[..SHAPES - 1], next[SHAPES - 1]), (SHAPES, &all[1..], shape(100)));
+    }
 }

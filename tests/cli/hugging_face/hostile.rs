@@ -237,7 +237,7 @@ fn configs() {
     for (content, words) in [
         ("", &["config.json"][..]),
         ("[]", &["config.json"]),
-        ("{}", &["config.json", "missing field"]),
+        ("{}", &["config.json", "model_type is missing", "bert, roberta, modernbert"]),
         (&"[".repeat(100_000), &["config.json", "recursion limit"]),
     ] {
         shop.write("bert/config.json", content);
@@ -309,7 +309,7 @@ fn tokenizers() {
         ("vocab.json", "{\"a\": -1}", &["merges.txt", "check the path"]),
         ("merges.txt", "a b c d", &["vocab.json", "not a usable tokenizer"]),
         ("vocab.txt", "a\nb", &["vocab.txt", "has no [PAD]"]),
-        ("added_tokens.json", "{}", &["added_tokens.json", "AutoTokenizer"]),
+        ("added_tokens.json", "[]", &["added_tokens.json", "not a tokenizer's settings"]),
         ("tokenizer_config.json", "nothing", &["tokenizer_config.json", "not a tokenizer's settings"]),
     ] {
         shop.write(&format!("bert/{file}"), content);

@@ -5,6 +5,8 @@ mod export;
 mod hostile;
 mod import;
 mod init;
+mod sentence_transformers;
+mod tokenizers;
 
 use crate::workshop::Workshop;
 use cloze::checkpoint::SavedModel;

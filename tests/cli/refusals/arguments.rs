@@ -146,16 +146,17 @@ fn texts_for_a_model() {
     for (text, words) in [
         ("no mask here", &["no mask", "write [MASK] where"][..]),
         ("", &["no mask", "write [MASK] where"]),
-        (&long, &["602 tokens", "at most 512"]),
+        (&long, &["more than the 512 tokens", "at most"]),
     ] {
         refused_with(&shop, "fill-mask runs/run --device cpu", &[text], words);
     }
-    for (input, words) in [
-        (&b"a [MASK] b\nno mask here\n"[..], &["line 2 of standard input", "write [MASK]"][..]),
-        (b"a [MASK] b \xff\xfe\n", &["standard input", "UTF-8"]),
-    ] {
-        let mut command = shop.command();
-        command.args(["fill-mask", "runs/run", "--device", "cpu"]).write_stdin(input);
-        judge("lines on standard input", &outcome(&mut command), 1, words);
-    }
+}
+
+#[test]
+fn a_setting_deeper_than_any() {
+    let shop = Workshop::new();
+    let deep = format!("{}b=1", "a.".repeat(50_000));
+    let refused = shop.run("train run.toml --device cpu --plan --set", &[&deep]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--set a.a.…: has 50001 parts, and no key has more than 8"), "{}", refused.stderr);
 }

@@ -56,7 +56,7 @@ fn forged_files() {
     for (name, content, words) in [
         ("model.safetensors", long_header, &["model.safetensors", "not a sound safetensors file"][..]),
         ("model.safetensors", b"garbage".to_vec(), &["model.safetensors", "not a sound safetensors file"]),
-        ("config.json", b"{}".to_vec(), &["config.json", "missing field"]),
+        ("config.json", b"{}".to_vec(), &["config.json", "model_type is missing"]),
         (
             "config.json",
             sizes("\"layers\": 1", "\"layers\": 2"),

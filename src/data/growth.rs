@@ -1,0 +1,91 @@
+//! How much longer a normaliser may make a text, by its section of a `tokenizer.json`: a chain of replacements doubles it with
+//! each, and memory that can't be had ends the process.
+
+use serde::Deserialize;
+use serde_json::Value;
+use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper};
+
+/// Most times as long as a text may become. Normalisers that are in use stay below a dozen.
+const MOST: usize = 256;
+
+#[derive(Deserialize)]
+struct WithNormalizer {
+    #[serde(default)]
+    normalizer: Value,
+}
+
+/// Refuses a `tokenizer.json` whose normaliser may make a text much longer. What is no tokenizer is not judged.
+pub(super) fn check(json: &[u8]) -> Result<(), String> {
+    match serde_json::from_slice::<WithNormalizer>(json) {
+        Ok(tokenizer) if growth(&tokenizer.normalizer) > MOST => {
+            Err(format!("its normalizer may make a text more than {MOST} times as long"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The most bytes that a byte may become.
+fn growth(normalizer: &Value) -> usize {
+    let length = |text: &Value| text.as_str().map_or(0, str::len);
+    match normalizer["type"].as_str() {
+        Some("Sequence") => {
+            let parts = normalizer["normalizers"].as_array().map(Vec::as_slice).unwrap_or_default();
+            parts.iter().map(growth).fold(1, usize::saturating_mul)
+        }
+        // It stands before every part of a text that is normalised by itself.
+        Some("Prepend") => 1 + length(&normalizer["prepend"]),
+        Some("Replace") => {
+            let content = length(&normalizer["content"]);
+            match length(&normalizer["pattern"]["String"]) {
+                0 if matches_nothing(normalizer) => 1 + content,
+                0 => content.max(1),
+                pattern => content.div_ceil(pattern).max(1),
+            }
+        }
+        Some("ByteLevel") => 2,
+        // The others have a small bound by what they are.
+        _ => 1,
+    }
+}
+
+/// Whether a replacement by a regular expression finds places between characters as well, by a trial on characters that none
+/// means.
+fn matches_nothing(replace: &Value) -> bool {
+    const TRIAL: &str = "\u{E000}\u{E001}";
+    let mut text = NormalizedString::from(TRIAL);
+    let normalizer: Result<NormalizerWrapper, _> = serde_json::from_value(replace.clone());
+    normalizer.is_ok_and(|normalizer| normalizer.normalize(&mut text).is_ok() && text.get() != TRIAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn replace(pattern: Value, content: &str) -> Value {
+        json!({ "type": "Replace", "pattern": pattern, "content": content })
+    }
+
+    #[test]
+    fn chains_multiply_and_usual_normalisers_pass() {
+        let chain = |part: Value, count: usize| json!({ "type": "Sequence", "normalizers": vec![part; count] });
+        let refused = |normalizer: Value| check(json!({ "normalizer": normalizer }).to_string().as_bytes()).is_err();
+        assert!(refused(chain(replace(json!({ "String": "a" }), "aa"), 40)));
+        assert!(refused(chain(chain(replace(json!({ "Regex": "a+?" }), "aa"), 7), 7)));
+        assert!(refused(chain(replace(json!({ "Regex": "x*" }), "x"), 40)));
+        assert!(refused(json!({ "type": "Prepend", "prepend": "a".repeat(1000) })));
+        assert!(refused(replace(json!({ "String": "" }), &"a".repeat(1000))));
+        for usual in [
+            Value::Null,
+            json!({ "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "lowercase": true }),
+            json!({ "type": "Sequence", "normalizers": [
+                { "type": "Prepend", "prepend": "▁" }, replace(json!({ "String": " " }), "▁"),
+                replace(json!({ "String": "``" }), "\""), { "type": "NFKD" }, { "type": "Lowercase" },
+                replace(json!({ "Regex": " {2,}" }), " ") ] }),
+            chain(replace(json!({ "Regex": "[“”]" }), "\""), 50),
+        ] {
+            assert!(!refused(usual));
+        }
+        assert!(check(b"nothing").is_ok());
+    }
+}

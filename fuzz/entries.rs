@@ -205,7 +205,7 @@ fn read(folder: &TempDir) -> bool {
         let mut sequence = Sequence::default();
         let mut packed = 0;
         for index in 0..packing.len() {
-            packing.sequence(index, &mut sequence);
+            packing.sequence(index, &mut sequence).unwrap();
             let pieces = sequence.positions[..sequence.real].iter().filter(|&&position| position == 0).count();
             packed += sequence.real - 2 * pieces;
         }

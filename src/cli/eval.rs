@@ -2,15 +2,16 @@
 
 use crate::checkpoint::SavedModel;
 use crate::data::{
-    Batch, Corpus, CorpusOptions, DocumentSplit, Documents, Masker, Masking, Packing, Prepared, Split,
+    Corpus, CorpusOptions, DocumentSplit, Documents, Masker, Masking, Packing, Prepared, Split, spool,
     validation_batches,
 };
 use crate::device::{Device, DeviceChoice};
 use crate::model::{Inference, Shape};
-use crate::train::PseudoLikelihood;
 use crate::train::evaluate::Gauge;
 use crate::train::metrics::Validation;
+use crate::train::progress::batch_bar;
 use crate::train::trainer::VALIDATION_SEED;
+use crate::train::{PseudoLikelihood, interrupt};
 use anyhow::Context;
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -103,14 +104,15 @@ fn validation(
     let packing = Packing::new(documents, specials, length).context("--sequence-length")?;
     let batch = args.batch_size.get().min(packing.len().max(1));
     let limit = args.max_sequences.map(NonZeroUsize::get);
-    let batches: Vec<Batch> = validation_batches(&packing, &masker, batch, VALIDATION_SEED, limit)?.collect();
+    let batches = validation_batches(&packing, &masker, batch, VALIDATION_SEED, limit)?;
+    let batches = batch_bar("measuring", batches.len()).wrap_iter(batches);
 
     let device = open(args)?;
     let shape = Shape { batch, sequence: length, masked: batch * masking.masked_per_sequence(length) };
     let evaluation = Inference::evaluation(&model.config, shape, device.binding())?;
     let mut executor = evaluation.start(&device, &model.config, model.values())?;
     let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
-    let result = gauge.measure(&mut *executor, batches.iter(), &model.unigram)?.means();
+    let result = gauge.measure(&mut *executor, batches, &model.unigram)?.means();
     anyhow::ensure!(result.masked_tokens > 0, "the text has no token to mask");
     Ok(result)
 }
@@ -142,9 +144,8 @@ fn documents(args: &Args, model: &SavedModel) -> anyhow::Result<Arc<dyn Document
         return Ok(prepared(folder, model)?);
     }
     let options = CorpusOptions { split: args.split, field: args.field.clone() };
-    let corpus = Corpus::open(&args.data, options)?.with_progress("reading");
-    let encoded = corpus.map(|document| model.tokenizer.encode_with_word_starts(&document?));
-    Ok(Arc::new(encoded.collect::<crate::Result<Vec<_>>>()?))
+    let (tokens, _) = spool(&model.tokenizer, Corpus::open(&args.data, options)?, &interrupt::flag())?;
+    Ok(Arc::new(tokens))
 }
 
 fn prepared(folder: &Path, model: &SavedModel) -> crate::Result<Arc<dyn Documents>> {

@@ -1,7 +1,7 @@
 //! Text → tokenizer → shards → masked batches.
 //!
 //! [`Corpus`] streams documents from files; [`Tokenizer`] turns them into ids; [`prepare`] writes those to a folder that
-//! [`Prepared`] maps into memory. [`Packing`] cuts documents into sequences, [`Masker`] hides tokens, and [`Loader`]
+//! [`Prepared`] reads. [`Packing`] cuts documents into sequences, [`Masker`] hides tokens, and [`Loader`]
 //! hands out [`Batch`]es.
 
 mod batch;
@@ -10,6 +10,7 @@ mod cut;
 mod dataset;
 mod divide;
 mod documents;
+mod encode;
 mod inputs;
 mod lines;
 mod loader;
@@ -21,6 +22,7 @@ mod prepare;
 mod scoring;
 mod shard;
 mod special;
+mod spool;
 mod staging;
 mod texts;
 mod tokenizer;
@@ -38,8 +40,8 @@ pub use order::Permutation;
 pub use packing::{Packing, Sequence};
 pub use prepare::{PrepareOptions, Validation, prepare};
 pub use scoring::Scoring;
-pub use shard::Document;
 pub use special::{SpecialNames, SpecialTokens};
+pub use spool::spool;
 pub(crate) use staging::Staging;
 pub use texts::Texts;
 pub use tokenizer::{Encoded, Tokenizer};

@@ -2,24 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
-
-use rayon::prelude::*;
+use std::sync::atomic::AtomicBool;
 
 use super::corpus::{Corpus, CorpusOptions, Report};
-use super::cut::pieces;
 use super::dataset::Split;
 use super::divide::Division;
+use super::encode::encode;
 use super::manifest::{FileEntry, MANIFEST, Manifest, SplitEntry, TOKENIZER, UNIGRAM, shard_name};
 use super::shard::{ShardBuilder, token_width, write_synced};
 use super::staging::Staging;
 use super::tokenizer::{Encoded, Tokenizer};
 use crate::{Error, Result};
-
-/// Text tokenised at once, in bytes: enough pieces for every core.
-const BATCH_BYTES: usize = 8 << 20;
 
 #[derive(Clone, Debug)]
 pub struct PrepareOptions {
@@ -103,83 +96,6 @@ fn divide(
     let report = encode(tokenizer, corpus, &options.stop, push)?;
     division.finish(|split, document| parts.push(split, document))?;
     Ok(report)
-}
-
-/// Tokenises a corpus in parallel while another thread reads on; `sink` gets the documents in order.
-fn encode(
-    tokenizer: &Tokenizer,
-    corpus: Corpus,
-    stop: &AtomicBool,
-    mut sink: impl FnMut(Encoded) -> Result<()>,
-) -> Result<Report> {
-    let corpus = &mut corpus.with_progress("tokenising");
-    let (sender, batches) = sync_channel(1);
-    thread::scope(|scope| {
-        let reader = scope.spawn(move || {
-            read_batches(corpus, sender);
-            corpus.report()
-        });
-        let mut without_tokens = 0;
-        for batch in batches {
-            for document in encode_batch(tokenizer, &batch?)? {
-                // Text of control characters alone has no tokens.
-                match document.ids.is_empty() {
-                    true => without_tokens += 1,
-                    false => sink(document)?,
-                }
-            }
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::config("prepare", "stopped; nothing was written"));
-            }
-        }
-        let mut report = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        report.documents -= without_tokens;
-        report.empty += without_tokens;
-        Ok(report)
-    })
-}
-
-/// Sends batches of documents until the corpus ends, fails, or nobody listens any more.
-fn read_batches(corpus: &mut Corpus, sender: SyncSender<Result<Vec<String>>>) {
-    loop {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        while bytes < BATCH_BYTES {
-            match corpus.next() {
-                Some(Ok(document)) => {
-                    bytes += document.len();
-                    batch.push(document);
-                }
-                Some(Err(error)) => {
-                    // A listener that left has its own error to report.
-                    let _ = sender.send(Err(error));
-                    return;
-                }
-                None => break,
-            }
-        }
-        if batch.is_empty() || sender.send(Ok(batch)).is_err() {
-            return;
-        }
-    }
-}
-
-fn encode_batch(tokenizer: &Tokenizer, documents: &[String]) -> Result<Vec<Encoded>> {
-    let units: Vec<(usize, &str)> = (documents.iter().enumerate())
-        .flat_map(|(document, text)| pieces(text).map(move |piece| (document, piece)))
-        .collect();
-    let encode = |&(document, piece): &(usize, &str)| {
-        let mut encoded = Encoded::default();
-        tokenizer.encode_piece(piece, &mut encoded)?;
-        Ok((document, encoded))
-    };
-    let encoded: Vec<(usize, Encoded)> = units.par_iter().map(encode).collect::<Result<_>>()?;
-
-    let mut whole = vec![Encoded::default(); documents.len()];
-    for (document, piece) in encoded {
-        whole[document].ids.extend(piece.ids);
-        whole[document].word_starts.extend(piece.word_starts);
-    }
-    Ok(whole)
 }
 
 /// The two parts in the making.

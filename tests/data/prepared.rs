@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use cloze::data::{
-    CorpusOptions, DocumentSplit, Encoded, Packing, PrepareOptions, Prepared, Sequence, Split, TokenizerKind, Tokens,
+    CorpusOptions, DocumentSplit, Documents, Encoded, Packing, PrepareOptions, Prepared, Sequence, Split, TokenizerKind, Tokens,
     Validation, prepare,
 };
 
@@ -37,8 +37,10 @@ fn options() -> PrepareOptions {
 
 fn read(tokens: &Tokens) -> Vec<Encoded> {
     let document = |index| {
-        let document = tokens.document(index);
-        Encoded { ids: document.ids().collect(), word_starts: document.word_starts().collect() }
+        let mut document = Encoded::default();
+        let all = 0..tokens.document_tokens(index).unwrap();
+        tokens.read(index, all, &mut document.ids, &mut document.word_starts).unwrap();
+        document
     };
     (0..tokens.documents()).map(document).collect()
 }
@@ -86,7 +88,7 @@ fn text_to_shards_to_sequences_and_back() {
         let mut sequence = Sequence::default();
         let mut packed = Vec::new();
         for index in 0..packing.len() {
-            packing.sequence(index, &mut sequence);
+            packing.sequence(index, &mut sequence).unwrap();
             packed.extend(sequence.ids.iter().copied().filter(|id| !prepared.specials().ids()[..3].contains(id)));
         }
         assert_eq!(packed, ids);

@@ -18,9 +18,14 @@ pub struct Packing {
     length: usize,
     /// Whether a document that fits a sequence is never cut.
     whole: bool,
-    /// Where each sequence begins. The pieces are found again from there.
+    /// The number of sequences.
+    sequences: usize,
+    /// Where every sixteenth of them begins: the others, and the pieces, are found again from there.
     starts: Vec<Place>,
 }
+
+/// Of so many sequences one start is kept.
+const STRIDE: usize = 16;
 
 /// A place among the documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +72,13 @@ impl Packing {
         if !(3..=1 << 16).contains(&length) {
             return Err(Error::config("sequence_length", format!("{length} is not within 3 to 65536")));
         }
-        let mut packing = Packing { documents, specials, length, whole, starts: Vec::new() };
+        let mut packing = Packing { documents, specials, length, whole, sequences: 0, starts: Vec::new() };
         let mut place = packing.skip_finished(Place { document: 0, token: 0 })?;
         while place.document < packing.documents.documents() {
-            packing.starts.push(place);
+            if packing.sequences.is_multiple_of(STRIDE) {
+                packing.starts.push(place);
+            }
+            packing.sequences += 1;
             place = packing.walk(place, |_, _| Ok(()))?;
         }
         Ok(packing)
@@ -78,11 +86,11 @@ impl Packing {
 
     /// The number of sequences.
     pub fn len(&self) -> usize {
-        self.starts.len()
+        self.sequences
     }
 
     pub fn is_empty(&self) -> bool {
-        self.starts.is_empty()
+        self.sequences == 0
     }
 
     /// The numbers of all sequences, or of `limit` (at least one) that are evenly spread over the data.
@@ -109,8 +117,13 @@ impl Packing {
     /// # Panics
     /// If there is no such sequence.
     pub fn sequence(&self, index: usize, sequence: &mut Sequence) -> Result<()> {
+        assert!(index < self.sequences, "sequence {index} of {}", self.sequences);
         sequence.clear();
-        self.walk(self.starts[index], |place, tokens| {
+        let mut start = self.starts[index / STRIDE];
+        for _ in 0..index % STRIDE {
+            start = self.walk(start, |_, _| Ok(()))?;
+        }
+        self.walk(start, |place, tokens| {
             sequence.begin_piece(self.specials.cls, tokens + 2);
             let range = place.token..place.token + tokens;
             self.documents.read(place.document, range, &mut sequence.ids, &mut sequence.word_starts)?;

@@ -8,10 +8,11 @@ use super::corpus::{Corpus, CorpusOptions, Report};
 use super::dataset::Split;
 use super::divide::Division;
 use super::encode::encode;
-use super::manifest::{FileEntry, MANIFEST, Manifest, SplitEntry, TOKENIZER, UNIGRAM, shard_name};
-use super::shard::{ShardBuilder, token_width, write_synced};
+use super::manifest::{FileEntry, MANIFEST, Manifest, TOKENIZER, UNIGRAM};
+use super::parts::Parts;
+use super::shard::write_synced;
 use super::staging::Staging;
-use super::tokenizer::{Encoded, Tokenizer};
+use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
 
 #[derive(Clone, Debug)]
@@ -63,10 +64,12 @@ pub fn prepare(
         Validation::Fraction(fraction) => divide(tokenizer, inputs, *fraction, options, &mut parts)?,
         Validation::Files(files) => {
             let train = Corpus::open(inputs, options.corpus.clone())?;
+            // The smaller part first: where it has no text, that is found at once.
             let validation = Corpus::open(files, options.corpus.clone())?;
-            let train = encode(tokenizer, train, &options.stop, |document| parts.push(Split::Train, document))?;
             let push = |document| parts.push(Split::Validation, document);
-            train.plus(encode(tokenizer, validation, &options.stop, push)?)
+            let validation = encode(tokenizer, validation, &options.stop, push)?;
+            parts.require(Split::Validation)?;
+            encode(tokenizer, train, &options.stop, |document| parts.push(Split::Train, document))?.plus(validation)
         }
     };
     let (splits, counts) = parts.finish()?;
@@ -95,62 +98,10 @@ fn divide(
     let push = |document| division.push(document, |split, document| parts.push(split, document));
     let report = encode(tokenizer, corpus, &options.stop, push)?;
     division.finish(|split, document| parts.push(split, document))?;
+    if !parts.has(Split::Validation) {
+        parts.hold_out_ends(fraction)?;
+    }
     Ok(report)
-}
-
-/// The two parts in the making.
-struct Parts<'a> {
-    folder: &'a Path,
-    shard_tokens: u64,
-    builders: [ShardBuilder; 2],
-    entries: [SplitEntry; 2],
-    /// Occurrences of each token id in the training part.
-    counts: Vec<u64>,
-}
-
-impl<'a> Parts<'a> {
-    fn new(folder: &'a Path, tokenizer: &Tokenizer, shard_tokens: u64) -> Self {
-        let builders = [(); 2].map(|()| ShardBuilder::new(token_width(tokenizer.vocab_size())));
-        let counts = vec![0; tokenizer.vocab_size()];
-        Parts { folder, shard_tokens, builders, entries: Default::default(), counts }
-    }
-
-    fn push(&mut self, split: Split, document: Encoded) -> Result<()> {
-        if split == Split::Train {
-            for id in &document.ids {
-                self.counts[*id as usize] += 1;
-            }
-        }
-        self.builders[split as usize].push(&document);
-        if self.builders[split as usize].tokens() >= self.shard_tokens {
-            self.write_shard(split)?;
-        }
-        Ok(())
-    }
-
-    fn write_shard(&mut self, split: Split) -> Result<()> {
-        let entry = &mut self.entries[split as usize];
-        let shard = self.builders[split as usize].write(self.folder, shard_name(split.name(), entry.shards.len()))?;
-        entry.documents += shard.documents;
-        entry.tokens += shard.tokens;
-        entry.shards.push(shard);
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<([SplitEntry; 2], Vec<u64>)> {
-        for split in [Split::Train, Split::Validation] {
-            if self.builders[split as usize].documents() > 0 {
-                self.write_shard(split)?;
-            }
-            if self.entries[split as usize].tokens == 0 {
-                let problem = format!("there is no text for the {} part", split.name());
-                let remedy = "give more text, hold out more of it (--validation-fraction, data.validation_fraction), or \
-                              name files (--validation, data.validation)";
-                return Err(Error::config("prepare", format!("{problem}: {remedy}")));
-            }
-        }
-        Ok((self.entries, self.counts))
-    }
 }
 
 fn write_file(folder: &Path, name: &str, content: &[u8]) -> Result<FileEntry> {

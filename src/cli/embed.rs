@@ -104,7 +104,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         anyhow::ensure!(!interrupt::interrupted(), "interrupted; no file was written");
     }
     writer.finish()?;
-    report(count, cut, length, texts.replaced());
+    report(count, cut, length);
     Ok(())
 }
 
@@ -136,11 +136,8 @@ fn encode(tokenizer: &Tokenizer, texts: &[String], length: usize) -> crate::Resu
     texts.par_iter().map(encode).collect()
 }
 
-fn report(count: usize, cut: usize, length: usize, replaced: u64) {
+fn report(count: usize, cut: usize, length: usize) {
     if cut > 0 {
         log::warn!("{cut} of {count} texts have more than {length} tokens and were cut; see --max-length");
-    }
-    if replaced > 0 {
-        log::warn!("{replaced} byte sequences that are not UTF-8 were replaced by U+FFFD");
     }
 }

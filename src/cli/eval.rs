@@ -2,7 +2,7 @@
 
 use crate::checkpoint::SavedModel;
 use crate::data::{
-    Corpus, CorpusOptions, DocumentSplit, Documents, Masker, Masking, Packing, Prepared, Split, spool,
+    Corpus, CorpusOptions, DocumentSplit, Documents, MAX_BAD_LINES, Masker, Masking, Packing, Prepared, Split, spool,
     validation_batches,
 };
 use crate::device::{Device, DeviceChoice};
@@ -69,6 +69,10 @@ pub struct Args {
     /// The key that holds the text in .jsonl files
     #[arg(long, default_value = "text")]
     pub field: String,
+
+    /// Most lines of .jsonl files without a usable text that are skipped, as a share of all
+    #[arg(long, value_name = "SHARE", default_value_t = MAX_BAD_LINES)]
+    pub max_bad_lines: f64,
 
     /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
     #[arg(long, default_value_t, value_name = "DEVICE")]
@@ -143,7 +147,7 @@ fn documents(args: &Args, model: &SavedModel) -> anyhow::Result<Arc<dyn Document
     {
         return Ok(prepared(folder, model)?);
     }
-    let options = CorpusOptions { split: args.split, field: args.field.clone() };
+    let options = CorpusOptions { split: args.split, field: args.field.clone(), max_bad_lines: args.max_bad_lines };
     let (tokens, _) = spool(&model.tokenizer, Corpus::open(&args.data, options)?, &interrupt::flag())?;
     Ok(Arc::new(tokens))
 }

@@ -17,6 +17,7 @@ mod profile;
 mod refusals;
 mod resume;
 mod stale_data;
+mod texts;
 mod tuning;
 mod usage;
 mod workshop;

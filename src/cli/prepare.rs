@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::data::{CorpusOptions, DocumentSplit, MAX_BAD_LINES, PrepareOptions, Report, SplitEntry, Tokenizer, Validation, prepare};
+use crate::data::{
+    CorpusOptions, DocumentSplit, MAX_BAD_LINES, PrepareOptions, Report, SplitEntry, Tokenizer, Validation, prepare,
+};
 use crate::train::interrupt;
 
 /// Tokenize text into a folder for training
 ///
-/// The folder appears when it is complete. It holds memory-mapped shards of token ids, a copy of the tokenizer, and
+/// The folder appears when it is complete. It holds shards of token ids, a copy of the tokenizer, and
 /// checksums of everything.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:

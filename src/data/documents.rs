@@ -26,13 +26,8 @@ pub trait Documents: Send + Sync {
     ///
     /// # Panics
     /// If there is no such document or range.
-    fn read(
-        &self,
-        document: usize,
-        range: Range<usize>,
-        ids: &mut Vec<u32>,
-        word_starts: &mut Vec<bool>,
-    ) -> Result<()>;
+    fn read(&self, document: usize, range: Range<usize>, ids: &mut Vec<u32>, word_starts: &mut Vec<bool>)
+    -> Result<()>;
 }
 
 /// Documents in memory, such as text that was just tokenised.

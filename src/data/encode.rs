@@ -89,7 +89,8 @@ fn encode_batch(tokenizer: &Tokenizer, documents: &[String]) -> Result<Vec<Encod
 
     let mut tokens = vec![0; documents.len()];
     encoded.iter().for_each(|(document, piece)| tokens[*document] += piece.ids.len());
-    let with_room = |&tokens: &usize| Encoded { ids: Vec::with_capacity(tokens), word_starts: Vec::with_capacity(tokens) };
+    let with_room =
+        |&tokens: &usize| Encoded { ids: Vec::with_capacity(tokens), word_starts: Vec::with_capacity(tokens) };
     let mut whole: Vec<Encoded> = tokens.iter().map(with_room).collect();
     for (document, piece) in encoded {
         whole[document].ids.extend(piece.ids);

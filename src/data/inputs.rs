@@ -194,7 +194,9 @@ fn name_link(entry: &DirEntry) -> bool {
 fn walk_error(error: walkdir::Error) -> Error {
     let path = error.path().unwrap_or(Path::new("")).to_path_buf();
     match error.loop_ancestor() {
-        Some(ancestor) => Error::file(&path, format!("a link back to {}: name the folders one by one", ancestor.display())),
+        Some(ancestor) => {
+            Error::file(&path, format!("a link back to {}: name the folders one by one", ancestor.display()))
+        }
         None => Error::io(&path)(error.into()),
     }
 }

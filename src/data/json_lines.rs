@@ -37,9 +37,7 @@ impl fmt::Display for Problem {
 }
 
 fn parse(line: &str, field: &str, replaced: &mut u64) -> Result<String, Problem> {
-    let not_json = |error: serde_json::Error| {
-        Problem::NotJson(error.to_string().replace("line 1 column", "column"))
-    };
+    let not_json = |error: serde_json::Error| Problem::NotJson(error.to_string().replace("line 1 column", "column"));
     if !line.trim_start().starts_with('{') {
         serde_json::from_str::<IgnoredAny>(line).map_err(not_json)?;
         let problem = format!("not a JSON object, so it has no \"{field}\"; mend the line, or take it out");
@@ -109,7 +107,8 @@ fn without_constants(line: &str) -> Option<String> {
             let end = string_end(rest);
             out.push_str(&rest[..end]);
             rest = &rest[end..];
-        } else if let Some(constant) = ["NaN", "-Infinity", "Infinity"].into_iter().find(|name| rest.starts_with(name)) {
+        } else if let Some(constant) = ["NaN", "-Infinity", "Infinity"].into_iter().find(|name| rest.starts_with(name))
+        {
             out.push_str("null");
             (rest, found) = (&rest[constant.len()..], true);
         } else {

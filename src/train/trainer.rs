@@ -118,7 +118,8 @@ impl Trainer {
         let validation = {
             let packing = packing(Split::Validation)?;
             let limit = Some(config.validation.max_sequences);
-            validation_batches(&packing, &validation_masker, micro_batch, VALIDATION_SEED, limit)?.collect::<Result<_>>()?
+            validation_batches(&packing, &validation_masker, micro_batch, VALIDATION_SEED, limit)?
+                .collect::<Result<_>>()?
         };
         let state = match &checkpoint {
             Some(checkpoint) => {

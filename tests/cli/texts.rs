@@ -78,7 +78,7 @@ fn folders_as_they_are() {
 fn validation_is_cut_out_where_documents_are_too_few() {
     let shop = shop();
     shop.write("lines.txt", "it is a truth universally acknowledged\n".repeat(1100));
-    let prepare = "prepare --tokenizer tokenizer.json --out p --split line --validation-fraction 0.0005 lines.txt";
+    let prepare = "prepare --tokenizer tokenizer.json --out p --split line --validation-fraction 0.0001 lines.txt";
     let done = shop.done(prepare, &[]);
     assert!(done.stdout.contains("validation: "), "{}", done.stdout);
 }

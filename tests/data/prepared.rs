@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use cloze::data::{
-    CorpusOptions, DocumentSplit, Documents, Encoded, Packing, PrepareOptions, Prepared, Sequence, Split, TokenizerKind, Tokens,
-    Validation, prepare,
+    CorpusOptions, DocumentSplit, Documents, Encoded, Packing, PrepareOptions, Prepared, Sequence, Split,
+    TokenizerKind, Tokens, Validation, prepare,
 };
 
 use crate::{prose, tokenizer};
@@ -112,13 +112,14 @@ fn few_documents_are_represented_in_both_parts() {
 fn ends_of_documents_are_held_out_where_none_is_drawn() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lines.txt");
-    fs::write(&path, "taro min sel ka\n".repeat(1100)).unwrap();
-    let tokens = 1100 * tokenizer(TokenizerKind::Bpe).encode("taro min sel ka", false).unwrap().len() as u64;
-    let options = PrepareOptions { validation: Validation::Fraction(0.0005), ..options() };
+    let line = ["taro min sel ka"; 20].join(" ");
+    fs::write(&path, format!("{line}\n").repeat(1100)).unwrap();
+    let tokens = 1100 * tokenizer(TokenizerKind::Bpe).encode(&line, false).unwrap().len() as u64;
+    let options = PrepareOptions { validation: Validation::Fraction(0.0001), ..options() };
     let out = folder.path().join("data");
     let manifest = prepare(&tokenizer(TokenizerKind::Bpe), &[path], &options, &out).unwrap();
     assert_eq!(manifest.train.tokens + manifest.validation.tokens, tokens);
-    let expected = tokens as f64 * 0.0005;
+    let expected = tokens as f64 * 0.0001;
     assert!((expected - 1.0..expected + 3.0).contains(&(manifest.validation.tokens as f64)), "{manifest:?}");
     let prepared = Prepared::open(&out).unwrap();
     assert_eq!(prepared.unigram().iter().sum::<u64>(), manifest.train.tokens);

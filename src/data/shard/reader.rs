@@ -88,7 +88,15 @@ impl Shard {
         let documents = usize::try_from(header.documents).ok();
         let (layout, documents) =
             header.layout().zip(documents).ok_or_else(|| damaged(&path, "it has more documents than memory"))?;
-        Ok(Shard { file, path, width: header.width, tokens: header.tokens, documents, layout, offsets: Mutex::default() })
+        Ok(Shard {
+            file,
+            path,
+            width: header.width,
+            tokens: header.tokens,
+            documents,
+            layout,
+            offsets: Mutex::default(),
+        })
     }
 
     /// Reads all of it once.

@@ -148,7 +148,7 @@ pub fn corpus(data: &[u8]) -> bool {
     let Some((&kind, data)) = data.split_first() else { return false };
     let folder = folder();
     let path = write(&folder, NAMES[kind as usize % 6], data);
-    let options = CorpusOptions { split: SPLITS[kind as usize / 6 % 3], field: "text".into() };
+    let options = CorpusOptions { split: SPLITS[kind as usize / 6 % 3], ..CorpusOptions::default() };
     let mut whole = true;
     for document in Corpus::open(std::slice::from_ref(&path), options).unwrap() {
         whole &= document.is_ok_and(|document| {
@@ -205,7 +205,7 @@ fn read(folder: &TempDir) -> bool {
         let mut sequence = Sequence::default();
         let mut packed = 0;
         for index in 0..packing.len() {
-            packing.sequence(index, &mut sequence);
+            packing.sequence(index, &mut sequence).unwrap();
             let pieces = sequence.positions[..sequence.real].iter().filter(|&&position| position == 0).count();
             packed += sequence.real - 2 * pieces;
         }

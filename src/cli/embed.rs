@@ -116,7 +116,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         anyhow::ensure!(!interrupt::interrupted(), "interrupted; no file was written");
     }
     writer.finish()?;
-    report(count, cut, length, texts.replaced());
+    report(count, cut, length);
     Ok(())
 }
 
@@ -153,11 +153,8 @@ fn encode(
     texts.par_iter().map(encode).collect()
 }
 
-fn report(count: usize, cut: usize, length: usize, replaced: u64) {
+fn report(count: usize, cut: usize, length: usize) {
     if cut > 0 {
         log::warn!("{cut} of {count} texts have more than {length} tokens and were cut; see --max-length");
-    }
-    if replaced > 0 {
-        log::warn!("{replaced} byte sequences that are not UTF-8 were replaced by U+FFFD");
     }
 }

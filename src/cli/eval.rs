@@ -3,15 +3,16 @@
 use super::output;
 use crate::checkpoint::SavedModel;
 use crate::data::{
-    Batch, Corpus, CorpusOptions, DocumentSplit, Documents, Masker, Masking, Packing, Prepared, Split, check_maskable,
-    validation_batches,
+    Corpus, CorpusOptions, DocumentSplit, Documents, MAX_BAD_LINES, Masker, Masking, Packing, Prepared, Split,
+    check_maskable, spool, validation_batches,
 };
 use crate::device::{Device, DeviceChoice};
 use crate::model::{Inference, Shape};
-use crate::train::PseudoLikelihood;
 use crate::train::evaluate::Gauge;
 use crate::train::metrics::Validation;
+use crate::train::progress::batch_bar;
 use crate::train::trainer::VALIDATION_SEED;
+use crate::train::{PseudoLikelihood, interrupt};
 use anyhow::Context;
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -73,6 +74,10 @@ pub struct Args {
     #[arg(long, default_value = "text")]
     pub field: String,
 
+    /// Most lines of .jsonl files without a usable text that are skipped, as a share of all
+    #[arg(long, value_name = "SHARE", default_value_t = MAX_BAD_LINES)]
+    pub max_bad_lines: f64,
+
     /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
@@ -88,7 +93,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let most = model.config.max_positions;
     anyhow::ensure!(length <= most, "--sequence-length: the model takes at most {most} tokens");
     let documents = documents(&args, &model)?;
-    check_maskable(&model.tokenizer, &counts(&*documents, &model), "the text", sample(&args)?.into_iter().flatten())?;
+    let counts = counts(&*documents, &model)?;
+    check_maskable(&model.tokenizer, &counts, "the text", sample(&args)?.into_iter().flatten())?;
     if args.pll {
         let result = pseudo_likelihood(&args, &model, documents, length)?;
         return print_pseudo_likelihood(&result, args.json);
@@ -97,17 +103,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// How often each token occurs.
-fn counts(documents: &dyn Documents, model: &SavedModel) -> Vec<u64> {
+fn counts(documents: &dyn Documents, model: &SavedModel) -> crate::Result<Vec<u64>> {
     let mut counts = vec![0; model.tokenizer.vocab_size()];
     for document in 0..documents.documents() {
-        let tokens = documents.document_tokens(document);
+        let tokens = documents.document_tokens(document)?;
         for start in (0..tokens).step_by(COUNTED_AT_ONCE) {
             let (mut ids, mut word_starts) = (Vec::new(), Vec::new());
-            documents.read(document, start..tokens.min(start + COUNTED_AT_ONCE), &mut ids, &mut word_starts);
+            documents.read(document, start..tokens.min(start + COUNTED_AT_ONCE), &mut ids, &mut word_starts)?;
             ids.iter().for_each(|&id| counts[id as usize] += 1);
         }
     }
-    counts
+    Ok(counts)
 }
 
 /// The text itself, to look for the cause of unknown tokens in; none of a prepared folder.
@@ -127,14 +133,15 @@ fn validation(
     let packing = Packing::new(documents, specials, length).context("--sequence-length")?;
     let batch = args.batch_size.get().min(packing.len().max(1));
     let limit = args.max_sequences.map(NonZeroUsize::get);
-    let batches: Vec<Batch> = validation_batches(&packing, &masker, batch, VALIDATION_SEED, limit)?.collect();
+    let batches = validation_batches(&packing, &masker, batch, VALIDATION_SEED, limit)?;
+    let batches = batch_bar("measuring", batches.len()).wrap_iter(batches);
 
     let device = open(args)?;
     let shape = Shape { batch, sequence: length, masked: batch * masking.masked_per_sequence(length) };
     let evaluation = Inference::evaluation(&model.config, shape, device.binding())?;
     let mut executor = evaluation.start(&device, &model.config, model.values())?;
     let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
-    let sums = gauge.measure(&mut *executor, batches.iter(), &model.unigram)?;
+    let sums = gauge.measure(&mut *executor, batches, &model.unigram)?;
     sums.means().context("the sequences measured on have no token to mask; measure on more with --max-sequences")
 }
 
@@ -162,9 +169,8 @@ fn documents(args: &Args, model: &SavedModel) -> anyhow::Result<Arc<dyn Document
     if is_prepared(args) {
         return Ok(prepared(&args.data[0], model)?);
     }
-    let corpus = corpus(args)?.with_progress("reading");
-    let encoded = corpus.map(|document| model.tokenizer.encode_with_word_starts(&document?));
-    Ok(Arc::new(encoded.collect::<crate::Result<Vec<_>>>()?))
+    let (tokens, _) = spool(&model.tokenizer, corpus(args)?, &interrupt::flag())?;
+    Ok(Arc::new(tokens))
 }
 
 fn is_prepared(args: &Args) -> bool {
@@ -172,7 +178,8 @@ fn is_prepared(args: &Args) -> bool {
 }
 
 fn corpus(args: &Args) -> crate::Result<Corpus> {
-    Corpus::open(&args.data, CorpusOptions { split: args.split, field: args.field.clone() })
+    let options = CorpusOptions { split: args.split, field: args.field.clone(), max_bad_lines: args.max_bad_lines };
+    Corpus::open(&args.data, options)
 }
 
 fn prepared(folder: &Path, model: &SavedModel) -> crate::Result<Arc<dyn Documents>> {

@@ -83,10 +83,6 @@ fn fill_lines(model: &SavedModel, filler: &mut Filler, k: usize, json: bool) -> 
             }
         }
     }
-    if lines.replaced() > 0 {
-        let replaced = lines.replaced();
-        log::warn!("standard input: {replaced} byte sequences that are not UTF-8 were replaced by U+FFFD");
-    }
     anyhow::ensure!(refused == 0, "{refused} of {count} lines of standard input were not filled");
     Ok(())
 }

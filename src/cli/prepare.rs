@@ -4,12 +4,14 @@ use super::output;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use crate::data::{CorpusOptions, DocumentSplit, PrepareOptions, Report, SplitEntry, Tokenizer, Validation, prepare};
+use crate::data::{
+    CorpusOptions, DocumentSplit, MAX_BAD_LINES, PrepareOptions, Report, SplitEntry, Tokenizer, Validation, prepare,
+};
 use crate::train::interrupt;
 
 /// Tokenize text into a folder for training
 ///
-/// The folder appears when it is complete. It holds memory-mapped shards of token ids, a copy of the tokenizer, and
+/// The folder appears when it is complete. It holds shards of token ids, a copy of the tokenizer, and
 /// checksums of everything.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -17,7 +19,7 @@ use crate::train::interrupt;
   cloze prepare --tokenizer tokenizer.json --out data --split blank-line --validation valid.txt train.txt.gz
   cloze prepare --tokenizer tokenizer.json --out data --field content --overwrite 'crawl/part-*.jsonl.zst'")]
 pub struct Args {
-    /// Text: .txt or .jsonl files, also .gz and .zst of them; folders; patterns with * and ?
+    /// Text: .txt or .jsonl files, also .gz and .zst of them; folders; patterns with *, ? and **
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The tokenizer.json to use
@@ -32,6 +34,9 @@ pub struct Args {
     /// The key that holds the text in .jsonl files
     #[arg(long, default_value = "text")]
     field: String,
+    /// Most lines of .jsonl files without a usable text that are skipped, as a share of all
+    #[arg(long, value_name = "SHARE", default_value_t = MAX_BAD_LINES)]
+    max_bad_lines: f64,
     /// The part of the documents to hold out for validation; with few documents, the end of each
     #[arg(long, value_name = "FRACTION", default_value_t = 0.01)]
     validation_fraction: f64,
@@ -51,7 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         false => Validation::Files(args.validation),
     };
     let options = PrepareOptions {
-        corpus: CorpusOptions { split: args.split, field: args.field },
+        corpus: CorpusOptions { split: args.split, field: args.field, max_bad_lines: args.max_bad_lines },
         validation,
         overwrite: args.overwrite,
         stop: interrupt::flag(),
@@ -76,11 +81,13 @@ fn print_split(name: &str, split: &SplitEntry) -> io::Result<()> {
 
 /// What was read and, if anything had to be mended, what.
 pub(super) fn print_report(report: &Report) -> io::Result<()> {
-    let Report { files, documents, bytes, replaced, empty, cut } = report;
+    let Report { files, documents, bytes, replaced, empty, cut, empty_files, skipped } = report;
     writeln!(output::stdout(), "  read: {files} files, {documents} documents, {bytes} bytes of text")?;
     let mended = [
         (replaced, "byte sequences that are not UTF-8 were replaced by U+FFFD"),
         (empty, "empty documents were left out"),
+        (empty_files, "files without text were passed over"),
+        (skipped, "lines without a usable text were skipped"),
         (cut, "cuts were made in documents longer than 16 MiB"),
     ];
     for (count, what) in mended.into_iter().filter(|(count, _)| **count > 0) {

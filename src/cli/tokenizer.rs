@@ -4,7 +4,7 @@ use super::output;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::data::{Corpus, CorpusOptions, DocumentSplit, Tokenizer, TokenizerKind, TokenizerOptions};
+use crate::data::{Corpus, CorpusOptions, DocumentSplit, MAX_BAD_LINES, Tokenizer, TokenizerKind, TokenizerOptions};
 
 /// Learn a tokenizer from text
 ///
@@ -15,7 +15,7 @@ use crate::data::{Corpus, CorpusOptions, DocumentSplit, Tokenizer, TokenizerKind
   cloze tokenizer --vocab-size 30522 --out tokenizer.json books/
   cloze tokenizer --kind bpe --vocab-size 50368 --cased --out tokenizer.json 'crawl/part-*.jsonl.zst'")]
 pub struct Args {
-    /// Text: .txt or .jsonl files, also .gz and .zst of them; folders; patterns with * and ?
+    /// Text: .txt or .jsonl files, also .gz and .zst of them; folders; patterns with *, ? and **
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How words are split into tokens
@@ -37,6 +37,9 @@ pub struct Args {
     /// The key that holds the text in .jsonl files
     #[arg(long, default_value = "text")]
     field: String,
+    /// Most lines of .jsonl files without a usable text that are skipped, as a share of all
+    #[arg(long, value_name = "SHARE", default_value_t = MAX_BAD_LINES)]
+    max_bad_lines: f64,
     /// The file to write
     #[arg(long, value_name = "FILE", default_value = "tokenizer.json")]
     out: PathBuf,
@@ -44,7 +47,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<()> {
     // Lines are the smallest documents, so they share best among threads.
-    let options = CorpusOptions { split: DocumentSplit::Line, field: args.field };
+    let options = CorpusOptions { split: DocumentSplit::Line, field: args.field, max_bad_lines: args.max_bad_lines };
     let mut corpus = Corpus::open(&args.files, options)?.with_progress("reading");
     let mut how = TokenizerOptions::new(args.kind, args.vocab_size, !args.cased);
     how.strip_accents = args.strip_accents.unwrap_or(how.strip_accents);

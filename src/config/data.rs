@@ -44,6 +44,8 @@ pub struct DataConfig {
     pub documents: DocumentSplit,
     /// The key of the text in `.jsonl` files. Default "text".
     pub field: String,
+    /// Most lines of `.jsonl` files without a usable text that are skipped, as a share of all. Default 0.01.
+    pub max_bad_lines: f64,
     /// Length of a training sequence in tokens, special ones included. Default 128.
     pub sequence_length: usize,
 }
@@ -104,6 +106,7 @@ impl DataConfig {
             format!("is {length}; it must be at least 16 and at most {}", 1 << 16)
         })?;
         require(!self.field.is_empty(), "data.field", "is empty; name the key of the text in .jsonl files")?;
+        fraction("data.max_bad_lines", self.max_bad_lines)?;
         let held_out = self.validation_fraction;
         require(held_out > 0.0 && held_out <= 0.5, "data.validation_fraction", || {
             format!("is {held_out}; it must be above 0 and at most 0.5")

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::cut::cut_point;
 use super::inputs::{self, Format, Input};
+use super::json_lines::text_of;
 use super::lines::{Line, Lines};
+use super::notices::{BAD_LINES, BadLines, NOT_UTF8, NOT_UTF8_REMEDY, Notices};
 use crate::{Error, Result};
 
 /// A longer document is cut into several.
@@ -35,11 +37,16 @@ pub struct CorpusOptions {
     pub split: DocumentSplit,
     /// The key that holds the text in a .jsonl file.
     pub field: String,
+    /// Most lines of .jsonl files without a usable text that are skipped, as a share of all.
+    pub max_bad_lines: f64,
 }
+
+/// What `CorpusOptions::max_bad_lines` is unless told otherwise.
+pub const MAX_BAD_LINES: f64 = 0.01;
 
 impl Default for CorpusOptions {
     fn default() -> Self {
-        CorpusOptions { split: DocumentSplit::File, field: "text".into() }
+        CorpusOptions { split: DocumentSplit::File, field: "text".into(), max_bad_lines: MAX_BAD_LINES }
     }
 }
 
@@ -52,12 +59,18 @@ pub struct Report {
     pub documents: u64,
     /// UTF-8 bytes of these documents.
     pub bytes: u64,
-    /// Invalid byte sequences that became U+FFFD.
+    /// Invalid byte sequences, and halves of surrogate pairs in JSON, that became U+FFFD.
     pub replaced: u64,
     /// Documents skipped because there was nothing but white space in them.
     pub empty: u64,
     /// Cuts made because a document was longer than 16 MiB.
     pub cut: u64,
+    /// Files passed over because there was no text in them.
+    #[serde(default)]
+    pub empty_files: u64,
+    /// Lines of .jsonl files skipped because there was no usable text in them.
+    #[serde(default)]
+    pub skipped: u64,
 }
 
 impl Report {
@@ -70,6 +83,8 @@ impl Report {
             replaced: self.replaced + other.replaced,
             empty: self.empty + other.empty,
             cut: self.cut + other.cut,
+            empty_files: self.empty_files + other.empty_files,
+            skipped: self.skipped + other.skipped,
         }
     }
 }
@@ -81,21 +96,31 @@ pub struct Corpus {
     current: Option<OpenFile>,
     report: Report,
     progress: ProgressBar,
+    bad_lines: BadLines,
+    replaced: Notices,
+    skipped: Notices,
+    /// The first file without text, to be named where no file has any.
+    without_text: Option<PathBuf>,
 }
 
 impl Corpus {
-    /// Finds the files behind `paths` (files, folders, or patterns with `*` and `?` in the last part) and opens none yet.
+    /// Finds the files behind `paths` (files, folders, or patterns) and opens none yet.
     ///
     /// # Errors
     /// A path is missing, of a kind that isn't read, or stands for no file.
     pub fn open(paths: &[PathBuf], options: CorpusOptions) -> Result<Self> {
         let inputs = inputs::expand(paths)?;
+        let progress = ProgressBar::hidden();
         Ok(Corpus {
+            bad_lines: BadLines::new(options.max_bad_lines),
+            replaced: Notices::new(NOT_UTF8, &progress),
+            skipped: Notices::new(BAD_LINES, &progress),
             options,
             inputs: inputs.into_iter(),
             current: None,
             report: Report::default(),
-            progress: ProgressBar::hidden(),
+            progress,
+            without_text: None,
         })
     }
 
@@ -105,6 +130,8 @@ impl Corpus {
         self.progress = ProgressBar::new(self.inputs.as_slice().iter().map(|input| input.bytes).sum())
             .with_style(style.expect("a constant template"))
             .with_message(message);
+        self.replaced = Notices::new(NOT_UTF8, &self.progress);
+        self.skipped = Notices::new(BAD_LINES, &self.progress);
         self
     }
 
@@ -116,12 +143,12 @@ impl Corpus {
     fn next_document(&mut self) -> Result<Option<String>> {
         loop {
             let Some(file) = &mut self.current else {
-                let Some(input) = self.inputs.next() else { return Ok(None) };
+                let Some(input) = self.inputs.next() else { return self.finish().map(|()| None) };
                 self.current = Some(OpenFile::new(input, &self.progress)?);
                 self.report.files += 1;
                 continue;
             };
-            match file.next_document(&self.options, &mut self.report)? {
+            match file.next_document(&self.options, &mut self.bad_lines)? {
                 Some(text) if text.trim_ascii().is_empty() => self.report.empty += 1,
                 Some(text) => {
                     file.documents += 1;
@@ -129,12 +156,39 @@ impl Corpus {
                     self.report.bytes += text.len() as u64;
                     return Ok(Some(text));
                 }
-                None if file.documents == 0 => {
-                    return Err(Error::file(&file.input.path, "there is no text in this file: leave it out"));
-                }
-                None => self.current = None,
+                None => self.finish_file(),
             }
         }
+    }
+
+    fn finish_file(&mut self) {
+        let Some(file) = self.current.take() else { return };
+        self.report.replaced += file.replaced;
+        self.report.cut += file.cut;
+        self.report.skipped += file.skipped;
+        self.replaced.file(&file.input.path, file.replaced, NOT_UTF8_REMEDY);
+        let first = file.first_skipped.map_or(String::new(), |problem| format!("; the first is {problem}"));
+        self.skipped.file(&file.input.path, file.skipped, &first);
+        if file.documents == 0 {
+            self.report.empty_files += 1;
+            self.without_text.get_or_insert(file.input.path);
+        }
+    }
+
+    /// After the last file.
+    fn finish(&mut self) -> Result<()> {
+        self.bad_lines.finish()?;
+        self.replaced.finish();
+        self.skipped.finish();
+        let Some(first) = &self.without_text else { return Ok(()) };
+        let others = self.report.empty_files - 1;
+        if self.report.documents == 0 {
+            let others = if others > 0 { format!(", nor in the {others} others") } else { String::new() };
+            return Err(Error::file(first, format!("there is no text in this file{others}: leave it out")));
+        }
+        let others = if others > 0 { format!(" and {others} others") } else { String::new() };
+        self.progress.suspend(|| log::info!("{}{others}: passed over, without text", first.display()));
+        Ok(())
     }
 }
 
@@ -153,42 +207,64 @@ impl Iterator for Corpus {
 
 struct OpenFile {
     input: Input,
+    /// Whether each line is a JSON object.
+    is_json: bool,
     lines: Lines,
     /// A line that was read but belongs to the next document.
     carried: Option<Line>,
     /// What is left of a document that was cut.
     parts: VecDeque<String>,
-    /// Documents handed out.
+    /// As in the report.
     documents: u64,
+    replaced: u64,
+    cut: u64,
+    skipped: u64,
+    /// Which line was skipped first, and why.
+    first_skipped: Option<String>,
 }
 
 impl OpenFile {
     fn new(input: Input, progress: &ProgressBar) -> Result<Self> {
-        let limit = match input.format {
-            Format::Text => DOCUMENT_BYTES,
-            Format::Jsonl => JSON_LINE_BYTES,
+        let mut lines = Lines::open(&input, DOCUMENT_BYTES, progress)?;
+        let is_json = match input.format {
+            Format::Text => false,
+            Format::Jsonl => true,
+            Format::Either => lines.begins_with(b'{')?,
         };
-        let lines = Lines::open(&input, limit, progress)?;
-        Ok(OpenFile { input, lines, carried: None, parts: VecDeque::new(), documents: 0 })
+        if is_json {
+            lines.set_limit(JSON_LINE_BYTES);
+        }
+        Ok(OpenFile {
+            input,
+            is_json,
+            lines,
+            carried: None,
+            parts: VecDeque::new(),
+            documents: 0,
+            replaced: 0,
+            cut: 0,
+            skipped: 0,
+            first_skipped: None,
+        })
     }
 
-    fn next_document(&mut self, options: &CorpusOptions, report: &mut Report) -> Result<Option<String>> {
-        match (self.input.format, options.split) {
-            (Format::Jsonl, _) => self.next_json(&options.field, report),
-            (Format::Text, DocumentSplit::Line) => self.next_line(report),
-            (Format::Text, DocumentSplit::File) => self.next_block(report, false),
-            (Format::Text, DocumentSplit::BlankLine) => self.next_block(report, true),
+    fn next_document(&mut self, options: &CorpusOptions, bad_lines: &mut BadLines) -> Result<Option<String>> {
+        match (self.is_json, options.split) {
+            (true, _) => self.next_json(&options.field, bad_lines),
+            (false, DocumentSplit::Line) => self.next_line(),
+            (false, DocumentSplit::File) => self.next_block(false),
+            (false, DocumentSplit::BlankLine) => self.next_block(true),
         }
     }
 
-    fn next_line(&mut self, report: &mut Report) -> Result<Option<String>> {
+    fn next_line(&mut self) -> Result<Option<String>> {
         let Some(line) = self.lines.next()? else { return Ok(None) };
-        report.cut += u64::from(!line.ended);
-        Ok(Some(utf8(line.bytes, &mut report.replaced)))
+        self.cut += u64::from(!line.ended);
+        Ok(Some(utf8(line.bytes, &mut self.replaced)))
     }
 
     /// Lines up to the end of the file or, if `until_blank`, up to a blank line.
-    fn next_block(&mut self, report: &mut Report, until_blank: bool) -> Result<Option<String>> {
+    fn next_block(&mut self, until_blank: bool) -> Result<Option<String>> {
         let mut text = Vec::new();
         let mut lines = 0;
         while let Some(line) = self.carried.take().map_or_else(|| self.lines.next(), |line| Ok(Some(line)))? {
@@ -199,7 +275,7 @@ impl OpenFile {
                 break;
             }
             if lines > 0 && text.len() + line.bytes.len() >= DOCUMENT_BYTES {
-                report.cut += 1;
+                self.cut += 1;
                 self.carried = Some(line);
                 break;
             }
@@ -209,15 +285,15 @@ impl OpenFile {
             lines += 1;
             text.extend_from_slice(&line.bytes);
             if !line.ended {
-                report.cut += 1;
+                self.cut += 1;
                 break;
             }
         }
-        Ok((lines > 0).then(|| utf8(text, &mut report.replaced)))
+        Ok((lines > 0).then(|| utf8(text, &mut self.replaced)))
     }
 
     /// The text of the next line that isn't blank.
-    fn next_json(&mut self, field: &str, report: &mut Report) -> Result<Option<String>> {
+    fn next_json(&mut self, field: &str, bad_lines: &mut BadLines) -> Result<Option<String>> {
         if let Some(part) = self.parts.pop_front() {
             return Ok(Some(part));
         }
@@ -227,15 +303,25 @@ impl OpenFile {
                     .lines
                     .bad_line(format!("longer than {} MiB: split the record", JSON_LINE_BYTES >> 20)));
             }
-            let line = utf8(line.bytes, &mut report.replaced);
+            let line = utf8(line.bytes, &mut self.replaced);
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let mut text = json_text(&line, field).map_err(|problem| self.lines.bad_line(problem))?;
+            let mut text = match text_of(&line, field, &mut self.replaced) {
+                Ok(text) => text,
+                Err(problem) => {
+                    let problem = format!("line {}: {problem}", self.lines.number);
+                    bad_lines.bad(&self.input.path, problem.clone())?;
+                    self.skipped += 1;
+                    self.first_skipped.get_or_insert(problem);
+                    continue;
+                }
+            };
+            bad_lines.good();
             while text.len() > DOCUMENT_BYTES {
                 let rest = text.split_off(cut_point(text.as_bytes(), DOCUMENT_BYTES));
                 self.parts.push_back(std::mem::replace(&mut text, rest));
-                report.cut += 1;
+                self.cut += 1;
             }
             self.parts.push_back(text);
             return Ok(self.parts.pop_front());
@@ -250,26 +336,4 @@ pub(super) fn utf8(bytes: Vec<u8>, replaced: &mut u64) -> String {
         *replaced += error.as_bytes().utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count() as u64;
         String::from_utf8_lossy(error.as_bytes()).into_owned()
     })
-}
-
-/// The string under `field` of a JSON object, or what is wrong with the line.
-fn json_text(line: &str, field: &str) -> Result<String, String> {
-    let value = serde_json::from_str(line).map_err(|error| {
-        let problem = error.to_string().replace("line 1 column", "column");
-        format!("not JSON: {problem}; mend the line, or take it out")
-    })?;
-    let serde_json::Value::Object(mut object) = value else {
-        return Err(format!("not a JSON object, so it has no \"{field}\"; mend the line, or take it out"));
-    };
-    match object.remove(field) {
-        Some(serde_json::Value::String(text)) => Ok(text),
-        Some(_) => Err(format!("\"{field}\" is not a string; mend the line, or take it out")),
-        None => {
-            let keys: Vec<String> = object.keys().map(|key| format!("\"{key}\"")).collect();
-            Err(format!(
-                "no key \"{field}\"; it has {}: name the key of the text with --field, or data.field in a config",
-                keys.join(", ")
-            ))
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! A prepared folder, opened: every file verified, the shards mapped into memory.
+//! A prepared folder, opened: every file verified, the shards ready to be read.
 
 use std::ops::Range;
 use std::path::Path;
@@ -8,8 +8,9 @@ use rayon::prelude::*;
 
 use super::documents::Documents;
 use super::manifest::{MANIFEST, Manifest, SplitEntry};
-use super::shard::{Document, Shard, damaged, map_verified};
+use super::shard::{Shard, damaged, read_verified};
 use super::special::SpecialTokens;
+use super::staging::recover;
 use super::tokenizer::Tokenizer;
 use crate::Result;
 
@@ -46,11 +47,14 @@ impl Prepared {
     /// A file is missing, or not as `prepare` left it.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
+        if !folder.exists() {
+            recover(folder)?;
+        }
         let manifest = Manifest::read(folder)?;
 
         let entry = &manifest.tokenizer;
         let path = folder.join(&entry.file);
-        let json = map_verified(&path, entry.bytes, &entry.blake3)?.to_vec();
+        let json = read_verified(&path, entry.bytes, &entry.blake3)?;
         let tokenizer = Tokenizer::from_bytes_with(json, manifest.special_names.clone(), &path)?;
         if (tokenizer.vocab_size(), tokenizer.specials()) != (manifest.vocab_size, manifest.specials) {
             return Err(damaged(&folder.join(MANIFEST), "its vocabulary is not that of its tokenizer.json"));
@@ -58,11 +62,11 @@ impl Prepared {
 
         let entry = &manifest.unigram;
         let path = folder.join(&entry.file);
-        let counts = map_verified(&path, entry.bytes, &entry.blake3)?;
+        let counts = read_verified(&path, entry.bytes, &entry.blake3)?;
         if counts.len() != 8 * manifest.vocab_size {
             return Err(damaged(&path, "it does not hold one number for each token of the vocabulary"));
         }
-        let unigram = bytemuck::cast_slice(&counts).to_vec();
+        let unigram = bytemuck::pod_collect_to_vec(&counts);
 
         let open = |entry| Tokens::open(folder, entry, manifest.vocab_size).map(Arc::new);
         let splits = [open(&manifest.train)?, open(&manifest.validation)?];
@@ -107,7 +111,7 @@ impl Prepared {
     }
 }
 
-/// The tokenised documents of one split, mapped from its shards.
+/// The tokenised documents of one split, read from its shards.
 pub struct Tokens {
     shards: Vec<Shard>,
     /// Number of the first document of each shard.
@@ -119,18 +123,22 @@ pub struct Tokens {
 impl Tokens {
     fn open(folder: &Path, entry: &SplitEntry, vocab_size: usize) -> Result<Self> {
         let open = |shard| Shard::open(folder, shard, vocab_size);
-        let shards: Vec<Shard> = entry.shards.par_iter().map(open).collect::<Result<_>>()?;
+        let tokens = Tokens::new(entry.shards.par_iter().map(open).collect::<Result<_>>()?);
+        if (tokens.documents as u64, tokens.tokens) != (entry.documents, entry.tokens) || tokens.tokens == 0 {
+            return Err(damaged(&folder.join(MANIFEST), "its totals are not those of its shards"));
+        }
+        Ok(tokens)
+    }
+
+    pub(super) fn new(shards: Vec<Shard>) -> Self {
         let mut documents = 0;
         let mut firsts = Vec::with_capacity(shards.len());
         for shard in &shards {
             firsts.push(documents);
             documents += shard.documents();
         }
-        let tokens = entry.shards.iter().map(|shard| shard.tokens).sum();
-        if (documents as u64, tokens) != (entry.documents, entry.tokens) || tokens == 0 {
-            return Err(damaged(&folder.join(MANIFEST), "its totals are not those of its shards"));
-        }
-        Ok(Tokens { shards, firsts, documents, tokens })
+        let tokens = shards.iter().map(Shard::tokens).sum();
+        Tokens { shards, firsts, documents, tokens }
     }
 
     /// The number of documents.
@@ -143,11 +151,10 @@ impl Tokens {
         self.tokens
     }
 
-    /// # Panics
-    /// If there is no such document.
-    pub fn document(&self, index: usize) -> Document<'_> {
-        let shard = self.firsts.partition_point(|first| *first <= index) - 1;
-        self.shards[shard].document(index - self.firsts[shard])
+    /// The shard of a document, and its number there.
+    fn find(&self, document: usize) -> (&Shard, usize) {
+        let shard = self.firsts.partition_point(|first| *first <= document) - 1;
+        (&self.shards[shard], document - self.firsts[shard])
     }
 }
 
@@ -156,13 +163,23 @@ impl Documents for Tokens {
         self.documents
     }
 
-    fn document_tokens(&self, document: usize) -> usize {
-        self.document(document).len()
+    fn document_tokens(&self, document: usize) -> Result<usize> {
+        let (shard, document) = self.find(document);
+        let bounds = shard.bounds(document)?;
+        Ok((bounds.end - bounds.start) as usize)
     }
 
-    fn read(&self, document: usize, range: Range<usize>, ids: &mut Vec<u32>, word_starts: &mut Vec<bool>) {
-        let part = self.document(document).slice(range);
-        ids.extend(part.ids());
-        word_starts.extend(part.word_starts());
+    fn read(
+        &self,
+        document: usize,
+        range: Range<usize>,
+        ids: &mut Vec<u32>,
+        word_starts: &mut Vec<bool>,
+    ) -> Result<()> {
+        let (shard, document) = self.find(document);
+        let bounds = shard.bounds(document)?;
+        let range = bounds.start + range.start as u64..bounds.start + range.end as u64;
+        assert!(range.end <= bounds.end, "tokens beyond a document");
+        shard.read(range, ids, word_starts)
     }
 }

@@ -16,7 +16,8 @@ const SEED: u64 = 0x636c_6f7a_652d_7661;
 /// Takes documents one by one and hands each on to training or validation.
 ///
 /// Of every 1 / fraction documents in a row one is held out, drawn at random. If the documents end before that could
-/// be one, the last `fraction` of each document is held out, so that every document is represented.
+/// be one, the last `fraction` of each document is held out, so that every document is represented. Of documents too long
+/// to be kept until that is clear, that is left to the caller, who finds nothing held out.
 pub(super) struct Division {
     fraction: f64,
     /// `Some` while the documents may turn out to be few.
@@ -77,11 +78,49 @@ impl Division {
     }
 }
 
-/// Cuts about `fraction` off the end of a document, at the start of a word.
-fn cut_tail(mut document: Encoded, fraction: f64) -> (Encoded, Encoded) {
+/// Cuts `fraction` of the tokens off the ends of all documents together, at starts of words: what is too little of one
+/// document is taken from a later one.
+pub(super) struct Ends {
+    fraction: f64,
+    /// Tokens to be cut off by now, less those that were.
+    owed: f64,
+}
+
+impl Ends {
+    pub fn new(fraction: f64) -> Self {
+        Ends { fraction, owed: 0.0 }
+    }
+
+    /// A document and its end, which may be empty.
+    pub fn cut(&mut self, document: Encoded) -> (Encoded, Encoded) {
+        let length = document.ids.len();
+        self.owed += length as f64 * self.fraction;
+        let at = length.saturating_sub(self.owed as usize);
+        let at = (1..=at).rev().find(|&at| document.word_starts.get(at) == Some(&true)).unwrap_or(length);
+        self.owed -= (length - at) as f64;
+        split(document, at)
+    }
+
+    /// The end of the last document where no other gave one: within a word or all of it, if need be.
+    pub fn cut_last(&self, document: Encoded) -> (Encoded, Encoded) {
+        let at = tail_start(document.ids.len(), self.fraction);
+        split(document, at)
+    }
+}
+
+/// Cuts about `fraction` off the end of a document, at the start of a word; a document of one word is left whole.
+fn cut_tail(document: Encoded, fraction: f64) -> (Encoded, Encoded) {
     let length = document.ids.len();
-    let at = length - (length as f64 * fraction).ceil() as usize;
+    let at = tail_start(length, fraction);
     let at = (1..=at).rev().find(|&at| document.word_starts[at]).unwrap_or(length);
+    split(document, at)
+}
+
+fn tail_start(length: usize, fraction: f64) -> usize {
+    length - (length as f64 * fraction).ceil() as usize
+}
+
+fn split(mut document: Encoded, at: usize) -> (Encoded, Encoded) {
     let tail = Encoded { ids: document.ids.split_off(at), word_starts: document.word_starts.split_off(at) };
     (document, tail)
 }

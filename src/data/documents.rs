@@ -1,8 +1,9 @@
-//! Where tokenised documents are read from: memory or mapped shards.
+//! Where tokenised documents are read from: memory or shards.
 
 use std::ops::Range;
 
 use super::tokenizer::Encoded;
+use crate::Result;
 
 /// A list of tokenised documents without special tokens.
 pub trait Documents: Send + Sync {
@@ -10,13 +11,23 @@ pub trait Documents: Send + Sync {
     fn documents(&self) -> usize;
 
     /// The number of tokens of one document.
-    fn document_tokens(&self, document: usize) -> usize;
+    ///
+    /// # Errors
+    /// The disk refuses, or no longer has what it had.
+    ///
+    /// # Panics
+    /// If there is no such document.
+    fn document_tokens(&self, document: usize) -> Result<usize>;
 
     /// Appends the tokens `range` of one document, and for each whether a word begins there.
     ///
+    /// # Errors
+    /// The disk refuses, or no longer has what it had.
+    ///
     /// # Panics
     /// If there is no such document or range.
-    fn read(&self, document: usize, range: Range<usize>, ids: &mut Vec<u32>, word_starts: &mut Vec<bool>);
+    fn read(&self, document: usize, range: Range<usize>, ids: &mut Vec<u32>, word_starts: &mut Vec<bool>)
+    -> Result<()>;
 }
 
 /// Documents in memory, such as text that was just tokenised.
@@ -25,12 +36,19 @@ impl Documents for Vec<Encoded> {
         self.len()
     }
 
-    fn document_tokens(&self, document: usize) -> usize {
-        self[document].ids.len()
+    fn document_tokens(&self, document: usize) -> Result<usize> {
+        Ok(self[document].ids.len())
     }
 
-    fn read(&self, document: usize, range: Range<usize>, ids: &mut Vec<u32>, word_starts: &mut Vec<bool>) {
+    fn read(
+        &self,
+        document: usize,
+        range: Range<usize>,
+        ids: &mut Vec<u32>,
+        word_starts: &mut Vec<bool>,
+    ) -> Result<()> {
         ids.extend_from_slice(&self[document].ids[range.clone()]);
         word_starts.extend_from_slice(&self[document].word_starts[range]);
+        Ok(())
     }
 }

@@ -1,17 +1,22 @@
 //! From the paths a user gives (files, folders, patterns) to the list of files to read.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
+
+use globset::GlobBuilder;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::{Error, Result};
 
 /// The formats and compressions that are read, as an error message names them.
-const ALLOWED: &str = ".txt or .jsonl, either also with .gz or .zst";
+const ALLOWED: &str = ".txt or .jsonl, either also with .gz or .zst, or without an ending in a digit, as wiki_00";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Text,
     Jsonl,
+    /// Lines of JSON where it begins with one, else text.
+    Either,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +57,8 @@ impl Input {
     }
 }
 
-/// The files behind `paths`, in the order given; what a folder or a pattern holds is sorted by name.
+/// The files behind `paths`, in the order given; what a folder or a pattern holds is sorted by name. In a pattern `*` and `?`
+/// stand for characters of a name, `**` for any number of folders.
 ///
 /// # Errors
 /// A path that is missing, a named file of unknown format, a folder or pattern without any file of a known one.
@@ -75,10 +81,13 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(expand(paths)?.into_iter().map(|input| input.path).collect())
 }
 
-/// A name with `*` or `?` that doesn't exist as it stands.
+/// A path with wildcards that doesn't exist as it stands.
 fn is_pattern(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.contains(['*', '?']) && !path.exists()
+    path.components().any(|part| has_wildcard(part.as_ref())) && !path.exists()
+}
+
+fn has_wildcard(part: &Path) -> bool {
+    part.to_string_lossy().contains(['*', '?', '[', '{'])
 }
 
 /// Whether a path or a pattern leads to something.
@@ -87,13 +96,28 @@ pub(crate) fn is_there(path: &Path) -> bool {
 }
 
 fn expand_pattern(path: &Path, inputs: &mut Vec<Input>) -> Result<()> {
-    let pattern: Vec<char> = path.file_name().unwrap_or_default().to_string_lossy().chars().collect();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (folder, pattern) = parts_of(path);
+    let glob = GlobBuilder::new(&pattern.to_string_lossy()).literal_separator(true).build();
+    let glob = glob.map_err(|error| Error::file(path, format!("not a pattern: {}", error.kind())))?.compile_matcher();
+    let any_depth = pattern.components().any(|part| part.as_os_str() == "**");
+    let depth = if any_depth { usize::MAX } else { pattern.components().count() };
+    let root = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
     let before = inputs.len();
-    for entry in sorted_entries(folder)? {
-        let name: Vec<char> = entry.file_name().unwrap_or_default().to_string_lossy().chars().collect();
-        if matches(&pattern, &name) {
-            expand_path(&entry, inputs)?;
+    if root.is_dir() {
+        // As in shells, `**` does not follow links, which may lead in circles or to the same files twice.
+        let walk = WalkDir::new(root).min_depth(1).max_depth(depth).follow_links(!any_depth).sort_by_file_name();
+        let mut walk = walk.into_iter();
+        while let Some(entry) = walk.next() {
+            let entry = entry.map_err(walk_error)?;
+            let name = entry.path().strip_prefix(root).expect("it lies in the root");
+            if glob.is_match(name) {
+                expand_path(&folder.join(name), inputs)?;
+                if entry.file_type().is_dir() {
+                    walk.skip_current_dir();
+                }
+            } else if any_depth {
+                name_link(&entry);
+            }
         }
     }
     if inputs.len() == before {
@@ -102,49 +126,95 @@ fn expand_pattern(path: &Path, inputs: &mut Vec<Input>) -> Result<()> {
     Ok(())
 }
 
+/// A pattern as the folder to search and what paths in it have to match.
+fn parts_of(path: &Path) -> (PathBuf, PathBuf) {
+    let (mut folder, mut pattern) = (PathBuf::new(), PathBuf::new());
+    for part in path.components() {
+        let literal = !has_wildcard(part.as_ref()) || folder.join(part).is_dir();
+        match pattern.as_os_str().is_empty() && literal {
+            true => folder.push(part),
+            false => pattern.push(part),
+        }
+    }
+    (folder, pattern)
+}
+
 fn expand_path(path: &Path, inputs: &mut Vec<Input>) -> Result<()> {
     let metadata = fs::metadata(path).map_err(Error::io(path))?;
     if metadata.is_dir() {
         let before = inputs.len();
         expand_folder(path, inputs)?;
         if inputs.len() == before {
-            return Err(Error::file(path, format!("the folder holds no file to read ({ALLOWED})")));
+            return Err(Error::file(path, format!("the folder holds no file to read (names end in {ALLOWED})")));
         }
         return Ok(());
     }
-    let (format, compression) =
+    let kind =
         kind(path).ok_or_else(|| Error::file(path, format!("unknown kind of file: its name must end in {ALLOWED}")))?;
-    inputs.push(Input { path: path.to_path_buf(), format, compression, bytes: metadata.len() });
+    inputs.push(input(path, kind, &metadata)?);
     Ok(())
 }
 
-/// Adds every file of a known format below `folder`. Links to folders are not followed: they can form a circle.
+fn input(path: &Path, (format, compression): (Format, Compression), metadata: &Metadata) -> Result<Input> {
+    match metadata.is_file() {
+        true => Ok(Input { path: path.to_path_buf(), format, compression, bytes: metadata.len() }),
+        false => Err(Error::file(path, "is a pipe or a device; text is read more than once: write it to a file first")),
+    }
+}
+
+/// Adds every file of a known kind below `folder`. Links to folders are not followed: they may lead in circles, or to the
+/// same files twice.
 fn expand_folder(folder: &Path, inputs: &mut Vec<Input>) -> Result<()> {
-    for entry in sorted_entries(folder)? {
-        if fs::symlink_metadata(&entry).map_err(Error::io(&entry))?.is_dir() {
-            expand_folder(&entry, inputs)?;
-        } else if kind(&entry).is_some() && entry.is_file() {
-            expand_path(&entry, inputs)?;
+    let (mut passed_over, mut first) = (0, None);
+    for entry in WalkDir::new(folder).min_depth(1).sort_by_file_name() {
+        let entry = entry.map_err(walk_error)?;
+        if entry.file_type().is_dir() || name_link(&entry) {
+            continue;
         }
+        let path = entry.path();
+        match kind(path) {
+            Some(kind) => inputs.push(input(path, kind, &fs::metadata(path).map_err(Error::io(path))?)?),
+            None => {
+                passed_over += 1;
+                first.get_or_insert(path.to_path_buf());
+            }
+        }
+    }
+    if let Some(first) = first {
+        let (folder, first) = (folder.display(), first.display());
+        log::info!("{folder}: passed over {passed_over} files of other kinds, such as {first}; names end in {ALLOWED}");
     }
     Ok(())
 }
 
-fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).map_err(Error::io(folder))?;
-    let mut paths =
-        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().map_err(Error::io(folder))?;
-    paths.sort();
-    Ok(paths)
+/// Says that a link to a folder is not followed, where it is one.
+fn name_link(entry: &DirEntry) -> bool {
+    let is_link = entry.path_is_symlink() && entry.path().is_dir();
+    if is_link {
+        log::warn!("{}: a link to a folder, not followed; name it too if its text is wanted", entry.path().display());
+    }
+    is_link
 }
 
-/// Format and compression by the file's name.
+fn walk_error(error: walkdir::Error) -> Error {
+    let path = error.path().unwrap_or(Path::new("")).to_path_buf();
+    match error.loop_ancestor() {
+        Some(ancestor) => {
+            Error::file(&path, format!("a link back to {}: name the folders one by one", ancestor.display()))
+        }
+        None => Error::io(&path)(error.into()),
+    }
+}
+
+/// Format and compression by the file's name, which need not be UTF-8.
 fn kind(path: &Path) -> Option<(Format, Compression)> {
-    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
     let (stem, compression) = compression(&name);
-    match stem.rsplit_once('.')?.1 {
-        "txt" => Some((Format::Text, compression)),
-        "jsonl" => Some((Format::Jsonl, compression)),
+    match stem.rsplit_once('.') {
+        Some((_, "txt")) => Some((Format::Text, compression)),
+        Some((_, "jsonl")) => Some((Format::Jsonl, compression)),
+        // As tools number what they write: wiki_00, part-00000.
+        None if stem.ends_with(|last: char| last.is_ascii_digit()) => Some((Format::Either, compression)),
         _ => None,
     }
 }
@@ -160,17 +230,6 @@ fn compression(name: &str) -> (&str, Compression) {
     }
 }
 
-/// Whether `name` fits `pattern`, where `*` stands for any characters and `?` for one.
-fn matches(pattern: &[char], name: &[char]) -> bool {
-    match pattern.split_first() {
-        None => name.is_empty(),
-        Some(('*', rest)) => (0..=name.len()).any(|skip| matches(rest, &name[skip..])),
-        Some((first, rest)) => {
-            name.split_first().is_some_and(|(c, name)| (first == c || *first == '?') && matches(rest, name))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,21 +238,58 @@ mod tests {
     fn kinds() {
         assert_eq!(kind(Path::new("a.b.txt")), Some((Format::Text, Compression::None)));
         assert_eq!(kind(Path::new("x/A.JSONL.ZST")), Some((Format::Jsonl, Compression::Zstd)));
+        assert_eq!(kind(Path::new("AA/wiki_00")), Some((Format::Either, Compression::None)));
+        assert_eq!(kind(Path::new("part-00000.gz")), Some((Format::Either, Compression::Gzip)));
         assert_eq!(kind(Path::new("a.txt.gz")), Some((Format::Text, Compression::Gzip)));
-        for unknown in ["a.csv", "txt", "a.gz", ".zst", "a.txt.xz"] {
+        for unknown in ["a.csv", "txt", "a.gz", ".zst", "a.txt.xz", "README", "v1.2"] {
             assert_eq!(kind(Path::new(unknown)), None, "{unknown}");
         }
     }
 
     #[test]
-    fn patterns() {
-        let fits = |pattern: &str, name: &str| {
-            matches(&pattern.chars().collect::<Vec<_>>(), &name.chars().collect::<Vec<_>>())
+    fn patterns_in_any_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["a[1]/x.txt", "a[1]/y.txt", "b/part-07.txt", "b/part-7.txt", "b/c/wiki_00", "b/c/z.txt.gz"];
+        for name in names {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let found = |pattern: &str| -> Vec<String> {
+            let inputs = expand(&[folder.path().join(pattern)]).unwrap_or_default().into_iter();
+            inputs.map(|input| input.path.strip_prefix(&folder).unwrap().to_string_lossy().replace('\\', "/")).collect()
         };
-        assert!(
-            fits("*.txt", "a.txt") && fits("part-??.txt", "part-07.txt") && fits("*", "") && fits("a*b*c", "axbbc")
-        );
-        assert!(!fits("*.txt", "a.txt.gz") && !fits("part-??.txt", "part-7.txt") && !fits("", "a"));
+        assert_eq!(found("*"), names);
+        assert_eq!(found("**"), names);
+        assert_eq!(found("*/*.txt"), names[..4]);
+        assert_eq!(found("b/part-??.txt"), ["b/part-07.txt"]);
+        assert_eq!(found("a[1]/x*"), ["a[1]/x.txt"]);
+        assert_eq!(found("**/wiki_*"), ["b/c/wiki_00"]);
+        assert_eq!(found("b/**/*.txt*"), ["b/c/z.txt.gz", "b/part-07.txt", "b/part-7.txt"]);
+        assert_eq!(found("?/*/z.*"), ["b/c/z.txt.gz"]);
+        assert!(found("*.txt").is_empty() && found("gone/*.txt").is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_utf8_links_and_pipes() {
+        use std::os::unix::{ffi::OsStrExt, fs::symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &[u8]| folder.path().join(std::ffi::OsStr::from_bytes(name));
+        fs::write(file(b"caf\xe9.txt"), "x").unwrap();
+        fs::create_dir(file(b"sub")).unwrap();
+        fs::write(file(b"sub/a.txt"), "x").unwrap();
+        symlink("sub/a.txt", file(b"z.txt")).unwrap();
+        symlink("sub", file(b"linked")).unwrap();
+        let found = |path: PathBuf| expand(&[path]).map(|inputs| inputs.len()).map_err(|error| error.to_string());
+        assert_eq!(found(folder.path().to_path_buf()), Ok(3));
+        assert_eq!(found(file(b"*.txt")), Ok(2));
+        assert_eq!(found(file(b"*/*.txt")), Ok(2));
+        symlink("nowhere", file(b"gone.txt")).unwrap();
+        assert!(found(folder.path().to_path_buf()).unwrap_err().contains("gone.txt"));
+        fs::remove_file(file(b"gone.txt")).unwrap();
+        std::os::unix::net::UnixListener::bind(file(b"pipe.txt")).unwrap();
+        assert!(found(folder.path().to_path_buf()).unwrap_err().contains("pipe.txt: is a pipe or a device"));
     }
 
     #[test]

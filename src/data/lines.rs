@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -58,6 +59,24 @@ impl Lines {
         let mut lines = Lines { input, reader, position, rest: Vec::new(), limit, number: 0 };
         lines.skip_byte_order_mark()?;
         Ok(lines)
+    }
+
+    /// Whether the file's first byte is this one; to be asked before the first line.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn begins_with(&mut self, byte: u8) -> Result<bool> {
+        let first = self.reader.fill_buf().map(|start| start.first().copied());
+        first.map(|first| first == Some(byte)).map_err(|source| self.damage(source))
+    }
+
+    /// The file, as messages name it.
+    pub fn path(&self) -> &Path {
+        &self.input.path
+    }
+
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     /// An error about the line last returned.

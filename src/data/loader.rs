@@ -17,7 +17,7 @@ const AHEAD: usize = 4;
 /// is a pure function of the seed, so it can begin anywhere.
 pub struct Loader {
     /// Taken on drop, which ends the thread.
-    batches: Option<Receiver<Batch>>,
+    batches: Option<Receiver<Result<Batch>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -30,9 +30,12 @@ impl Loader {
         check(&packing, batch)?;
         let (sender, batches) = sync_channel(AHEAD);
         let work = move || {
-            let mut next = first;
-            while sender.send(training_batch(&packing, &masker, batch, seed, next)).is_ok() {
-                next += 1;
+            for next in first.. {
+                let batch = training_batch(&packing, &masker, batch, seed, next);
+                let failed = batch.is_err();
+                if sender.send(batch).is_err() || failed {
+                    break;
+                }
             }
         };
         let thread = thread::Builder::new().name("loader".into()).spawn(work);
@@ -43,11 +46,11 @@ impl Loader {
     /// The next microbatch.
     ///
     /// # Errors
-    /// The thread that prepares them died, which its own message explains.
+    /// The documents can't be read any more; the thread that prepares batches died, which its own message explains.
     #[expect(clippy::should_implement_trait, reason = "an endless stream with errors is no iterator")]
     pub fn next(&mut self) -> Result<Batch> {
         let batch = self.batches.as_ref().and_then(|batches| batches.recv().ok());
-        batch.ok_or_else(|| Error::config("loader", "the thread that prepares batches died: see its message above"))
+        batch.ok_or_else(|| Error::config("loader", "the thread that prepares batches died: see its message above"))?
     }
 }
 
@@ -62,7 +65,7 @@ impl Drop for Loader {
 }
 
 /// Microbatch `number` of the training stream.
-fn training_batch(packing: &Packing, masker: &Masker, batch: usize, seed: u64, number: u64) -> Batch {
+fn training_batch(packing: &Packing, masker: &Masker, batch: usize, seed: u64, number: u64) -> Result<Batch> {
     let epoch_length = packing.len() as u64;
     let sequence = |place: u64| {
         let epoch = place / epoch_length;
@@ -70,35 +73,36 @@ fn training_batch(packing: &Packing, masker: &Masker, batch: usize, seed: u64, n
         masked(packing, masker, index as usize, seed, epoch * epoch_length + index)
     };
     let first = number * batch as u64;
-    let sequences: Vec<MaskedSequence> = (first..first + batch as u64).map(sequence).collect();
-    Batch::new(&sequences, masker.masking().masked_per_sequence(packing.sequence_length()))
+    let sequences: Vec<MaskedSequence> = (first..first + batch as u64).map(sequence).collect::<Result<_>>()?;
+    Ok(Batch::new(&sequences, masker.masking().masked_per_sequence(packing.sequence_length())))
 }
 
 /// Microbatches for validation: the same sequences in the same order with the same masks for a given `seed`. `limit`
 /// takes that many sequences evenly spread over the data. The last microbatch is filled up with padding.
 ///
 /// # Errors
-/// There are no sequences, or `batch` is 0.
+/// There are no sequences, or `batch` is 0. A microbatch is an error where its documents can't be read.
 pub fn validation_batches<'a>(
     packing: &'a Packing,
     masker: &'a Masker,
     batch: usize,
     seed: u64,
     limit: Option<usize>,
-) -> Result<impl ExactSizeIterator<Item = Batch> + use<'a>> {
+) -> Result<impl ExactSizeIterator<Item = Result<Batch>> + use<'a>> {
     check(packing, batch)?;
     let sequences: Vec<usize> = packing.sample(limit).collect();
     let k = masker.masking().masked_per_sequence(packing.sequence_length());
     Ok((0..sequences.len().div_ceil(batch)).map(move |number| {
         let sequence = |place: usize| match sequences.get(place) {
             Some(&index) => masked(packing, masker, index, seed, index as u64),
-            None => MaskedSequence {
+            None => Ok(MaskedSequence {
                 sequence: Sequence::empty(packing.specials().pad, packing.sequence_length()),
                 ..Default::default()
-            },
+            }),
         };
-        let sequences: Vec<MaskedSequence> = (number * batch..(number + 1) * batch).map(sequence).collect();
-        Batch::new(&sequences, k)
+        let sequences: Vec<MaskedSequence> =
+            (number * batch..(number + 1) * batch).map(sequence).collect::<Result<_>>()?;
+        Ok(Batch::new(&sequences, k))
     }))
 }
 
@@ -113,8 +117,8 @@ fn check(packing: &Packing, batch: usize) -> Result<()> {
     Ok(())
 }
 
-fn masked(packing: &Packing, masker: &Masker, index: usize, seed: u64, step: u64) -> MaskedSequence {
+fn masked(packing: &Packing, masker: &Masker, index: usize, seed: u64, step: u64) -> Result<MaskedSequence> {
     let mut sequence = Sequence::default();
-    packing.sequence(index, &mut sequence);
-    masker.mask(sequence, seed, step)
+    packing.sequence(index, &mut sequence)?;
+    Ok(masker.mask(sequence, seed, step))
 }

@@ -1,7 +1,7 @@
 //! Text → tokenizer → shards → masked batches.
 //!
 //! [`Corpus`] streams documents from files; [`Tokenizer`] turns them into ids; [`prepare`] writes those to a folder that
-//! [`Prepared`] maps into memory. [`Packing`] cuts documents into sequences, [`Masker`] hides tokens, and [`Loader`]
+//! [`Prepared`] reads. [`Packing`] cuts documents into sequences, [`Masker`] hides tokens, and [`Loader`]
 //! hands out [`Batch`]es.
 
 mod added_tokens;
@@ -12,20 +12,25 @@ mod cut;
 mod dataset;
 mod divide;
 mod documents;
+mod encode;
 mod growth;
 mod inputs;
+mod json_lines;
 mod lines;
 mod loader;
 mod manifest;
 mod maskable;
 mod masking;
 mod normalizers;
+mod notices;
 mod order;
 mod packing;
+mod parts;
 mod prepare;
 mod scoring;
 mod shard;
 mod special;
+mod spool;
 mod staging;
 mod texts;
 mod tokenizer;
@@ -36,7 +41,7 @@ mod word_counts;
 mod words;
 
 pub use batch::{Batch, NONE};
-pub use corpus::{Corpus, CorpusOptions, DocumentSplit, Report};
+pub use corpus::{Corpus, CorpusOptions, DocumentSplit, MAX_BAD_LINES, Report};
 pub use dataset::{Prepared, Split, Tokens};
 pub use documents::Documents;
 pub use inputs::files;
@@ -49,8 +54,8 @@ pub use order::Permutation;
 pub use packing::{Packing, Sequence};
 pub use prepare::{PrepareOptions, Validation, prepare};
 pub use scoring::Scoring;
-pub use shard::Document;
 pub use special::{SpecialNames, SpecialTokens};
+pub use spool::spool;
 pub(crate) use staging::Staging;
 pub use texts::Texts;
 pub use tokenizer::{Encoded, Tokenizer};

@@ -18,9 +18,14 @@ pub struct Packing {
     length: usize,
     /// Whether a document that fits a sequence is never cut.
     whole: bool,
-    /// Where each sequence begins. The pieces are found again from there.
+    /// The number of sequences.
+    sequences: usize,
+    /// Where every sixteenth of them begins: the others, and the pieces, are found again from there.
     starts: Vec<Place>,
 }
+
+/// Of so many sequences one start is kept.
+const STRIDE: usize = 16;
 
 /// A place among the documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +53,8 @@ impl Packing {
     /// Plans sequences of `length` tokens, special tokens included.
     ///
     /// # Errors
-    /// `length` is below 3, which leaves no place for a token between `[CLS]` and `[SEP]`, or above 2¹⁶.
+    /// `length` is below 3, which leaves no place for a token between `[CLS]` and `[SEP]`, or above 2¹⁶; the documents can't be
+    /// read.
     pub fn new(documents: Arc<dyn Documents>, specials: SpecialTokens, length: usize) -> Result<Self> {
         Self::plan(documents, specials, length, false)
     }
@@ -66,22 +72,25 @@ impl Packing {
         if !(3..=1 << 16).contains(&length) {
             return Err(Error::config("sequence_length", format!("{length} is not within 3 to 65536")));
         }
-        let mut packing = Packing { documents, specials, length, whole, starts: Vec::new() };
-        let mut place = packing.skip_finished(Place { document: 0, token: 0 });
+        let mut packing = Packing { documents, specials, length, whole, sequences: 0, starts: Vec::new() };
+        let mut place = packing.skip_finished(Place { document: 0, token: 0 })?;
         while place.document < packing.documents.documents() {
-            packing.starts.push(place);
-            place = packing.walk(place, |_, _| {});
+            if packing.sequences.is_multiple_of(STRIDE) {
+                packing.starts.push(place);
+            }
+            packing.sequences += 1;
+            place = packing.walk(place, |_, _| Ok(()))?;
         }
         Ok(packing)
     }
 
     /// The number of sequences.
     pub fn len(&self) -> usize {
-        self.starts.len()
+        self.sequences
     }
 
     pub fn is_empty(&self) -> bool {
-        self.starts.is_empty()
+        self.sequences == 0
     }
 
     /// The numbers of all sequences, or of `limit` (at least one) that are evenly spread over the data.
@@ -102,44 +111,55 @@ impl Packing {
 
     /// Writes sequence `index` to `sequence`, whose memory is used again.
     ///
+    /// # Errors
+    /// The documents can't be read.
+    ///
     /// # Panics
     /// If there is no such sequence.
-    pub fn sequence(&self, index: usize, sequence: &mut Sequence) {
+    pub fn sequence(&self, index: usize, sequence: &mut Sequence) -> Result<()> {
+        assert!(index < self.sequences, "sequence {index} of {}", self.sequences);
         sequence.clear();
-        self.walk(self.starts[index], |place, tokens| {
+        let mut start = self.starts[index / STRIDE];
+        for _ in 0..index % STRIDE {
+            start = self.walk(start, |_, _| Ok(()))?;
+        }
+        self.walk(start, |place, tokens| {
             sequence.begin_piece(self.specials.cls, tokens + 2);
             let range = place.token..place.token + tokens;
-            self.documents.read(place.document, range, &mut sequence.ids, &mut sequence.word_starts);
+            self.documents.read(place.document, range, &mut sequence.ids, &mut sequence.word_starts)?;
             sequence.ids.push(self.specials.sep);
             sequence.word_starts.push(true);
-        });
+            Ok(())
+        })?;
         sequence.pad(self.specials.pad, self.length);
+        Ok(())
     }
 
     /// Visits the pieces of the sequence that begins at `place` (where each begins, and its tokens without specials)
     /// and returns where the next sequence begins.
-    fn walk(&self, mut place: Place, mut visit: impl FnMut(Place, usize)) -> Place {
+    fn walk(&self, mut place: Place, mut visit: impl FnMut(Place, usize) -> Result<()>) -> Result<Place> {
         let mut room = self.length;
         while place.document < self.documents.documents() && (room >= SHORTEST || room == self.length) {
-            let left = self.documents.document_tokens(place.document) - place.token;
+            let left = self.documents.document_tokens(place.document)? - place.token;
             if self.whole && left > room - 2 && room < self.length {
                 break;
             }
             let tokens = left.min(room - 2);
-            visit(place, tokens);
+            visit(place, tokens)?;
             room -= tokens + 2;
-            place = self.skip_finished(Place { token: place.token + tokens, ..place });
+            place = self.skip_finished(Place { token: place.token + tokens, ..place })?;
         }
-        place
+        Ok(place)
     }
 
     /// `place`, or the start of the next document that has tokens if this one has no more.
-    fn skip_finished(&self, mut place: Place) -> Place {
-        let finished = |place: Place| place.token == self.documents.document_tokens(place.document);
-        while place.document < self.documents.documents() && finished(place) {
+    fn skip_finished(&self, mut place: Place) -> Result<Place> {
+        while place.document < self.documents.documents()
+            && place.token == self.documents.document_tokens(place.document)?
+        {
             place = Place { document: place.document + 1, token: 0 };
         }
-        place
+        Ok(place)
     }
 }
 
@@ -223,7 +243,7 @@ mod tests {
     fn sequences(packing: &Packing) -> Vec<Sequence> {
         let sequence = |index| {
             let mut sequence = Sequence::default();
-            packing.sequence(index, &mut sequence);
+            packing.sequence(index, &mut sequence).unwrap();
             sequence
         };
         (0..packing.len()).map(sequence).collect()

@@ -2,26 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
-
-use rayon::prelude::*;
+use std::sync::atomic::AtomicBool;
 
 use super::corpus::{Corpus, CorpusOptions, Report};
-use super::cut::pieces;
 use super::dataset::Split;
 use super::divide::Division;
-
-use super::manifest::{FileEntry, MANIFEST, Manifest, SplitEntry, TOKENIZER, UNIGRAM, shard_name};
+use super::encode::encode;
+use super::manifest::{FileEntry, MANIFEST, Manifest, TOKENIZER, UNIGRAM};
 use super::maskable::{check_maskable, warn_of_unknown};
-use super::shard::{ShardBuilder, token_width, write_synced};
+use super::parts::Parts;
+use super::shard::write_synced;
 use super::staging::Staging;
-use super::tokenizer::{Encoded, Tokenizer};
+use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
-
-/// Text tokenised at once, in bytes: enough pieces for every core.
-const BATCH_BYTES: usize = 8 << 20;
 
 #[derive(Clone, Debug)]
 pub struct PrepareOptions {
@@ -72,10 +65,12 @@ pub fn prepare(
         Validation::Fraction(fraction) => divide(tokenizer, inputs, *fraction, options, &mut parts)?,
         Validation::Files(files) => {
             let train = Corpus::open(inputs, options.corpus.clone())?;
+            // The smaller part first: where it has no text, that is found at once.
             let validation = Corpus::open(files, options.corpus.clone())?;
-            let train = encode(tokenizer, train, &options.stop, |document| parts.push(Split::Train, document))?;
             let push = |document| parts.push(Split::Validation, document);
-            train.plus(encode(tokenizer, validation, &options.stop, push)?)
+            let validation = encode(tokenizer, validation, &options.stop, push)?;
+            parts.require(Split::Validation)?;
+            encode(tokenizer, train, &options.stop, |document| parts.push(Split::Train, document))?.plus(validation)
         }
     };
     let (splits, [counts, validation_counts]) = parts.finish()?;
@@ -111,139 +106,10 @@ fn divide(
     let push = |document| division.push(document, |split, document| parts.push(split, document));
     let report = encode(tokenizer, corpus, &options.stop, push)?;
     division.finish(|split, document| parts.push(split, document))?;
+    if !parts.has(Split::Validation) {
+        parts.hold_out_ends(fraction)?;
+    }
     Ok(report)
-}
-
-/// Tokenises a corpus in parallel while another thread reads on; `sink` gets the documents in order.
-fn encode(
-    tokenizer: &Tokenizer,
-    corpus: Corpus,
-    stop: &AtomicBool,
-    mut sink: impl FnMut(Encoded) -> Result<()>,
-) -> Result<Report> {
-    let corpus = &mut corpus.with_progress("tokenising");
-    let (sender, batches) = sync_channel(1);
-    thread::scope(|scope| {
-        let read = move || {
-            read_batches(corpus, sender);
-            corpus.report()
-        };
-        let reader = thread::Builder::new().name("reader".into()).spawn_scoped(scope, read);
-        let reader = reader.map_err(|error| Error::config("prepare", format!("no thread to read with: {error}")))?;
-        let mut without_tokens = 0;
-        for batch in batches {
-            for document in encode_batch(tokenizer, &batch?)? {
-                // Text of control characters alone has no tokens.
-                match document.ids.is_empty() {
-                    true => without_tokens += 1,
-                    false => sink(document)?,
-                }
-            }
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::config("prepare", "stopped; nothing was written"));
-            }
-        }
-        let mut report = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        report.documents -= without_tokens;
-        report.empty += without_tokens;
-        Ok(report)
-    })
-}
-
-/// Sends batches of documents until the corpus ends, fails, or nobody listens any more.
-fn read_batches(corpus: &mut Corpus, sender: SyncSender<Result<Vec<String>>>) {
-    loop {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        while bytes < BATCH_BYTES {
-            match corpus.next() {
-                Some(Ok(document)) => {
-                    bytes += document.len();
-                    batch.push(document);
-                }
-                Some(Err(error)) => {
-                    // A listener that left has its own error to report.
-                    let _ = sender.send(Err(error));
-                    return;
-                }
-                None => break,
-            }
-        }
-        if batch.is_empty() || sender.send(Ok(batch)).is_err() {
-            return;
-        }
-    }
-}
-
-fn encode_batch(tokenizer: &Tokenizer, documents: &[String]) -> Result<Vec<Encoded>> {
-    let units: Vec<(usize, &str)> = (documents.iter().enumerate())
-        .flat_map(|(document, text)| pieces(text).map(move |piece| (document, piece)))
-        .collect();
-    let encode = |&(document, piece): &(usize, &str)| {
-        let mut encoded = Encoded::default();
-        tokenizer.encode_piece(piece, &mut encoded)?;
-        Ok((document, encoded))
-    };
-    let encoded: Vec<(usize, Encoded)> = units.par_iter().map(encode).collect::<Result<_>>()?;
-
-    let mut whole = vec![Encoded::default(); documents.len()];
-    for (document, piece) in encoded {
-        whole[document].ids.extend(piece.ids);
-        whole[document].word_starts.extend(piece.word_starts);
-    }
-    Ok(whole)
-}
-
-/// The two parts in the making.
-struct Parts<'a> {
-    folder: &'a Path,
-    shard_tokens: u64,
-    builders: [ShardBuilder; 2],
-    entries: [SplitEntry; 2],
-    /// Occurrences of each token id.
-    counts: [Vec<u64>; 2],
-}
-
-impl<'a> Parts<'a> {
-    fn new(folder: &'a Path, tokenizer: &Tokenizer, shard_tokens: u64) -> Self {
-        let builders = [(); 2].map(|()| ShardBuilder::new(token_width(tokenizer.vocab_size())));
-        let counts = [(); 2].map(|()| vec![0; tokenizer.vocab_size()]);
-        Parts { folder, shard_tokens, builders, entries: Default::default(), counts }
-    }
-
-    fn push(&mut self, split: Split, document: Encoded) -> Result<()> {
-        for id in &document.ids {
-            self.counts[split as usize][*id as usize] += 1;
-        }
-        self.builders[split as usize].push(&document);
-        if self.builders[split as usize].tokens() >= self.shard_tokens {
-            self.write_shard(split)?;
-        }
-        Ok(())
-    }
-
-    fn write_shard(&mut self, split: Split) -> Result<()> {
-        let entry = &mut self.entries[split as usize];
-        let shard = self.builders[split as usize].write(self.folder, shard_name(split.name(), entry.shards.len()))?;
-        entry.documents += shard.documents;
-        entry.tokens += shard.tokens;
-        entry.shards.push(shard);
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<([SplitEntry; 2], [Vec<u64>; 2])> {
-        for split in [Split::Train, Split::Validation] {
-            if self.builders[split as usize].documents() > 0 {
-                self.write_shard(split)?;
-            }
-            if self.entries[split as usize].tokens == 0 {
-                let problem = format!("there is no text for the {} part", split.name());
-                let remedy = "give more text, hold out more of it (--validation-fraction, data.validation_fraction), or \
-                              name files (--validation, data.validation)";
-                return Err(Error::config("prepare", format!("{problem}: {remedy}")));
-            }
-        }
-        Ok((self.entries, self.counts))
-    }
 }
 
 fn write_file(folder: &Path, name: &str, content: &[u8]) -> Result<FileEntry> {

@@ -8,6 +8,7 @@ use super::batch::Batch;
 use super::masking::MaskedSequence;
 use super::packing::{Packing, Sequence};
 use super::special::SpecialTokens;
+use crate::Result;
 use std::ops::Range;
 
 /// What is scored of a packing.
@@ -24,16 +25,19 @@ pub struct Scoring<'a> {
 
 impl<'a> Scoring<'a> {
     /// Of all sequences, or of `limit` that are evenly spread over the data.
-    pub fn new(packing: &'a Packing, limit: Option<usize>) -> Self {
+    ///
+    /// # Errors
+    /// The documents can't be read.
+    pub fn new(packing: &'a Packing, limit: Option<usize>) -> Result<Self> {
         let mut scoring =
             Scoring { packing, sequences: packing.sample(limit).collect(), documents: 1, words: 0, rows: 0 };
         for &index in &scoring.sequences {
-            let documents = documents(&sequence(packing, index), &packing.specials());
+            let documents = documents(&sequence(packing, index)?, &packing.specials());
             scoring.words += documents.iter().map(|words| words.len() as u64).sum::<u64>();
             scoring.rows += documents.iter().map(|words| tokens(words)).max().unwrap_or(0);
             scoring.documents = scoring.documents.max(documents.len());
         }
-        scoring
+        Ok(scoring)
     }
 
     /// Most tokens guessed in a masked sequence: the `k` of a batch.
@@ -41,26 +45,34 @@ impl<'a> Scoring<'a> {
         self.documents
     }
 
-    /// Microbatches of `batch` masked sequences; the last is filled up with padding.
-    pub fn batches(&self, batch: usize) -> impl Iterator<Item = Batch> {
+    /// Microbatches of `batch` masked sequences; the last is filled up with padding. One is an error where its documents
+    /// can't be read.
+    pub fn batches(&self, batch: usize) -> impl Iterator<Item = Result<Batch>> {
         let (packing, specials) = (self.packing, self.packing.specials());
-        let mut rows = (self.sequences.iter()).flat_map(move |&index| masked(&sequence(packing, index), &specials));
+        let rows = move |&index: &usize| match sequence(packing, index) {
+            Ok(sequence) => masked(&sequence, &specials).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        let mut rows = self.sequences.iter().flat_map(rows);
         let padding =
             MaskedSequence { sequence: Sequence::empty(specials.pad, packing.sequence_length()), ..Default::default() };
         std::iter::from_fn(move || {
-            let mut group: Vec<MaskedSequence> = rows.by_ref().take(batch).collect();
+            let mut group: Vec<MaskedSequence> = match rows.by_ref().take(batch).collect() {
+                Ok(group) => group,
+                Err(error) => return Some(Err(error)),
+            };
             (!group.is_empty()).then(|| {
                 group.resize(batch, padding.clone());
-                Batch::new(&group, self.documents)
+                Ok(Batch::new(&group, self.documents))
             })
         })
     }
 }
 
-fn sequence(packing: &Packing, index: usize) -> Sequence {
+fn sequence(packing: &Packing, index: usize) -> Result<Sequence> {
     let mut sequence = Sequence::default();
-    packing.sequence(index, &mut sequence);
-    sequence
+    packing.sequence(index, &mut sequence)?;
+    Ok(sequence)
 }
 
 /// The words of each document of a sequence.
@@ -107,10 +119,10 @@ mod tests {
         let first = Encoded { ids: vec![10, 11, 12], word_starts: vec![true, false, false] };
         let second = Encoded { ids: vec![20, 1, 21], word_starts: vec![true, true, false] };
         let packing = Packing::whole(Arc::new(vec![first, second]), SPECIALS, 24).unwrap();
-        let scoring = Scoring::new(&packing, None);
+        let scoring = Scoring::new(&packing, None).unwrap();
         // The token after the unknown one is what is left of a word.
         assert_eq!((scoring.words, scoring.rows, scoring.masked_per_sequence()), (3, 3, 2));
-        let batches: Vec<Batch> = scoring.batches(2).collect();
+        let batches: Vec<Batch> = scoring.batches(2).map(Result::unwrap).collect();
         assert_eq!(batches.len(), 2);
         let ids = |batch: usize, row: usize| &batches[batch].ids[24 * row..][..10];
         assert_eq!(ids(0, 0), [2, 4, 4, 4, 3, 2, 4, 1, 21, 3]);
@@ -131,16 +143,16 @@ mod tests {
         let all: Vec<u32> = documents.iter().flat_map(|document| document.ids.clone()).collect();
         let packing = Packing::whole(Arc::new(documents), SPECIALS, 32).unwrap();
         let labels = |scoring: &Scoring| {
-            let labels = scoring.batches(7).flat_map(|batch| batch.labels);
+            let labels = scoring.batches(7).flat_map(|batch| batch.unwrap().labels);
             let mut labels: Vec<u32> = labels.filter(|&label| label != NONE).collect();
             labels.sort_unstable();
             labels
         };
-        let scoring = Scoring::new(&packing, None);
+        let scoring = Scoring::new(&packing, None).unwrap();
         assert_eq!(labels(&scoring), all);
         assert_eq!(scoring.batches(7).count(), scoring.rows.div_ceil(7));
 
-        let part = Scoring::new(&packing, Some(5));
+        let part = Scoring::new(&packing, Some(5)).unwrap();
         assert_eq!(part.sequences, [0, 1, 2, 3, 4].map(|place| place * packing.len() / 5));
         assert!(labels(&part).len() < all.len() / 8 && part.words < scoring.words);
     }

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::manifest::is_prepared_file;
-use crate::{Error, Result, files};
+use crate::files::{self, Lock};
+use crate::{Error, Result};
 
-/// A temporary folder beside its destination, removed on drop unless it was committed.
+/// A temporary folder beside its destination, removed on drop unless it was committed. While it is there no other process
+/// makes the same destination.
 pub(crate) struct Staging {
     folder: TempDir,
     destination: PathBuf,
-    /// Whether a folder at the destination makes room.
-    replaces: bool,
+    /// Whether prepared data at the destination makes room.
+    overwrite: bool,
+    _claim: Claim,
 }
 
 impl Staging {
@@ -21,30 +24,31 @@ impl Staging {
     ///
     /// # Errors
     /// `destination` must not be replaced: it is a file, holds something other than prepared data, or holds prepared
-    /// data and `overwrite` is false.
+    /// data and `overwrite` is false; another process is making it.
     pub fn new(destination: &Path, overwrite: bool) -> Result<Self> {
-        check_replaceable(destination, overwrite)?;
-        Staging::beside(destination, true)
+        // A link is followed: the folder that it leads to is replaced.
+        let destination = fs::canonicalize(destination).unwrap_or_else(|_| destination.to_path_buf());
+        let claim = Claim::take(&destination)?;
+        check_replaceable(&destination, overwrite)?;
+        Staging::beside(destination, overwrite, claim)
     }
 
     /// For a folder that is not there yet.
     ///
     /// # Errors
-    /// `destination` exists.
+    /// `destination` exists; another process is making it.
     pub fn fresh(destination: &Path) -> Result<Self> {
+        let claim = Claim::take(destination)?;
         if fs::symlink_metadata(destination).is_ok() {
             return Err(Error::file(destination, "exists already; choose another folder, or remove it"));
         }
-        Staging::beside(destination, false)
+        Staging::beside(destination.to_path_buf(), false, claim)
     }
 
-    fn beside(destination: &Path, replaces: bool) -> Result<Self> {
-        let name = destination.file_name().ok_or_else(|| Error::file(destination, "name the folder to make"))?;
-        let parent = files::folder_of(destination);
-        fs::create_dir_all(parent).map_err(Error::io(parent))?;
-        let prefix = format!(".{}.partial-", name.to_string_lossy());
-        let folder = temporary_folder(&prefix, parent).map_err(Error::io(parent))?;
-        Ok(Staging { folder, destination: destination.to_path_buf(), replaces })
+    fn beside(destination: PathBuf, overwrite: bool, claim: Claim) -> Result<Self> {
+        let parent = files::folder_of(&destination);
+        let folder = temporary_folder(&beside(&destination, "partial-")?, parent).map_err(Error::io(parent))?;
+        Ok(Staging { folder, destination, overwrite, _claim: claim })
     }
 
     pub fn path(&self) -> &Path {
@@ -52,24 +56,106 @@ impl Staging {
     }
 
     /// Moves the folder to its destination. Its files must have been synced.
+    ///
+    /// # Errors
+    /// Something has appeared at the destination that must not be replaced; the disk refuses.
     pub fn commit(self) -> Result<()> {
         files::sync_folder(self.folder.path())?;
-        let new = self.folder.keep();
-        let mut aside = new.clone().into_os_string();
-        aside.push(".replaced");
-        let replaced = (self.replaces && self.destination.exists()).then_some(PathBuf::from(aside));
-        let renamed = rename(&new, &self.destination, replaced.as_deref());
-        if renamed.is_err() {
-            // The error that matters is the one of renaming.
-            let _ = fs::remove_dir_all(&new);
+        let new = self.folder.path();
+        if !self.overwrite {
+            // An empty folder makes room; anything else stays, and makes this fail.
+            let _ = fs::remove_dir(&self.destination);
+            if fs::symlink_metadata(&self.destination).is_ok() {
+                let problem = "has appeared meanwhile, and was not replaced; choose another folder, or remove it";
+                return Err(Error::file(&self.destination, problem));
+            }
+            fs::rename(new, &self.destination).map_err(Error::io(&self.destination))?;
+            return files::sync_folder(files::folder_of(&self.destination));
         }
-        renamed.map_err(Error::io(&self.destination))?;
+        check_replaceable(&self.destination, true)?;
+        let old = replaced(&self.destination)?;
+        let replaces = self.destination.exists();
+        if replaces {
+            fs::rename(&self.destination, &old).map_err(Error::io(&self.destination))?;
+        }
+        if let Err(error) = fs::rename(new, &self.destination) {
+            // The error that matters is this one. What can't be put back now is put back by the next start.
+            let _ = recover(&self.destination);
+            return Err(Error::io(&self.destination)(error));
+        }
         files::sync_folder(files::folder_of(&self.destination))?;
-        match replaced {
-            Some(old) => fs::remove_dir_all(&old).map_err(Error::io(&old)),
-            None => Ok(()),
+        match replaces {
+            true => fs::remove_dir_all(&old).map_err(Error::io(&old)),
+            false => Ok(()),
         }
     }
+}
+
+/// The right to make a folder, given back on drop.
+struct Claim {
+    _lock: Lock,
+    path: PathBuf,
+}
+
+impl Claim {
+    /// Clears what a process that was killed left of making `destination`.
+    fn take(destination: &Path) -> Result<Claim> {
+        let parent = files::folder_of(destination);
+        fs::create_dir_all(parent).map_err(Error::io(parent))?;
+        let path = parent.join(beside(destination, "lock")?);
+        let claim = loop {
+            let lock = Lock::take(&path)?.ok_or_else(|| {
+                Error::file(destination, "another process is making this folder; wait for it, or choose another")
+            })?;
+            // The process that had it may have removed the file in between.
+            if path.exists() {
+                break Claim { _lock: lock, path };
+            }
+        };
+        recover(destination)?;
+        let left = beside(destination, "partial-")?;
+        for entry in fs::read_dir(parent).map_err(Error::io(parent))?.flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(left.as_bytes()) {
+                // What can't be removed does no harm.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        Ok(claim)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Puts the old folder back where a process was killed between moving it away and putting the new one in its place. To be
+/// called by who makes the folder, or finds it missing.
+///
+/// # Errors
+/// The disk refuses.
+pub(super) fn recover(destination: &Path) -> Result<()> {
+    let old = replaced(destination)?;
+    match (old.exists(), destination.exists()) {
+        (true, true) => fs::remove_dir_all(&old).map_err(Error::io(&old)),
+        (true, false) => {
+            log::warn!("{}: put back as it was before it was to be replaced", destination.display());
+            fs::rename(&old, destination).map_err(Error::io(destination))
+        }
+        (false, _) => Ok(()),
+    }
+}
+
+/// Where the old folder lies while the new one takes its place.
+fn replaced(destination: &Path) -> Result<PathBuf> {
+    Ok(files::folder_of(destination).join(beside(destination, "replaced")?))
+}
+
+/// The name of a file beside the destination.
+fn beside(destination: &Path, what: &str) -> Result<String> {
+    let name = destination.file_name().ok_or_else(|| Error::file(destination, "name the folder to make"))?;
+    Ok(format!(".{}.{what}", name.to_string_lossy()))
 }
 
 fn check_replaceable(destination: &Path, overwrite: bool) -> Result<()> {
@@ -97,14 +183,53 @@ fn temporary_folder(prefix: &str, parent: &Path) -> std::io::Result<TempDir> {
     builder.prefix(prefix).tempdir_in(parent)
 }
 
-/// Moves what is at `destination` away if it has to go, and back again if `new` can't take its place.
-fn rename(new: &Path, destination: &Path, replaced: Option<&Path>) -> std::io::Result<()> {
-    if let Some(replaced) = replaced {
-        fs::rename(destination, replaced)?;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_appears_meanwhile_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("data");
+        let staging = Staging::new(&out, false).unwrap();
+        fs::create_dir(&out).unwrap();
+        fs::write(out.join("manifest.json"), "of somebody else").unwrap();
+        let message = staging.commit().unwrap_err().to_string();
+        assert!(message.contains("has appeared meanwhile"), "{message}");
+        assert_eq!(fs::read(out.join("manifest.json")).unwrap(), b"of somebody else");
+
+        let staging = Staging::new(&out, true).unwrap();
+        fs::write(out.join("thesis.doc"), "years of work").unwrap();
+        assert!(staging.commit().unwrap_err().to_string().contains("thesis.doc"));
+        assert!(out.join("thesis.doc").exists());
     }
-    fs::rename(new, destination).inspect_err(|_| {
-        if let Some(replaced) = replaced {
-            let _ = fs::rename(replaced, destination);
-        }
-    })
+
+    #[test]
+    fn one_process_at_a_time_and_no_trace_of_those_that_were_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("data");
+        fs::create_dir(dir.path().join(".data.partial-killed")).unwrap();
+        fs::create_dir(dir.path().join(".data.replaced")).unwrap();
+        fs::write(dir.path().join(".data.replaced/unigram.bin"), "old").unwrap();
+        let first = Staging::new(&out, true).unwrap();
+        assert_eq!(fs::read(out.join("unigram.bin")).unwrap(), b"old", "it is put back");
+        let message = Staging::new(&out, true).err().unwrap().to_string();
+        assert!(message.contains("another process is making this folder"), "{message}");
+        fs::write(first.path().join("unigram.bin"), "new").unwrap();
+        first.commit().unwrap();
+        assert_eq!(fs::read(out.join("unigram.bin")).unwrap(), b"new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("real")).unwrap();
+        std::os::unix::fs::symlink("real", dir.path().join("link")).unwrap();
+        let staging = Staging::new(&dir.path().join("link"), true).unwrap();
+        fs::write(staging.path().join("unigram.bin"), "new").unwrap();
+        staging.commit().unwrap();
+        assert!(dir.path().join("link").is_symlink() && dir.path().join("real/unigram.bin").exists());
+    }
 }

@@ -7,16 +7,20 @@ use indicatif::ProgressBar;
 use super::corpus::utf8;
 use super::inputs::Input;
 use super::lines::Lines;
+use super::notices::{NOT_UTF8, NOT_UTF8_REMEDY, Notices};
 use crate::Result;
 
 /// A longer line is refused: it is no text to be taken as one.
 const LINE_BYTES: usize = 16 << 20;
 
-/// An iterator over the lines of files, or of standard input. After an error it ends.
+/// An iterator over the lines of files, or of standard input. After an error it ends. Bytes that are not UTF-8 are replaced,
+/// which is logged with the file.
 pub struct Texts {
     inputs: std::vec::IntoIter<Input>,
     current: Option<Lines>,
+    /// Of the current file.
     replaced: u64,
+    notices: Notices,
 }
 
 impl Texts {
@@ -28,18 +32,17 @@ impl Texts {
     pub fn open(files: &[PathBuf]) -> Result<Self> {
         let inputs: Vec<Input> = files.iter().map(|path| Input::text(path)).collect::<Result<_>>()?;
         let current = if files.is_empty() { Some(Lines::stdin(LINE_BYTES)?) } else { None };
-        Ok(Texts { inputs: inputs.into_iter(), current, replaced: 0 })
-    }
-
-    /// Invalid byte sequences that became U+FFFD so far.
-    pub fn replaced(&self) -> u64 {
-        self.replaced
+        let notices = Notices::new(NOT_UTF8, &ProgressBar::hidden());
+        Ok(Texts { inputs: inputs.into_iter(), current, replaced: 0, notices })
     }
 
     fn next_text(&mut self) -> Result<Option<String>> {
         loop {
             let Some(lines) = &mut self.current else {
-                let Some(input) = self.inputs.next() else { return Ok(None) };
+                let Some(input) = self.inputs.next() else {
+                    self.notices.finish();
+                    return Ok(None);
+                };
                 self.current = Some(Lines::open(&input, LINE_BYTES, &ProgressBar::hidden())?);
                 continue;
             };
@@ -48,7 +51,10 @@ impl Texts {
                     return Err(lines.bad_line(format!("longer than {} MiB: split it", LINE_BYTES >> 20)));
                 }
                 Some(line) => return Ok(Some(utf8(line.bytes, &mut self.replaced))),
-                None => self.current = None,
+                None => {
+                    self.notices.file(lines.path(), std::mem::take(&mut self.replaced), NOT_UTF8_REMEDY);
+                    self.current = None;
+                }
             }
         }
     }
@@ -82,7 +88,7 @@ mod tests {
         let mut texts = Texts::open(&[plain, packed]).unwrap();
         let read: Vec<String> = texts.by_ref().map(Result::unwrap).collect();
         assert_eq!(read, ["one", "", " two\u{FFFD}", "", "three", "", "four"]);
-        assert_eq!(texts.replaced(), 1);
+        assert!(texts.next().is_none());
     }
 
     #[test]

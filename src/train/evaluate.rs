@@ -46,16 +46,17 @@ impl Gauge {
     /// Runs the batches, and sums up in f64 what each gives. `unigram` are the token counts of the training text.
     ///
     /// # Errors
-    /// The device fails.
+    /// A batch is one; the device fails.
     pub fn measure(
         &self,
         executor: &mut dyn Executor,
-        batches: impl Iterator<Item = impl Borrow<Batch>>,
+        batches: impl Iterator<Item = Result<impl Borrow<Batch>>>,
         unigram: &[u64],
     ) -> Result<Sums> {
         let total: f64 = unigram.iter().map(|&count| count as f64 + 1.0).sum();
         let mut sums = Sums::default();
         for batch in batches {
+            let batch = batch?;
             let batch = batch.borrow();
             executor.write(self.metrics, &[0; METRICS]);
             self.inputs.write(executor, batch, StepState::zeroed())?;

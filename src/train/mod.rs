@@ -6,7 +6,7 @@ pub mod interrupt;
 pub mod metrics;
 pub mod planning;
 mod profiling;
-mod progress;
+pub(crate) mod progress;
 pub mod pseudo_likelihood;
 mod resume;
 mod run_dir;

@@ -5,6 +5,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Duration;
 
+/// A bar over the batches of a measurement, when standard error is a terminal.
+pub fn batch_bar(message: &'static str, batches: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} batches {eta}");
+    ProgressBar::new(batches as u64).with_style(style.expect("a constant template")).with_message(message)
+}
+
 /// The display of a running training.
 pub struct Progress {
     bar: Option<ProgressBar>,

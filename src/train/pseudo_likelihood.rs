@@ -1,12 +1,12 @@
 //! The pseudo-log-likelihood of a text under a model.
 
 use super::evaluate::Gauge;
+use super::progress::batch_bar;
 use crate::Result;
 use crate::config::ModelConfig;
 use crate::data::{Packing, Scoring};
 use crate::device::Device;
 use crate::model::{Inference, Shape};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 /// What the tokens of a text score, each guessed from all others but the rest of its word: see [`Scoring`]. In nats.
@@ -27,7 +27,7 @@ impl PseudoLikelihood {
     /// `batch` is how many masked sequences go through the model at once.
     ///
     /// # Errors
-    /// The device fails, or is too small.
+    /// The device fails, or is too small; the text can't be read.
     pub fn measure(
         (config, values): (&ModelConfig, &[Vec<f32>]),
         device: &Device,
@@ -35,14 +35,14 @@ impl PseudoLikelihood {
         batch: usize,
         limit: Option<usize>,
     ) -> Result<PseudoLikelihood> {
-        let scoring = Scoring::new(packing, limit);
+        let scoring = Scoring::new(packing, limit)?;
         let batch = batch.min(scoring.rows.max(1));
         let masked = batch * scoring.masked_per_sequence();
         let shape = Shape { batch, sequence: packing.sequence_length(), masked };
         let evaluation = Inference::evaluation(config, shape, device.binding())?;
         let mut executor = evaluation.start(device, config, values)?;
         let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
-        let batches = progress(scoring.rows.div_ceil(batch)).wrap_iter(scoring.batches(batch));
+        let batches = batch_bar("scoring", scoring.rows.div_ceil(batch)).wrap_iter(scoring.batches(batch));
         let sums = gauge.measure(&mut *executor, batches, &[])?;
         Ok(Self::of(-sums.cross_entropy, scoring.words, sums.masked_tokens))
     }
@@ -58,10 +58,4 @@ impl PseudoLikelihood {
             tokens,
         }
     }
-}
-
-/// A bar on standard error, when that is a terminal.
-fn progress(batches: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("scoring {wide_bar} {pos}/{len} batches {eta}");
-    ProgressBar::new(batches as u64).with_style(style.expect("a constant template"))
 }

@@ -115,6 +115,7 @@ fn make_own(
     settings: &str,
 ) -> Result<Prepared> {
     let folder = run.join("data");
+    find_text(config)?;
     let sources = Sources::of(config)?;
     match required {
         Required::Resume(tokenizer) | Required::Init(tokenizer) => make(config, tokenizer, stop, &folder)?,
@@ -156,6 +157,18 @@ fn changed(change: Change, folder: &Path) -> Error {
     Error::config(change.key, problem)
 }
 
+/// Finds all text before the first long work on it.
+///
+/// # Errors
+/// What a key names is missing, or no text.
+fn find_text(config: &Config) -> Result<()> {
+    for (key, names) in [("data.train", &config.data.train), ("data.validation", &config.data.validation)] {
+        let found = Corpus::open(&paths(names), corpus_options(config));
+        found.map_err(|error| Error::config(key, error.to_string()))?;
+    }
+    Ok(())
+}
+
 fn make(config: &Config, tokenizer: &Tokenizer, stop: &Arc<AtomicBool>, folder: &Path) -> Result<()> {
     let options = PrepareOptions {
         corpus: corpus_options(config),
@@ -183,7 +196,11 @@ fn new_tokenizer(config: &Config) -> Result<Tokenizer> {
 }
 
 fn corpus_options(config: &Config) -> CorpusOptions {
-    CorpusOptions { split: config.data.documents, field: config.data.field.clone() }
+    CorpusOptions {
+        split: config.data.documents,
+        field: config.data.field.clone(),
+        max_bad_lines: config.data.max_bad_lines,
+    }
 }
 
 fn paths(names: &[String]) -> Vec<PathBuf> {

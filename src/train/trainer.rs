@@ -126,7 +126,8 @@ impl Trainer {
         let validation = {
             let packing = packing(Split::Validation)?;
             let limit = Some(config.validation.max_sequences);
-            validation_batches(&packing, &validation_masker, micro_batch, VALIDATION_SEED, limit)?.collect()
+            validation_batches(&packing, &validation_masker, micro_batch, VALIDATION_SEED, limit)?
+                .collect::<Result<_>>()?
         };
         let state = match &checkpoint {
             Some(checkpoint) => {
@@ -333,7 +334,7 @@ impl Trainer {
         let (inputs, metrics) = (training.validation_inputs, training.validation_metrics);
         let gauge = Gauge { inputs, phase: training.validate, metrics };
         let unigram = self.prepared.unigram();
-        let batches = self.validation.iter().take_while(|_| !interrupt::interrupted());
+        let batches = self.validation.iter().take_while(|_| !interrupt::interrupted()).map(Ok);
         let means = gauge.measure(&mut *self.executor, batches, unigram)?.means();
         if interrupt::interrupted() {
             return Ok(None);

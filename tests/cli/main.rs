@@ -22,6 +22,7 @@ mod profile;
 mod refusals;
 mod resume;
 mod stale_data;
+mod texts;
 mod tuning;
 mod usage;
 mod whole_words;

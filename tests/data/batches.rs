@@ -87,7 +87,10 @@ fn an_epoch_has_every_sequence_once_with_masks_of_its_own() {
 #[test]
 fn validation_is_always_the_same_and_complete() {
     let (packing, masker) = packing_and_masker(TokenizerKind::WordPiece, false);
-    let batches = |batch, limit| validation_batches(&packing, &masker, batch, 1, limit).unwrap().collect::<Vec<_>>();
+    let batches = |batch, limit| {
+        let batches = validation_batches(&packing, &masker, batch, 1, limit).unwrap();
+        batches.collect::<cloze::Result<Vec<Batch>>>().unwrap()
+    };
     assert_eq!(batches(BATCH, None), batches(BATCH, None));
     assert_eq!(batches(BATCH, None).len(), packing.len().div_ceil(BATCH));
     let rows = |batches: Vec<Batch>| batches.into_iter().flat_map(|batch| batch.ids).collect::<Vec<_>>();

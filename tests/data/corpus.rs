@@ -129,16 +129,41 @@ fn bad_json_lines_are_named() {
 }
 
 #[test]
-fn files_without_text_are_errors_and_end_the_corpus() {
+fn files_without_text_are_passed_over_and_counted() {
     for content in ["", "\n \n\t\n"] {
         let (folder, path) = file("b.txt", content);
         assert!(message(&path).contains("b.txt: there is no text"), "{}", message(&path));
+        fs::write(folder.path().join("a.txt"), "").unwrap();
+        assert!(message(folder.path()).contains("a.txt: there is no text in this file, nor in the 1 others"));
 
         fs::write(folder.path().join("a.txt"), "text").unwrap();
         fs::write(folder.path().join("c.txt"), "text").unwrap();
-        let mut corpus = Corpus::open(&[folder.path().to_path_buf()], CorpusOptions::default()).unwrap();
-        assert!(corpus.next().unwrap().is_ok());
-        assert!(corpus.next().unwrap().is_err());
-        assert!(corpus.next().is_none());
+        let (documents, report) = read(folder.path(), DocumentSplit::File).unwrap();
+        assert_eq!((documents.len(), report.files, report.empty_files), (2, 3, 1));
+    }
+}
+
+#[test]
+fn a_small_share_of_bad_json_lines_is_skipped() {
+    let good = "{\"text\": \"good\"}\n";
+    let (_folder, path) = file("a.jsonl", good.repeat(150) + "{\"text\": null}\n{\"te" + "\n" + &good.repeat(50));
+    let (documents, report) = read(&path, DocumentSplit::Line).unwrap();
+    assert_eq!((documents.len(), report.skipped), (200, 2));
+
+    let (_folder, path) = file("a.jsonl", good.repeat(150) + &"{\"text\": null}\n".repeat(3));
+    let error = message(&path);
+    assert!(error.contains("a.jsonl: line 151: \"text\" is not a string"), "{error}");
+    assert!(error.contains("3 of 153 lines") && error.contains("data.max_bad_lines"), "{error}");
+    // The wrong key is found long before the end.
+    let (_folder, path) = file("a.jsonl", good.to_string() + &"{\"body\": 1}\n".repeat(5000));
+    assert!(message(&path).contains("11 of 12 lines"), "{}", message(&path));
+}
+
+#[test]
+fn numbered_files_are_text_or_json_lines() {
+    for (content, expected) in [("some text", "some text"), ("{\"text\": \"of JSON\"}", "of JSON")] {
+        let (folder, path) = file("wiki_00", content);
+        assert_eq!(read(&path, DocumentSplit::File).unwrap().0, [expected]);
+        assert_eq!(read(folder.path(), DocumentSplit::File).unwrap().0, [expected]);
     }
 }

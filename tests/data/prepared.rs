@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use cloze::data::{
-    CorpusOptions, DocumentSplit, Encoded, Packing, PrepareOptions, Prepared, Sequence, Split, TokenizerKind, Tokens,
-    Validation, prepare,
+    CorpusOptions, DocumentSplit, Documents, Encoded, Packing, PrepareOptions, Prepared, Sequence, Split,
+    TokenizerKind, Tokens, Validation, prepare,
 };
 
 use crate::{prose, tokenizer};
@@ -37,8 +37,10 @@ fn options() -> PrepareOptions {
 
 fn read(tokens: &Tokens) -> Vec<Encoded> {
     let document = |index| {
-        let document = tokens.document(index);
-        Encoded { ids: document.ids().collect(), word_starts: document.word_starts().collect() }
+        let mut document = Encoded::default();
+        let all = 0..tokens.document_tokens(index).unwrap();
+        tokens.read(index, all, &mut document.ids, &mut document.word_starts).unwrap();
+        document
     };
     (0..tokens.documents()).map(document).collect()
 }
@@ -86,7 +88,7 @@ fn text_to_shards_to_sequences_and_back() {
         let mut sequence = Sequence::default();
         let mut packed = Vec::new();
         for index in 0..packing.len() {
-            packing.sequence(index, &mut sequence);
+            packing.sequence(index, &mut sequence).unwrap();
             packed.extend(sequence.ids.iter().copied().filter(|id| !prepared.specials().ids()[..3].contains(id)));
         }
         assert_eq!(packed, ids);
@@ -103,6 +105,50 @@ fn few_documents_are_represented_in_both_parts() {
     assert_eq!((manifest.train.documents, manifest.validation.documents), (3, 3));
     let share = manifest.validation.tokens as f64 / (manifest.train.tokens + manifest.validation.tokens) as f64;
     assert!((0.01..0.02).contains(&share), "{share}");
+}
+
+/// More than are kept until it is clear whether they are few, and too few for one to be held out.
+#[test]
+fn ends_of_documents_are_held_out_where_none_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lines.txt");
+    let line = ["taro min sel ka"; 20].join(" ");
+    fs::write(&path, format!("{line}\n").repeat(1100)).unwrap();
+    let tokens = 1100 * tokenizer(TokenizerKind::Bpe).encode(&line, false).unwrap().len() as u64;
+    let options = PrepareOptions { validation: Validation::Fraction(0.0001), ..options() };
+    let out = folder.path().join("data");
+    let manifest = prepare(&tokenizer(TokenizerKind::Bpe), &[path], &options, &out).unwrap();
+    assert_eq!(manifest.train.tokens + manifest.validation.tokens, tokens);
+    let expected = tokens as f64 * 0.0001;
+    assert!((expected - 1.0..expected + 3.0).contains(&(manifest.validation.tokens as f64)), "{manifest:?}");
+    let prepared = Prepared::open(&out).unwrap();
+    assert_eq!(prepared.unigram().iter().sum::<u64>(), manifest.train.tokens);
+    assert!(names(&out).iter().all(|name| name != "undivided"));
+}
+
+#[test]
+fn a_text_of_one_word_is_cut_within_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("word.txt");
+    fs::write(&path, "tarominsel").unwrap();
+    let options = PrepareOptions { validation: Validation::Fraction(0.1), ..PrepareOptions::default() };
+    let manifest =
+        prepare(&tokenizer(TokenizerKind::WordPiece), &[path], &options, &folder.path().join("data")).unwrap();
+    assert!(manifest.train.tokens >= 1 && manifest.validation.tokens >= 1, "{manifest:?}");
+}
+
+/// That is found before the training text is tokenised.
+#[test]
+fn validation_files_without_text_are_refused_first() {
+    let (folder, path) = corpus();
+    let [valid, damaged] = ["valid.txt", "damaged.txt.gz"].map(|name| folder.path().join(name));
+    fs::write(&valid, "\u{200e}\n").unwrap();
+    fs::write(&damaged, "no gzip").unwrap();
+    let options = PrepareOptions { validation: Validation::Files(vec![valid]), ..options() };
+    let inputs = [path, damaged];
+    let error = prepare(&tokenizer(TokenizerKind::WordPiece), &inputs, &options, &folder.path().join("data"));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("no text for the validation part"), "{error}");
 }
 
 #[test]
@@ -193,9 +239,9 @@ fn a_prepare_that_fails_leaves_nothing() {
     assert!(fails(slice::from_ref(&path), &stopped).contains("stopped"));
     let empty = folder.path().join("empty.txt");
     fs::write(&empty, "").unwrap();
-    assert!(fails(&[path.clone(), empty.clone()], &options()).contains("empty.txt"));
+    assert!(fails(slice::from_ref(&empty), &options()).contains("empty.txt"));
     let one = folder.path().join("one.txt");
-    fs::write(&one, "taro").unwrap();
+    fs::write(&one, ".").unwrap();
     let word = PrepareOptions { corpus: CorpusOptions::default(), ..options() };
     assert!(fails(&[one], &word).contains("--validation"));
     let all = PrepareOptions { validation: Validation::Fraction(1.0), ..options() };
@@ -206,6 +252,30 @@ fn a_prepare_that_fails_leaves_nothing() {
     let replacing = PrepareOptions { overwrite: true, ..stopped };
     fails(slice::from_ref(&path), &replacing);
     Prepared::open(&out).unwrap();
+}
+
+/// As a process that was killed while it put new data in the place of old.
+#[test]
+fn data_that_was_moved_away_is_put_back() {
+    let (folder, path) = corpus();
+    let out = folder.path().join("data");
+    prepare(&tokenizer(TokenizerKind::WordPiece), &[path], &options(), &out).unwrap();
+    fs::rename(&out, folder.path().join(".data.replaced")).unwrap();
+    Prepared::open(&out).unwrap();
+    assert_eq!(names(folder.path()), ["data", "text.txt"]);
+}
+
+#[test]
+fn a_shard_cut_short_while_it_is_read_is_an_error() {
+    let (folder, path) = corpus();
+    let out = folder.path().join("data");
+    prepare(&tokenizer(TokenizerKind::WordPiece), &[path], &options(), &out).unwrap();
+    let prepared = Prepared::open(&out).unwrap();
+    let packing = Packing::new(prepared.split(Split::Train).clone(), prepared.specials(), 64).unwrap();
+    let shard = fs::OpenOptions::new().write(true).open(out.join("train-00000.bin")).unwrap();
+    shard.set_len(64).unwrap();
+    let error = packing.sequence(0, &mut Sequence::default()).unwrap_err().to_string();
+    assert!(error.contains("train-00000.bin") && error.contains("cut short"), "{error}");
 }
 
 #[test]

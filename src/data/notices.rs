@@ -1,0 +1,101 @@
+//! What there is to say of the files of a corpus, so that nothing is mended or left out without a word.
+
+use std::path::Path;
+
+use indicatif::ProgressBar;
+
+use crate::{Error, Result};
+
+/// As many files are named for a thing; of more there is a count.
+const NAMED: u64 = 5;
+/// A share of fewer lines than this means nothing yet.
+const FEW_LINES: u64 = 1000;
+
+/// Warns of each of the first files that a thing is wrong with, and of the rest together.
+pub(super) struct Notices {
+    what: &'static str,
+    progress: ProgressBar,
+    files: u64,
+    /// Occurrences in files that were not named.
+    unnamed: u64,
+}
+
+impl Notices {
+    pub fn new(what: &'static str, progress: &ProgressBar) -> Self {
+        Notices { what, progress: progress.clone(), files: 0, unnamed: 0 }
+    }
+
+    /// To be called at the end of each file, with how often the thing was found there.
+    pub fn file(&mut self, path: &Path, count: u64, detail: &str) {
+        if count == 0 {
+            return;
+        }
+        self.files += 1;
+        match self.files > NAMED {
+            true => self.unnamed += count,
+            false => self.progress.suspend(|| log::warn!("{}: {count} {}{detail}", path.display(), self.what)),
+        }
+    }
+
+    /// To be called after the last file.
+    pub fn finish(&mut self) {
+        if self.files > NAMED {
+            let more = self.files - NAMED;
+            self.progress.suspend(|| log::warn!("in {more} more files: {} {}", self.unnamed, self.what));
+        }
+        (self.files, self.unnamed) = (0, 0);
+    }
+}
+
+/// What to do about bytes that are no text.
+pub(super) const NOT_UTF8: &str = "byte sequences that are not UTF-8 were replaced by U+FFFD";
+pub(super) const NOT_UTF8_REMEDY: &str = "; if the text is in another encoding, convert it to UTF-8";
+pub(super) const BAD_LINES: &str = "lines without a usable text were skipped";
+
+/// Lines that can't be used: some are skipped, too many are an error.
+pub(super) struct BadLines {
+    /// Most of them, as a share of all lines.
+    most: f64,
+    lines: u64,
+    bad: u64,
+    first: Option<(std::path::PathBuf, String)>,
+}
+
+impl BadLines {
+    pub fn new(most: f64) -> Self {
+        BadLines { most, lines: 0, bad: 0, first: None }
+    }
+
+    pub fn good(&mut self) {
+        self.lines += 1;
+    }
+
+    /// # Errors
+    /// There are more of them than the share of all lines allows.
+    pub fn bad(&mut self, path: &Path, problem: String) -> Result<()> {
+        self.lines += 1;
+        self.bad += 1;
+        self.first.get_or_insert_with(|| (path.to_path_buf(), problem));
+        self.check(self.lines.max(FEW_LINES))
+    }
+
+    /// To be called after the last line.
+    ///
+    /// # Errors
+    /// As `bad`.
+    pub fn finish(&self) -> Result<()> {
+        self.check(self.lines)
+    }
+
+    fn check(&self, lines: u64) -> Result<()> {
+        let Some((path, problem)) = self.first.as_ref().filter(|_| self.bad as f64 > self.most * lines as f64) else {
+            return Ok(());
+        };
+        let (bad, read, most) = (self.bad, self.lines, self.most);
+        let share = format!(
+            "{bad} of {read} lines read can't be used, and no more than a share of {most} may be skipped \
+             (--max-bad-lines, data.max_bad_lines)"
+        );
+        Err(Error::file(path, if most == 0.0 { problem.clone() } else { format!("{problem} ({share})") }))
+    }
+}

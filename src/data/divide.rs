@@ -95,6 +95,9 @@ impl Ends {
     pub fn cut(&mut self, document: Encoded) -> (Encoded, Encoded) {
         let length = document.ids.len();
         self.owed += length as f64 * self.fraction;
+        if self.owed < 1.0 {
+            return split(document, length);
+        }
         let at = length.saturating_sub(self.owed as usize);
         let at = (1..=at).rev().find(|&at| document.word_starts.get(at) == Some(&true)).unwrap_or(length);
         self.owed -= (length - at) as f64;

@@ -19,6 +19,11 @@ pub enum Error {
     /// The compute device is missing, refused something, or is too small.
     #[error("{0}")]
     Device(String),
+    /// The compute device was lost while it worked: nothing will go well on it until it is opened anew.
+    #[error(
+        "the device was lost: {0}; look whether its driver was reset or updated, or it overheats, and run this again, a training with --resume"
+    )]
+    DeviceLost(String),
     /// The compute device has no room for a program that nothing kept from being tried.
     #[error("{0}")]
     OutOfMemory(String),

@@ -1,4 +1,4 @@
-//! Parse, run, exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+//! Parse, run, exit code: 0 done, 1 failed, 2 wrong usage, 3 a device hangs (`exec::gpu::watchdog`), 130 interrupted.
 
 use clap::Parser;
 use cloze::cli::{self, Cli, output};

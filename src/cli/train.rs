@@ -4,10 +4,10 @@ use super::output;
 use super::plan;
 use crate::config::Config;
 use crate::device::{Device, DeviceChoice};
-use crate::train::{Outcome, RunDir, Trainer, interrupt, planning};
+use crate::train::recovery::Trained;
+use crate::train::{Outcome, Recovery, RunDir, Trainer, interrupt, planning};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// Train a model, or go on with a training that was interrupted
 #[derive(Debug, clap::Args)]
@@ -62,16 +62,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         return plan::print(&config, &Device::open_for(&args.device, &planning::sizes(&config))?, args.json);
     }
     let path = args.out.unwrap_or_else(|| Path::new("runs").join(&config.name));
-    let device = Device::open_for(&args.device, &planning::sizes(&config))?.ready_for(config.train.precision)?;
-    let device = device.submitting_every(Duration::from_millis(config.train.submission_ms));
+    let mut recovery = Recovery::new(&args.device, &config);
+    let device = recovery.open(&config)?;
     let run = RunDir::create(&path, args.resume)?;
     let run_config = run.config();
-    let mut trainer = Trainer::new(config, run, &device, args.resume)?;
-    if let Some(steps) = args.profile {
-        trainer.profile(&device, steps)?;
-    }
-    let done_before = trainer.steps_done();
-    match trainer.run()? {
+    let Trained { trainer, outcome, done_before } = recovery.train(config, &run, device, args.resume, args.profile)?;
+    match outcome {
         Outcome::Finished => finished(&trainer, &path, done_before),
         Outcome::Interrupted => {
             log::warn!(

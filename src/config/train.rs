@@ -54,6 +54,11 @@ pub struct TrainConfig {
     /// Milliseconds of work that a GPU gets at once. A desktop on the same GPU runs smoothly with fewer, and training somewhat
     /// slower. Changes no result. Default 80.
     pub submission_ms: u64,
+    /// How often training goes on by itself after a GPU was lost: at most so many times within any hour that passes, counted
+    /// back from the loss at hand. One more ends it with an error. 0: never. Default 10.
+    pub recoveries_per_hour: u64,
+    /// Seconds after which a call of a GPU's driver that does not return ends the process, with exit code 3. Default 300.
+    pub hang_seconds: u64,
     /// Steps between lines of the log. Default 10.
     pub log_every: u64,
 }
@@ -133,6 +138,7 @@ impl TrainConfig {
         at_least_one("train.batch_size", self.batch_size as u64)?;
         at_least_one("train.max_skipped_steps", self.max_skipped_steps)?;
         at_least_one("train.log_every", self.log_every)?;
+        at_least_one("train.hang_seconds", self.hang_seconds)?;
         let submission = self.submission_ms;
         require((1..=1000).contains(&submission), "train.submission_ms", || {
             format!("is {submission}; it must be at least 1 and at most 1000, since some systems reset a GPU after 2 s")

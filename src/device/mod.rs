@@ -83,6 +83,14 @@ impl Device {
         }
     }
 
+    /// The device, whose process ends when a call of a GPU's driver takes longer.
+    pub fn giving_up_after(self, limit: Duration) -> Device {
+        if let Device::Gpu(gpu) = &self {
+            gpu.give_up_after(limit);
+        }
+        self
+    }
+
     fn open_by(choice: &DeviceChoice, sizes: &Sizes, open: fn(&wgpu::Adapter) -> Result<Gpu>) -> Result<Device> {
         match choice {
             DeviceChoice::Cpu => Ok(Device::Cpu),

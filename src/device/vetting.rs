@@ -5,7 +5,7 @@ use super::parity::{Finding, Parity};
 use super::record::{Record, Verdict};
 use super::stress;
 use crate::exec::gpu::Gpu;
-use crate::kernels::{Kernel, Precision, Variant, kernels_of};
+use crate::kernels::{Kernel, Precision, Variant, find_variant, kernels_of};
 use crate::{Error, Result};
 
 /// Opens an adapter. Every variant that it can run is checked against the CPU twins, unless the record has it from an earlier
@@ -80,13 +80,15 @@ impl Vetting {
             Some(parity) => parity,
             None => parity.insert(Parity::at_a_glance(kernel, self.precision)?),
         };
-        let mut finding = parity.check(&self.gpu, kernel.place(variant), false);
-        if finding.passed && variant.matrices.is_some() {
-            let stressed = stress::check(&self.gpu, kernel, variant, self.precision);
-            stressed.unwrap_or_else(|problem| finding.fail(problem));
-        }
+        let finding = check(&mut self.gpu, |gpu| {
+            let mut finding = parity.check(gpu, kernel.place(variant), false);
+            if finding.passed && variant.matrices.is_some() {
+                let stressed = stress::check(gpu, kernel, variant, self.precision);
+                stressed.unwrap_or_else(|problem| finding.fail(problem));
+            }
+            finding
+        })?;
         if !finding.passed {
-            self.gpu = self.gpu.reopen()?;
             finding.problems.iter().for_each(|problem| log::debug!("{problem}"));
         }
         self.record.note(kernel, variant, self.precision, finding.verdict());
@@ -94,7 +96,32 @@ impl Vetting {
     }
 }
 
+/// Checks a variant, on the same adapter opened anew after a failure. A device may be lost for a reason of its own, so that
+/// only a variant that loses it twice is to blame.
+///
+/// # Errors
+/// The device was lost twice with a kernel's reference, or can't be opened anew.
+pub fn check(gpu: &mut Gpu, look: impl Fn(&Gpu) -> Finding) -> Result<Finding> {
+    let mut finding = look(gpu);
+    if gpu.still_there().is_err() {
+        *gpu = gpu.reopen()?;
+        finding = look(gpu);
+    }
+    if !finding.passed {
+        if finding.is_reference() {
+            gpu.still_there()?;
+        }
+        *gpu = gpu.reopen()?;
+    }
+    Ok(finding)
+}
+
 impl Finding {
+    fn is_reference(&self) -> bool {
+        find_variant(&format!("{}/{}", self.kernel, self.variant))
+            .is_some_and(|(kernel, _)| kernel.reference().name == self.variant)
+    }
+
     /// What is noted of it for starts to come.
     pub fn verdict(&self) -> Verdict {
         if self.passed { Verdict::Passed } else { Verdict::Failed }

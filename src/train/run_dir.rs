@@ -5,14 +5,15 @@ use crate::config::Config;
 use crate::files::{self, Lock};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const CONFIG: &str = "config.toml";
 
-/// A run's folder, locked as long as this lives.
-#[derive(Debug)]
+/// A run's folder, locked as long as this or a clone lives.
+#[derive(Clone, Debug)]
 pub struct RunDir {
     path: PathBuf,
-    _lock: Lock,
+    _lock: Arc<Lock>,
 }
 
 impl RunDir {
@@ -26,7 +27,7 @@ impl RunDir {
             return Err(Error::file(path, "holds no run to resume; leave out --resume to start one here"));
         }
         std::fs::create_dir_all(path).map_err(Error::io(path))?;
-        let run = RunDir { path: path.to_path_buf(), _lock: lock(path)? };
+        let run = RunDir { path: path.to_path_buf(), _lock: Arc::new(lock(path)?) };
         if !resume && has_checkpoints(&run.checkpoints())? {
             let problem =
                 "holds the checkpoints of an earlier run; go on by --resume, or choose another folder by --out";

@@ -375,6 +375,11 @@ impl Trainer {
         self.prepared.tokenizer().token(self.prepared.specials().mask).unwrap_or_default()
     }
 
+    /// Where the training is, and what it began with.
+    pub fn state(&self) -> &TrainingState {
+        &self.state
+    }
+
     /// Optimiser steps done.
     pub fn steps_done(&self) -> u64 {
         self.state.step

@@ -14,6 +14,7 @@ mod hugging_face;
 mod interruption;
 mod journey;
 mod learnable;
+mod lost_device;
 mod measures;
 mod metrics;
 mod output;

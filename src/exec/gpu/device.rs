@@ -1,15 +1,18 @@
 //! Finding and opening an adapter.
 
+use super::fault::Fault;
 use super::memory;
 use super::pace;
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Compiled;
+use super::problems::Problems;
 use super::sabotage::Sabotage;
 use super::variants::Variants;
+use super::watchdog::Watchdog;
 use crate::exec::plan::Limits;
 use crate::kernels::{Class, Precision};
 use crate::{Error, Result};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Every adapter that can run Cloze, in wgpu's order: the numbers of `--device <index>`.
@@ -61,36 +64,6 @@ const WANTED: wgpu::Features = wgpu::Features::SHADER_F16
     .union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
     .union(wgpu::Features::PASSTHROUGH_SHADERS);
 
-/// The first error that the device reported outside of a call.
-#[derive(Clone, Default)]
-pub(super) struct Problems(Arc<Mutex<Option<Problem>>>);
-
-struct Problem {
-    message: String,
-    /// Whether nothing will go well on the device any more.
-    lost: bool,
-}
-
-impl Problems {
-    fn report(&self, message: String, lost: bool) {
-        let mut first = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        if lost || first.is_none() {
-            *first = Some(Problem { message, lost });
-        }
-    }
-
-    /// Errors with what was reported since the last look. A device that was lost stays so.
-    pub fn check(&self) -> Result<()> {
-        let mut first = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        let Some(problem) = &*first else { return Ok(()) };
-        let error = Error::Device(problem.message.clone());
-        if !problem.lost {
-            *first = None;
-        }
-        Err(error)
-    }
-}
-
 /// An open device. Clones share it.
 #[derive(Clone)]
 pub struct Gpu {
@@ -101,6 +74,8 @@ pub struct Gpu {
     pub info: wgpu::AdapterInfo,
     pub(super) variants: Variants,
     pub(super) sabotage: Option<Sabotage>,
+    pub(super) fault: Option<Fault>,
+    pub(super) watchdog: Arc<Watchdog>,
     /// What a submission should take.
     pub(super) submission: Duration,
     /// FLOP of a launch above which it is cut into several; by the class of the device where it isn't set.
@@ -115,10 +90,10 @@ impl Gpu {
     /// Opens an adapter with all its limits, and trusts it: `device::vetting` opens one whose kernels were checked.
     ///
     /// # Errors
-    /// The driver refuses, or CLOZE_TEST_BREAK names no variant of a kernel.
+    /// The driver refuses, or a variable for tests is none that it could be.
     pub fn open(adapter: &wgpu::Adapter) -> Result<Gpu> {
         let info = adapter.get_info();
-        let sabotage = Sabotage::from_environment()?;
+        let (sabotage, fault) = (Sabotage::from_environment()?, Fault::from_environment()?);
         let features = adapter.features() & WANTED;
         let experimental = match features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
             // SAFETY: the one experimental feature in use is cooperative matrices, in shaders that are part of this binary and
@@ -134,32 +109,22 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         });
-        let (device, queue) = pollster::block_on(request)
-            .map_err(|error| Error::Device(format!("cannot open {} ({}): {error}", info.name, info.backend)))?;
+        let (device, queue) = pollster::block_on(request).map_err(|error| {
+            let problem = format!("cannot open {} ({}): {error}", info.name, info.backend);
+            if problem.contains("lost") { Error::DeviceLost(problem) } else { Error::Device(problem) }
+        })?;
         let problems = Problems::default();
-        let (uncaptured, lost) = (problems.clone(), problems.clone());
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            let message = match error {
-                wgpu::Error::OutOfMemory { .. } => {
-                    "the device is out of memory; lower `train.micro_batch` or `data.sequence_length`".into()
-                }
-                other => format!("the device reported: {other}"),
-            };
-            uncaptured.report(message, false);
-        }));
-        device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                lost.report(format!("the device was lost: {message}; training goes on with --resume"), true);
-            }
-        });
+        problems.listen(&device);
         Ok(Gpu {
             adapter: adapter.clone(),
             device,
             queue,
             problems,
-            info,
             variants: Variants::new()?,
             sabotage,
+            fault,
+            watchdog: Arc::new(Watchdog::new(info.name.clone())),
+            info,
             submission: pace::USUAL,
             most_flops: None,
             pipelines: None,
@@ -174,6 +139,7 @@ impl Gpu {
     pub fn reopen(&self) -> Result<Gpu> {
         let (variants, submission, most_flops) = (self.variants.clone(), self.submission, self.most_flops);
         let mut gpu = Gpu { variants, submission, most_flops, ..Gpu::open(&self.adapter)? };
+        gpu.give_up_after(self.watchdog.limit());
         if self.pipelines.is_some() {
             gpu.keep_pipelines();
         }
@@ -183,6 +149,18 @@ impl Gpu {
     /// Cuts the work of executors that come after into submissions that should take so long each.
     pub fn submit_every(&mut self, target: Duration) {
         self.submission = target;
+    }
+
+    /// Ends the process when a call of the driver takes longer: by default five minutes.
+    pub fn give_up_after(&self, limit: Duration) {
+        self.watchdog.limit_to(limit);
+    }
+
+    /// Hands commands to the device.
+    pub(super) fn submit(&self, commands: impl IntoIterator<Item = wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
+        let _call = self.watchdog.call();
+        self.fault.iter().for_each(|fault| fault.strike(&self.device));
+        self.queue.submit(commands)
     }
 
     /// Cuts launches of executors that come after where they have more FLOP than this.
@@ -204,6 +182,11 @@ impl Gpu {
             "train.precision = \"f16\" needs shaders with half precision, which {} does not have; set it to \"f32\"",
             self.describe()
         )))
+    }
+
+    /// Errors when the device was lost.
+    pub fn still_there(&self) -> Result<()> {
+        self.problems.loss()
     }
 
     /// Whether a variant is broken on purpose, so that nothing found out about this device may be kept.

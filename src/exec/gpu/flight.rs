@@ -2,8 +2,8 @@
 
 use super::device::{Gpu, is_software};
 use super::pace::{Pace, Sighting, Work};
+use crate::Result;
 use crate::exec::Cost;
-use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,7 @@ impl Flight {
     pub fn submit(&mut self, gpu: &Gpu, commands: wgpu::CommandBuffer, work: Work) -> Result<Ticket> {
         let (ticket, alone, at) = (Ticket(self.next), self.submissions.is_empty(), Instant::now());
         self.next += 1;
-        let index = gpu.queue.submit([commands]);
+        let index = gpu.submit([commands]);
         self.submissions.push_back(Submission { ticket, index, work, at, alone });
         if is_software(&gpu.info) {
             // Some of them compute within the call.
@@ -80,8 +80,7 @@ impl Flight {
 
     /// Has wgpu look at what has ended, without waiting; whether all has.
     pub fn look(&mut self, gpu: &Gpu) -> Result<bool> {
-        let status = gpu.device.poll(wgpu::PollType::Poll);
-        let status = status.map_err(|error| Error::Device(format!("asking the device failed: {error}")))?;
+        let status = gpu.poll(wgpu::PollType::Poll)?;
         if status.is_queue_empty() {
             self.submissions.clear();
         }
@@ -96,11 +95,11 @@ impl Flight {
     fn land_oldest(&mut self, gpu: &Gpu) -> Result<()> {
         let Some(Submission { index, work, at, alone, .. }) = self.submissions.pop_front() else { return Ok(()) };
         let waiting_since = Instant::now();
-        let waited = gpu.device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None });
+        let waited = gpu.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None });
         let ended = Instant::now();
         self.waited += ended - waiting_since;
         gpu.problems.check()?;
-        waited.map_err(|error| Error::Device(format!("waiting for the device failed: {error}")))?;
+        waited?;
         self.pace.learn(Sighting { work, submitted: at, alone, waiting_since, ended });
         Ok(())
     }

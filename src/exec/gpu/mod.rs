@@ -3,6 +3,7 @@
 mod binder;
 pub mod cut;
 mod device;
+mod fault;
 mod flight;
 mod forced;
 mod memory;
@@ -10,10 +11,12 @@ mod pace;
 mod passthrough;
 mod pipeline_cache;
 mod pipelines;
+mod problems;
 mod readback;
 mod sabotage;
 mod timestamps;
 mod variants;
+pub mod watchdog;
 
 pub use device::{Gpu, adapters, describe, is_software};
 pub use sabotage::Sabotage;
@@ -96,7 +99,8 @@ impl GpuExecutor {
             None => _ = self.flight.look(&self.gpu)?,
         }
         self.gpu.problems.check()?;
-        self.readback.pop(wait)
+        let arrived = self.readback.pop(wait);
+        self.gpu.blame(arrived)
     }
 }
 
@@ -116,8 +120,8 @@ impl Executor for GpuExecutor {
             if self.staged > STAGED {
                 self.staged = 0;
                 // Until it is submitted and done, a write has a copy in memory that no plan counts.
-                let submission_index = Some(self.gpu.queue.submit([]));
-                let waited = self.gpu.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
+                let submission_index = Some(self.gpu.submit([]));
+                let waited = self.gpu.poll(wgpu::PollType::Wait { submission_index, timeout: None });
                 waited.map_or_else(|error| log::debug!("{error}; the next run says so too"), |_| ());
             }
         }
@@ -134,7 +138,7 @@ impl Executor for GpuExecutor {
             let buffer = &self.buffers[place.buffer];
             encoder.copy_buffer_to_buffer(&block, 0, buffer, 4 * at as u64, 4 * len as u64);
         }
-        self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.submit([encoder.finish()]);
     }
 
     fn run(&mut self, phase: Phase) -> Result<()> {
@@ -172,7 +176,7 @@ impl Executor for GpuExecutor {
         let ticket = self.submit(encoder, Work::default())?;
         own.push(pending, ticket);
         self.flight.land(&self.gpu, ticket)?;
-        let words = own.pop(true)?.and_then(|mut tensors| tensors.pop());
+        let words = self.gpu.blame(own.pop(true))?.and_then(|mut tensors| tensors.pop());
         words.ok_or_else(|| Error::Device("the device finished without giving back what was read".into()))
     }
 

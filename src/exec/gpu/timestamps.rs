@@ -89,7 +89,8 @@ impl Timestamps {
     pub fn read(self, gpu: &Gpu, phases: Vec<String>) -> Result<Profile> {
         let failed = |problem: String| Error::Device(format!("reading the times of kernels failed: {problem}"));
         self.submissions.iter().for_each(|submission| submission.ticks.map_async(wgpu::MapMode::Read, .., |_| {}));
-        gpu.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| failed(error.to_string()))?;
+        gpu.poll(wgpu::PollType::wait_indefinitely())?;
+        gpu.problems.check()?;
         let seconds = |ticks: u64| ticks as f64 * f64::from(gpu.queue.get_timestamp_period()) / 1e9;
         let (mut calls, mut start) = (Vec::new(), None);
         for Submission { phase, dispatches, ticks } in &self.submissions {

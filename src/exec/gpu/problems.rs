@@ -1,0 +1,154 @@
+//! What a device reports outside of a call, and the calls that would panic over it.
+
+use super::device::Gpu;
+use crate::{Error, Result};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, Once};
+
+/// The first error that the device reported outside of a call.
+#[derive(Clone, Default)]
+pub(super) struct Problems(Arc<Mutex<Option<Problem>>>);
+
+enum Problem {
+    /// The device can be used all the same.
+    Passing(String),
+    OutOfMemory,
+    /// Nothing will go well on the device any more.
+    Lost(String),
+    /// Memory ran out where the driver could not go on without.
+    LostForMemory,
+}
+
+impl Problem {
+    fn is_loss(&self) -> bool {
+        matches!(self, Problem::Lost(_) | Problem::LostForMemory)
+    }
+
+    fn error(&self) -> Error {
+        match self {
+            Problem::Passing(message) => Error::Device(message.clone()),
+            Problem::Lost(message) => Error::DeviceLost(message.clone()),
+            Problem::OutOfMemory | Problem::LostForMemory => {
+                let advice = "lower `train.micro_batch` or `data.sequence_length`, or end what else runs there";
+                Error::OutOfMemory(format!("the device is out of memory; {advice}"))
+            }
+        }
+    }
+}
+
+impl Problems {
+    /// Has a device's reports come here from now on.
+    pub fn listen(&self, device: &wgpu::Device) {
+        let (uncaptured, lost) = (self.clone(), self.clone());
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            uncaptured.report(match error {
+                wgpu::Error::OutOfMemory { .. } => Problem::OutOfMemory,
+                other => Problem::Passing(format!("the device reported: {other}")),
+            });
+        }));
+        device.set_device_lost_callback(move |_, message| {
+            // What wgpu calls this loss; it is Vulkan's and DX12's answer to an allocation within the driver.
+            let for_memory = message.to_lowercase().contains("out of memory");
+            lost.report(if for_memory { Problem::LostForMemory } else { Problem::Lost(message) });
+        });
+    }
+
+    fn report(&self, problem: Problem) {
+        let mut first = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        if first.is_none() || (problem.is_loss() && !first.as_ref().is_some_and(Problem::is_loss)) {
+            *first = Some(problem);
+        }
+    }
+
+    /// Errors when the device was lost.
+    pub fn loss(&self) -> Result<()> {
+        let first = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        first.as_ref().filter(|problem| problem.is_loss()).map_or(Ok(()), |problem| Err(problem.error()))
+    }
+
+    /// Errors with what was reported since the last look. A device that was lost stays so.
+    pub fn check(&self) -> Result<()> {
+        let mut first = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let Some(problem) = &*first else { return Ok(()) };
+        let error = problem.error();
+        if !problem.is_loss() {
+            *first = None;
+        }
+        Err(error)
+    }
+}
+
+impl Gpu {
+    /// Has wgpu look at what has ended, and call back whoever waits for it.
+    ///
+    /// # Errors
+    /// The device was lost, where wgpu's own call panics; waiting for it fails.
+    pub(super) fn poll(&self, poll: wgpu::PollType) -> Result<wgpu::PollStatus> {
+        let _call = self.watchdog.call();
+        self.blame(match without_panic(|| self.device.poll(poll)) {
+            Ok(status) => status.map_err(|error| Error::Device(format!("waiting for the device failed: {error}"))),
+            Err(message) => Err(Error::DeviceLost(message)),
+        })
+    }
+
+    /// A result of the device, whose failure may have a cause that was reported elsewhere.
+    pub(super) fn blame<T>(&self, result: Result<T>) -> Result<T> {
+        result.or_else(|error| {
+            // wgpu tells of a loss that it was the last to notice when it is asked the next time.
+            let _ = without_panic(|| self.device.poll(wgpu::PollType::Poll));
+            self.problems.check().and(Err(error))
+        })
+    }
+}
+
+thread_local! {
+    /// Whether a panic of this thread is an error that will be told in its own words.
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The outcome of a call of wgpu, or the message that it panicked with, of which nothing is printed.
+fn without_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !EXPECTED.get() {
+                usual(info);
+            }
+        }));
+    });
+    EXPECTED.set(true);
+    let outcome = catch_unwind(AssertUnwindSafe(call));
+    EXPECTED.set(false);
+    outcome.map_err(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        message.and_then(|message| message.lines().last()).unwrap_or("it panicked").trim().to_string()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_outlives_what_is_said_after_it() {
+        let problems = Problems::default();
+        problems.report(Problem::Passing("a shader".into()));
+        assert!(matches!(problems.check(), Err(Error::Device(_))));
+        assert!(problems.check().is_ok());
+        problems.report(Problem::OutOfMemory);
+        assert!(matches!(problems.check(), Err(Error::OutOfMemory(_))));
+        for problem in [Problem::Lost("reset".into()), Problem::Passing("later".into()), Problem::LostForMemory] {
+            problems.report(problem);
+            assert!(matches!(problems.check(), Err(Error::DeviceLost(_))));
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_call_is_its_message() {
+        assert_eq!(without_panic(|| 1), Ok(1));
+        let message = without_panic(|| panic!("Error in Device::poll\n    Parent device is lost\n"));
+        assert_eq!(message, Err("Parent device is lost".to_string()));
+    }
+}

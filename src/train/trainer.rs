@@ -215,7 +215,7 @@ impl Trainer {
         if self.state.step > 0 && self.state.validation_loss.is_none() && self.is_due(self.config.validation.every) {
             self.after_step(&progress)?;
         }
-        while self.state.step < steps && !interrupt::interrupted() {
+        while self.state.step < steps {
             self.timed_step(&progress)?;
             let (step, last) = (self.state.step, self.state.step == steps);
             if let Some(profiling) = &mut self.profiling
@@ -228,10 +228,9 @@ impl Trainer {
             {
                 self.profiling = None;
             }
-            self.after_step(&progress)?;
-        }
-        if self.state.step < steps {
-            return Ok(Outcome::Interrupted);
+            if self.after_step(&progress)? && !last {
+                return Ok(Outcome::Interrupted);
+            }
         }
         log::debug!("{}", self.host);
         if let Some(measured) = self.executor.measured_memory() {
@@ -241,17 +240,18 @@ impl Trainer {
     }
 
     /// Validates and saves where it is time to. A validation that is the best so far is saved at once, and so is the state when
-    /// a signal has come.
-    fn after_step(&mut self, progress: &Progress) -> Result<()> {
+    /// a signal has come, which it returns.
+    fn after_step(&mut self, progress: &Progress) -> Result<bool> {
         let last = self.state.step == self.config.train.steps;
         let checkpoint = &self.config.checkpoint;
         let (due, keeps_best) = (self.is_due(checkpoint.every), checkpoint.every > 0 && checkpoint.keep_best);
         let validated = if self.is_due(self.config.validation.every) || last { self.validate(progress)? } else { None };
         let best = validated.is_some() && self.state.best_step == Some(self.state.step);
-        if due || last || (best && keeps_best) || interrupt::interrupted() {
+        let interrupted = interrupt::interrupted();
+        if due || last || (best && keeps_best) || interrupted {
             self.save(progress, validated)?;
         }
-        Ok(())
+        Ok(interrupted)
     }
 
     fn is_due(&self, every: u64) -> bool {

@@ -24,6 +24,7 @@ mod refusals;
 mod resume;
 mod stale_data;
 mod texts;
+mod tokenizers;
 mod tuning;
 mod usage;
 mod whole_words;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::data::{Corpus, CorpusOptions, DocumentSplit, Tokenizer, TokenizerKind};
+use crate::data::{Corpus, CorpusOptions, DocumentSplit, Tokenizer, TokenizerKind, TokenizerOptions};
 
 /// Learn a tokenizer from text
 ///
@@ -22,9 +22,16 @@ pub struct Args {
     /// Tokens to learn, special ones included
     #[arg(long, value_name = "N", default_value_t = 30_522)]
     vocab_size: usize,
-    /// Keep upper case apart from lower case (and accents, with wordpiece)
+    /// Keep upper case apart from lower case
     #[arg(long)]
     cased: bool,
+    /// Whether Latin, Greek and Cyrillic letters lose their accents [default: true with wordpiece but for --cased, else
+    /// false]
+    #[arg(long, value_name = "BOOL")]
+    strip_accents: Option<bool>,
+    /// The part of the text's characters that get tokens, the most frequent ones; not with bpe, which has all as bytes
+    #[arg(long, value_name = "FRACTION", default_value_t = 1.0)]
+    character_coverage: f64,
     /// The key that holds the text in .jsonl files
     #[arg(long, default_value = "text")]
     field: String,
@@ -37,7 +44,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     // Lines are the smallest documents, so they share best among threads.
     let options = CorpusOptions { split: DocumentSplit::Line, field: args.field };
     let mut corpus = Corpus::open(&args.files, options)?.with_progress("reading");
-    let tokenizer = Tokenizer::train(args.kind, args.vocab_size, !args.cased, &mut corpus)?;
+    let mut how = TokenizerOptions::new(args.kind, args.vocab_size, !args.cased);
+    how.strip_accents = args.strip_accents.unwrap_or(how.strip_accents);
+    how.character_coverage = args.character_coverage;
+    let tokenizer = Tokenizer::train(&how, &mut corpus)?;
     tokenizer.save(&args.out)?;
     println!("{}: {} tokens", args.out.display(), tokenizer.vocab_size());
     super::prepare::print_report(&corpus.report());

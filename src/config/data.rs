@@ -2,7 +2,7 @@
 
 use super::check::{fraction, masking_rate, require};
 use crate::Result;
-use crate::data::{DocumentSplit, TokenizerKind};
+use crate::data::{DocumentSplit, TokenizerKind, TokenizerOptions};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -19,6 +19,12 @@ pub struct TokenizerConfig {
     pub vocab_size: usize,
     /// Whether text is lower-cased. Default: true for "wordpiece", false for the others.
     pub lowercase: bool,
+    /// Whether Latin, Greek and Cyrillic letters lose their accents; other scripts keep all their marks. Default: true for
+    /// lower-cased "wordpiece", false for the others.
+    pub strip_accents: bool,
+    /// Share of the text's characters that have tokens, above 0 and at most 1: the most frequent ones. The others become
+    /// unknown. "bpe" has all of them, as bytes. Default 1, all that the vocabulary has room for.
+    pub character_coverage: f64,
 }
 
 /// Where the text comes from and how it is cut.
@@ -63,7 +69,26 @@ impl TokenizerConfig {
         let (size, fewest) = (self.vocab_size, self.kind.smallest_vocabulary());
         require((fewest..=1 << 22).contains(&size), "tokenizer.vocab_size", || {
             format!("is {size}; it must be at least {fewest} and at most {}", 1 << 22)
+        })?;
+        let coverage = self.character_coverage;
+        require(coverage > 0.0 && coverage <= 1.0, "tokenizer.character_coverage", || {
+            format!("is {coverage}; it must be above 0 and at most 1")
+        })?;
+        let has_alphabet = self.kind != TokenizerKind::Bpe || coverage == 1.0;
+        require(has_alphabet, "tokenizer.character_coverage", || {
+            format!("is {coverage}; bpe spells every character by its bytes, so leave it out")
         })
+    }
+
+    /// How a tokenizer is learnt.
+    pub fn options(&self) -> TokenizerOptions {
+        TokenizerOptions {
+            kind: self.kind,
+            vocab_size: self.vocab_size,
+            lowercase: self.lowercase,
+            strip_accents: self.strip_accents,
+            character_coverage: self.character_coverage,
+        }
     }
 }
 

@@ -79,7 +79,10 @@ fn derive(table: &mut Table) {
     let text = |section: &str, key: &str| Some(table.get(section)?.get(key)?.as_str()?.to_string());
     let integer = |section: &str, key: &str| table.get(section)?.get(key)?.as_integer();
 
-    let lowercase = text("tokenizer", "kind").map(|kind| Value::Boolean(kind == "wordpiece"));
+    let is_wordpiece = text("tokenizer", "kind").map(|kind| kind == "wordpiece");
+    let lowercase = table.get("tokenizer").and_then(|section| section.get("lowercase")).and_then(Value::as_bool);
+    let strip_accents = is_wordpiece.map(|is| Value::Boolean(is && lowercase.unwrap_or(true)));
+    let lowercase = is_wordpiece.map(Value::Boolean);
     let micro_batch = integer("train", "batch_size").map(Value::Integer);
     let max_positions = integer("data", "sequence_length").map(|length| Value::Integer(length.max(512)));
     let intermediate_size = integer("model", "hidden_size").map(|hidden| {
@@ -91,6 +94,7 @@ fn derive(table: &mut Table) {
         integer("model", "hidden_size").map(|hidden| Value::Float((0.4 / hidden.max(1) as f64).sqrt()));
     for (section, key, value) in [
         ("tokenizer", "lowercase", lowercase),
+        ("tokenizer", "strip_accents", strip_accents),
         ("train", "micro_batch", micro_batch),
         ("model", "max_positions", max_positions),
         ("model", "intermediate_size", intermediate_size),

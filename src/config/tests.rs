@@ -20,13 +20,15 @@ fn defaults_follow_the_recipe_and_other_keys() {
     assert_eq!((modern.model.intermediate_size, modern.model.max_positions), (336, 512));
     assert_eq!((modern.model.bias, modern.model.token_types, modern.model.norm_eps), (false, 0, 1e-5));
     assert_eq!((modern.train.micro_batch, modern.train.warmup(), modern.seed), (MicroBatch::Sequences(32), 5, 1));
-    assert!(modern.tokenizer.lowercase);
+    assert!(modern.tokenizer.lowercase && modern.tokenizer.strip_accents);
+    let cased = config(&["tokenizer.lowercase=false"]).unwrap().tokenizer;
+    assert!(!cased.lowercase && !cased.strip_accents);
 
     let bert = config(&["model.recipe=bert", "data.sequence_length=1024", "tokenizer.kind=bpe"]).unwrap();
     assert_eq!((bert.model.norm, bert.model.positions), (NormPlacement::Post, Positions::Learned));
     assert_eq!((bert.model.intermediate_size, bert.model.max_positions), (512, 1024));
     assert_eq!((bert.model.bias, bert.model.token_types, bert.model.norm_eps), (true, 2, 1e-12));
-    assert!(!bert.tokenizer.lowercase);
+    assert!(!bert.tokenizer.lowercase && !bert.tokenizer.strip_accents);
 }
 
 #[test]

@@ -85,11 +85,12 @@ fn sample(tokenizer: &Tokenizer, documents: impl IntoIterator<Item = Result<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::TokenizerKind;
+    use crate::data::{TokenizerKind, TokenizerOptions};
 
     fn check(text: &str) -> Result<()> {
         let english = ["a plain line of words", "another line of plain words"].map(|line| Ok(line.to_string()));
-        let tokenizer = Tokenizer::train(TokenizerKind::WordPiece, 200, true, english.into_iter()).unwrap();
+        let options = TokenizerOptions::new(TokenizerKind::WordPiece, 200, true);
+        let tokenizer = Tokenizer::train(&options, english.into_iter()).unwrap();
         let mut counts = vec![0; tokenizer.vocab_size()];
         tokenizer.encode(text, false).unwrap().iter().for_each(|id| counts[*id as usize] += 1);
         check_maskable(&tokenizer, &counts, "the text", [Ok(text.to_string())])

@@ -4,6 +4,7 @@
 //! [`Prepared`] maps into memory. [`Packing`] cuts documents into sequences, [`Masker`] hides tokens, and [`Loader`]
 //! hands out [`Batch`]es.
 
+mod alphabet;
 mod batch;
 mod corpus;
 mod cut;
@@ -16,6 +17,7 @@ mod loader;
 mod manifest;
 mod maskable;
 mod masking;
+mod normalizers;
 mod order;
 mod packing;
 mod prepare;
@@ -27,6 +29,7 @@ mod texts;
 mod tokenizer;
 mod train_tokenizer;
 mod unknown;
+mod word_counts;
 mod words;
 
 pub use batch::{Batch, NONE};
@@ -48,5 +51,5 @@ pub use special::{SpecialNames, SpecialTokens};
 pub(crate) use staging::Staging;
 pub use texts::Texts;
 pub use tokenizer::{Encoded, Tokenizer};
-pub use train_tokenizer::TokenizerKind;
+pub use train_tokenizer::{TokenizerKind, TokenizerOptions};
 pub use unknown::UnknownTokens;

@@ -246,6 +246,11 @@ impl Tokenizer {
         Ok(words)
     }
 
+    /// The tokens of a word as the model gets it: normalized, and split off.
+    pub(super) fn spell(&self, word: &str) -> Result<Vec<tokenizers::Token>> {
+        guarded(|| self.inner.get_model().tokenize(word)).map_err(failed)
+    }
+
     /// The most characters of a word that the model takes apart, where it has such a limit; longer ones are unknown.
     pub(super) fn longest_word(&self) -> Option<usize> {
         match self.inner.get_model() {
@@ -272,7 +277,7 @@ impl Tokenizer {
     }
 }
 
-fn failed(problem: String) -> Error {
+pub(super) fn failed(problem: String) -> Error {
     Error::config("tokenizer", format!("it failed on this text: {problem}"))
 }
 

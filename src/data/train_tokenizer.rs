@@ -1,22 +1,22 @@
 //! Learns the vocabulary of a tokenizer from documents.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Mutex;
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::unigram::{Unigram, UnigramTrainer};
-use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
-use tokenizers::normalizers::replace::{Replace, ReplacePattern};
-use tokenizers::normalizers::{BertNormalizer, Lowercase, NFKC, Sequence};
+use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, OffsetReferential, OffsetType, PreTokenizer, Trainer};
+use tokenizers::{AddedToken, ModelWrapper};
 
-use super::cut::pieces;
+use super::alphabet::{Alphabet, Characters};
+use super::normalizers::normalizer;
 use super::tokenizer::{Tokenizer, guarded};
+use super::unknown::UnknownTokens;
+use super::word_counts::count_words;
 use crate::{Error, Result};
 
 /// How words are split into tokens.
@@ -32,11 +32,30 @@ pub enum TokenizerKind {
     Unigram,
 }
 
+/// What kind of tokenizer is learnt, and from which form of the text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenizerOptions {
+    pub kind: TokenizerKind,
+    /// Most tokens, special ones included.
+    pub vocab_size: usize,
+    /// Whether text is lower-cased.
+    pub lowercase: bool,
+    /// Whether Latin, Greek and Cyrillic letters lose their accents.
+    pub strip_accents: bool,
+    /// The part of the text's characters that have tokens, above 0 and at most 1: the most frequent ones. Bpe has them all.
+    pub character_coverage: f64,
+}
+
+/// A word, or a part of a text without spaces, with the number of times that it occurs.
+type Counted = (String, u64);
+
 /// Special tokens of a new tokenizer; the ids are 0 to 4.
-const SPECIALS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+const SPECIALS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", MASK];
 const UNKNOWN: &str = "[UNK]";
-/// At most this many characters get a token of their own in a WordPiece vocabulary.
-const ALPHABET: usize = 1000;
+const MASK: &str = "[MASK]";
+/// What a piece that begins a word begins with in a Unigram vocabulary.
+const WORD_BEGIN: char = '▁';
+const CONTINUATION: &str = "##";
 
 impl TokenizerKind {
     /// The fewest tokens that a vocabulary may have. Bytes alone are 256.
@@ -45,130 +64,189 @@ impl TokenizerKind {
     }
 }
 
+impl TokenizerOptions {
+    /// Options with tokens for all characters, which strip accents where BERT's uncased models do: of lower-case WordPiece.
+    pub fn new(kind: TokenizerKind, vocab_size: usize, lowercase: bool) -> Self {
+        let strip_accents = lowercase && kind == TokenizerKind::WordPiece;
+        TokenizerOptions { kind, vocab_size, lowercase, strip_accents, character_coverage: 1.0 }
+    }
+
+    fn check(&self) -> Result<()> {
+        let (size, fewest, most) = (self.vocab_size, self.kind.smallest_vocabulary(), 1 << 24);
+        if !(fewest..=most).contains(&size) {
+            return Err(Error::config("vocab_size", format!("{size} is not within {fewest} to {most}")));
+        }
+        let coverage = self.character_coverage;
+        if !(coverage > 0.0 && coverage <= 1.0) {
+            return Err(Error::config("character_coverage", format!("{coverage} is not above 0 and at most 1")));
+        }
+        if coverage < 1.0 && self.kind == TokenizerKind::Bpe {
+            return Err(Error::config("character_coverage", "bpe spells every character by its bytes; leave it out"));
+        }
+        Ok(())
+    }
+}
+
 impl Tokenizer {
-    /// Learns a tokenizer of up to `vocab_size` tokens, specials included. `lowercase` folds case (and, for WordPiece,
-    /// strips accents, as BERT's uncased models do). WordPiece and Bpe vocabularies are a pure function of the
-    /// documents; a Unigram vocabulary can differ slightly from run to run, since the library sums in random order.
+    /// Learns a tokenizer. WordPiece and Bpe vocabularies are a pure function of the documents; a Unigram vocabulary can
+    /// differ slightly from run to run, since the library sums in random order.
     ///
-    /// A small corpus may give fewer tokens than asked for, which is logged.
+    /// What the vocabulary leaves out of the text, and a corpus so small that it gives fewer tokens than asked for, are
+    /// logged.
     ///
     /// # Errors
-    /// The first error of `documents`; a `vocab_size` too small for the alphabet; no documents.
-    pub fn train(
-        kind: TokenizerKind,
-        vocab_size: usize,
-        lowercase: bool,
-        documents: impl Iterator<Item = Result<String>> + Send,
-    ) -> Result<Self> {
-        let fewest = kind.smallest_vocabulary();
-        if !(fewest..=1 << 24).contains(&vocab_size) {
-            return Err(Error::config("vocab_size", format!("{vocab_size} is not within {fewest} to {}", 1 << 24)));
-        }
+    /// The first error of `documents`; impossible options; a vocabulary too small for the characters of a Unigram
+    /// tokenizer; no documents.
+    pub fn train(options: &TokenizerOptions, documents: impl Iterator<Item = Result<String>> + Send) -> Result<Self> {
+        options.check()?;
         let mut documents = documents.peekable();
         if documents.peek().is_none() {
             return Err(Error::config("documents", "there are none to learn a vocabulary from"));
         }
-        let feed = Feed::new(documents);
-        let trained = guarded(|| match kind {
-            TokenizerKind::WordPiece => train_wordpiece(vocab_size, lowercase, &feed),
-            TokenizerKind::Bpe => train_bpe(vocab_size, lowercase, &feed),
-            TokenizerKind::Unigram => train_unigram(vocab_size, lowercase, &feed),
+        let unusable = |problem| Error::config("vocab_size", format!("training failed: {problem}"));
+        let splitter = guarded(|| splitter(options)).map_err(unusable)?;
+        let words = count_words(&splitter, documents)?;
+        let alphabet = alphabet(options, &words)?;
+        let json = guarded(|| {
+            let words = words.clone();
+            let model: ModelWrapper = match options.kind {
+                TokenizerKind::WordPiece => wordpiece(options.vocab_size, &alphabet, words)?.into(),
+                TokenizerKind::Bpe => bpe(options.vocab_size, words)?.into(),
+                TokenizerKind::Unigram => unigram(options.vocab_size, &alphabet, words)?.into(),
+            };
+            finish(splitter, model)?.to_string(true)
         });
-        if let Some(error) = feed.error() {
-            return Err(error);
+        let tokenizer = Tokenizer::from_bytes(json.map_err(unusable)?.into_bytes(), "the new tokenizer")?;
+        if tokenizer.vocab_size() < options.vocab_size {
+            log::warn!("the documents give only {} of {} tokens", tokenizer.vocab_size(), options.vocab_size);
         }
-        let json = trained.and_then(|tokenizer| guarded(|| tokenizer.to_string(true)));
-        let json = json.map_err(|problem| Error::config("vocab_size", format!("training failed: {problem}")))?;
-        let tokenizer = Tokenizer::from_bytes(json.into_bytes(), "the new tokenizer")?;
-        if tokenizer.vocab_size() < vocab_size {
-            log::warn!("the documents give only {} of {vocab_size} tokens", tokenizer.vocab_size());
+        let unknown = UnknownTokens::of_words(&tokenizer, &words)?;
+        if let Some(warning) = unknown.warning("the text that the tokenizer was learnt from") {
+            log::warn!("{warning}");
         }
         Ok(tokenizer)
     }
 }
 
-fn train_wordpiece(
-    vocab_size: usize,
-    lowercase: bool,
-    feed: &Feed<impl Iterator<Item = Result<String>> + Send>,
-) -> tokenizers::Result<tokenizers::Tokenizer> {
-    let mut tokenizer = tokenizers::Tokenizer::new(WordPiece::default());
-    tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lowercase)))?;
-    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-    tokenizer.with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default()));
-
-    let mut trainer = WordPieceTrainer::builder().vocab_size(vocab_size).show_progress(false).build();
-    let alphabet = Mutex::new(Alphabet::default());
-    feed.count_words(&mut trainer, &tokenizer, |words| alphabet.lock().unwrap().add(words))?;
-
-    // Left to itself the trainer numbers the `##x` tokens in the order of a hash table. Listing them first, as if they
-    // were special, makes the vocabulary reproducible.
-    let alphabet = alphabet.into_inner().unwrap().most_frequent(ALPHABET.min(vocab_size / 4));
-    let continuations = alphabet.iter().filter(|(_, continues)| *continues).map(|(c, _)| format!("##{c}"));
-    let tokens = SPECIALS.into_iter().map(String::from).chain(continuations);
-    trainer.set_special_tokens(tokens.map(|token| AddedToken::from(token, true)).collect());
-    trainer.set_limit_alphabet(Some(alphabet.len()));
-    trainer.set_initial_alphabet(alphabet.into_iter().map(|(c, _)| c).collect::<HashSet<char>>());
-
-    let mut model = WordPiece::builder().unk_token(UNKNOWN.into()).build()?;
-    trainer.train(&mut model)?;
-    tokenizer.with_model(model);
-    finish(tokenizer)
+/// A tokenizer that splits a text into words, and has no vocabulary yet.
+fn splitter(options: &TokenizerOptions) -> tokenizers::Result<tokenizers::Tokenizer> {
+    let mut tokenizer = tokenizers::Tokenizer::new(BPE::default());
+    tokenizer.with_normalizer(normalizer(options)?)?;
+    match options.kind {
+        TokenizerKind::WordPiece => {
+            tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+            tokenizer.with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default()));
+        }
+        TokenizerKind::Bpe => {
+            tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+            tokenizer.with_decoder(Some(ByteLevel::default()));
+        }
+        TokenizerKind::Unigram => {
+            // Only a text's first word begins without a space: what follows a special token directly begins no word.
+            let metaspace = Metaspace::new(WORD_BEGIN, PrependScheme::First, true);
+            tokenizer.with_pre_tokenizer(Some(metaspace.clone()));
+            tokenizer.with_decoder(Some(metaspace));
+        }
+    }
+    Ok(tokenizer)
 }
 
-fn train_bpe(
-    vocab_size: usize,
-    lowercase: bool,
-    feed: &Feed<impl Iterator<Item = Result<String>> + Send>,
-) -> tokenizers::Result<tokenizers::Tokenizer> {
-    let mut tokenizer = tokenizers::Tokenizer::new(BPE::default());
-    tokenizer.with_normalizer(lowercase.then_some(Lowercase))?;
-    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
-    tokenizer.with_decoder(Some(ByteLevel::default()));
+/// The characters that get tokens. What falls out is logged.
+fn alphabet(options: &TokenizerOptions, words: &[Counted]) -> Result<Alphabet> {
+    let TokenizerOptions { kind, vocab_size, character_coverage, .. } = *options;
+    let room = match kind {
+        TokenizerKind::WordPiece => vocab_size - SPECIALS.len(),
+        // The library needs a piece beyond the characters.
+        TokenizerKind::Unigram => vocab_size - SPECIALS.len() - 1,
+        TokenizerKind::Bpe => usize::MAX,
+    };
+    let is_wordpiece = kind == TokenizerKind::WordPiece;
+    let price = |continues| if is_wordpiece && continues { 2 } else { 1 };
+    let alphabet = Characters::of(words).choose(character_coverage, room, price);
+    let is_full = alphabet.wanted > room;
+    let fewest = vocab_size - room.min(vocab_size) + alphabet.wanted;
+    if kind == TokenizerKind::Unigram && is_full {
+        let fitting = (1e4 * alphabet.covered).floor() / 1e4;
+        let problem = format!(
+            "{vocab_size} is too small for the characters of this text: unigram needs at least {fewest} tokens, and more \
+             for words; or leave out rare characters, with a character_coverage of at most {fitting}"
+        );
+        return Err(Error::config("vocab_size", problem));
+    }
+    if kind == TokenizerKind::Bpe {
+        return Ok(alphabet);
+    }
+    if alphabet.dropped.is_empty() {
+        log::info!("the vocabulary has all {} characters of the text", alphabet.kept.len());
+    } else {
+        let why =
+            if is_full { format!("a vocab_size of {fewest} has room") } else { "as character_coverage asks".into() };
+        log::warn!("{} have no token and become {UNKNOWN}; {why}", alphabet.left_out());
+    }
+    if alphabet.tokens > vocab_size / 2 {
+        log::warn!(
+            "single characters take {} of {vocab_size} tokens, which leaves few for words; raise vocab_size, or lower \
+             character_coverage",
+            alphabet.tokens
+        );
+    }
+    Ok(alphabet)
+}
 
-    let mut trainer = BpeTrainer::builder()
+fn wordpiece(vocab_size: usize, alphabet: &Alphabet, mut words: Vec<Counted>) -> tokenizers::Result<WordPiece> {
+    // A word with a character that has no token is unknown as a whole, so nothing is to be learnt from it.
+    words.retain(|(word, _)| alphabet.spells(word));
+    // Left to itself the trainer numbers the `##x` tokens in the order of a hash table. Listing them first, as if they
+    // were special, makes the vocabulary reproducible.
+    let continuations = alphabet.kept.iter().filter(|(_, continues)| **continues);
+    let continuations = continuations.map(|(c, _)| AddedToken::from(format!("{CONTINUATION}{c}"), true));
+    let trainer = BpeTrainer::builder()
+        .vocab_size(vocab_size)
+        .show_progress(false)
+        .special_tokens(specials().into_iter().chain(continuations).collect())
+        .initial_alphabet(alphabet.kept.keys().copied().collect::<HashSet<char>>())
+        .continuing_subword_prefix(CONTINUATION.into())
+        .build();
+    let mut model = BPE::default();
+    trainer.do_train(&words.into_iter().map(|(word, count)| (word.into(), count)).collect(), &mut model)?;
+    let mut model = WordPiece::from_bpe(&model);
+    model.unk_token = UNKNOWN.into();
+    Ok(model)
+}
+
+fn bpe(vocab_size: usize, words: Vec<Counted>) -> tokenizers::Result<BPE> {
+    let trainer = BpeTrainer::builder()
         .vocab_size(vocab_size)
         .show_progress(false)
         .special_tokens(specials())
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .build();
-    feed.count_words(&mut trainer, &tokenizer, |_| {})?;
     let mut model = BPE::default();
-    trainer.train(&mut model)?;
-    tokenizer.with_model(model);
-    finish(tokenizer)
+    trainer.do_train(&words.into_iter().map(|(word, count)| (word.into(), count)).collect(), &mut model)?;
+    Ok(model)
 }
 
-fn train_unigram(
-    vocab_size: usize,
-    lowercase: bool,
-    feed: &Feed<impl Iterator<Item = Result<String>> + Send>,
-) -> tokenizers::Result<tokenizers::Tokenizer> {
-    let mut tokenizer = tokenizers::Tokenizer::new(Unigram::default());
-    let mut normalizers = vec![NFKC.into()];
-    normalizers.extend(lowercase.then(|| Lowercase.into()));
-    // Metaspace splits at spaces alone: a line end would glue two words together.
-    normalizers.push(Replace::new(ReplacePattern::Regex(r"\s+".into()), " ")?.into());
-    tokenizer.with_normalizer(Some(Sequence::new(normalizers)))?;
-    let metaspace = Metaspace::new('▁', PrependScheme::Always, true);
-    tokenizer.with_pre_tokenizer(Some(metaspace.clone()));
-    tokenizer.with_decoder(Some(metaspace));
-
-    let mut trainer = UnigramTrainer::builder()
+fn unigram(vocab_size: usize, alphabet: &Alphabet, words: Vec<Counted>) -> tokenizers::Result<Unigram> {
+    let trainer = UnigramTrainer::builder()
         .vocab_size(vocab_size as u32)
         .show_progress(false)
         .special_tokens(specials())
         .unk_token(Some(UNKNOWN.into()))
         .build()?;
-    feed.count_words(&mut trainer, &tokenizer, |_| {})?;
+    // What has no token parts the pieces on both sides of it.
+    let parts = |(word, count): Counted| -> Vec<(String, u32)> {
+        let count = count.try_into().unwrap_or(u32::MAX);
+        let parts = word.split(|c| !alphabet.kept.contains_key(&c)).filter(|part| !part.is_empty());
+        parts.map(|part| (part.to_string(), count)).collect()
+    };
     let mut model = Unigram::default();
-    trainer.train(&mut model)?;
-    tokenizer.with_model(model);
-    finish(tokenizer)
+    trainer.do_train(words.into_iter().flat_map(parts).collect(), &mut model)?;
+    Ok(model)
 }
 
-/// Adds what every kind has: special tokens, and `[CLS] text [SEP]` around a text.
-fn finish(mut tokenizer: tokenizers::Tokenizer) -> tokenizers::Result<tokenizers::Tokenizer> {
+/// Adds what every kind has: the model, special tokens, and `[CLS] text [SEP]` around a text.
+fn finish(mut tokenizer: tokenizers::Tokenizer, model: ModelWrapper) -> tokenizers::Result<tokenizers::Tokenizer> {
+    tokenizer.with_model(model);
     tokenizer.add_special_tokens(specials())?;
     let id = |name: &str| tokenizer.token_to_id(name).ok_or_else(|| format!("the vocabulary has no {name}"));
     let template = TemplateProcessing::builder()
@@ -181,74 +259,6 @@ fn finish(mut tokenizer: tokenizers::Tokenizer) -> tokenizers::Result<tokenizers
 }
 
 fn specials() -> Vec<AddedToken> {
-    SPECIALS.into_iter().map(|name| AddedToken::from(name, true)).collect()
-}
-
-/// Documents on their way into a trainer. The trainer takes no errors, so the first one ends the documents and waits.
-struct Feed<I> {
-    documents: Mutex<I>,
-    error: Mutex<Option<Error>>,
-}
-
-impl<I: Iterator<Item = Result<String>> + Send> Feed<I> {
-    fn new(documents: I) -> Self {
-        Feed { documents: Mutex::new(documents), error: Mutex::new(None) }
-    }
-
-    /// Counts the words of all documents in `trainer`, and shows those of each document to `seen`.
-    fn count_words(
-        &self,
-        trainer: &mut impl Trainer,
-        tokenizer: &tokenizers::Tokenizer,
-        seen: impl Fn(&[String]) + Sync,
-    ) -> tokenizers::Result<()> {
-        let documents = std::iter::from_fn(|| match self.documents.lock().unwrap().next()? {
-            Ok(document) => Some(document),
-            Err(error) => {
-                *self.error.lock().unwrap() = Some(error);
-                None
-            }
-        });
-        trainer.feed(documents.fuse(), |document| {
-            let mut found = Vec::new();
-            for piece in pieces(document) {
-                let normalizer = tokenizer.get_normalizer();
-                let mut words = tokenizer.get_added_vocabulary().extract_and_normalize(normalizer, piece);
-                if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
-                    pre_tokenizer.pre_tokenize(&mut words)?;
-                }
-                let words = words.get_splits(OffsetReferential::Normalized, OffsetType::None);
-                found.extend(words.into_iter().map(|(word, _, _)| word.to_owned()));
-            }
-            seen(&found);
-            Ok(found)
-        })
-    }
-
-    fn error(self) -> Option<Error> {
-        self.error.into_inner().unwrap()
-    }
-}
-
-/// For each character how often it occurs, and whether it ever continues a word.
-#[derive(Default)]
-struct Alphabet(BTreeMap<char, (u64, bool)>);
-
-impl Alphabet {
-    fn add(&mut self, words: &[String]) {
-        for (index, c) in words.iter().flat_map(|word| word.char_indices()) {
-            let (count, continues) = self.0.entry(c).or_default();
-            *count += 1;
-            *continues |= index > 0;
-        }
-    }
-
-    /// The `limit` most frequent characters in the order of their code points.
-    fn most_frequent(self, limit: usize) -> Vec<(char, bool)> {
-        let mut characters: Vec<_> = self.0.into_iter().collect();
-        characters.sort_by_key(|(c, (count, _))| (std::cmp::Reverse(*count), *c));
-        characters.truncate(limit);
-        characters.sort();
-        characters.into_iter().map(|(c, (_, continues))| (c, continues)).collect()
-    }
+    // The mask takes the space before it, as the word does for which it stands.
+    SPECIALS.into_iter().map(|name| AddedToken::from(name, true).lstrip(name == MASK)).collect()
 }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use rayon::prelude::*;
+
+use super::alphabet::name;
 use super::tokenizer::Tokenizer;
 use crate::Result;
 
@@ -46,6 +49,27 @@ impl UnknownTokens {
             tokenizer.each_unknown(text, |word| self.examine(tokenizer, word))?;
         }
         Ok(())
+    }
+
+    /// Of words as a tokenizer's model gets them, with the number of times that each occurs.
+    pub(super) fn of_words(tokenizer: &Tokenizer, words: &[(String, u64)]) -> Result<Self> {
+        let unk = tokenizer.specials().unk;
+        let count = |(word, _): &(String, u64)| {
+            let tokens = tokenizer.spell(word)?;
+            Ok((tokens.len() as u64, tokens.iter().filter(|token| token.id == unk).count() as u64))
+        };
+        let counts = words.par_iter().map(count).collect::<Result<Vec<_>>>()?;
+        let mut sum = UnknownTokens::default();
+        for ((word, times), (tokens, unknown)) in words.iter().zip(counts) {
+            sum.tokens += times * tokens;
+            sum.unknown += times * unknown;
+            if unknown > 0 && sum.examined < WORDS_EXAMINED {
+                for token in tokenizer.spell(word)?.iter().filter(|token| token.id == unk) {
+                    sum.examine(tokenizer, word.get(token.offsets.0..token.offsets.1).unwrap_or(word));
+                }
+            }
+        }
+        Ok(sum)
     }
 
     fn examine(&mut self, tokenizer: &Tokenizer, word: &str) {
@@ -110,20 +134,16 @@ impl UnknownTokens {
     }
 }
 
-/// A character as a message shows it: its code point as well where it cannot be seen by itself.
-fn name(c: char) -> String {
-    if c.is_alphanumeric() || c.is_ascii_graphic() { c.to_string() } else { format!("U+{:04X}", c as u32) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::TokenizerKind;
+    use crate::data::{TokenizerKind, TokenizerOptions};
 
     /// What a WordPiece tokenizer of English makes of a text.
     fn counted(text: &str) -> UnknownTokens {
         let english = ["a plain line of words", "another line of plain words"].map(|line| Ok(line.to_string()));
-        let tokenizer = Tokenizer::train(TokenizerKind::WordPiece, 200, true, english.into_iter()).unwrap();
+        let options = TokenizerOptions::new(TokenizerKind::WordPiece, 200, true);
+        let tokenizer = Tokenizer::train(&options, english.into_iter()).unwrap();
         let mut counts = UnknownTokens::default();
         counts.count(&tokenizer, text, &tokenizer.encode(text, false).unwrap()).unwrap();
         counts

@@ -12,6 +12,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use toml::{Table, Value};
 
 /// The settings that prepared data came from, beside it: `train` prepares again when they change.
 const SETTINGS: &str = "data.settings";
@@ -75,7 +76,10 @@ pub fn prepared_data(config: &Config, run: &Path, required: Required, stop: &Arc
 fn own_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBool>) -> Result<Prepared> {
     let folder = run.join("data");
     let (settings, kept) = (settings(config), kept_settings(run)?);
-    let same = kept.as_ref() == Some(&settings);
+    let same = match required {
+        Required::Resume(_) => kept.as_deref().is_some_and(|kept| same_as_kept(kept, &settings)),
+        _ => kept.as_ref() == Some(&settings),
+    };
     if matches!(required, Required::Resume(_)) && kept.is_some() && !same {
         let problem = "is not what the run began with; set it back, or prepare the other text with the \
                        tokenizer.json of a checkpoint, and name its folder as data.prepared";
@@ -147,6 +151,16 @@ fn kept_settings(run: &Path) -> Result<Option<String>> {
     }
 }
 
+/// Whether the settings are those that were kept, but for how a tokenizer is learnt where an older version, which knew fewer
+/// keys, kept them: a resume has its tokenizer already.
+fn same_as_kept(kept: &str, settings: &str) -> bool {
+    let (Ok(kept), Ok(mut settings)) = (kept.parse::<Table>(), settings.parse::<Table>()) else { return false };
+    if let (Some(Value::Table(old)), Some(Value::Table(new))) = (kept.get("tokenizer"), settings.get_mut("tokenizer")) {
+        new.retain(|key, _| !["strip_accents", "character_coverage"].contains(&key) || old.contains_key(key));
+    }
+    kept == settings
+}
+
 fn changed(change: Change, folder: &Path) -> Error {
     let way_out = match folder.is_dir() {
         true => format!(", go on with the data as it was by data.prepared = \"{}\"", folder.display()),
@@ -175,11 +189,11 @@ fn new_tokenizer(config: &Config) -> Result<Tokenizer> {
     if let Some(file) = &config.tokenizer.file {
         return Tokenizer::load(file);
     }
-    let (kind, size) = (config.tokenizer.kind, config.tokenizer.vocab_size);
-    log::info!("training a {kind:?} tokenizer of {size} tokens");
+    let options = config.tokenizer.options();
+    log::info!("training a {:?} tokenizer of {} tokens", options.kind, options.vocab_size);
     let corpus = Corpus::open(&paths(&config.data.train), corpus_options(config))?.with_progress("reading");
     // Nothing is written before it is done.
-    interrupt::ending_at_once(|| Tokenizer::train(kind, size, config.tokenizer.lowercase, corpus))
+    interrupt::ending_at_once(|| Tokenizer::train(&options, corpus))
 }
 
 fn corpus_options(config: &Config) -> CorpusOptions {

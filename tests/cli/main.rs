@@ -20,6 +20,7 @@ mod profile;
 mod refusals;
 mod resume;
 mod stale_data;
+mod tokenizers;
 mod tuning;
 mod usage;
 mod whole_words;

@@ -5,7 +5,7 @@ mod corpus;
 mod prepared;
 mod tokenizer;
 
-use cloze::data::{Tokenizer, TokenizerKind};
+use cloze::data::{Tokenizer, TokenizerKind, TokenizerOptions};
 
 /// Sentences of made-up words, different for each `seed`: enough to learn a small vocabulary from.
 fn prose(seed: u64, sentences: usize) -> String {
@@ -30,5 +30,5 @@ fn prose(seed: u64, sentences: usize) -> String {
 
 fn tokenizer(kind: TokenizerKind) -> Tokenizer {
     let documents = (0..20).map(|seed| Ok(prose(seed, 30)));
-    Tokenizer::train(kind, 400, true, documents).unwrap()
+    Tokenizer::train(&TokenizerOptions::new(kind, 400, true), documents).unwrap()
 }

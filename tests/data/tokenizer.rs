@@ -1,6 +1,15 @@
-use cloze::data::{SpecialTokens, Tokenizer, TokenizerKind};
+use cloze::data::{SpecialTokens, Tokenizer, TokenizerKind, TokenizerOptions};
 
 use crate::{prose, tokenizer};
+
+/// A tokenizer that tells upper case from lower case.
+fn learn(
+    kind: TokenizerKind,
+    vocab_size: usize,
+    documents: impl Iterator<Item = cloze::Result<String>> + Send,
+) -> cloze::Result<Tokenizer> {
+    Tokenizer::train(&TokenizerOptions::new(kind, vocab_size, false), documents)
+}
 
 const KINDS: [TokenizerKind; 3] = [TokenizerKind::WordPiece, TokenizerKind::Bpe, TokenizerKind::Unigram];
 
@@ -46,6 +55,19 @@ fn names_of_special_tokens_mean_something_only_where_asked_for() {
 }
 
 #[test]
+fn a_tokenizer_whose_mask_leaves_the_space_is_read_as_it_is() {
+    for (kind, before) in [(TokenizerKind::Bpe, "Ġ"), (TokenizerKind::Unigram, "▁")] {
+        let mut json: serde_json::Value = serde_json::from_slice(tokenizer(kind).json()).unwrap();
+        json["added_tokens"][4]["lstrip"] = false.into();
+        let old = Tokenizer::from_bytes(serde_json::to_vec(&json).unwrap(), "old").unwrap();
+        let spelled: Vec<_> =
+            old.encode("The [MASK]", false).unwrap().into_iter().filter_map(|id| old.token(id)).collect();
+        assert_eq!(spelled[spelled.len() - 2..], [before, "[MASK]"], "{kind:?}");
+        assert_eq!(old.encode("The[MASK]", false).unwrap(), tokenizer(kind).encode("The [MASK]", false).unwrap());
+    }
+}
+
+#[test]
 fn a_long_text_encodes_like_its_parts() {
     // Longer than the pieces that a text is cut into.
     let text = prose(77, 4000);
@@ -67,18 +89,17 @@ fn training_is_reproducible() {
 #[test]
 fn training_on_little_gives_less_and_on_nothing_an_error() {
     for kind in [TokenizerKind::WordPiece, TokenizerKind::Bpe] {
-        let small =
-            Tokenizer::train(kind, 5000, false, ["a b", "Ab ba"].map(|text| Ok(text.into())).into_iter()).unwrap();
+        let small = learn(kind, 5000, ["a b", "Ab ba"].map(|text| Ok(text.into())).into_iter()).unwrap();
         assert!(small.vocab_size() < 300);
         assert!(!small.encode("Ab", false).unwrap().contains(&1));
     }
     for kind in KINDS {
-        let none = Tokenizer::train(kind, 500, false, std::iter::empty()).err().expect("no documents");
+        let none = learn(kind, 500, std::iter::empty()).err().expect("no documents");
         assert!(none.to_string().starts_with("documents:"), "{none}");
-        let tiny = Tokenizer::train(kind, 5, false, [Ok("a b".to_string())].into_iter()).err().expect("no room");
+        let tiny = learn(kind, 5, [Ok("a b".to_string())].into_iter()).err().expect("no room");
         assert!(tiny.to_string().starts_with("vocab_size:"), "{tiny}");
         let broken = [Ok("a b".into()), Err(cloze::Error::file("x.txt", "broken"))];
-        let broken = Tokenizer::train(kind, 500, false, broken.into_iter()).err().expect("a bad document");
+        let broken = learn(kind, 500, broken.into_iter()).err().expect("a bad document");
         assert_eq!(broken.to_string(), "x.txt: broken");
     }
 }

@@ -10,7 +10,6 @@ use super::documents::Documents;
 use super::manifest::{MANIFEST, Manifest, SplitEntry};
 use super::shard::{Shard, damaged, read_verified};
 use super::special::SpecialTokens;
-use super::staging::recover;
 use super::tokenizer::Tokenizer;
 use crate::Result;
 
@@ -47,9 +46,6 @@ impl Prepared {
     /// A file is missing, or not as `prepare` left it.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
-        if !folder.exists() {
-            recover(folder)?;
-        }
         let manifest = Manifest::read(folder)?;
 
         let entry = &manifest.tokenizer;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::corpus::Report;
 use super::shard::damaged;
 use super::special::{SpecialNames, SpecialTokens};
+use super::staging::recover;
 use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
 
@@ -101,8 +102,12 @@ impl Manifest {
         }
     }
 
-    /// Reads `folder/manifest.json`. The files it names lie in `folder` itself; nothing else is checked.
+    /// Reads `folder/manifest.json`. The files it names lie in `folder` itself; nothing else is checked. A folder that is missing
+    /// since a process was killed in replacing it is put back.
     pub fn read(folder: &Path) -> Result<Self> {
+        if !folder.exists() {
+            recover(folder)?;
+        }
         let path = folder.join(MANIFEST);
         let json = match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

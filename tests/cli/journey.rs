@@ -96,9 +96,10 @@ fn scores(guesses: &Value) -> Vec<f64> {
 fn raw_text_is_enough() {
     let shop = Workshop::new();
     shop.done("train run.toml --device cpu --out mine", &[]);
-    let expected = ["checkpoints", "config.toml", "data", "data.settings", "lock", "metrics.jsonl"];
+    let expected =
+        ["checkpoints", "config.toml", "data", "data.settings", "data.sources.json", "lock", "metrics.jsonl"];
     assert_eq!(names(shop.path("mine")), expected);
-    assert_eq!(names(shop.path("mine/checkpoints")), ["step-000004", "step-000008", "step-000012"]);
+    assert_eq!(names(shop.path("mine/checkpoints")), ["step-000006", "step-000008", "step-000012"]);
 
     // The config that the run keeps trains the same model once more.
     shop.done("train mine/config.toml --device cpu --out again", &[]);

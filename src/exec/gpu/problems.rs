@@ -50,6 +50,7 @@ impl Problems {
         device.set_device_lost_callback(move |_, message| {
             // What wgpu calls this loss; it is Vulkan's and DX12's answer to an allocation within the driver.
             let for_memory = message.to_lowercase().contains("out of memory");
+            let message = if message.is_empty() { "its driver gives no reason".into() } else { message };
             lost.report(if for_memory { Problem::LostForMemory } else { Problem::Lost(message) });
         });
     }

@@ -84,7 +84,8 @@ impl Readback {
             result
         };
         let Some(Request { pending: Pending { staging, lens }, .. }) = self.queue.pop_front() else { return Ok(None) };
-        result.map_err(|error| failed(error.to_string()))?;
+        // What was asked of a buffer of our own, rightly, fails with the device alone.
+        result.map_err(|error| Error::DeviceLost(error.to_string()))?;
         let view = staging.slice(..).get_mapped_range().map_err(|error| failed(error.to_string()))?;
         let mut rest: &[u32] = bytemuck::cast_slice(&view);
         let mut tensors = Vec::with_capacity(lens.len());

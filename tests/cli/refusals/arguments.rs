@@ -125,7 +125,7 @@ fn texts_for_a_model() {
     for (line, words) in [
         ("eval runs/run empty.txt", &["empty.txt", "no text in this file", "leave it out"][..]),
         ("eval runs/run spaces.txt", &["spaces.txt", "no text in this file", "leave it out"]),
-        ("eval runs/run control.txt", &["no tokens"]),
+        ("eval runs/run control.txt", &["nothing in it can be masked", "give other text"]),
         ("eval runs/run missing.txt", &["missing.txt", "check the path"]),
         ("eval runs/run text.txt --rate 2", &["--rate", "above 0 and at most 1"]),
         ("eval runs/run text.txt --rate nan", &["--rate", "above 0 and at most 1"]),

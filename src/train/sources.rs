@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::{Error, Result, data, files};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ pub(super) struct Sources {
 struct Source {
     /// The key of the config that names it.
     key: String,
-    path: PathBuf,
+    /// As messages show it.
+    path: String,
     bytes: u64,
     /// When it was last changed, in seconds since 1970, where the file system tells.
     modified: Option<f64>,
@@ -34,7 +36,7 @@ struct Source {
 pub(super) struct Change {
     /// The key of the config that names the file.
     pub key: String,
-    path: PathBuf,
+    path: String,
     pub what: What,
 }
 
@@ -55,7 +57,7 @@ impl Change {
             What::Added => "was not there when",
             What::Gone => "is gone since",
         };
-        format!("{} {what} the run's data was made", self.path.display())
+        format!("{} {what} the run's data was made", self.path)
     }
 }
 
@@ -67,7 +69,7 @@ impl Sources {
     pub fn of(config: &Config) -> Result<Sources> {
         let source = |(key, path): (&str, PathBuf)| {
             let (bytes, modified) = stat(&path)?;
-            Ok(Source { key: key.into(), blake3: hash(&path)?, path, bytes, modified })
+            Ok(Source { key: key.into(), blake3: hash(&path)?, path: shown(&path), bytes, modified })
         };
         Ok(Sources { files: named(config)?.into_iter().map(source).collect::<Result<_>>()? })
     }
@@ -92,10 +94,8 @@ impl Sources {
     /// # Errors
     /// The disk refuses.
     pub fn write(&self, run: &Path) -> Result<()> {
-        let json = serde_json::to_vec_pretty(self);
-        let path = run.join(SOURCES);
-        let json = json.map_err(|error| Error::file(&path, format!("cannot name a file of the data: {error}")))?;
-        files::replace(&path, &json)
+        let json = serde_json::to_vec_pretty(self).expect("names and numbers are always JSON");
+        files::replace(&run.join(SOURCES), &json)
     }
 
     /// The first change since. A file of the same size and time is taken to have the same content, as by `make` and `rsync`.
@@ -103,24 +103,27 @@ impl Sources {
     /// # Errors
     /// A file can't be read.
     pub fn change(&self, config: &Config) -> Result<Option<Change>> {
-        let now = match named(config) {
-            Err(Error::Io { source, path }) if source.kind() == ErrorKind::NotFound => {
-                return Ok(Some(Change { key: "data.train".into(), path, what: What::Gone }));
+        let now: BTreeMap<String, (&str, PathBuf)> = match named(config) {
+            Ok(files) => files.into_iter().map(|(key, path)| (shown(&path), (key, path))).collect(),
+            // A file, folder or pattern that leads nowhere.
+            Err(Error::Io { path, .. } | Error::File { path, .. }) => {
+                return Ok(Some(Change { key: "data.train".into(), path: shown(&path), what: What::Gone }));
             }
-            now => now?,
+            Err(error) => return Err(error),
         };
         for Source { key, path, bytes, modified, blake3 } in &self.files {
-            let (key, path) = (key.clone(), path.clone());
-            if !now.iter().any(|(_, other)| *other == path) || !path.exists() {
-                return Ok(Some(Change { key, path, what: What::Gone }));
-            }
-            let found = stat(&path)?;
-            if found.0 != *bytes || (found.1 != *modified && hash(&path)? != *blake3) {
-                return Ok(Some(Change { key, path, what: What::Edited }));
+            let change = |what| Ok(Some(Change { key: key.clone(), path: path.clone(), what }));
+            let Some((_, file)) = now.get(path).filter(|(_, file)| file.exists()) else {
+                return change(What::Gone);
+            };
+            let found = stat(file)?;
+            if found.0 != *bytes || (found.1 != *modified && hash(file)? != *blake3) {
+                return change(What::Edited);
             }
         }
-        let added = now.into_iter().find(|(_, path)| !self.files.iter().any(|source| source.path == *path));
-        Ok(added.map(|(key, path)| Change { key: key.into(), path, what: What::Added }))
+        let known: BTreeSet<&str> = self.files.iter().map(|source| source.path.as_str()).collect();
+        let added = now.into_iter().find(|(path, _)| !known.contains(path.as_str()));
+        Ok(added.map(|(path, (key, _))| Change { key: key.into(), path, what: What::Added }))
     }
 }
 
@@ -133,6 +136,10 @@ fn named(config: &Config) -> Result<Vec<(&'static str, PathBuf)>> {
     }
     all.extend(config.tokenizer.file.iter().map(|path| ("tokenizer.file", path.clone())));
     Ok(all)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// Size and time of the last change.

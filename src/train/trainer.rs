@@ -9,7 +9,7 @@ use super::{Progress, RunDir, Throughput, interrupt, learning_rate, planning, re
 use crate::Result;
 use crate::checkpoint::saved::read_tokenizer;
 use crate::checkpoint::{CheckpointStore, DataSeen, SavedModel, TrainingState};
-use crate::config::{Config, MaskingConfig, MicroBatch, ModelConfig};
+use crate::config::{Config, MicroBatch, ModelConfig};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::device::Device;
 use crate::exec::Executor;
@@ -28,7 +28,7 @@ pub const VALIDATION_SEED: u64 = 0xC102E;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Finished,
-    /// Ctrl-C or SIGTERM: the state is saved.
+    /// By a signal: the state is saved.
     Interrupted,
 }
 
@@ -108,7 +108,7 @@ impl Trainer {
         }
         let model = config.model(prepared.vocab_size());
         let length = config.data.sequence_length;
-        let masker = masker(&config.masking, &prepared)?;
+        let masker = Masker::new(Masking::from(&config.masking), prepared.specials(), prepared.vocab_size())?;
         let validation_masking = Masking { rate: config.validation.rate as f32, ..Default::default() };
         let validation_masker = Masker::new(validation_masking, prepared.specials(), prepared.vocab_size())?;
         if let Some(checkpoint) = &checkpoint {
@@ -397,8 +397,4 @@ fn origin(config: &Config, init: &Path) -> Result<SavedModel> {
     config.check_origin(&origin.config)?;
     log::info!("starting from {}", origin.path().display());
     Ok(origin)
-}
-
-fn masker(config: &MaskingConfig, prepared: &Prepared) -> Result<Masker> {
-    Masker::new(Masking::from(config), prepared.specials(), prepared.vocab_size())
 }

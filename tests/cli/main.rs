@@ -18,6 +18,7 @@ mod lost_device;
 mod measures;
 mod metrics;
 mod output;
+mod outputs;
 mod planning;
 mod profile;
 mod refusals;

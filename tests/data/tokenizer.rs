@@ -57,13 +57,14 @@ fn names_of_special_tokens_mean_something_only_where_asked_for() {
 #[test]
 fn a_tokenizer_whose_mask_leaves_the_space_is_read_as_it_is() {
     for (kind, before) in [(TokenizerKind::Bpe, "Ġ"), (TokenizerKind::Unigram, "▁")] {
-        let mut json: serde_json::Value = serde_json::from_slice(tokenizer(kind).json()).unwrap();
+        let new = tokenizer(kind);
+        let mut json: serde_json::Value = serde_json::from_slice(new.json()).unwrap();
         json["added_tokens"][4]["lstrip"] = false.into();
         let old = Tokenizer::from_bytes(serde_json::to_vec(&json).unwrap(), "old").unwrap();
         let spelled: Vec<_> =
             old.encode("The [MASK]", false).unwrap().into_iter().filter_map(|id| old.token(id)).collect();
         assert_eq!(spelled[spelled.len() - 2..], [before, "[MASK]"], "{kind:?}");
-        assert_eq!(old.encode("The[MASK]", false).unwrap(), tokenizer(kind).encode("The [MASK]", false).unwrap());
+        assert_eq!(old.encode("The[MASK]", false).unwrap(), new.encode("The [MASK]", false).unwrap());
     }
 }
 

@@ -98,7 +98,7 @@ impl Flight {
         let waited = gpu.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None });
         let ended = Instant::now();
         self.waited += ended - waiting_since;
-        gpu.problems.check()?;
+        gpu.check()?;
         waited?;
         self.pace.learn(Sighting { work, submitted: at, alone, waiting_since, ended });
         Ok(())

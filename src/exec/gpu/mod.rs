@@ -76,7 +76,7 @@ impl GpuExecutor {
         let plan = Plan::new(program, gpu.plan_limits())?;
         let buffers = allocate(gpu, &plan)?;
         let phases = Binder::new(gpu, program, &plan, &buffers, options)?.phases();
-        gpu.problems.check()?;
+        gpu.check()?;
         let (flight, readback) = (Flight::new(gpu.submission), Readback::default());
         Ok(GpuExecutor { gpu: gpu.clone(), plan, buffers, phases, flight, readback, staged: 0, timestamps: None })
     }
@@ -88,7 +88,7 @@ impl GpuExecutor {
     fn submit(&mut self, encoder: wgpu::CommandEncoder, work: Work) -> Result<Ticket> {
         let ticket = self.flight.submit(&self.gpu, encoder.finish(), work)?;
         self.staged = 0;
-        self.gpu.problems.check()?;
+        self.gpu.check()?;
         Ok(ticket)
     }
 
@@ -98,7 +98,7 @@ impl GpuExecutor {
             Some(ticket) => self.flight.land(&self.gpu, ticket)?,
             None => _ = self.flight.look(&self.gpu)?,
         }
-        self.gpu.problems.check()?;
+        self.gpu.check()?;
         let arrived = self.readback.pop(wait);
         self.gpu.blame(arrived)
     }
@@ -231,7 +231,7 @@ fn allocate(gpu: &Gpu, plan: &Plan) -> Result<Vec<wgpu::Buffer>> {
         let (needed, lower) = (plan.memory(), "lower `train.micro_batch` or `data.sequence_length`");
         return Err(Error::OutOfMemory(format!("the device is out of memory: {needed}; {lower}")));
     }
-    gpu.problems.check()?;
+    gpu.check()?;
     Ok(buffers)
 }
 

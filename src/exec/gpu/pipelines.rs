@@ -67,7 +67,7 @@ pub(super) fn compile(
         Ok((source, pipeline))
     });
     let pipelines: HashMap<_, _> = pipelines.collect::<Result<_>>()?;
-    gpu.problems.check()?;
+    gpu.check()?;
     gpu.pipelines.iter().for_each(|kept| kept.keep());
     gpu.compiled
         .lock()

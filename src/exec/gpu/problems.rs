@@ -93,12 +93,24 @@ impl Gpu {
         })
     }
 
-    /// A result of the device, whose failure may have a cause that was reported elsewhere.
+    /// Errors with what the device reported since the last look.
+    ///
+    /// # Errors
+    /// As [`Gpu::blame`].
+    pub(super) fn check(&self) -> Result<()> {
+        self.blame(self.problems.check())
+    }
+
+    /// A result of the device, whose failure may have a cause that is reported elsewhere.
+    ///
+    /// # Errors
+    /// The device was lost, or else the result's own error.
     pub(super) fn blame<T>(&self, result: Result<T>) -> Result<T> {
         result.or_else(|error| {
-            // wgpu tells of a loss that it was the last to notice when it is asked the next time.
-            let _ = without_panic(|| self.device.poll(wgpu::PollType::Poll));
-            self.problems.check().and(Err(error))
+            // wgpu tells of a loss when nothing is under way any more; what failed on the lost device may come first.
+            let _call = self.watchdog.call();
+            let _ = without_panic(|| self.device.poll(wgpu::PollType::wait_indefinitely()));
+            self.problems.loss().and(self.problems.check()).and(Err(error))
         })
     }
 }

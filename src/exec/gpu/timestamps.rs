@@ -90,7 +90,7 @@ impl Timestamps {
         let failed = |problem: String| Error::Device(format!("reading the times of kernels failed: {problem}"));
         self.submissions.iter().for_each(|submission| submission.ticks.map_async(wgpu::MapMode::Read, .., |_| {}));
         gpu.poll(wgpu::PollType::wait_indefinitely())?;
-        gpu.problems.check()?;
+        gpu.check()?;
         let seconds = |ticks: u64| ticks as f64 * f64::from(gpu.queue.get_timestamp_period()) / 1e9;
         let (mut calls, mut start) = (Vec::new(), None);
         for Submission { phase, dispatches, ticks } in &self.submissions {

@@ -132,7 +132,7 @@ fn texts_for_a_model() {
         ("eval runs/run text.txt --sequence-length 600", &["--sequence-length", "at most 512"]),
         ("eval runs/run text.txt --sequence-length 2", &["--sequence-length", "2 is not within 3 to"]),
         ("eval runs/run text.txt --pll --sequence-length 2", &["--sequence-length", "2 is not within 3 to"]),
-        ("eval runs/run control.txt --pll", &["no token to score"]),
+        ("eval runs/run control.txt --pll", &["nothing in it can be masked"]),
         ("embed runs/run missing.txt", &["missing.txt", "check the path"]),
         ("embed runs/run runs", &["runs", "name a file, not a folder"]),
         ("embed runs/run text.txt --out runs", &["runs", "name a file, not a folder"]),

@@ -99,9 +99,7 @@ impl<'a> Recovery<'a> {
             if began.micro_batch > 0 {
                 config.train.micro_batch = MicroBatch::Sequences(began.micro_batch);
             }
-            let lost = device.describe_briefly();
-            drop(device);
-            device = self.reopen(&config, &lost)?;
+            device = self.reopen(&config, device)?;
             device.go_on_with(&began.variants);
             let from = if resume { "its latest checkpoint" } else { "its beginning, since nothing was saved yet" };
             log::warn!("training goes on from {from}");
@@ -123,8 +121,12 @@ impl<'a> Recovery<'a> {
     }
 
     /// The lost device once more; where `--device auto` allows it and that is gone for good, another.
-    fn reopen(&mut self, config: &Config, lost: &str) -> Result<Device> {
-        let same = DeviceChoice::Named(lost.to_string());
+    fn reopen(&mut self, config: &Config, device: Device) -> Result<Device> {
+        let lost = device.describe_briefly();
+        let same = DeviceChoice::Named(lost.clone());
+        // Held for the first try, so that the driver and its layers need not be loaded again; a driver that is at odds with the
+        // lost device gets its next tries without.
+        let mut held = Some(device);
         let choice = if *self.choice == DeviceChoice::Auto { &same } else { self.choice };
         let mut opened = Err(Error::Device(format!("{lost} is gone")));
         for pause in PAUSES {
@@ -134,6 +136,7 @@ impl<'a> Recovery<'a> {
                 Ok(_) => break,
                 Err(error) => log::warn!("opening {lost} again: {error}"),
             }
+            drop(held.take());
         }
         if opened.is_err() && choice == &same {
             opened = open(self.choice, config);

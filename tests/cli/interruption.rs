@@ -66,7 +66,7 @@ fn sighup_saves_too_but_not_under_nohup() {
     await_lines(&shop, &mut child, 5);
     signal(&child, "-HUP");
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(names(shop.path("run/checkpoints")).len(), 1, "its state is not saved");
+    assert!(!names(shop.path("run/checkpoints")).is_empty(), "its state is not saved");
     std::fs::remove_dir_all(shop.path("run")).unwrap();
 
     let mut command = Command::new("nohup");

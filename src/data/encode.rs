@@ -12,7 +12,7 @@ use super::tokenizer::{Encoded, Tokenizer};
 use crate::{Error, Result};
 
 /// Text tokenised at once, in bytes: enough pieces for every core.
-const BATCH_BYTES: usize = 8 << 20;
+const BATCH_BYTES: usize = 4 << 20;
 
 /// Tokenises a corpus in parallel while another thread reads on; `sink` gets the documents in order.
 ///

@@ -99,9 +99,7 @@ impl TrainingBench {
     /// only special tokens.
     pub fn new(config: Config, choice: &DeviceChoice) -> Result<Self> {
         let start = Instant::now();
-        let device = Device::open_for(choice, &planning::sizes(&config))?.ready_for(config.train.precision)?;
-        let device = device.submitting_every(Duration::from_millis(config.train.submission_ms));
-        let device = device.giving_up_after(Duration::from_secs(config.train.hang_seconds));
+        let device = planning::open(choice, &config)?;
         let model = config.model(planning::vocabulary(&config)?);
         let length = config.data.sequence_length;
         let masker = Masker::new(Masking::from(&config.masking), SPECIALS, model.vocab_size)?;

@@ -1,7 +1,7 @@
 //! Which checkpoint the name of a run stands for.
 
 use super::manifest::{Checkpoint, MANIFEST};
-use super::store::{best, latest_valid};
+use super::store::{best_of, lower_loss, opened, pop_whole};
 use crate::{Error, Result};
 use std::fmt;
 use std::path::Path;
@@ -74,11 +74,16 @@ fn choose(path: &Path) -> Result<Choice> {
             format!("{is}; give the folder of a run, such as runs/tiny, or one of its checkpoints/step-000500");
         return Err(Error::file(path, problem));
     }
-    match (latest_valid(&folder)?, best(&folder)?) {
-        (Some(newest), Some(best)) if counts(&best, &newest) => Ok(Choice { checkpoint: best, reason: Reason::Best }),
-        (Some(newest), _) => Ok(Choice { checkpoint: newest, reason: Reason::Newest }),
-        (None, _) => Err(Error::file(path, "has no whole checkpoint yet; let `cloze train` reach its first one")),
-    }
+    let mut earlier = opened(&folder)?;
+    let Some(newest) = pop_whole(&mut earlier)? else {
+        return Err(Error::file(path, "has no whole checkpoint yet; let `cloze train` reach its first one"));
+    };
+    earlier.retain(|checkpoint| lower_loss(checkpoint, &newest).is_le());
+    Ok(match best_of(earlier)? {
+        Some(best) if counts(&best, &newest) => Choice { checkpoint: best, reason: Reason::Best },
+        None if newest.state().validation_loss.is_some() => Choice { checkpoint: newest, reason: Reason::Best },
+        _ => Choice { checkpoint: newest, reason: Reason::Newest },
+    })
 }
 
 /// Whether the best checkpoint is known to be better than the newest: that one was validated too, or another between them was.

@@ -126,11 +126,11 @@ pub(super) fn latest_valid(folder: &Path) -> Result<Option<Checkpoint>> {
     Ok(None)
 }
 
-/// The whole checkpoint with the lowest validation loss, if any has one.
+/// The checkpoints of a run by step, ascending, whose manifests are whole. Damaged ones are named in the log and passed over.
 ///
 /// # Errors
 /// As `latest_valid`.
-pub(super) fn best(folder: &Path) -> Result<Option<Checkpoint>> {
+pub(super) fn opened(folder: &Path) -> Result<Vec<Checkpoint>> {
     let mut checkpoints = Vec::new();
     for (step, path) in list(folder)? {
         match open(step, &path) {
@@ -138,15 +138,32 @@ pub(super) fn best(folder: &Path) -> Result<Option<Checkpoint>> {
             Err(error) => pass_over(&path, error)?,
         }
     }
-    checkpoints.retain(|checkpoint| checkpoint.state().validation_loss.is_some());
-    checkpoints.sort_by(lower_loss);
-    for checkpoint in checkpoints {
+    Ok(checkpoints)
+}
+
+/// The last of some checkpoints that is whole, taken from them with those behind it.
+///
+/// # Errors
+/// As `latest_valid`.
+pub(super) fn pop_whole(checkpoints: &mut Vec<Checkpoint>) -> Result<Option<Checkpoint>> {
+    while let Some(checkpoint) = checkpoints.pop() {
         match checkpoint.verify() {
             Ok(()) => return Ok(Some(checkpoint)),
             Err(error) => pass_over(checkpoint.path(), error)?,
         }
     }
     Ok(None)
+}
+
+/// The whole checkpoint with the lowest validation loss, the earliest of equals, if any has one.
+///
+/// # Errors
+/// As `latest_valid`.
+pub(super) fn best_of(mut checkpoints: Vec<Checkpoint>) -> Result<Option<Checkpoint>> {
+    checkpoints.retain(|checkpoint| checkpoint.state().validation_loss.is_some());
+    checkpoints.reverse();
+    checkpoints.sort_by(|a, b| lower_loss(b, a));
+    pop_whole(&mut checkpoints)
 }
 
 /// Says that a checkpoint is damaged. One that is gone was removed by the training beside, which keeps newer ones.
@@ -168,7 +185,7 @@ fn pass_over(path: &Path, error: Error) -> Result<()> {
 }
 
 /// Orders by validation loss, ascending; those without one come last.
-fn lower_loss(a: &Checkpoint, b: &Checkpoint) -> Ordering {
+pub(super) fn lower_loss(a: &Checkpoint, b: &Checkpoint) -> Ordering {
     let loss = |checkpoint: &Checkpoint| checkpoint.state().validation_loss.unwrap_or(f64::INFINITY);
     loss(a).total_cmp(&loss(b))
 }

@@ -94,7 +94,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     anyhow::ensure!(length <= most, "--sequence-length: the model takes at most {most} tokens");
     let documents = documents(&args, &model)?;
     let counts = counts(&*documents, &model)?;
-    check_maskable(&model.tokenizer, &counts, "the text", sample(&args)?.into_iter().flatten())?;
+    check_maskable(&model.tokenizer, &counts, "the text", || sample(&args))?;
     if args.pll {
         let result = pseudo_likelihood(&args, &model, documents, length)?;
         return print_pseudo_likelihood(&result, args.json);
@@ -117,8 +117,9 @@ fn counts(documents: &dyn Documents, model: &SavedModel) -> crate::Result<Vec<u6
 }
 
 /// The text itself, to look for the cause of unknown tokens in; none of a prepared folder.
-fn sample(args: &Args) -> crate::Result<Option<Corpus>> {
-    if is_prepared(args) { Ok(None) } else { corpus(args).map(Some) }
+fn sample(args: &Args) -> crate::Result<impl Iterator<Item = crate::Result<String>>> {
+    let corpus = if is_prepared(args) { None } else { Some(corpus(args)?) };
+    Ok(corpus.into_iter().flatten())
 }
 
 fn validation(

@@ -109,14 +109,15 @@ impl Corpus {
     /// # Errors
     /// A path is missing, of a kind that isn't read, or stands for no file.
     pub fn open(paths: &[PathBuf], options: CorpusOptions) -> Result<Self> {
-        let inputs = inputs::expand(paths)?;
+        let found = inputs::expand(paths)?;
+        found.tell();
         let progress = ProgressBar::hidden();
         Ok(Corpus {
             bad_lines: BadLines::new(options.max_bad_lines),
             replaced: Notices::new(NOT_UTF8, &progress),
             skipped: Notices::new(BAD_LINES, &progress),
             options,
-            inputs: inputs.into_iter(),
+            inputs: found.inputs.into_iter(),
             current: None,
             report: Report::default(),
             progress,

@@ -4,6 +4,7 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
 use globset::GlobBuilder;
+use log::Level;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::{Error, Result};
@@ -57,20 +58,45 @@ impl Input {
     }
 }
 
+/// The files to read, and what there is to say of those that are not.
+#[derive(Default)]
+pub(super) struct Found {
+    pub inputs: Vec<Input>,
+    said: Vec<(Level, String)>,
+}
+
+impl Found {
+    /// Says it in the log.
+    pub fn tell(&self) {
+        self.said.iter().for_each(|(level, message)| log::log!(*level, "{message}"));
+    }
+
+    /// Whether an entry is a link to a folder, which is not followed.
+    fn is_link(&mut self, entry: &DirEntry) -> bool {
+        let is_link = entry.path_is_symlink() && entry.path().is_dir();
+        if is_link {
+            let path = entry.path().display();
+            let message = format!("{path}: a link to a folder, not followed; name it too if its text is wanted");
+            self.said.push((Level::Warn, message));
+        }
+        is_link
+    }
+}
+
 /// The files behind `paths`, in the order given; what a folder or a pattern holds is sorted by name. In a pattern `*` and `?`
 /// stand for characters of a name, `**` for any number of folders.
 ///
 /// # Errors
 /// A path that is missing, a named file of unknown format, a folder or pattern without any file of a known one.
-pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<Input>> {
-    let mut inputs = Vec::new();
+pub(super) fn expand(paths: &[PathBuf]) -> Result<Found> {
+    let mut found = Found::default();
     for path in paths {
         match is_pattern(path) {
-            true => expand_pattern(path, &mut inputs)?,
-            false => expand_path(path, &mut inputs)?,
+            true => expand_pattern(path, &mut found)?,
+            false => expand_path(path, &mut found)?,
         }
     }
-    Ok(inputs)
+    Ok(found)
 }
 
 /// The files behind `paths`, which are files, folders and patterns.
@@ -78,7 +104,7 @@ pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<Input>> {
 /// # Errors
 /// As reading them: one is missing, or holds nothing of a known format.
 pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    Ok(expand(paths)?.into_iter().map(|input| input.path).collect())
+    Ok(expand(paths)?.inputs.into_iter().map(|input| input.path).collect())
 }
 
 /// A path with wildcards that doesn't exist as it stands.
@@ -92,17 +118,17 @@ fn has_wildcard(part: &Path) -> bool {
 
 /// Whether a path or a pattern leads to something.
 pub(crate) fn is_there(path: &Path) -> bool {
-    path.exists() || (is_pattern(path) && expand_pattern(path, &mut Vec::new()).is_ok())
+    path.exists() || (is_pattern(path) && expand_pattern(path, &mut Found::default()).is_ok())
 }
 
-fn expand_pattern(path: &Path, inputs: &mut Vec<Input>) -> Result<()> {
+fn expand_pattern(path: &Path, found: &mut Found) -> Result<()> {
     let (folder, pattern) = parts_of(path);
     let glob = GlobBuilder::new(&pattern.to_string_lossy()).literal_separator(true).build();
     let glob = glob.map_err(|error| Error::file(path, format!("not a pattern: {}", error.kind())))?.compile_matcher();
     let any_depth = pattern.components().any(|part| part.as_os_str() == "**");
     let depth = if any_depth { usize::MAX } else { pattern.components().count() };
     let root = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
-    let before = inputs.len();
+    let before = found.inputs.len();
     if root.is_dir() {
         // As in shells, `**` does not follow links, which may lead in circles or to the same files twice.
         let walk = WalkDir::new(root).min_depth(1).max_depth(depth).follow_links(!any_depth).sort_by_file_name();
@@ -111,16 +137,16 @@ fn expand_pattern(path: &Path, inputs: &mut Vec<Input>) -> Result<()> {
             let entry = entry.map_err(walk_error)?;
             let name = entry.path().strip_prefix(root).expect("it lies in the root");
             if glob.is_match(name) {
-                expand_path(&folder.join(name), inputs)?;
+                expand_path(&folder.join(name), found)?;
                 if entry.file_type().is_dir() {
                     walk.skip_current_dir();
                 }
             } else if any_depth {
-                name_link(&entry);
+                found.is_link(&entry);
             }
         }
     }
-    if inputs.len() == before {
+    if found.inputs.len() == before {
         return Err(Error::file(path, "no file matches this pattern"));
     }
     Ok(())
@@ -139,19 +165,19 @@ fn parts_of(path: &Path) -> (PathBuf, PathBuf) {
     (folder, pattern)
 }
 
-fn expand_path(path: &Path, inputs: &mut Vec<Input>) -> Result<()> {
+fn expand_path(path: &Path, found: &mut Found) -> Result<()> {
     let metadata = fs::metadata(path).map_err(Error::io(path))?;
     if metadata.is_dir() {
-        let before = inputs.len();
-        expand_folder(path, inputs)?;
-        if inputs.len() == before {
+        let before = found.inputs.len();
+        expand_folder(path, found)?;
+        if found.inputs.len() == before {
             return Err(Error::file(path, format!("the folder holds no file to read (names end in {ALLOWED})")));
         }
         return Ok(());
     }
     let kind =
         kind(path).ok_or_else(|| Error::file(path, format!("unknown kind of file: its name must end in {ALLOWED}")))?;
-    inputs.push(input(path, kind, &metadata)?);
+    found.inputs.push(input(path, kind, &metadata)?);
     Ok(())
 }
 
@@ -164,16 +190,16 @@ fn input(path: &Path, (format, compression): (Format, Compression), metadata: &M
 
 /// Adds every file of a known kind below `folder`. Links to folders are not followed: they may lead in circles, or to the
 /// same files twice.
-fn expand_folder(folder: &Path, inputs: &mut Vec<Input>) -> Result<()> {
+fn expand_folder(folder: &Path, found: &mut Found) -> Result<()> {
     let (mut passed_over, mut first) = (0, None);
     for entry in WalkDir::new(folder).min_depth(1).sort_by_file_name() {
         let entry = entry.map_err(walk_error)?;
-        if entry.file_type().is_dir() || name_link(&entry) {
+        if entry.file_type().is_dir() || found.is_link(&entry) {
             continue;
         }
         let path = entry.path();
         match kind(path) {
-            Some(kind) => inputs.push(input(path, kind, &fs::metadata(path).map_err(Error::io(path))?)?),
+            Some(kind) => found.inputs.push(input(path, kind, &fs::metadata(path).map_err(Error::io(path))?)?),
             None => {
                 passed_over += 1;
                 first.get_or_insert(path.to_path_buf());
@@ -182,18 +208,12 @@ fn expand_folder(folder: &Path, inputs: &mut Vec<Input>) -> Result<()> {
     }
     if let Some(first) = first {
         let (folder, first) = (folder.display(), first.display());
-        log::info!("{folder}: passed over {passed_over} files of other kinds, such as {first}; names end in {ALLOWED}");
+        let message = format!(
+            "{folder}: passed over {passed_over} files of other kinds, such as {first}; names end in {ALLOWED}"
+        );
+        found.said.push((Level::Info, message));
     }
     Ok(())
-}
-
-/// Says that a link to a folder is not followed, where it is one.
-fn name_link(entry: &DirEntry) -> bool {
-    let is_link = entry.path_is_symlink() && entry.path().is_dir();
-    if is_link {
-        log::warn!("{}: a link to a folder, not followed; name it too if its text is wanted", entry.path().display());
-    }
-    is_link
 }
 
 fn walk_error(error: walkdir::Error) -> Error {
@@ -256,7 +276,7 @@ mod tests {
             fs::write(path, "x").unwrap();
         }
         let found = |pattern: &str| -> Vec<String> {
-            let inputs = expand(&[folder.path().join(pattern)]).unwrap_or_default().into_iter();
+            let inputs = expand(&[folder.path().join(pattern)]).unwrap_or_default().inputs.into_iter();
             inputs.map(|input| input.path.strip_prefix(&folder).unwrap().to_string_lossy().replace('\\', "/")).collect()
         };
         assert_eq!(found("*"), names);
@@ -281,7 +301,7 @@ mod tests {
         fs::write(file(b"sub/a.txt"), "x").unwrap();
         symlink("sub/a.txt", file(b"z.txt")).unwrap();
         symlink("sub", file(b"linked")).unwrap();
-        let found = |path: PathBuf| expand(&[path]).map(|inputs| inputs.len()).map_err(|error| error.to_string());
+        let found = |path: PathBuf| expand(&[path]).map(|found| found.inputs.len()).map_err(|error| error.to_string());
         assert_eq!(found(folder.path().to_path_buf()), Ok(3));
         assert_eq!(found(file(b"*.txt")), Ok(2));
         assert_eq!(found(file(b"*/*.txt")), Ok(2));
@@ -302,12 +322,12 @@ mod tests {
         let names = |paths: &[PathBuf]| -> Vec<String> {
             let relative =
                 |input: Input| input.path.strip_prefix(&folder).unwrap().to_string_lossy().replace('\\', "/");
-            expand(paths).unwrap().into_iter().map(relative).collect()
+            expand(paths).unwrap().inputs.into_iter().map(relative).collect()
         };
         assert_eq!(names(&[folder.path().to_path_buf()]), ["a.jsonl", "m/b.txt.gz", "z.txt"]);
         assert_eq!(names(&[folder.path().join("?.txt")]), ["z.txt"]);
 
-        let message = |name: &str| expand(&[folder.path().join(name)]).unwrap_err().to_string();
+        let message = |name: &str| expand(&[folder.path().join(name)]).err().unwrap().to_string();
         assert!(message("notes.md").contains(".jsonl"), "{}", message("notes.md"));
         assert!(message("*.csv").contains("no file matches"), "{}", message("*.csv"));
         assert!(message("gone.txt").contains("gone.txt"), "{}", message("gone.txt"));

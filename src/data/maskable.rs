@@ -9,16 +9,16 @@ use crate::{Error, Result};
 const SAMPLED: u64 = 64;
 
 /// Refuses a text of which nothing can be masked, and warns in the log of one that has many unknown tokens. `counts` says how
-/// often each id occurs, and `name` is what messages call the text. Its `documents`, where they are at hand, are read from the
-/// start to find the cause.
+/// often each id occurs, and `name` is what messages call the text. `documents` opens it, where it is at hand, to find the cause
+/// of many.
 ///
 /// # Errors
 /// Every token is special; `documents` gives an error.
-pub fn check_maskable(
+pub fn check_maskable<D: IntoIterator<Item = Result<String>>>(
     tokenizer: &Tokenizer,
     counts: &[u64],
     name: &str,
-    documents: impl IntoIterator<Item = Result<String>>,
+    documents: impl FnOnce() -> Result<D>,
 ) -> Result<()> {
     match warning(tokenizer, counts, name, documents)? {
         Some(warning) if !any_maskable(tokenizer, counts) => {
@@ -38,11 +38,11 @@ pub fn check_maskable(
 ///
 /// # Errors
 /// `documents` gives an error.
-pub fn warn_of_unknown(
+pub fn warn_of_unknown<D: IntoIterator<Item = Result<String>>>(
     tokenizer: &Tokenizer,
     counts: &[u64],
     name: &str,
-    documents: impl IntoIterator<Item = Result<String>>,
+    documents: impl FnOnce() -> Result<D>,
 ) -> Result<()> {
     warning(tokenizer, counts, name, documents)?.iter().for_each(|warning| log::warn!("{warning}"));
     Ok(())
@@ -53,17 +53,17 @@ fn any_maskable(tokenizer: &Tokenizer, counts: &[u64]) -> bool {
     (0..).zip(counts).any(|(id, &count)| count > 0 && !specials.contains(id))
 }
 
-fn warning(
+fn warning<D: IntoIterator<Item = Result<String>>>(
     tokenizer: &Tokenizer,
     counts: &[u64],
     name: &str,
-    documents: impl IntoIterator<Item = Result<String>>,
+    documents: impl FnOnce() -> Result<D>,
 ) -> Result<Option<String>> {
     let (tokens, unknown) = (counts.iter().sum(), counts[tokenizer.specials().unk as usize]);
     if UnknownTokens::of_counts(tokens, unknown).warning(name).is_none() {
         return Ok(None);
     }
-    let mut seen = sample(tokenizer, documents)?;
+    let mut seen = sample(tokenizer, documents()?)?;
     (seen.tokens, seen.unknown) = (tokens, unknown);
     Ok(seen.warning(name))
 }
@@ -93,7 +93,7 @@ mod tests {
         let tokenizer = Tokenizer::train(&options, english.into_iter()).unwrap();
         let mut counts = vec![0; tokenizer.vocab_size()];
         tokenizer.encode(text, false).unwrap().iter().for_each(|id| counts[*id as usize] += 1);
-        check_maskable(&tokenizer, &counts, "the text", [Ok(text.to_string())])
+        check_maskable(&tokenizer, &counts, "the text", || Ok([Ok(text.to_string())]))
     }
 
     #[test]

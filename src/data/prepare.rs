@@ -74,13 +74,13 @@ pub fn prepare(
         }
     };
     let (splits, [counts, validation_counts]) = parts.finish()?;
-    let read = |paths: &[PathBuf]| Corpus::open(paths, options.corpus.clone());
-    check_maskable(tokenizer, &counts, "the training text", read(inputs)?)?;
+    let read = |paths| Corpus::open(paths, options.corpus.clone());
+    check_maskable(tokenizer, &counts, "the training text", || read(inputs))?;
     let held_out = match &options.validation {
         Validation::Fraction(_) => inputs,
         Validation::Files(files) => files,
     };
-    warn_of_unknown(tokenizer, &validation_counts, "the validation text", read(held_out)?)?;
+    warn_of_unknown(tokenizer, &validation_counts, "the validation text", || read(held_out))?;
     let unigram = write_file(staging.path(), UNIGRAM, bytemuck::cast_slice(&counts))?;
     let copy = write_file(staging.path(), TOKENIZER, tokenizer.json())?;
     let manifest = Manifest::new(copy, tokenizer, splits, unigram, report);

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, MicroBatch, ModelConfig, Recompute};
 use crate::data::{Manifest, Masking, Tokenizer};
-use crate::device::Device;
+use crate::device::{Device, DeviceChoice};
 use crate::exec::Speed;
 use crate::exec::plan::{Limits, Plan};
 use crate::exec::{Executor, Memory};
@@ -10,6 +10,7 @@ use crate::kernels::Sizes;
 use crate::model::{OptimizerConfig, Shape, Training, weights};
 use crate::{Error, Result};
 use serde::Serialize;
+use std::time::Duration;
 
 /// Of the memory that is free, what "auto" fills: the rest is for the data, the driver, and for others.
 const SHARE: f64 = 0.9;
@@ -32,6 +33,16 @@ pub fn sizes(config: &Config) -> Sizes {
         vocabulary: model.vocab_size as u32,
         masked: masked as u32,
     }
+}
+
+/// Opens the device for a config's training, with the config's limits.
+///
+/// # Errors
+/// As [`Device::open_for`]; the device lacks the config's precision.
+pub fn open(choice: &DeviceChoice, config: &Config) -> Result<Device> {
+    let device = Device::open_for(choice, &sizes(config))?.ready_for(config.train.precision)?;
+    let device = device.submitting_every(Duration::from_millis(config.train.submission_ms));
+    Ok(device.giving_up_after(Duration::from_secs(config.train.hang_seconds)))
 }
 
 /// A microbatch of so many sequences, masked at a rate.

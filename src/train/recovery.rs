@@ -56,10 +56,10 @@ impl<'a> Recovery<'a> {
     /// Opens the device for a training.
     ///
     /// # Errors
-    /// As [`Device::open_for`]; it was lost too often meanwhile.
+    /// As [`planning::open`]; it was lost too often meanwhile.
     pub fn open(&mut self, config: &Config) -> Result<Device> {
         loop {
-            match open(self.choice, config) {
+            match planning::open(self.choice, config) {
                 Err(Error::DeviceLost(loss)) => self.count(loss)?,
                 opened => return opened,
             }
@@ -131,7 +131,7 @@ impl<'a> Recovery<'a> {
         let mut opened = Err(Error::Device(format!("{lost} is gone")));
         for pause in PAUSES {
             std::thread::sleep(pause);
-            opened = open(choice, config);
+            opened = planning::open(choice, config);
             match &opened {
                 Ok(_) => break,
                 Err(error) => log::warn!("opening {lost} again: {error}"),
@@ -139,7 +139,7 @@ impl<'a> Recovery<'a> {
             drop(held.take());
         }
         if opened.is_err() && choice == &same {
-            opened = open(self.choice, config);
+            opened = planning::open(self.choice, config);
         }
         let device = opened?;
         if device.describe_briefly() != lost {
@@ -150,12 +150,6 @@ impl<'a> Recovery<'a> {
         }
         Ok(device)
     }
-}
-
-fn open(choice: &DeviceChoice, config: &Config) -> Result<Device> {
-    let device = Device::open_for(choice, &planning::sizes(config))?.ready_for(config.train.precision)?;
-    let device = device.submitting_every(Duration::from_millis(config.train.submission_ms));
-    Ok(device.giving_up_after(Duration::from_secs(config.train.hang_seconds)))
 }
 
 #[cfg(test)]

@@ -62,16 +62,17 @@ impl Change {
 }
 
 impl Sources {
-    /// Reads what `config` names, all of it.
+    /// Reads what `config` names, all of it, before the first long work on it.
     ///
     /// # Errors
-    /// A file is missing or can't be read.
+    /// What a key names is missing, no text, or can't be read.
     pub fn of(config: &Config) -> Result<Sources> {
         let source = |(key, path): (&str, PathBuf)| {
             let (bytes, modified) = stat(&path)?;
             Ok(Source { key: key.into(), blake3: hash(&path)?, path: shown(&path), bytes, modified })
         };
-        Ok(Sources { files: named(config)?.into_iter().map(source).collect::<Result<_>>()? })
+        let files = named(config).map_err(|(key, error)| Error::config(key, error.to_string()))?;
+        Ok(Sources { files: files.into_iter().map(source).collect::<Result<_>>()? })
     }
 
     /// What a run has noted; `None` where it has noted nothing, as runs of earlier versions.
@@ -106,10 +107,10 @@ impl Sources {
         let now: BTreeMap<String, (&str, PathBuf)> = match named(config) {
             Ok(files) => files.into_iter().map(|(key, path)| (shown(&path), (key, path))).collect(),
             // A file, folder or pattern that leads nowhere.
-            Err(Error::Io { path, .. } | Error::File { path, .. }) => {
-                return Ok(Some(Change { key: "data.train".into(), path: shown(&path), what: What::Gone }));
+            Err((key, Error::Io { path, .. } | Error::File { path, .. })) => {
+                return Ok(Some(Change { key: key.into(), path: shown(&path), what: What::Gone }));
             }
-            Err(error) => return Err(error),
+            Err((_, error)) => return Err(error),
         };
         for Source { key, path, bytes, modified, blake3 } in &self.files {
             let change = |what| Ok(Some(Change { key: key.clone(), path: path.clone(), what }));
@@ -128,11 +129,15 @@ impl Sources {
 }
 
 /// The files that a config names, and their keys.
-fn named(config: &Config) -> Result<Vec<(&'static str, PathBuf)>> {
+///
+/// # Errors
+/// A key names what is missing, or no text.
+fn named(config: &Config) -> Result<Vec<(&'static str, PathBuf)>, (&'static str, Error)> {
     let mut all = Vec::new();
     for (key, names) in [("data.train", &config.data.train), ("data.validation", &config.data.validation)] {
         let paths: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
-        all.extend(data::files(&paths)?.into_iter().map(|path| (key, path)));
+        let found = data::files(&paths).map_err(|error| (key, error))?;
+        all.extend(found.into_iter().map(|path| (key, path)));
     }
     all.extend(config.tokenizer.file.iter().map(|path| ("tokenizer.file", path.clone())));
     Ok(all)

@@ -119,7 +119,6 @@ fn make_own(
     settings: &str,
 ) -> Result<Prepared> {
     let folder = run.join("data");
-    find_text(config)?;
     let sources = Sources::of(config)?;
     match required {
         Required::Resume(tokenizer) | Required::Init(tokenizer) => make(config, tokenizer, stop, &folder)?,
@@ -132,7 +131,7 @@ fn make_own(
 
 /// Data that was prepared some time before, once it is known to have something to learn from; `prepare` sees to its own.
 fn judged(prepared: Prepared, name: &str) -> Result<Prepared> {
-    check_maskable(prepared.tokenizer(), prepared.unigram(), name, [])?;
+    check_maskable(prepared.tokenizer(), prepared.unigram(), name, || Ok([]))?;
     Ok(prepared)
 }
 
@@ -169,18 +168,6 @@ fn changed(change: Change, folder: &Path) -> Error {
     };
     let problem = format!("{}; put it back{way_out}, or start another run by --out", change.problem());
     Error::config(change.key, problem)
-}
-
-/// Finds all text before the first long work on it.
-///
-/// # Errors
-/// What a key names is missing, or no text.
-fn find_text(config: &Config) -> Result<()> {
-    for (key, names) in [("data.train", &config.data.train), ("data.validation", &config.data.validation)] {
-        let found = Corpus::open(&paths(names), corpus_options(config));
-        found.map_err(|error| Error::config(key, error.to_string()))?;
-    }
-    Ok(())
 }
 
 fn make(config: &Config, tokenizer: &Tokenizer, stop: &Arc<AtomicBool>, folder: &Path) -> Result<()> {

@@ -140,11 +140,11 @@ fn the_last_and_the_best_are_kept() {
     assert_eq!(save(true, 300, Some(2.0)), [200, 300]);
     assert_eq!(save(true, 400, Some(f64::NAN)), [200, 300, 400]);
     assert_eq!(save(true, 500, None), [200, 400, 500]);
-    assert_eq!(best(dir.path()).unwrap().unwrap().state().step, 200);
+    assert_eq!(best_of(opened(dir.path()).unwrap()).unwrap().unwrap().state().step, 200);
     assert_eq!(save(true, 600, Some(0.5)), [500, 600]);
     assert_eq!(save(false, 700, None), [600, 700]);
     assert_eq!(save(false, 800, None), [700, 800]);
-    assert!(best(dir.path()).unwrap().is_none());
+    assert!(best_of(opened(dir.path()).unwrap()).unwrap().is_none());
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_damaged_best_is_passed_over() {
     store(dir.path()).save(&state(100, Some(1.0)), put(&FILES)).unwrap();
     store(dir.path()).save(&state(200, Some(2.0)), put(&FILES)).unwrap();
     fs::write(dir.path().join("step-000100/config.json"), "[]").unwrap();
-    assert_eq!(best(dir.path()).unwrap().unwrap().state().step, 200);
+    assert_eq!(best_of(opened(dir.path()).unwrap()).unwrap().unwrap().state().step, 200);
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub struct SavedModel {
 }
 
 impl SavedModel {
-    /// Reads the model of a run (its best checkpoint, else its latest), of a checkpoint, or of a folder as transformers
+    /// Reads the model of a run (see [`with_model`]), of a checkpoint, or of a folder as transformers
     /// saves it. An encoder without a head is taken, for which see `has_head`.
     ///
     /// # Errors

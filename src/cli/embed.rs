@@ -33,7 +33,8 @@ Examples:
 JSON lines have the keys \"text\" and \"embedding\". A .npy file, which numpy.load reads, is one array of
 float32 with a row a text. The file of --out is complete when it appears.")]
 pub struct Args {
-    /// The folder of a run, of which the best checkpoint is taken; of a checkpoint; or of a model as transformers saves it
+    /// The folder of a run, of which the best checkpoint is taken, or the newest where training went on unvalidated;
+    /// of a checkpoint; or of a model as transformers saves it
     pub model: PathBuf,
 
     /// Text files, also .gz and .zst of them; without any, lines are read from standard input

@@ -39,7 +39,8 @@ Examples:
   cloze eval runs/quickstart/checkpoints/step-000500 my/test.txt --json
   cloze eval runs/quickstart my/sentences.txt --split line --pll")]
 pub struct Args {
-    /// The folder of a run, of which the best checkpoint is taken; of a checkpoint; or of a model as transformers saves it
+    /// The folder of a run, of which the best checkpoint is taken, or the newest where training went on unvalidated;
+    /// of a checkpoint; or of a model as transformers saves it
     pub model: PathBuf,
 
     /// Text files, folders or patterns; or a folder made by `cloze prepare`, of which the validation part is taken

@@ -20,7 +20,8 @@ Examples:
   cloze export runs/tiny/checkpoints/step-000500 tiny-hf --dtype bf16
   cloze export runs/large large-hf --max-shard-size 5GB")]
 pub struct Args {
-    /// The folder of a run, of which the best checkpoint is taken; of a checkpoint; or of a model that was imported
+    /// The folder of a run, of which the best checkpoint is taken, or the newest where training went on unvalidated;
+    /// of a checkpoint; or of a model that was imported
     pub model: PathBuf,
 
     /// The folder to make

@@ -18,7 +18,8 @@ Examples:
   cloze fill-mask runs/quickstart \"It is a [MASK] universally acknowledged.\"
   cloze fill-mask runs/quickstart --top-k 10 --json < sentences.txt")]
 pub struct Args {
-    /// The folder of a run, of which the best checkpoint is taken; of a checkpoint; or of a model as transformers saves it
+    /// The folder of a run, of which the best checkpoint is taken, or the newest where training went on unvalidated;
+    /// of a checkpoint; or of a model as transformers saves it
     pub model: PathBuf,
 
     /// The text, with the tokenizer's mask token where a word is to be guessed; without it, lines are read from stdin, and

@@ -19,7 +19,7 @@ Examples:
   cloze train configs/bert-base.toml --plan --set train.micro_batch=32     what it takes
   cloze train runs/mine/config.toml --out runs/mine --resume
 
-Ctrl-C stops after the step at hand and saves a checkpoint; a second one stops at once.")]
+Ctrl-C, SIGTERM or a closed terminal stops after the step at hand and saves a checkpoint; a second signal stops at once.")]
 pub struct Args {
     /// The config file; see configs/
     pub config: PathBuf,

@@ -6,10 +6,12 @@ use cloze::config::Config;
 use cloze::data::{Corpus, CorpusOptions, DocumentSplit, Packing, Prepared, Sequence, Split, Texts, Tokenizer};
 use cloze::hf::tensors::Tensors;
 use cloze::hf::values::Reader;
-use cloze::hf::{Family, HfModel, folder};
+use cloze::hf::{Family, HfModel, SentenceModel, folder};
 use cloze::model::architecture::declare;
 use cloze::model::parameters::Declaration;
 use cloze::model::weights;
+use cloze::train::MetricsLog;
+use cloze::train::sources::Sources;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,7 @@ type Entry = fn(&[u8]) -> bool;
 
 /// By the names of the targets.
 #[allow(dead_code, reason = "the regression test goes through them all, a target calls its own")]
-pub const ALL: [(&str, Entry); 10] = [
+pub const ALL: [(&str, Entry); 13] = [
     ("safetensors", safetensors),
     ("shard_index", shard_index),
     ("model_config", model_config),
@@ -30,6 +32,9 @@ pub const ALL: [(&str, Entry); 10] = [
     ("tokenizer", tokenizer),
     ("vocabulary", vocabulary),
     ("corpus", corpus),
+    ("sources", sources),
+    ("metrics", metrics),
+    ("sentence_model", sentence_model),
 ];
 
 /// `model.safetensors` for a small BERT, and as a checkpoint's tensors.
@@ -159,10 +164,65 @@ pub fn corpus(data: &[u8]) -> bool {
     Texts::open(&[path]).unwrap().fold(whole, |whole, text| whole && text.is_ok())
 }
 
+/// The record of what a run's data was made from.
+pub fn sources(data: &[u8]) -> bool {
+    let folder = folder();
+    write(&folder, "data.sources.json", data);
+    let Ok(Some(sources)) = Sources::read(folder.path()) else { return false };
+    write(&folder, "a.txt", b"It is a day.\n");
+    let config = Config::load(&write(&folder, "run.toml", RUN), &[]).unwrap();
+    let change = sources.change(&config).unwrap();
+    sources.write(folder.path()).unwrap();
+    let again = Sources::read(folder.path()).unwrap().unwrap();
+    assert_eq!(again.change(&config).unwrap().map(|c| c.problem()), change.map(|c| c.problem()));
+    true
+}
+
+/// The metrics of a run that goes on: the step it goes on after, `metrics.jsonl`, and after a zero byte those that are
+/// superseded. No line of a step up to this one may be lost, and a second start finds what the first one left.
+pub fn metrics(data: &[u8]) -> bool {
+    let Some((&step, data)) = data.split_first() else { return false };
+    let (lines, superseded) = data.split_at(data.iter().position(|&byte| byte == 0).unwrap_or(data.len()));
+    let folder = folder();
+    let path = write(&folder, "metrics.jsonl", lines);
+    if let Some((_, superseded)) = superseded.split_first() {
+        write(&folder, "metrics.superseded.jsonl", superseded);
+    }
+    if MetricsLog::open(&path, step.into()).is_err() {
+        return false;
+    }
+    let first = fs::read(&path).unwrap();
+    MetricsLog::open(&path, step.into()).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), first, "a second start changes nothing");
+    true
+}
+
+/// What a folder of sentence-transformers asks for, parted by zero bytes: `modules.json`, the pooling's `config.json`, the
+/// transformer's and the model's settings.
+pub fn sentence_model(data: &[u8]) -> bool {
+    let folder = folder();
+    fs::create_dir(folder.path().join("1_Pooling")).unwrap();
+    let names =
+        ["modules.json", "1_Pooling/config.json", "sentence_bert_config.json", "config_sentence_transformers.json"];
+    for (name, part) in names.into_iter().zip(data.split(|&byte| byte == 0)) {
+        write(&folder, name, part);
+    }
+    let Ok(Some(model)) = SentenceModel::open(folder.path()) else { return false };
+    let tokenizer = Tokenizer::from_bytes(TOKENIZER.to_vec(), "tokenizer.json").unwrap();
+    model.tokenizer(tokenizer).is_ok()
+}
+
 /// The weights and the config of a model with one layer of width 4.
 const BERT: &[u8] = include_bytes!("seeds/safetensors/bert");
 const CONFIG: &str = r#"{"model_type": "bert", "vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1,
     "num_attention_heads": 1, "intermediate_size": 4, "max_position_embeddings": 4}"#;
+
+/// A run that is trained on a.txt.
+const RUN: &[u8] = br#"
+    model = { layers = 1, hidden_size = 8, heads = 1 }
+    data = { train = ["a.txt"], sequence_length = 16 }
+    train = { steps = 1, learning_rate = 0.1 }
+"#;
 
 /// The shard of a prepared folder, and its tokenizer of 8 tokens.
 const SHARD: &[u8] = include_bytes!("seeds/shard/small");

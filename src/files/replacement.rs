@@ -34,7 +34,7 @@ impl Replacement {
         let folder = folder_of(&path);
         let prefix = prefix_of(&path)?;
         clear(folder, &prefix);
-        let temporary = create(folder, &prefix).map_err(Error::io(folder))?;
+        let temporary = create(folder, &prefix).map_err(Error::io(&path))?;
         if let Some(permissions) = permissions {
             temporary.as_file().set_permissions(permissions).map_err(Error::io(&path))?;
         }

@@ -13,7 +13,7 @@ mod resume;
 mod run_dir;
 mod saving;
 mod schedule;
-mod sources;
+pub mod sources;
 mod text;
 mod throughput;
 pub mod trainer;

@@ -14,7 +14,7 @@ const SOURCES: &str = "data.sources.json";
 
 /// The files that data is made from.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Sources {
+pub struct Sources {
     files: Vec<Source>,
 }
 
@@ -33,7 +33,7 @@ struct Source {
 
 /// How the files of a config differ from those that data was made from: the first that does.
 #[derive(Debug)]
-pub(super) struct Change {
+pub struct Change {
     /// The key of the config that names the file.
     pub key: String,
     path: String,
@@ -41,7 +41,7 @@ pub(super) struct Change {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub enum What {
     Edited,
     /// It was not there.
     Added,

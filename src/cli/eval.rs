@@ -119,7 +119,7 @@ fn counts(documents: &dyn Documents, model: &SavedModel) -> crate::Result<Vec<u6
 
 /// The text itself, to look for the cause of unknown tokens in; none of a prepared folder.
 fn sample(args: &Args) -> crate::Result<impl Iterator<Item = crate::Result<String>>> {
-    let corpus = if is_prepared(args) { None } else { Some(corpus(args)?) };
+    let corpus = if is_prepared(args)? { None } else { Some(corpus(args)?) };
     Ok(corpus.into_iter().flatten())
 }
 
@@ -168,15 +168,18 @@ fn open(args: &Args) -> crate::Result<Device> {
 
 /// The documents to measure on: a prepared folder's validation part, or raw text.
 fn documents(args: &Args, model: &SavedModel) -> anyhow::Result<Arc<dyn Documents>> {
-    if is_prepared(args) {
+    if is_prepared(args)? {
         return Ok(prepared(&args.data[0], model)?);
     }
     let (tokens, _) = spool(&model.tokenizer, corpus(args)?, &interrupt::flag())?;
     Ok(Arc::new(tokens))
 }
 
-fn is_prepared(args: &Args) -> bool {
-    matches!(args.data.as_slice(), [folder] if folder.join("manifest.json").is_file())
+fn is_prepared(args: &Args) -> crate::Result<bool> {
+    match args.data.as_slice() {
+        [folder] => Prepared::is_in(folder),
+        _ => Ok(false),
+    }
 }
 
 fn corpus(args: &Args) -> crate::Result<Corpus> {

@@ -101,6 +101,8 @@ pub struct Corpus {
     skipped: Notices,
     /// The first file without text, to be named where no file has any.
     without_text: Option<PathBuf>,
+    /// Nothing comes any more.
+    ended: bool,
 }
 
 impl Corpus {
@@ -122,6 +124,7 @@ impl Corpus {
             report: Report::default(),
             progress,
             without_text: None,
+            ended: false,
         })
     }
 
@@ -197,9 +200,12 @@ impl Iterator for Corpus {
     type Item = Result<String>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
         let next = self.next_document().transpose();
-        if !matches!(next, Some(Ok(_))) {
-            (self.inputs, self.current) = (Vec::new().into_iter(), None);
+        self.ended = !matches!(next, Some(Ok(_)));
+        if self.ended {
             self.progress.finish_and_clear();
         }
         next

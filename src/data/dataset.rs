@@ -40,6 +40,14 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Whether `folder` is one that `prepare` made. One that is missing since a process was killed in replacing it is put back.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn is_in(folder: impl AsRef<Path>) -> Result<bool> {
+        Manifest::is_in(folder.as_ref())
+    }
+
     /// Opens a prepared folder. All of it is read once to check it, at a few GB a second.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
-//! How much longer a normaliser may make a text, by its section of a `tokenizer.json`: a chain of replacements doubles it with
-//! each, and memory that can't be had ends the process.
+//! How much memory a normaliser may take, by its section of a `tokenizer.json`: a chain of replacements doubles a text with each,
+//! a damaged table asks for gigabytes, and memory that can't be had ends the process.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper};
@@ -14,13 +16,29 @@ struct WithNormalizer {
     normalizer: Value,
 }
 
-/// Refuses a `tokenizer.json` whose normaliser may make a text much longer. What is no tokenizer is not judged.
+/// Refuses a `tokenizer.json` whose normaliser may make a text much longer, or has a damaged table. What is no tokenizer is not
+/// judged.
 pub(super) fn check(json: &[u8]) -> Result<(), String> {
-    match serde_json::from_slice::<WithNormalizer>(json) {
-        Ok(tokenizer) if growth(&tokenizer.normalizer) > MOST => {
-            Err(format!("its normalizer may make a text more than {MOST} times as long"))
-        }
-        _ => Ok(()),
+    let Ok(WithNormalizer { normalizer }) = serde_json::from_slice(json) else { return Ok(()) };
+    if growth(&normalizer) > MOST {
+        return Err(format!("its normalizer may make a text more than {MOST} times as long"));
+    }
+    if !tables_are_whole(&normalizer) {
+        return Err("the precompiled_charsmap of its normalizer is damaged".into());
+    }
+    Ok(())
+}
+
+/// Whether the tables of SentencePiece in a normaliser are as long as they say: room for them is taken before they are read.
+fn tables_are_whole(normalizer: &Value) -> bool {
+    match normalizer["type"].as_str() {
+        Some("Sequence") => normalizer["normalizers"].as_array().is_none_or(|parts| parts.iter().all(tables_are_whole)),
+        Some("Precompiled") => normalizer["precompiled_charsmap"].as_str().is_none_or(|table| {
+            // The bytes of a trie, how many they are before them, and strings after them.
+            let bytes = BASE64_STANDARD.decode(table).unwrap_or_default();
+            bytes.split_first_chunk().is_some_and(|(&length, rest)| u32::from_le_bytes(length) as usize <= rest.len())
+        }),
+        _ => true,
     }
 }
 
@@ -75,6 +93,9 @@ mod tests {
         assert!(refused(chain(replace(json!({ "Regex": "x*" }), "x"), 40)));
         assert!(refused(json!({ "type": "Prepend", "prepend": "a".repeat(1000) })));
         assert!(refused(replace(json!({ "String": "" }), &"a".repeat(1000))));
+        let table = |base64: &str| json!({ "type": "Precompiled", "precompiled_charsmap": base64 });
+        assert!(refused(table("/////////////////////w==")));
+        assert!(refused(chain(table("BQAAAAAAAAA="), 1)), "five bytes, and only four are there");
         for usual in [
             Value::Null,
             json!({ "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "lowercase": true }),
@@ -83,6 +104,7 @@ mod tests {
                 replace(json!({ "String": "``" }), "\""), { "type": "NFKD" }, { "type": "Lowercase" },
                 replace(json!({ "Regex": " {2,}" }), " ") ] }),
             chain(replace(json!({ "Regex": "[“”]" }), "\""), 50),
+            table("BAAAAAAAAAA="),
         ] {
             assert!(!refused(usual));
         }

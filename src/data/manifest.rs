@@ -102,12 +102,18 @@ impl Manifest {
         }
     }
 
-    /// Reads `folder/manifest.json`. The files it names lie in `folder` itself; nothing else is checked. A folder that is missing
-    /// since a process was killed in replacing it is put back.
-    pub fn read(folder: &Path) -> Result<Self> {
+    /// Whether a folder has a `manifest.json`. One that is missing since a process was killed in replacing it is put back.
+    pub fn is_in(folder: &Path) -> Result<bool> {
         if !folder.exists() {
             recover(folder)?;
         }
+        Ok(folder.join(MANIFEST).is_file())
+    }
+
+    /// Reads `folder/manifest.json`. The files it names lie in `folder` itself; nothing else is checked. A folder is put back as
+    /// by [`Manifest::is_in`].
+    pub fn read(folder: &Path) -> Result<Self> {
+        Self::is_in(folder)?;
         let path = folder.join(MANIFEST);
         let json = match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

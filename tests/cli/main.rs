@@ -8,6 +8,8 @@ mod doctor;
 mod embed;
 mod example;
 mod figures;
+#[cfg(target_os = "linux")]
+mod file_faults;
 mod fill_mask;
 mod going_on;
 mod hugging_face;

@@ -1,0 +1,229 @@
+//! A file operation that fails, or is the last before the process is killed: nothing that was there is lost or half written, and
+//! a training ends with the bits of one that nothing happened to. One of each kind is tried: of those of a training that do the
+//! same to the same file, the second, when there is something to lose.
+
+use crate::metrics::steps;
+use crate::resume::assert_same_end;
+use crate::workshop::{Workshop, names};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+const TRAIN: &str = "train run.toml --device cpu --set train.steps=9 --set validation.every=3 --set checkpoint.every=3 \
+                     --set checkpoint.keep=1 --out";
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// The process is killed right before the operation.
+    Kill,
+    /// The operation fails with this number of the operating system.
+    Error(i32),
+}
+
+const NO_SPACE: Fault = Fault::Error(28);
+const NO_INPUT: Fault = Fault::Error(5);
+
+/// A command whose file operations below `folder` are counted and struck.
+struct Struck<'a> {
+    shop: &'a Workshop,
+    folder: PathBuf,
+    line: String,
+}
+
+/// How a command ended: its exit code, if no signal ended it, standard error, and what it did to files.
+struct End {
+    code: Option<i32>,
+    stderr: String,
+    operations: Vec<String>,
+}
+
+#[test]
+fn a_training_that_is_killed_at_any_kind_of_operation() {
+    a_training_survives(Fault::Kill);
+}
+
+#[test]
+fn a_training_on_a_disk_that_is_full_at_any_kind_of_operation() {
+    a_training_survives(NO_SPACE);
+}
+
+fn a_training_survives(fault: Fault) {
+    let shop = Workshop::new();
+    let training = Struck::new(&shop, TRAIN, "run");
+    let points = training.points();
+    fs::rename(shop.path("run"), shop.path("whole")).unwrap();
+    for (kind, at) in points {
+        let end = training.strike(fault, at);
+        end.assert_in_order(&kind);
+        let saved = saved(&shop);
+        if saved {
+            shop.done("fill-mask run The[MASK]was --device cpu", &[]);
+        }
+        let again = shop.run(TRAIN, if saved { &["run", "--resume"] } else { &["run"] });
+        assert_eq!(again.code, 0, "{kind}: {}; then {}", end.stderr, again.stderr);
+        assert_as_whole(&shop);
+        fs::remove_dir_all(shop.path("run")).unwrap();
+    }
+}
+
+#[test]
+fn a_resume_that_can_not_read_or_write_at_any_kind_of_operation() {
+    let shop = Workshop::new();
+    shop.done(TRAIN, &["whole"]);
+    // Killed while it saves after step 6, and in the middle of a line.
+    let begun = Struck::new(&shop, TRAIN, "run");
+    let is_late = |line: &String| line.contains("step-000006/optimizer.bin");
+    let at = begun.strike(Fault::Kill, 0).operations.iter().position(is_late).unwrap() + 1;
+    fs::remove_dir_all(shop.path("run")).unwrap();
+    begun.strike(Fault::Kill, at);
+    shop.write("run/metrics.jsonl", shop.text("run/metrics.jsonl") + "{\"step\":7,\"tok");
+    fs::rename(shop.path("run"), shop.path("killed")).unwrap();
+
+    shop.copy("killed", "run");
+    let line = TRAIN.replace("--out", "--resume --out");
+    let resumed = Struck::new(&shop, &line, "run");
+    for (kind, at) in resumed.points() {
+        fs::remove_dir_all(shop.path("run")).unwrap();
+        shop.copy("killed", "run");
+        let end = resumed.strike(NO_INPUT, at);
+        end.assert_in_order(&kind);
+        assert!(end.code != Some(0) || end.stderr.contains("resuming after step 3"), "{kind}: {}", end.stderr);
+        shop.done(&line, &["run"]);
+        assert_as_whole(&shop);
+    }
+}
+
+#[test]
+fn what_a_command_replaces_is_the_old_or_the_new_one() {
+    let shop = Workshop::new();
+    shop.done(TRAIN, &["trained"]);
+    shop.write("longer.txt", shop.text("text.txt").repeat(2));
+    let prepare = "prepare --tokenizer trained/data/tokenizer.json --split line";
+    let embed = "embed trained text.txt --device cpu";
+    for (old, new) in [
+        (format!("{prepare} text.txt --out"), format!("{prepare} longer.txt --overwrite --out")),
+        ("tokenizer --vocab-size 300 text.txt --out".into(), "tokenizer --vocab-size 500 text.txt --out".into()),
+        (String::new(), "export --max-shard-size 20KB trained".into()),
+        (format!("{embed} --out"), format!("{embed} --normalize --out")),
+    ] {
+        fs::create_dir(shop.path("start")).unwrap();
+        if !old.is_empty() {
+            shop.done(&old, &["start/x"]);
+        }
+        let before = content(&shop.path("start/x"));
+        shop.copy("start", "out");
+        let command = Struck::new(&shop, &new, "out/x");
+        let points = command.points();
+        let after = content(&shop.path("out/x"));
+        for (fault, (kind, at)) in
+            [Fault::Kill, NO_SPACE].into_iter().flat_map(|fault| points.iter().map(move |point| (fault, point)))
+        {
+            fs::remove_dir_all(shop.path("out")).unwrap();
+            shop.copy("start", "out");
+            let end = command.strike(fault, *at);
+            end.assert_in_order(kind);
+            if new.contains("--overwrite") && !shop.path("out/x").exists() {
+                // It was killed between the old folder's leaving and the new one's coming: whoever reads it next puts it back.
+                shop.done("eval trained out/x --device cpu", &[]);
+            }
+            let found = content(&shop.path("out/x"));
+            let right = if end.code == Some(0) { found == after } else { found == after || found == before };
+            assert!(right, "{new}: {kind}, {fault:?}: {}", end.stderr);
+        }
+        fs::remove_dir_all(shop.path("start")).unwrap();
+        fs::remove_dir_all(shop.path("out")).unwrap();
+    }
+}
+
+fn assert_as_whole(shop: &Workshop) {
+    assert_same_end(shop, "whole", "run", 9);
+    assert_eq!(steps(shop, "run"), steps(shop, "whole"));
+}
+
+/// Whether the folder `run` has a checkpoint.
+fn saved(shop: &Workshop) -> bool {
+    let folder = shop.path("run/checkpoints");
+    folder.exists() && names(folder).iter().any(|name| name.starts_with("step-") || name.starts_with(".old-step-"))
+}
+
+/// A file's bytes, or those of all files in a folder by their names; nothing where nothing is.
+fn content(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    if path.is_dir() {
+        return names(path).into_iter().map(|name| (name.clone(), fs::read(path.join(name)).unwrap())).collect();
+    }
+    fs::read(path).into_iter().map(|bytes| (String::new(), bytes)).collect()
+}
+
+impl<'a> Struck<'a> {
+    /// `line` with the path of `out` after it; what lies beside that is counted too.
+    fn new(shop: &'a Workshop, line: &str, out: &str) -> Self {
+        let out = shop.path(out);
+        let folder = if out.ends_with("run") { out.clone() } else { out.parent().unwrap().into() };
+        Struck { shop, folder, line: format!("{line} {}", out.display()) }
+    }
+
+    /// The kinds of its operations, each with the number of one of them.
+    fn points(&self) -> BTreeMap<String, usize> {
+        let end = self.strike(Fault::Kill, 0);
+        assert_eq!(end.code, Some(0), "{}: {}", self.line, end.stderr);
+        let mut found = BTreeMap::<String, Vec<usize>>::new();
+        for (index, operation) in end.operations.iter().enumerate() {
+            found.entry(self.kind(operation)).or_default().push(index + 1);
+        }
+        assert!(found.len() > 5, "{}: few operations were seen: {found:?}", self.line);
+        found.into_iter().map(|(kind, all)| (kind, *all.get(1).unwrap_or(&all[0]))).collect()
+    }
+
+    /// An operation without the numbers of steps and what is random in the name of a temporary file.
+    fn kind(&self, operation: &str) -> String {
+        let operation = operation.replace(&self.folder.display().to_string(), "");
+        let mut parts = operation.split(".partial-");
+        let mut kind = parts.next().unwrap().to_owned();
+        for part in parts {
+            kind = kind + ".partial" + part.find('/').map_or("", |at| &part[at..]);
+        }
+        kind.replace(|c: char| c.is_ascii_digit(), "")
+    }
+
+    /// Runs it, and strikes the operation of this number, counted from 1; 0 for none.
+    fn strike(&self, fault: Fault, at: usize) -> End {
+        let log = self.shop.path("operations");
+        let _ = fs::remove_file(&log);
+        let mut command = self.shop.command();
+        command.args(self.line.split_whitespace()).env("LD_PRELOAD", shim()).env("FAULT_LOG", &log);
+        command.env("FAULT_PATH", &self.folder).env("FAULT_AT", at.to_string());
+        if let Fault::Error(number) = fault {
+            command.env("FAULT_ERRNO", number.to_string());
+        }
+        let output = command.output().unwrap();
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        let operations: Vec<String> = log.lines().map(str::to_owned).collect();
+        let struck = operations.iter().any(|operation| operation.ends_with(" FAULT"));
+        assert_eq!(struck, at > 0, "{}: operation {at} of {}", self.line, operations.len());
+        End { code: output.status.code(), stderr: String::from_utf8(output.stderr).unwrap(), operations }
+    }
+}
+
+impl End {
+    /// Killed, done, or an error with its message.
+    fn assert_in_order(&self, kind: &str) {
+        let code = matches!(self.code, None | Some(0 | 1));
+        assert!(code && !self.stderr.contains("panicked"), "{kind}: {:?} {}", self.code, self.stderr);
+    }
+}
+
+/// file_faults.c as a library.
+fn shim() -> &'static Path {
+    static SHIM: OnceLock<PathBuf> = OnceLock::new();
+    SHIM.get_or_init(|| {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/file_faults.c");
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("file_faults.so");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library).args([source, "-ldl"]);
+        let built = compiler.status().expect("cc, the C compiler that Rust links with, runs");
+        assert!(built.success(), "{compiler:?}");
+        library
+    })
+}

@@ -4,7 +4,7 @@ use super::{Checkpoint, Choice, has_manifest, with_model};
 use crate::config::ModelConfig;
 use crate::data::{SpecialNames, Tokenizer};
 use crate::hf::{self, Family, HfModel, folder};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use std::path::{Path, PathBuf};
 
 /// The parameters.
@@ -133,7 +133,7 @@ impl SavedModel {
 pub fn read_config(path: &Path) -> Result<ModelConfig> {
     let config = if path.join(CONFIG).is_file() && !has_manifest(path) {
         let file = path.join(CONFIG);
-        folder::read_foreign_config(&file, &std::fs::read(&file).map_err(Error::io(&file))?)
+        folder::read_foreign_config(&file, &files::read(&file)?)
     } else {
         with_model(path, |Choice { checkpoint, .. }| {
             folder::read_config(&checkpoint.path().join(CONFIG), &checkpoint.read(CONFIG)?)

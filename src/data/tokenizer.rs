@@ -42,7 +42,7 @@ impl Tokenizer {
     /// The file can't be read, is no tokenizer, or lacks a special token; a file beside it asks for what is not obeyed.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let json = std::fs::read(path).map_err(Error::io(path))?;
+        let json = files::read(path)?;
         let json = TokenizerConfig::beside(path)?.complete(json, path)?;
         Self::from_bytes_with(json, SpecialNames::beside(path)?, path)
     }

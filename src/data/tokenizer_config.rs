@@ -2,7 +2,7 @@
 //! the `tokenizer.json`, or refused by its key.
 
 use super::added_tokens::{AddedTokens, names};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -226,7 +226,7 @@ fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
     if !path.exists() {
         return Ok(None);
     }
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = files::read(path)?;
     let json = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
     let object = serde_json::from_slice(json);
     object.map(Some).map_err(|error| Error::file(path, format!("is not a tokenizer's settings: {error}")))

@@ -8,7 +8,7 @@ pub use lock::Lock;
 pub use replacement::{Replacement, replace};
 
 use crate::{Error, Result};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
@@ -19,6 +19,18 @@ use std::path::Path;
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = File::create(path).map_err(Error::io(path))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path))
+}
+
+/// Reads a model's or a tokenizer's file. A pipe would be waited for, and a device may have no end.
+///
+/// # Errors
+/// It can't be read, or is a pipe or a device.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let kind = fs::metadata(path).map_err(Error::io(path))?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(Error::file(path, "is a pipe or a device; write it to a file first"));
+    }
+    fs::read(path).map_err(Error::io(path))
 }
 
 /// Waits until the disk has the names of a folder's files. Windows, where folders cannot be opened, does it unasked.

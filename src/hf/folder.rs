@@ -8,7 +8,7 @@ use super::values::Reader;
 use super::write::{OWN, contradiction};
 use crate::config::ModelConfig;
 use crate::data::Tokenizer;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ impl HfModel {
     /// A file is missing or damaged, or the model is not one that Cloze computes.
     pub fn open(folder: &Path) -> Result<HfModel> {
         let path = folder.join("config.json");
-        let (family, config) = read_foreign_config(&path, &std::fs::read(&path).map_err(Error::io(&path))?)?;
+        let (family, config) = read_foreign_config(&path, &files::read(&path)?)?;
         Ok(HfModel { family, config, folder: folder.to_path_buf(), tensors: Tensors::open(folder)? })
     }
 

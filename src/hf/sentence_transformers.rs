@@ -2,7 +2,7 @@
 
 use crate::data::Tokenizer;
 use crate::model::embedder::Pooling;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -212,7 +212,7 @@ fn object(path: &Path) -> Result<Map<String, Value>> {
 }
 
 fn read(path: &Path) -> Result<Value> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = files::read(path)?;
     serde_json::from_slice(&bytes).map_err(|error| Error::file(path, format!("is not JSON: {error}")))
 }
 

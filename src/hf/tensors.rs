@@ -1,6 +1,6 @@
 //! The tensors of a model's files: one `model.safetensors`, or the shards that an index names.
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Deserialize;
@@ -44,7 +44,7 @@ impl Tensors {
     pub fn open(folder: &Path) -> Result<Tensors> {
         let (whole, index) = (folder.join(MODEL), folder.join(INDEX));
         if whole.exists() {
-            let bytes = read(&whole)?;
+            let bytes = files::read(&whole)?;
             return Tensors::from_bytes(&whole, bytes);
         }
         match index.exists() {
@@ -64,7 +64,7 @@ impl Tensors {
     }
 
     fn from_index(folder: &Path, path: &Path) -> Result<Tensors> {
-        let index: Index = serde_json::from_slice(&read(path)?)
+        let index: Index = serde_json::from_slice(&files::read(path)?)
             .map_err(|error| Error::file(path, format!("is not an index of shards: {error}")))?;
         let shards: BTreeSet<&String> = index.weight_map.values().collect();
         if let Some(name) = shards.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
@@ -74,7 +74,7 @@ impl Tensors {
         let mut tensors = Tensors { path: path.to_path_buf(), files: Vec::new(), places: BTreeMap::new() };
         for name in shards {
             let shard = folder.join(name);
-            let bytes = read(&shard)?;
+            let bytes = files::read(&shard)?;
             tensors.add(shard, bytes)?;
         }
         for (name, shard) in &index.weight_map {
@@ -143,10 +143,6 @@ fn floats(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
         Dtype::BF16 => Some(pairs().map(|pair| bf16::from_le_bytes(*pair).to_f32()).collect()),
         _ => None,
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(Error::io(path))
 }
 
 /// Why a folder has no weights that can be read, and what to do about it.

@@ -1,7 +1,7 @@
 //! The tokenizer of a model's folder: its `tokenizer.json`, or one made from the vocabulary files of older models.
 
 use crate::data::{SpecialNames, Tokenizer, TokenizerConfig};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -183,6 +183,6 @@ fn added(vocab: &Map<String, Value>, names: &[&String], takes_space: Option<&Str
 
 /// A file of UTF-8, without the byte-order mark that it may begin with, which no token has.
 fn text(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    let text = String::from_utf8(files::read(path)?).map_err(|_| Error::file(path, "is not UTF-8"))?;
     Ok(text.strip_prefix('\u{FEFF}').map(String::from).unwrap_or(text))
 }

@@ -60,6 +60,19 @@ fn weights() {
     assert!(!shop.path("out").exists());
 }
 
+#[cfg(unix)]
+#[test]
+fn pipes_do_not_block() {
+    for name in ["model.safetensors", "tokenizer.json"] {
+        let shop = Workshop::new();
+        copy_golden(&shop, "bert");
+        let path = shop.path("bert").join(name);
+        let _ = std::fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        refused(&shop, "import bert out", &["bert/", name, "is a pipe or a device"]);
+    }
+}
+
 #[test]
 fn tensors() {
     let shop = Workshop::new();

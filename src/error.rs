@@ -56,28 +56,6 @@ impl Error {
     /// For `map_err`: attaches the path to an I/O error.
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
-        move |source| Error::Io { path, source: of_the_system(source) }
-    }
-}
-
-/// Without what tempfile and walkdir wrap around an error, which is the path once more.
-fn of_the_system(error: std::io::Error) -> std::io::Error {
-    let inner = error.get_ref().and_then(|wrapper| wrapper.source()?.downcast_ref::<std::io::Error>());
-    match inner.and_then(std::io::Error::raw_os_error) {
-        Some(code) => std::io::Error::from_raw_os_error(code),
-        None => error,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_of_the_system_is_said_without_the_path_of_a_temporary_file() {
-        let missing = Path::new("/nowhere/at/all");
-        let error = tempfile::NamedTempFile::new_in(missing).unwrap_err();
-        let expected = Error::io(missing)(std::io::Error::from_raw_os_error(2)).to_string();
-        assert_eq!(Error::io(missing)(error).to_string(), expected);
+        move |source| Error::Io { path, source }
     }
 }

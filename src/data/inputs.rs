@@ -222,7 +222,7 @@ fn walk_error(error: walkdir::Error) -> Error {
         Some(ancestor) => {
             Error::file(&path, format!("a link back to {}: name the folders one by one", ancestor.display()))
         }
-        None => Error::io(&path)(error.into()),
+        None => Error::io(&path)(error.into_io_error().unwrap_or_else(|| std::io::ErrorKind::Other.into())),
     }
 }
 

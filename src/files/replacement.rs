@@ -121,11 +121,11 @@ fn prefix_of(path: &Path) -> Result<OsString> {
 /// Makes a temporary file and locks it. Another process may take it for left behind before it is locked, and remove it.
 fn create(folder: &Path, prefix: &OsString) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.prefix(prefix);
     loop {
-        let file = builder.tempfile_in(folder)?;
+        // Made by a function of our own, which leaves the umask its say, and an error its number.
+        let file =
+            builder.make_in(folder, |path| File::options().read(true).write(true).create_new(true).open(path))?;
         match file.as_file().lock() {
             Err(error) if error.kind() != ErrorKind::Unsupported => return Err(error),
             _ if file.path().exists() => return Ok(file),
@@ -152,6 +152,14 @@ mod tests {
 
     fn names(folder: &Path) -> Vec<OsString> {
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[test]
+    fn a_missing_folder_is_told_of_by_the_name_of_the_file() {
+        let path = tempfile::tempdir().unwrap().path().join("gone/a.json");
+        let message = replace(&path, b"new").unwrap_err().to_string();
+        assert!(message.starts_with(&format!("{}: ", path.display())), "{message}");
+        assert!(message.contains("(os error ") && message.ends_with("; check the path"), "{message}");
     }
 
     #[test]

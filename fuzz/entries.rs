@@ -179,7 +179,7 @@ pub fn sources(data: &[u8]) -> bool {
 }
 
 /// The metrics of a run that goes on: the step it goes on after, `metrics.jsonl`, and after a zero byte those that are
-/// superseded. No line of a step up to this one may be lost, and a second start finds what the first one left.
+/// superseded. A second start finds what the first one left.
 pub fn metrics(data: &[u8]) -> bool {
     let Some((&step, data)) = data.split_first() else { return false };
     let (lines, superseded) = data.split_at(data.iter().position(|&byte| byte == 0).unwrap_or(data.len()));

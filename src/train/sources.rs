@@ -37,11 +37,14 @@ pub struct Change {
     /// The key of the config that names the file.
     pub key: String,
     path: String,
+    /// What became of it.
     pub what: What,
 }
 
+/// What became of a file since data was made from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
+    /// Its content is another.
     Edited,
     /// It was not there.
     Added,

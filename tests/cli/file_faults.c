@@ -1,5 +1,6 @@
-// Preloaded into a process: its FAULT_AT-th file operation below FAULT_PATH fails with the error FAULT_ERRNO, or without one is
-// the last before a SIGKILL. FAULT_AT=0 lets all pass. Each operation is a line of the file FAULT_LOG.
+// Preloaded into a process: the FAULT_AT-th of its file operations of the kind FAULT_KIND fails with the error FAULT_ERRNO, or
+// without one is the last before a SIGKILL. Without FAULT_KIND all pass. The kind of each operation below FAULT_PATH is a line of
+// the file FAULT_LOG: what is done, and the path from there without digits and without what is random in a temporary name.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,15 +19,29 @@
 
 static atomic_long seen;
 
+static void kind_of(char *kind, const char *operation, const char *path) {
+    const char *temporary = ".partial-";
+    kind += sprintf(kind, "%s ", operation);
+    while (*path) {
+        if (!strncmp(path, temporary, strlen(temporary)))
+            path += strcspn(path, "/");
+        else if (*path >= '0' && *path <= '9')
+            path++;
+        else
+            *kind++ = *path++;
+    }
+    *kind = 0;
+}
+
 // Whether an operation on `path` fails, with errno set.
 static int fails(const char *operation, const char *path) {
-    const char *below = getenv("FAULT_PATH");
+    const char *below = getenv("FAULT_PATH"), *struck = getenv("FAULT_KIND"), *error = getenv("FAULT_ERRNO");
     if (!below || !path || strncmp(path, below, strlen(below)))
         return 0;
-    long number = atomic_fetch_add(&seen, 1) + 1;
-    int hit = number == atol(getenv("FAULT_AT"));
-    char line[4400];
-    int length = snprintf(line, sizeof line, "%s %s%s\n", operation, path, hit ? " FAULT" : "");
+    char kind[4400], line[4410];
+    kind_of(kind, operation, path + strlen(below));
+    int hit = struck && !strcmp(kind, struck) && atomic_fetch_add(&seen, 1) + 1 == atol(getenv("FAULT_AT"));
+    int length = snprintf(line, sizeof line, "%s%s\n", kind, hit ? " FAULT" : "");
     // By their numbers, since the functions are the ones below.
     int log = syscall(SYS_openat, AT_FDCWD, getenv("FAULT_LOG"), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644);
     if (log < 0 || syscall(SYS_write, log, line, (size_t)length) != length)
@@ -34,7 +49,6 @@ static int fails(const char *operation, const char *path) {
     syscall(SYS_close, log);
     if (!hit)
         return 0;
-    const char *error = getenv("FAULT_ERRNO");
     if (!error)
         kill(getpid(), SIGKILL);
     errno = atoi(error);

@@ -25,7 +25,7 @@ enum Fault {
 const NO_SPACE: Fault = Fault::Error(28);
 const NO_INPUT: Fault = Fault::Error(5);
 
-/// A command whose file operations below `folder` are counted and struck.
+/// A command of whose file operations below `folder` one is struck.
 struct Struck<'a> {
     shop: &'a Workshop,
     folder: PathBuf,
@@ -51,11 +51,11 @@ fn a_training_on_a_disk_that_is_full_at_any_kind_of_operation() {
 
 fn a_training_survives(fault: Fault) {
     let shop = Workshop::new();
-    let training = Struck::new(&shop, TRAIN, "run");
+    let training = Struck::new(&shop, TRAIN, "run", "run");
     let points = training.points();
     fs::rename(shop.path("run"), shop.path("whole")).unwrap();
     for (kind, at) in points {
-        let end = training.strike(fault, at);
+        let end = training.strike(fault, &kind, at);
         end.assert_in_order(&kind);
         let saved = saved(&shop);
         if saved {
@@ -73,21 +73,18 @@ fn a_resume_that_can_not_read_or_write_at_any_kind_of_operation() {
     let shop = Workshop::new();
     shop.done(TRAIN, &["whole"]);
     // Killed while it saves after step 6, and in the middle of a line.
-    let begun = Struck::new(&shop, TRAIN, "run");
-    let is_late = |line: &String| line.contains("step-000006/optimizer.bin");
-    let at = begun.strike(Fault::Kill, 0).operations.iter().position(is_late).unwrap() + 1;
-    fs::remove_dir_all(shop.path("run")).unwrap();
-    begun.strike(Fault::Kill, at);
+    let begun = Struck::new(&shop, TRAIN, "run", "run");
+    begun.strike(Fault::Kill, "create /checkpoints/.tmp-step-/optimizer.bin", 2);
     shop.write("run/metrics.jsonl", shop.text("run/metrics.jsonl") + "{\"step\":7,\"tok");
     fs::rename(shop.path("run"), shop.path("killed")).unwrap();
 
     shop.copy("killed", "run");
     let line = TRAIN.replace("--out", "--resume --out");
-    let resumed = Struck::new(&shop, &line, "run");
+    let resumed = Struck::new(&shop, &line, "run", "run");
     for (kind, at) in resumed.points() {
         fs::remove_dir_all(shop.path("run")).unwrap();
         shop.copy("killed", "run");
-        let end = resumed.strike(NO_INPUT, at);
+        let end = resumed.strike(NO_INPUT, &kind, at);
         end.assert_in_order(&kind);
         assert!(end.code != Some(0) || end.stderr.contains("resuming after step 3"), "{kind}: {}", end.stderr);
         shop.done(&line, &["run"]);
@@ -114,7 +111,7 @@ fn what_a_command_replaces_is_the_old_or_the_new_one() {
         }
         let before = content(&shop.path("start/x"));
         shop.copy("start", "out");
-        let command = Struck::new(&shop, &new, "out/x");
+        let command = Struck::new(&shop, &new, "out/x", "out");
         let points = command.points();
         let after = content(&shop.path("out/x"));
         for (fault, (kind, at)) in
@@ -122,7 +119,7 @@ fn what_a_command_replaces_is_the_old_or_the_new_one() {
         {
             fs::remove_dir_all(shop.path("out")).unwrap();
             shop.copy("start", "out");
-            let end = command.strike(fault, *at);
+            let end = command.strike(fault, kind, *at);
             end.assert_in_order(kind);
             if new.contains("--overwrite") && !shop.path("out/x").exists() {
                 // It was killed between the old folder's leaving and the new one's coming: whoever reads it next puts it back.
@@ -157,53 +154,45 @@ fn content(path: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 impl<'a> Struck<'a> {
-    /// `line` with the path of `out` after it; what lies beside that is counted too.
-    fn new(shop: &'a Workshop, line: &str, out: &str) -> Self {
-        let out = shop.path(out);
-        let folder = if out.ends_with("run") { out.clone() } else { out.parent().unwrap().into() };
-        Struck { shop, folder, line: format!("{line} {}", out.display()) }
+    /// `line` with the path of `out` after it.
+    fn new(shop: &'a Workshop, line: &str, out: &str, folder: &str) -> Self {
+        Struck { shop, folder: shop.path(folder), line: format!("{line} {}", shop.path(out).display()) }
     }
 
-    /// The kinds of its operations, each with the number of one of them.
+    /// The kinds of its operations, as the shim names them, each with the number of the one to strike.
     fn points(&self) -> BTreeMap<String, usize> {
-        let end = self.strike(Fault::Kill, 0);
+        let end = self.run(&[]);
         assert_eq!(end.code, Some(0), "{}: {}", self.line, end.stderr);
-        let mut found = BTreeMap::<String, Vec<usize>>::new();
-        for (index, operation) in end.operations.iter().enumerate() {
-            found.entry(self.kind(operation)).or_default().push(index + 1);
+        let mut found = BTreeMap::<String, usize>::new();
+        for operation in end.operations {
+            *found.entry(operation).or_default() += 1;
         }
         assert!(found.len() > 5, "{}: few operations were seen: {found:?}", self.line);
-        found.into_iter().map(|(kind, all)| (kind, *all.get(1).unwrap_or(&all[0]))).collect()
+        found.into_iter().map(|(kind, count)| (kind, count.min(2))).collect()
     }
 
-    /// An operation without the numbers of steps and what is random in the name of a temporary file.
-    fn kind(&self, operation: &str) -> String {
-        let operation = operation.replace(&self.folder.display().to_string(), "");
-        let mut parts = operation.split(".partial-");
-        let mut kind = parts.next().unwrap().to_owned();
-        for part in parts {
-            kind = kind + ".partial" + part.find('/').map_or("", |at| &part[at..]);
+    /// Runs it, and strikes the operation of a kind that has this number, counted from 1.
+    fn strike(&self, fault: Fault, kind: &str, at: usize) -> End {
+        let at = at.to_string();
+        let mut settings = vec![("FAULT_KIND", kind), ("FAULT_AT", &at)];
+        let number;
+        if let Fault::Error(error) = fault {
+            number = error.to_string();
+            settings.push(("FAULT_ERRNO", &number));
         }
-        kind.replace(|c: char| c.is_ascii_digit(), "")
+        let end = self.run(&settings);
+        let struck = end.operations.iter().any(|operation| operation.ends_with(" FAULT"));
+        assert!(struck, "{}: number {at} of {kind} was not struck", self.line);
+        end
     }
 
-    /// Runs it, and strikes the operation of this number, counted from 1; 0 for none.
-    fn strike(&self, fault: Fault, at: usize) -> End {
+    fn run(&self, settings: &[(&str, &str)]) -> End {
         let log = self.shop.path("operations");
         let _ = fs::remove_file(&log);
         let mut command = self.shop.command();
         command.args(self.line.split_whitespace()).env("LD_PRELOAD", shim()).env("FAULT_LOG", &log);
-        command.env("FAULT_PATH", &self.folder).env("FAULT_AT", at.to_string());
-        if let Fault::Error(number) = fault {
-            command.env("FAULT_ERRNO", number.to_string());
-        }
-        let output = command.output().unwrap();
-        let log = fs::read_to_string(&log).unwrap_or_default();
-        let operations: Vec<String> = log.lines().map(str::to_owned).collect();
-        let struck = operations.iter().any(|operation| operation.ends_with(" FAULT"));
-        // The loader reads ahead, by more or less: the last operation of a run may have a smaller number in the next one.
-        let reached = operations.len();
-        assert!(struck || at == 0 || (reached..reached + 100).contains(&(at - 1)), "{}: {at} of {reached}", self.line);
+        let output = command.env("FAULT_PATH", &self.folder).envs(settings.iter().copied()).output().unwrap();
+        let operations = fs::read_to_string(&log).unwrap_or_default().lines().map(str::to_owned).collect();
         End { code: output.status.code(), stderr: String::from_utf8(output.stderr).unwrap(), operations }
     }
 }

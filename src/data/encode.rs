@@ -87,16 +87,14 @@ fn encode_batch(tokenizer: &Tokenizer, documents: &[String]) -> Result<Vec<Encod
         tokenizer.encode_piece(piece, &mut encoded)?;
         Ok((document, encoded))
     };
-    let encoded: Vec<(usize, Encoded)> = units.par_iter().map(encode).collect::<Result<_>>()?;
-
-    let mut tokens = vec![0; documents.len()];
-    encoded.iter().for_each(|(document, piece)| tokens[*document] += piece.ids.len());
-    let with_room =
-        |&tokens: &usize| Encoded { ids: Vec::with_capacity(tokens), word_starts: Vec::with_capacity(tokens) };
-    let mut whole: Vec<Encoded> = tokens.iter().map(with_room).collect();
-    for (document, piece) in encoded {
-        whole[document].ids.extend(piece.ids);
-        whole[document].word_starts.extend(piece.word_starts);
+    let mut whole = vec![Encoded::default(); documents.len()];
+    // A quarter at a time, so that a long document's tokens are not there twice.
+    for units in units.chunks(units.len().div_ceil(4).max(1)) {
+        let encoded: Vec<(usize, Encoded)> = units.par_iter().map(encode).collect::<Result<_>>()?;
+        for (document, piece) in encoded {
+            whole[document].ids.extend(piece.ids);
+            whole[document].word_starts.extend(piece.word_starts);
+        }
     }
     Ok(whole)
 }

@@ -58,12 +58,14 @@ impl<'a> Recovery<'a> {
     /// # Errors
     /// As [`planning::open`]; it was lost too often meanwhile.
     pub fn open(&mut self, config: &Config) -> Result<Device> {
-        loop {
+        for pause in PAUSES {
+            std::thread::sleep(pause);
             match planning::open(self.choice, config) {
                 Err(Error::DeviceLost(loss)) => self.count(loss)?,
                 opened => return opened,
             }
         }
+        planning::open(self.choice, config)
     }
 
     /// Trains to the end, or until it is interrupted, on the device and on those that are opened after it. `profile` are the

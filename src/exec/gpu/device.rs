@@ -5,7 +5,7 @@ use super::memory;
 use super::pace;
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Compiled;
-use super::problems::Problems;
+use super::problems::{Problems, without_panic};
 use super::sabotage::Sabotage;
 use super::variants::Variants;
 use super::watchdog::Watchdog;
@@ -101,16 +101,20 @@ impl Gpu {
             true => unsafe { wgpu::ExperimentalFeatures::enabled() },
             false => wgpu::ExperimentalFeatures::disabled(),
         };
-        let request = adapter.request_device(&wgpu::DeviceDescriptor {
+        let wanted = wgpu::DeviceDescriptor {
             label: Some("cloze"),
             required_features: features,
             required_limits: adapter.limits(),
             experimental_features: experimental,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
-        });
-        let (device, queue) = pollster::block_on(request).map_err(|error| {
-            let problem = format!("cannot open {} ({}): {error}", info.name, info.backend);
+        };
+        let refusal = |error: &str| format!("cannot open {} ({}): {error}", info.name, info.backend);
+        // wgpu panics where the driver fails at what it asks for first of all.
+        let opened = without_panic(|| pollster::block_on(adapter.request_device(&wanted)));
+        let opened = opened.map_err(|panic| Error::DeviceLost(refusal(&panic)))?;
+        let (device, queue) = opened.map_err(|error| {
+            let problem = refusal(&error.to_string());
             if problem.contains("lost") { Error::DeviceLost(problem) } else { Error::Device(problem) }
         })?;
         let problems = Problems::default();

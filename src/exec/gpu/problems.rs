@@ -121,7 +121,7 @@ thread_local! {
 }
 
 /// The outcome of a call of wgpu, or the message that it panicked with, of which nothing is printed.
-fn without_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+pub(super) fn without_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();

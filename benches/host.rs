@@ -8,9 +8,9 @@
 #[path = "../kernels-tests/steps.rs"]
 mod steps;
 
-use cloze::config::{ModelConfig, Recipe};
 use cloze::device::Device;
 use cloze::exec::gpu::{Gpu, adapters, is_software};
+use cloze::model::{ModelConfig, Recipe};
 use std::time::Instant;
 use steps::{Steps, noop};
 

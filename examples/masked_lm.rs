@@ -4,10 +4,9 @@
 //! cargo run --release --example masked_lm
 //! ```
 
-use cloze::config::{ModelConfig, Recipe, Recompute};
 use cloze::data::{Batch, MaskedSequence};
 use cloze::device::Device;
-use cloze::model::{Filler, Kind, OptimizerConfig, Shape, Training};
+use cloze::model::{Filler, Kind, ModelConfig, OptimizerConfig, Recipe, Recompute, Shape, Training};
 
 const PAD: u32 = 0;
 const MASK: u32 = 4;

@@ -2,8 +2,8 @@
 
 mod steps;
 
-use cloze::config::{ModelConfig, Recipe};
 use cloze::device::Device;
+use cloze::model::{ModelConfig, Recipe};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use steps::{Steps, noop};

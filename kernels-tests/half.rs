@@ -4,14 +4,13 @@
 //! layers like those of independent roundings; the bounds are some three times what was measured.
 
 use crate::adapter::gpus;
-use cloze::config::Recompute;
 use cloze::device::Device;
 use cloze::doctor::golden::Golden;
 use cloze::exec::Executor;
 use cloze::kernels::Precision;
 use cloze::kernels::gradient_norm::{FIRST_LOSS_SCALE, GROWTH_INTERVAL, OptimizerState};
 use cloze::kernels::{Access, Elem, KERNELS, Params};
-use cloze::model::{Kind, OptimizerConfig, Training};
+use cloze::model::{Kind, OptimizerConfig, Recompute, Training};
 
 /// Relative error of a mean loss.
 const LOSS: f64 = 2e-5;

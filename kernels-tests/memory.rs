@@ -1,9 +1,8 @@
 //! What the plan says is what a device gives out.
 
 use crate::adapter::gpus;
-use cloze::config::{ModelConfig, Recipe, Recompute};
 use cloze::device::Device;
-use cloze::model::{Kind, OptimizerConfig, Shape, Training};
+use cloze::model::{Kind, ModelConfig, OptimizerConfig, Recipe, Recompute, Shape, Training};
 
 #[test]
 fn the_allocator_has_given_out_what_was_planned() {

@@ -1,10 +1,9 @@
 //! The memory planner: what lives at the same time never shares memory, what does not may, and what is too large is said.
 
-use cloze::config::{ModelConfig, NormPlacement, Recipe, Recompute};
 use cloze::exec::plan::{Limits, Plan};
 use cloze::exec::{Program, Role, Tensor};
 use cloze::kernels::gelu::{Elements, GeluBackwardArgs};
-use cloze::model::{OptimizerConfig, Shape, Training};
+use cloze::model::{ModelConfig, NormPlacement, OptimizerConfig, Recipe, Recompute, Shape, Training};
 
 const ROOMY: Limits = Limits { binding: u64::MAX, alignment: 256, memory: None, arena: false };
 

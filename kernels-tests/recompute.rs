@@ -2,13 +2,12 @@
 
 use crate::adapter::gpus;
 use bytemuck::Zeroable;
-use cloze::config::{Activation, ModelConfig, NormPlacement, Recipe, Recompute};
 use cloze::data::{Batch, MaskedSequence};
 use cloze::device::Device;
 use cloze::exec::Executor;
 use cloze::exec::plan::{Limits, Plan};
 use cloze::kernels::step::StepState;
-use cloze::model::{Kind, OptimizerConfig, Shape, Training};
+use cloze::model::{Activation, Kind, ModelConfig, NormPlacement, OptimizerConfig, Recipe, Recompute, Shape, Training};
 
 pub const SHAPE: Shape = Shape { batch: 2, sequence: 24, masked: 8 };
 

@@ -2,11 +2,10 @@
 //! other masks, so that the golden models have none.
 
 use crate::recompute::{SHAPE, batch, models, training};
-use cloze::config::{ModelConfig, Recompute};
 use cloze::device::Device;
 use cloze::exec::Executor;
 use cloze::kernels::step::StepState;
-use cloze::model::{Kind, Training};
+use cloze::model::{Kind, ModelConfig, Recompute, Training};
 
 /// How far values move to each side; less where the loss is steep, so that it changes by no more.
 const STEP: f64 = 0.1;

@@ -1,11 +1,10 @@
 //! Training steps on a device that does nothing, to see what they cost the host; and on the CPU.
 
-use cloze::config::{ModelConfig, Recompute};
 use cloze::data::{Batch, MaskedSequence};
 use cloze::device::Device;
 use cloze::exec::Executor;
 use cloze::exec::gpu::Gpu;
-use cloze::model::{OptimizerConfig, Shape, Training};
+use cloze::model::{ModelConfig, OptimizerConfig, Recompute, Shape, Training};
 
 /// wgpu's `noop` backend: everything is validated and nothing is computed.
 pub fn noop() -> Device {

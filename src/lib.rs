@@ -15,6 +15,7 @@ pub mod hf;
 pub mod kernels;
 pub mod model;
 pub mod random;
+pub mod settings;
 pub mod train;
 
 pub use error::{Error, Result};

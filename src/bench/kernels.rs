@@ -2,12 +2,12 @@
 
 use super::Timing;
 use super::shape::{BenchShape, case};
-use crate::config::unknown;
 use crate::device::Device;
 use crate::device::launches::Launches;
 use crate::device::speed;
 use crate::exec::Speed;
 use crate::kernels::{KERNELS, Kernel, Precision, Variant};
+use crate::settings::unknown;
 use crate::{Error, Result};
 use serde::Serialize;
 use std::fmt;

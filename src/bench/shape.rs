@@ -1,10 +1,10 @@
 //! The sizes that kernels are timed at.
 
-use crate::config::unknown;
 use crate::data::Masking;
 use crate::device::Device;
 use crate::exec::gpu::is_software;
 use crate::kernels::{Case, Fill, Kernel, SIZES, Sizes};
+use crate::settings::unknown;
 use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;

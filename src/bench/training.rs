@@ -2,12 +2,12 @@
 
 use super::Timing;
 use crate::Result;
-use crate::config::{Config, ModelConfig};
-use crate::data::{Encoded, Loader, Masker, Masking, Packing, SpecialTokens};
+use crate::config::Config;
+use crate::data::{Encoded, Loader, Masker, Packing, SpecialTokens};
 use crate::device::{Device, DeviceChoice, speed};
 use crate::exec::host_memory::Resident;
 use crate::exec::{Executor, Profile, Speed};
-use crate::model::{Measured, Shape, Training};
+use crate::model::{Measured, ModelConfig, Shape, Training};
 use crate::random::{Site, Stream};
 use crate::train::{learning_rate, planning};
 use serde::Serialize;
@@ -102,7 +102,7 @@ impl TrainingBench {
         let device = planning::open(choice, &config)?;
         let model = config.model(planning::vocabulary(&config)?);
         let length = config.data.sequence_length;
-        let masker = Masker::new(Masking::from(&config.masking), SPECIALS, model.vocab_size)?;
+        let masker = Masker::new(config.masking, SPECIALS, model.vocab_size)?;
         let (micro_batch, training, mut executor) = planning::start(&config, &model, &device)?;
         let (shape, ready) = (training.inputs.shape, start.elapsed());
         training.parameters.initialize(&mut *executor, config.seed);

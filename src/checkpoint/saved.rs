@@ -1,9 +1,9 @@
 //! A model as a checkpoint keeps it.
 
 use super::{Checkpoint, Choice, has_manifest, with_model};
-use crate::config::ModelConfig;
 use crate::data::{SpecialNames, Tokenizer};
 use crate::hf::{self, Family, HfModel, folder};
+use crate::model::ModelConfig;
 use crate::{Error, Result, files};
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@ use super::output;
 use crate::checkpoint::SavedModel;
 use crate::data::{
     Corpus, CorpusOptions, DocumentSplit, Documents, MAX_BAD_LINES, Masker, Masking, Packing, Prepared, Split,
-    check_maskable, spool, validation_batches,
+    check_mask_rate, check_maskable, spool, validation_batches,
 };
 use crate::device::{Device, DeviceChoice};
 use crate::model::{Inference, Shape};
@@ -49,7 +49,7 @@ pub struct Args {
 
     /// Share of tokens that are masked
     #[arg(long, default_value = "0.15")]
-    pub rate: f32,
+    pub rate: f64,
 
     /// Score every token once: the pseudo-log-likelihood, in nats
     #[arg(long, conflicts_with = "rate")]
@@ -130,8 +130,9 @@ fn validation(
     length: usize,
 ) -> anyhow::Result<Validation> {
     let specials = model.tokenizer.specials();
+    check_mask_rate("--rate", args.rate)?;
     let masking = Masking { rate: args.rate, ..Default::default() };
-    let masker = Masker::new(masking, specials, model.config.vocab_size).context("--rate")?;
+    let masker = Masker::new(masking, specials, model.config.vocab_size)?;
     let packing = Packing::new(documents, specials, length).context("--sequence-length")?;
     let batch = args.batch_size.get().min(packing.len().max(1));
     let limit = args.max_sequences.map(NonZeroUsize::get);

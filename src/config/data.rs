@@ -1,8 +1,8 @@
-//! `[tokenizer]`, `[data]` and `[masking]`: from text to masked sequences.
+//! `[tokenizer]` and `[data]`: from text to sequences.
 
-use super::check::{fraction, masking_rate, require};
 use crate::Result;
 use crate::data::{DocumentSplit, TokenizerKind, TokenizerOptions};
+use crate::settings::{fraction, require};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -50,22 +50,6 @@ pub struct DataConfig {
     pub sequence_length: usize,
 }
 
-/// Which tokens the model must guess, and what stands in their place.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MaskingConfig {
-    /// Share of tokens to guess in training, above 0 and at most 0.9. Default 0.25.
-    pub rate: f64,
-    /// Share of those replaced by the mask token. Default 0.8.
-    pub mask: f64,
-    /// Share of those replaced by a random token. Default 0.1.
-    pub random: f64,
-    /// Share of those left as they are. Default 0.1. The three shares sum to 1.
-    pub keep: f64,
-    /// Whether the pieces of a word are masked together. Default false.
-    pub whole_word: bool,
-}
-
 impl TokenizerConfig {
     pub(super) fn check(&self) -> Result<()> {
         let (size, fewest) = (self.vocab_size, self.kind.smallest_vocabulary());
@@ -111,19 +95,5 @@ impl DataConfig {
         require(held_out > 0.0 && held_out <= 0.5, "data.validation_fraction", || {
             format!("is {held_out}; it must be above 0 and at most 0.5")
         })
-    }
-}
-
-impl MaskingConfig {
-    pub(super) fn check(&self) -> Result<()> {
-        masking_rate("masking.rate", self.rate)?;
-        for (key, share) in [("masking.mask", self.mask), ("masking.random", self.random), ("masking.keep", self.keep)]
-        {
-            require(share == 1.0 || fraction(key, share).is_ok(), key, || {
-                format!("is {share}; it must be at least 0 and at most 1")
-            })?;
-        }
-        let sum = self.mask + self.random + self.keep;
-        require((sum - 1.0).abs() < 1e-6, "masking", || format!("mask + random + keep is {sum}; it must be 1"))
     }
 }

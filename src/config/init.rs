@@ -1,7 +1,7 @@
 //! `model.init`: the model that training goes on from says the keys of `[model]`.
 
-use super::model::ModelConfig;
 use crate::checkpoint::saved;
+use crate::model::ModelConfig;
 use crate::{Error, Result};
 use std::path::Path;
 use toml::{Table, Value};

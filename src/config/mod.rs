@@ -5,24 +5,21 @@
 //! something from its folder are taken from there; all others, those of `--set` and those of the config that a run keeps are
 //! relative to the current directory.
 
-mod check;
 mod data;
-mod explain;
+mod defaults;
 mod init;
-mod layers;
 mod micro_batch;
-mod model;
 mod paths;
 mod train;
 
-pub use data::{DataConfig, MaskingConfig, TokenizerConfig};
-pub(crate) use explain::unknown;
+pub use data::{DataConfig, TokenizerConfig};
 pub use micro_batch::MicroBatch;
-pub use model::{Activation, ModelConfig, NormPlacement, Positions, Recipe};
-pub use train::{CheckpointConfig, Recompute, Schedule, TrainConfig, ValidationConfig};
+pub use train::{CheckpointConfig, Schedule, TrainConfig, ValidationConfig};
 
+use crate::data::Masking;
+use crate::model::ModelConfig;
+use crate::settings::{explain, require, set};
 use crate::{Error, Result};
-use check::require;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -44,7 +41,7 @@ pub struct Config {
     pub seed: u64,
     pub tokenizer: TokenizerConfig,
     pub data: DataConfig,
-    pub masking: MaskingConfig,
+    pub masking: Masking,
     /// `vocab_size` is 0 here, until the tokenizer is known: see [`Config::model`]. With `init` it is that model's.
     pub model: ModelConfig,
     pub train: TrainConfig,
@@ -90,14 +87,13 @@ impl Config {
 
     fn from_table(mut table: Table, sets: &[String]) -> Result<Config> {
         for assignment in sets {
-            layers::set(&mut table, assignment)?;
+            set(&mut table, assignment)?;
         }
         let origin = init::fill(&mut table)?;
-        layers::fill_defaults(&mut table);
+        defaults::fill_defaults(&mut table);
         // A mistyped section is told of before what is missing in its place.
-        let _: Names = serde_path_to_error::deserialize(table.clone()).map_err(|error| explain::explain(&error))?;
-        let config: Config =
-            serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| explain::explain(&error))?;
+        let _: Names = serde_path_to_error::deserialize(table.clone()).map_err(|error| explain(&error))?;
+        let config: Config = serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| explain(&error))?;
         if let Some(origin) = origin {
             config.check_origin(&origin)?;
         }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::{NormPlacement, Positions, Recipe};
 
 const SMALL: &str = "
 name = 'test'

@@ -1,9 +1,11 @@
 //! `[train]`, `[validation]` and `[checkpoint]`: the loop.
 
 use super::MicroBatch;
-use super::check::{at_least_one, fraction, masking_rate, not_negative, positive, require};
 use crate::Result;
+use crate::data::check_mask_rate;
 use crate::kernels::Precision;
+use crate::model::{OptimizerConfig, Recompute};
+use crate::settings::{at_least_one, fraction, not_negative, positive, require};
 use serde::{Deserialize, Serialize};
 
 /// The optimiser and its schedule.
@@ -63,27 +65,6 @@ pub struct TrainConfig {
     pub log_every: u64,
 }
 
-/// What the backward pass computes again, the more of it the less memory for activations (Chen et al., "Training deep nets
-/// with sublinear memory cost", 2016; Korthikanti et al., "Reducing activation recomputation in large transformer models",
-/// 2022). Attention's scores are never kept in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Recompute {
-    /// Nothing.
-    None,
-    /// The outputs of norms and of GELU: hardly any arithmetic.
-    Elementwise,
-    /// These, and q, k and v, which is one product a layer.
-    Attention,
-    /// All but each layer's input: a second forward pass.
-    Layer,
-}
-
-impl Recompute {
-    /// From the least to the most.
-    pub const ALL: [Recompute; 4] = [Recompute::None, Recompute::Elementwise, Recompute::Attention, Recompute::Layer];
-}
-
 /// How the learning rate falls after the warm-up; `train::schedule` has the formulae.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -131,6 +112,12 @@ impl TrainConfig {
     /// Length of the final decay of "wsd" in steps.
     pub fn decay(&self) -> u64 {
         (self.decay_fraction * self.steps as f64).round() as u64
+    }
+
+    /// The settings of an optimiser step, of several microbatches.
+    pub fn optimizer(&self) -> OptimizerConfig {
+        let &TrainConfig { beta1, beta2, epsilon, weight_decay, clip, precision, .. } = self;
+        OptimizerConfig { beta1, beta2, epsilon, weight_decay, clip, precision, accumulates: true }
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -186,7 +173,7 @@ impl TrainConfig {
 
 impl ValidationConfig {
     pub(super) fn check(&self) -> Result<()> {
-        masking_rate("validation.rate", self.rate)?;
+        check_mask_rate("validation.rate", self.rate)?;
         at_least_one("validation.max_sequences", self.max_sequences as u64)
     }
 }

@@ -6,46 +6,59 @@ use serde::{Deserialize, Serialize};
 
 use super::packing::Sequence;
 use super::special::SpecialTokens;
-use crate::config::MaskingConfig;
 use crate::random::{Site, Stream};
+use crate::settings::require;
 use crate::{Error, Result};
 
-/// How much is masked, and how. Fractions are of the chosen tokens; those left over stay as they are.
+/// Which tokens the model must guess, and what stands in their place: the section `[masking]` of a config.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Masking {
-    /// The part of a sequence that is chosen to be guessed.
-    pub rate: f32,
-    /// The part of the chosen tokens that `[MASK]` replaces.
-    pub mask_fraction: f32,
-    /// The part of the chosen tokens that a random token replaces.
-    pub random_fraction: f32,
-    /// Choose whole words.
+    /// Share of tokens to guess, above 0 and at most 0.9. Default in training 0.25.
+    pub rate: f64,
+    /// Share of those replaced by the mask token. Default 0.8.
+    pub mask: f64,
+    /// Share of those replaced by a random token. Default 0.1.
+    pub random: f64,
+    /// Share of those left as they are. Default 0.1. The three shares sum to 1.
+    pub keep: f64,
+    /// Whether the pieces of a word are masked together. Default false.
     pub whole_word: bool,
 }
 
 impl Default for Masking {
+    /// BERT's.
     fn default() -> Self {
-        Masking { rate: 0.15, mask_fraction: 0.8, random_fraction: 0.1, whole_word: false }
-    }
-}
-
-impl From<&MaskingConfig> for Masking {
-    fn from(config: &MaskingConfig) -> Self {
-        Masking {
-            rate: config.rate as f32,
-            mask_fraction: config.mask as f32,
-            random_fraction: config.random as f32,
-            whole_word: config.whole_word,
-        }
+        Masking { rate: 0.15, mask: 0.8, random: 0.1, keep: 0.1, whole_word: false }
     }
 }
 
 impl Masking {
     /// The most tokens that are chosen in a sequence of `length`: the `k` of a batch.
     pub fn masked_per_sequence(&self, length: usize) -> usize {
-        ((f64::from(self.rate) * length as f64).round() as usize).max(1)
+        // In the precision that tokens are drawn in.
+        ((f64::from(self.rate as f32) * length as f64).round() as usize).max(1)
     }
+
+    /// # Errors
+    /// A share that is none, by its key.
+    pub fn check(&self) -> Result<()> {
+        check_mask_rate("masking.rate", self.rate)?;
+        for (key, share) in [("masking.mask", self.mask), ("masking.random", self.random), ("masking.keep", self.keep)]
+        {
+            require((0.0..=1.0).contains(&share), key, || format!("is {share}; it must be at least 0 and at most 1"))?;
+        }
+        let sum = self.mask + self.random + self.keep;
+        require((sum - 1.0).abs() < 1e-6, "masking", || format!("mask + random + keep is {sum}; it must be 1"))
+    }
+}
+
+/// Refuses a share of masked tokens, the value of `key`, outside of what a model can learn from.
+///
+/// # Errors
+/// It is not above 0 and at most 0.9.
+pub fn check_mask_rate(key: &str, rate: f64) -> Result<()> {
+    require(rate > 0.0 && rate <= 0.9, key, || format!("is {rate}; it must be above 0 and at most 0.9"))
 }
 
 /// A sequence after masking. `ids` are what the model sees.
@@ -75,21 +88,9 @@ pub struct Masker {
 
 impl Masker {
     /// # Errors
-    /// A rate or fraction out of bounds; a vocabulary of special tokens alone.
+    /// As [`Masking::check`]; a vocabulary of special tokens alone.
     pub fn new(masking: Masking, specials: SpecialTokens, vocab_size: usize) -> Result<Self> {
-        let Masking { rate, mask_fraction, random_fraction, .. } = masking;
-        if !(rate > 0.0 && rate <= 1.0) {
-            return Err(Error::config("masking.rate", format!("{rate} is not above 0 and at most 1")));
-        }
-        let unit = 0.0..=1.0;
-        // A little over 1 is how 0.9 + 0.1 may come out.
-        if !unit.contains(&mask_fraction) || !unit.contains(&random_fraction) || mask_fraction + random_fraction > 1.001
-        {
-            let problem = format!(
-                "{mask_fraction} and random_fraction {random_fraction} must lie in 0 to 1, and so must their sum"
-            );
-            return Err(Error::config("masking.mask_fraction", problem));
-        }
+        masking.check()?;
         let vocab_size = u32::try_from(vocab_size).ok().filter(|size| *size as usize > specials.ids().len());
         let vocab_size = vocab_size
             .ok_or_else(|| Error::config("vocab_size", "too small or too large to draw random tokens from"))?;
@@ -144,10 +145,10 @@ impl Masker {
     }
 
     fn replace(&self, id: &mut u32, stream: &mut Stream) {
-        let draw = stream.uniform();
-        if draw < self.masking.mask_fraction {
+        let (draw, mask, random) = (stream.uniform(), self.masking.mask as f32, self.masking.random as f32);
+        if draw < mask {
             *id = self.specials.mask;
-        } else if draw < self.masking.mask_fraction + self.masking.random_fraction {
+        } else if draw < mask + random {
             *id = loop {
                 let random = stream.below(self.vocab_size);
                 if !self.specials.contains(random) {
@@ -230,8 +231,8 @@ mod tests {
                 }
             }
         }
-        let all = Masker::new(Masking { rate: 1.0, ..Masking::default() }, SPECIALS, VOCABULARY).unwrap();
-        assert_eq!(all.mask(sequence(12, 16, |_| true), 1, 0).picks, (1..11).collect::<Vec<_>>());
+        let all = Masker::new(Masking { rate: 0.9, ..Masking::default() }, SPECIALS, VOCABULARY).unwrap();
+        assert_eq!(all.mask(sequence(11, 16, |_| true), 1, 0).picks, (1..10).collect::<Vec<_>>());
         assert!(all.mask(Sequence::empty(SPECIALS.pad, 16), 1, 0).picks.is_empty());
     }
 
@@ -297,8 +298,9 @@ mod tests {
     fn nonsense_is_refused() {
         let refused = |masking: Masking| Masker::new(masking, SPECIALS, VOCABULARY).unwrap_err().to_string();
         assert!(refused(Masking { rate: 0.0, ..Masking::default() }).starts_with("masking.rate"));
-        assert!(refused(Masking { rate: f32::NAN, ..Masking::default() }).starts_with("masking.rate"));
-        assert!(refused(Masking { mask_fraction: 0.95, ..Masking::default() }).starts_with("masking.mask_fraction"));
+        assert!(refused(Masking { rate: f64::NAN, ..Masking::default() }).starts_with("masking.rate"));
+        assert!(refused(Masking { mask: 1.5, ..Masking::default() }).starts_with("masking.mask"));
+        assert!(refused(Masking { mask: 0.95, ..Masking::default() }).starts_with("masking: mask + random + keep"));
         assert!(Masker::new(Masking::default(), SPECIALS, 5).is_err());
     }
 }

@@ -49,7 +49,7 @@ pub(crate) use inputs::is_there;
 pub use loader::{Loader, validation_batches};
 pub use manifest::{FileEntry, Manifest, ShardEntry, SplitEntry};
 pub use maskable::{check_maskable, warn_of_unknown};
-pub use masking::{MaskedSequence, Masker, Masking};
+pub use masking::{MaskedSequence, Masker, Masking, check_mask_rate};
 pub use order::Permutation;
 pub use packing::{Packing, Sequence};
 pub use prepare::{PrepareOptions, Validation, prepare};

@@ -3,9 +3,8 @@
 use super::golden::Golden;
 use super::report::Check;
 use crate::Result;
-use crate::config::{ModelConfig, Recompute};
 use crate::device::Device;
-use crate::model::{Kind, OptimizerConfig, Training};
+use crate::model::{Kind, ModelConfig, OptimizerConfig, Recompute, Training};
 
 const STEPS: u64 = 4;
 

@@ -3,7 +3,7 @@
 
 use super::family::Family;
 use super::unsupported;
-use crate::config::{Activation, ModelConfig, NormPlacement, Positions, Recipe};
+use crate::model::{Activation, ModelConfig, NormPlacement, Positions, Recipe};
 use crate::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;

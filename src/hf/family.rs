@@ -1,6 +1,6 @@
 //! The families of transformers that compute what a config describes.
 
-use crate::config::{Activation, ModelConfig, NormPlacement, Positions};
+use crate::model::{Activation, ModelConfig, NormPlacement, Positions};
 
 /// A model family of transformers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

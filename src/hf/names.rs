@@ -1,7 +1,7 @@
 //! Which tensors of a transformers model hold which parameter of ours.
 
 use super::family::Family;
-use crate::config::ModelConfig;
+use crate::model::ModelConfig;
 
 /// Where a parameter lies in a family's files: one tensor, or several stacked along their first dimension.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use super::precision::Precision;
 use super::tensors::{INDEX, MODEL};
 use super::write::{self, Named};
-use crate::config::ModelConfig;
 use crate::data::{Staging, Tokenizer};
 use crate::files;
+use crate::model::ModelConfig;
 use crate::model::architecture::declare;
 use crate::model::weights::serialize;
 use crate::{Error, Result};

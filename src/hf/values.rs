@@ -3,7 +3,7 @@
 use super::family::Family;
 use super::names::{self, source};
 use super::tensors::Tensors;
-use crate::config::ModelConfig;
+use crate::model::ModelConfig;
 use crate::model::architecture::declare;
 use crate::model::parameters::Declaration;
 use crate::{Error, Result};

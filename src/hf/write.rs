@@ -3,8 +3,8 @@
 use super::family::Family;
 use super::names::{decoder_bias_copy, fixed, source};
 use super::precision::Precision;
-use crate::config::ModelConfig;
 use crate::data::Tokenizer;
+use crate::model::ModelConfig;
 use crate::model::parameters::Declaration;
 use crate::model::weights::Entry;
 use serde_json::{Map, Value, json};

@@ -1,8 +1,8 @@
 //! Every parameter that a config asks for: name, shape, first values.
 
+use super::config::{Activation, ModelConfig, Positions};
 use super::init::Init;
 use super::parameters::Declaration;
-use crate::config::{Activation, ModelConfig, Positions};
 use crate::kernels::cross_entropy::columns_of;
 
 /// The parameters of a model, in the order of its forward pass.

@@ -3,11 +3,11 @@
 //! N = B·T rows, H = width; M rows are kept behind attention, in all layers but the last all of them. Every activation is
 //! [N, H] unless a comment says otherwise.
 
+use super::config::ModelConfig;
 use super::inputs::{Inputs, Shape};
 use super::kept::Kept;
 use super::parameters::Parameters;
 use super::recorder::{DropoutLayer, DropoutPlace, Linear, Recorder};
-use crate::config::ModelConfig;
 use crate::exec::Tensor;
 use crate::kernels::attention::{Attention as AttentionShape, AttentionArgs};
 use crate::kernels::attention_backward::AttentionBackwardArgs;

@@ -1,7 +1,7 @@
 //! What the indices of a batch may be. Shaders ship without bounds checks, so the host looks at every index once.
 
+use super::config::{ModelConfig, Positions};
 use super::inputs::Shape;
-use crate::config::{ModelConfig, Positions};
 use crate::data::Batch;
 use crate::{Error, Result};
 
@@ -67,8 +67,8 @@ fn damaged(name: &str, value: &str, place: usize, problem: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Recipe;
     use crate::data::MaskedSequence;
+    use crate::model::recipe::Recipe;
 
     /// Each kind of index, put one past its end.
     #[test]

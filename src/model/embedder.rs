@@ -1,12 +1,12 @@
 //! Vectors of whole texts: the encoder's output, pooled.
 
 use super::architecture::declare;
+use super::config::ModelConfig;
 use super::encoder::Encoder;
 use super::inputs::{Inputs, Shape};
 use super::kept::Kept;
 use super::parameters::{Kind, Parameters};
 use super::recorder::Recorder;
-use crate::config::ModelConfig;
 use crate::data::{Batch, MaskedSequence, Sequence};
 use crate::device::Device;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};

@@ -2,12 +2,13 @@
 //!
 //! N = B·T rows, H = width. Every activation is [N, H], but the encoder's output and its gradient have the rows `kept`.
 
+use super::config::{ModelConfig, Positions};
 use super::inputs::{Inputs, Shape};
 use super::kept::Kept;
 use super::layer::{Layer, LayerSaved};
 use super::parameters::{Parameters, Weight};
+use super::recompute::Recompute;
 use super::recorder::{DropoutLayer, DropoutPlace, Norm, NormSaved, Recorder};
-use crate::config::{ModelConfig, Positions, Recompute};
 use crate::exec::Tensor;
 use crate::kernels::embedding::{Embedding, EmbeddingArgs, EmbeddingBackward, EmbeddingBackwardArgs};
 

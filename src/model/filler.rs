@@ -1,6 +1,7 @@
 //! Guesses for masked tokens.
 
 use super::architecture::{declare, vocabulary_rows};
+use super::config::ModelConfig;
 use super::embedder::lengths;
 use super::encoder::Encoder;
 use super::head::Head;
@@ -9,7 +10,6 @@ use super::kept::Kept;
 use super::parameters::{Kind, Parameters};
 use super::recorder::Recorder;
 use crate::Result;
-use crate::config::ModelConfig;
 use crate::data::{Batch, MaskedSequence};
 use crate::device::Device;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};

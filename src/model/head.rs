@@ -2,10 +2,10 @@
 //! see `architecture::vocabulary_rows`.
 
 use super::architecture::vocabulary_rows;
+use super::config::ModelConfig;
 use super::inputs::Inputs;
 use super::parameters::Parameters;
 use super::recorder::{DropoutLayer, Linear, Norm, NormSaved, Recorder};
-use crate::config::ModelConfig;
 use crate::exec::{Program, Tensor};
 use crate::kernels::Precision;
 use crate::kernels::cross_entropy::{CrossEntropy, CrossEntropyArgs};

@@ -1,6 +1,7 @@
 //! The programs of a model that is only run forward: evaluation, prediction, encoding.
 
 use super::architecture::{declare, vocabulary_rows};
+use super::config::ModelConfig;
 use super::encoder::Encoder;
 use super::head::Head;
 use super::inputs::{Inputs, Shape};
@@ -8,7 +9,6 @@ use super::kept::Kept;
 use super::parameters::{Kind, Parameters};
 use super::recorder::Recorder;
 use crate::Result;
-use crate::config::ModelConfig;
 use crate::device::Device;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};
 use crate::kernels::Precision;

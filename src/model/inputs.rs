@@ -1,8 +1,8 @@
 //! The tensors that the host writes: a batch, and what changes from step to step.
 
 use super::bounds::Bounds;
+use super::config::{ModelConfig, Positions};
 use crate::Result;
-use crate::config::{ModelConfig, Positions};
 use crate::data::Batch;
 use crate::exec::{Executor, Program, Role, Tensor};
 use crate::kernels::Params;

@@ -2,12 +2,13 @@
 //! backward, and what is kept in between. Of N rows M go on behind attention: see `kept.rs`.
 
 use super::attention::{Attention, AttentionSaved};
+use super::config::{ModelConfig, NormPlacement};
 use super::inputs::{Inputs, Shape};
 use super::kept::Kept;
 use super::mlp::{Mlp, MlpSaved};
 use super::parameters::Parameters;
+use super::recompute::Recompute;
 use super::recorder::{DropoutLayer, Norm, NormSaved, Recorder, SumGradient};
-use crate::config::{ModelConfig, NormPlacement, Recompute};
 use crate::exec::Tensor;
 
 /// A norm whose result nobody has to keep, and what it ran over.

@@ -2,9 +2,9 @@
 //!
 //! N = B·T rows, H = width, F = feed-forward width. Every activation is [N, H] unless a comment says otherwise.
 
+use super::config::{Activation, ModelConfig};
 use super::parameters::Parameters;
 use super::recorder::{DropoutLayer, DropoutPlace, Linear, Recorder};
-use crate::config::{Activation, ModelConfig};
 use crate::exec::Tensor;
 
 pub(super) struct Mlp {

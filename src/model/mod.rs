@@ -6,6 +6,7 @@
 pub mod architecture;
 mod attention;
 mod bounds;
+pub mod config;
 pub mod embedder;
 pub mod encoder;
 pub mod filler;
@@ -18,9 +19,12 @@ mod layer;
 mod mlp;
 pub mod parameters;
 pub mod programs;
+pub mod recipe;
+pub mod recompute;
 pub mod recorder;
 pub mod weights;
 
+pub use config::{Activation, ModelConfig, NormPlacement, Positions};
 pub use embedder::{Embedder, Pooling};
 pub use filler::{Filler, Guess};
 pub use inference::Inference;
@@ -28,3 +32,5 @@ pub use inputs::{Inputs, Shape};
 pub use kept::Kept;
 pub use parameters::{Kind, Parameters};
 pub use programs::{Measured, OptimizerConfig, Training};
+pub use recipe::Recipe;
+pub use recompute::Recompute;

@@ -1,14 +1,15 @@
 //! The program of a model in training, and of its validation.
 
 use super::architecture::declare;
+use super::config::ModelConfig;
 use super::encoder::Encoder;
 use super::head::Head;
 use super::inputs::{Inputs, Shape};
 use super::kept::Kept;
 use super::parameters::{FlatTraining, Parameters};
+use super::recompute::Recompute;
 use super::recorder::Recorder;
 use crate::Result;
-use crate::config::{ModelConfig, Recompute, TrainConfig};
 use crate::data::Batch;
 use crate::device::Device;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};
@@ -53,13 +54,6 @@ impl Default for OptimizerConfig {
             precision: Precision::F32,
             accumulates: true,
         }
-    }
-}
-
-impl From<&TrainConfig> for OptimizerConfig {
-    fn from(config: &TrainConfig) -> Self {
-        let &TrainConfig { beta1, beta2, epsilon, weight_decay, clip, precision, .. } = config;
-        OptimizerConfig { beta1, beta2, epsilon, weight_decay, clip, precision, accumulates: true }
     }
 }
 

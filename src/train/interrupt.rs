@@ -110,7 +110,7 @@ mod tests {
         install().unwrap();
         install().unwrap();
         assert!(!interrupted());
-        for signal in hangup().into_iter().chain([SIGTERM]).take(signals) {
+        for signal in hangup().into_iter().chain([SIGTERM, SIGINT]).take(signals) {
             signal_hook::low_level::raise(signal).unwrap();
         }
         assert_eq!(interrupted(), signals > 0);

@@ -1,13 +1,13 @@
 //! What a training takes, known before any of it is allocated: the microbatch that fits, memory, and time.
 
-use crate::config::{Config, MicroBatch, ModelConfig, Recompute};
+use crate::config::{Config, MicroBatch};
 use crate::data::{Manifest, Masking, Tokenizer};
 use crate::device::{Device, DeviceChoice};
 use crate::exec::Speed;
 use crate::exec::plan::{Limits, Plan};
 use crate::exec::{Executor, Memory};
 use crate::kernels::Sizes;
-use crate::model::{OptimizerConfig, Shape, Training, weights};
+use crate::model::{ModelConfig, OptimizerConfig, Recompute, Shape, Training, weights};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub fn open(choice: &DeviceChoice, config: &Config) -> Result<Device> {
 /// A microbatch of so many sequences, masked at a rate.
 fn shape(config: &Config, batch: usize, rate: f64) -> Shape {
     let sequence = config.data.sequence_length;
-    let masking = Masking { rate: rate as f32, ..Default::default() };
+    let masking = Masking { rate, ..Default::default() };
     Shape { batch, sequence, masked: batch * masking.masked_per_sequence(sequence) }
 }
 
@@ -65,7 +65,7 @@ pub fn record(
 ) -> Result<Training> {
     let shape = |rate| shape(config, micro_batch, rate);
     let accumulates = micro_batch < config.train.batch_size;
-    let optimizer = OptimizerConfig { accumulates, ..OptimizerConfig::from(&config.train) };
+    let optimizer = OptimizerConfig { accumulates, ..config.train.optimizer() };
     Training::new(model, shape(config.masking.rate), shape(config.validation.rate), optimizer, recompute, binding)
 }
 

@@ -3,10 +3,9 @@
 use super::evaluate::Gauge;
 use super::progress::batch_bar;
 use crate::Result;
-use crate::config::ModelConfig;
 use crate::data::{Packing, Scoring};
 use crate::device::Device;
-use crate::model::{Inference, Shape};
+use crate::model::{Inference, ModelConfig, Shape};
 use serde::Serialize;
 
 /// What the tokens of a text score, each guessed from all others but the rest of its word: see [`Scoring`]. In nats.

@@ -3,13 +3,13 @@
 use super::{learning_rate, saving};
 use crate::checkpoint::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER};
 use crate::checkpoint::{Checkpoint, CheckpointStore, DataSeen, TrainingState};
-use crate::config::{Config, MicroBatch, ModelConfig};
+use crate::config::{Config, MicroBatch};
 use crate::exec::Executor;
 use crate::hf::write::Source;
 use crate::hf::{self, folder};
 use crate::kernels::Params;
 use crate::kernels::gradient_norm::OptimizerState;
-use crate::model::{Kind, Training, weights};
+use crate::model::{Kind, ModelConfig, Training, weights};
 use crate::{Error, Result};
 use std::path::Path;
 

@@ -3,11 +3,11 @@
 use crate::Result;
 use crate::checkpoint::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM};
 use crate::checkpoint::{CheckpointWriter, HashingWriter};
-use crate::config::ModelConfig;
 use crate::data::Prepared;
 use crate::exec::Executor;
 use crate::hf;
 use crate::hf::write::{Placed, Source};
+use crate::model::ModelConfig;
 use crate::model::parameters::Parameters;
 use crate::model::weights::{self, Entry};
 use crate::model::{Kind, Training};

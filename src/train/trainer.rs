@@ -9,13 +9,13 @@ use super::{Progress, RunDir, Throughput, interrupt, learning_rate, planning, re
 use crate::Result;
 use crate::checkpoint::saved::read_tokenizer;
 use crate::checkpoint::{CheckpointStore, DataSeen, SavedModel, TrainingState};
-use crate::config::{Config, MicroBatch, ModelConfig};
+use crate::config::{Config, MicroBatch};
 use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, validation_batches};
 use crate::device::Device;
 use crate::exec::Executor;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::kernels::{Params, Precision};
-use crate::model::{Kind, Measured, Training};
+use crate::model::{Kind, Measured, ModelConfig, Training};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -108,8 +108,8 @@ impl Trainer {
         }
         let model = config.model(prepared.vocab_size());
         let length = config.data.sequence_length;
-        let masker = Masker::new(Masking::from(&config.masking), prepared.specials(), prepared.vocab_size())?;
-        let validation_masking = Masking { rate: config.validation.rate as f32, ..Default::default() };
+        let masker = Masker::new(config.masking, prepared.specials(), prepared.vocab_size())?;
+        let validation_masking = Masking { rate: config.validation.rate, ..Default::default() };
         let validation_masker = Masker::new(validation_masking, prepared.specials(), prepared.vocab_size())?;
         if let Some(checkpoint) = &checkpoint {
             device.go_on_with(&checkpoint.state().variants);

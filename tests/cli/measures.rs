@@ -19,7 +19,7 @@ fn the_masks_of_an_evaluation_are_the_same_for_all_models() {
     let model = SavedModel::open(&shop.path("runs/run")).unwrap();
     let text = shop.text("text.txt");
     let documents: Vec<_> = text.lines().map(|line| model.tokenizer.encode_with_word_starts(line).unwrap()).collect();
-    let masking = Masking { rate: 0.15, mask_fraction: 0.8, random_fraction: 0.1, whole_word: false };
+    let masking = Masking { rate: 0.15, mask: 0.8, random: 0.1, keep: 0.1, whole_word: false };
     let masker = Masker::new(masking, model.tokenizer.specials(), model.config.vocab_size).unwrap();
     let packing = Packing::new(Arc::new(documents), model.tokenizer.specials(), 32).unwrap();
     let shape = Shape { batch: 32, sequence: 32, masked: 32 * 5 };

@@ -1,10 +1,9 @@
 //! A golden case's files: a model, a batch, and what PyTorch made of them. `make_golden.py` writes them.
 
-use crate::config::ModelConfig;
 use crate::data::{Batch, MaskedSequence, Sequence};
 use crate::hf::{folder, values};
-use crate::model::Shape;
 use crate::model::weights::deserialize;
+use crate::model::{ModelConfig, Shape};
 use crate::{Error, Result};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;

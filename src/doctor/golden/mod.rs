@@ -6,14 +6,13 @@ pub use case::Golden;
 
 use super::report::Check;
 use crate::Result;
-use crate::config::Recompute;
 use crate::data::Batch;
 use crate::device::Device;
 use crate::exec::Executor;
 use crate::kernels::Precision;
 use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::step::StepState;
-use crate::model::{Inference, Kind, Measured, OptimizerConfig, Shape, Training};
+use crate::model::{Inference, Kind, Measured, OptimizerConfig, Recompute, Shape, Training};
 
 /// The optimiser of `make_golden.py`.
 const OPTIMIZER: OptimizerConfig = OptimizerConfig {

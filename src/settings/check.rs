@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 
 /// What to say when a check fails: a text, or a closure that writes one.
-pub(super) trait Problem {
+pub trait Problem {
     fn say(self) -> String;
 }
 
@@ -19,30 +19,42 @@ impl<F: FnOnce() -> String> Problem for F {
     }
 }
 
-pub(super) fn require(holds: bool, key: &str, problem: impl Problem) -> Result<()> {
+/// Refuses the value of `key` unless it `holds`.
+///
+/// # Errors
+/// It does not: what is wrong with it is `problem`.
+pub fn require(holds: bool, key: &str, problem: impl Problem) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::config(key, problem.say())) }
 }
 
-pub(super) fn at_least_one(key: &str, value: u64) -> Result<()> {
+/// One or more.
+///
+/// # Errors
+/// It is not.
+pub fn at_least_one(key: &str, value: u64) -> Result<()> {
     require(value >= 1, key, "is 0; it must be at least 1")
 }
 
 /// Finite and above zero.
-pub(super) fn positive(key: &str, value: f64) -> Result<()> {
+///
+/// # Errors
+/// It is not.
+pub fn positive(key: &str, value: f64) -> Result<()> {
     require(value > 0.0 && value.is_finite(), key, || format!("is {value}; it must be above 0"))
 }
 
 /// Finite and not negative.
-pub(super) fn not_negative(key: &str, value: f64) -> Result<()> {
+///
+/// # Errors
+/// It is not.
+pub fn not_negative(key: &str, value: f64) -> Result<()> {
     require(value >= 0.0 && value.is_finite(), key, || format!("is {value}; it must be 0 or more"))
 }
 
 /// In [0, 1).
-pub(super) fn fraction(key: &str, value: f64) -> Result<()> {
+///
+/// # Errors
+/// It is not.
+pub fn fraction(key: &str, value: f64) -> Result<()> {
     require((0.0..1.0).contains(&value), key, || format!("is {value}; it must be at least 0 and below 1"))
-}
-
-/// A share of masked tokens: in (0, 0.9].
-pub(super) fn masking_rate(key: &str, value: f64) -> Result<()> {
-    require(value > 0.0 && value <= 0.9, key, || format!("is {value}; it must be above 0 and at most 0.9"))
 }

@@ -3,7 +3,7 @@
 use crate::Error;
 
 /// An error with the key's full path, the allowed names, and the name that was probably meant.
-pub(super) fn explain(error: &serde_path_to_error::Error<toml::de::Error>) -> Error {
+pub fn explain(error: &serde_path_to_error::Error<toml::de::Error>) -> Error {
     let path = error.path().to_string();
     let message = error.inner().message();
     // serde's messages quote names in backticks: first the one that was found, then the allowed ones.
@@ -26,7 +26,7 @@ fn join(path: &str, name: &str) -> String {
 }
 
 /// What to say of a name that is none of the known ones; `names` has first the one found, then those.
-pub(crate) fn unknown(what: &str, names: &[&str]) -> String {
+pub fn unknown(what: &str, names: &[&str]) -> String {
     let (name, allowed) = (names.first().copied().unwrap_or_default(), names.get(1..).unwrap_or_default());
     let closest = allowed.iter().map(|known| (edit_distance(name, known), *known)).min();
     let hint = match closest {

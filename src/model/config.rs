@@ -1,13 +1,11 @@
-//! `[model]`: the shape of the network.
+//! The shape of the network: the section `[model]` of a config.
 
-use super::check::{at_least_one, fraction, positive, require};
-use super::explain::explain;
-use super::layers;
+use super::recipe::Recipe;
+use crate::settings::{at_least_one, fraction, positive, require};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
-use toml::{Table, Value};
 
 /// The shape of the network, complete: every default filled in. A checkpoint keeps it as `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,16 +85,6 @@ pub struct ModelConfig {
     pub attention_dropout: f64,
 }
 
-/// A named set of defaults for `[model]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Recipe {
-    /// After ModernBERT: pre-norm, rotary positions, gated GELU, no biases.
-    Modern,
-    /// After BERT and RoBERTa: post-norm, learned positions, GELU, biases.
-    Bert,
-}
-
 /// Where a layer's norms stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -142,15 +130,7 @@ impl ModelConfig {
     /// # Errors
     /// Sizes that no network can have.
     pub fn new(recipe: Recipe, vocab_size: usize, layers: usize, hidden_size: usize, heads: usize) -> Result<Self> {
-        let recipe = Value::try_from(recipe).expect("a recipe is written as its name");
-        let text = format!("recipe = {recipe}\nlayers = {layers}\nhidden_size = {hidden_size}\nheads = {heads}");
-        let mut table: Table = format!("[model]\n{text}")
-            .parse()
-            .map_err(|error: toml::de::Error| Error::config("model", error.message()))?;
-        layers::fill_defaults(&mut table);
-        let model: ModelConfig =
-            serde_path_to_error::deserialize(table["model"].clone()).map_err(|error| explain(&error))?;
-        let config = ModelConfig { vocab_size, ..model };
+        let config = recipe.config(vocab_size, layers, hidden_size, heads);
         config.check()?;
         Ok(config)
     }

@@ -6,7 +6,10 @@
 
 use cloze::data::{Batch, MaskedSequence};
 use cloze::device::Device;
-use cloze::model::{Filler, Kind, ModelConfig, OptimizerConfig, Recipe, Recompute, Shape, Training};
+use cloze::model::{Kind, ModelConfig, Recipe, Shape};
+use cloze::optim::AdamW;
+use cloze::tasks::{Filler, MaskedLm};
+use cloze::train::{Training, TrainingOptions};
 
 const PAD: u32 = 0;
 const MASK: u32 = 4;
@@ -19,7 +22,8 @@ fn main() -> cloze::Result<()> {
 
     let device = Device::Cpu;
     let shape = Shape { batch: 1, sequence: sentence.len(), masked: 1 };
-    let training = Training::new(&config, shape, shape, OptimizerConfig::default(), Recompute::None, device.binding())?;
+    let options = TrainingOptions::new(shape, device.binding());
+    let training = Training::new(&MaskedLm::new(&config), &AdamW::default(), options)?;
     let mut executor = training.start(&device, &config)?;
     training.parameters.initialize(&mut *executor, 1);
 

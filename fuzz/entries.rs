@@ -7,9 +7,9 @@ use cloze::data::{Corpus, CorpusOptions, DocumentSplit, Packing, Prepared, Seque
 use cloze::hf::tensors::Tensors;
 use cloze::hf::values::Reader;
 use cloze::hf::{Family, HfModel, SentenceModel, folder};
-use cloze::model::architecture::declare;
 use cloze::model::parameters::Declaration;
 use cloze::model::weights;
+use cloze::tasks::{self, MaskedLm};
 use cloze::train::MetricsLog;
 use cloze::train::sources::Sources;
 use serde_json::json;
@@ -41,7 +41,7 @@ pub const ALL: [(&str, Entry); 13] = [
 pub fn safetensors(data: &[u8]) -> bool {
     let (_, config) = folder::read_config(Path::new("config.json"), CONFIG.as_bytes()).unwrap();
     let path = Path::new("model.safetensors");
-    let entries: Vec<weights::Entry> = declare(&config)
+    let entries: Vec<weights::Entry> = tasks::parameters(&MaskedLm::new(&config))
         .into_iter()
         .map(|Declaration { name, shape, .. }| weights::Entry { name: format!("first.{name}"), shape })
         .collect();
@@ -69,7 +69,7 @@ pub fn shard_index(data: &[u8]) -> bool {
 pub fn model_config(data: &[u8]) -> bool {
     let Ok((family, config)) = folder::read_config(Path::new("config.json"), data) else { return false };
     // What a config declares is multiplied out before a weight is read.
-    let values: usize = declare(&config).iter().map(Declaration::count).sum();
+    let values: usize = tasks::parameters(&MaskedLm::new(&config)).iter().map(Declaration::count).sum();
     assert!(values > 0 && config.head_dim() > 0, "{family:?}");
     true
 }

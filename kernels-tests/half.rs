@@ -10,7 +10,10 @@ use cloze::exec::Executor;
 use cloze::kernels::Precision;
 use cloze::kernels::gradient_norm::{FIRST_LOSS_SCALE, GROWTH_INTERVAL, OptimizerState};
 use cloze::kernels::{Access, Elem, KERNELS, Params};
-use cloze::model::{Kind, OptimizerConfig, Recompute, Training};
+use cloze::model::{Kind, Recompute};
+use cloze::optim::AdamW;
+use cloze::tasks::MaskedLm;
+use cloze::train::{Training, TrainingOptions};
 
 /// Relative error of a mean loss.
 const LOSS: f64 = 2e-5;
@@ -32,9 +35,9 @@ impl Trained {
 
     fn with(device: &Device, precision: Precision, recompute: Recompute) -> Trained {
         let golden = Golden::embedded().unwrap();
-        let optimizer = OptimizerConfig { precision, clip: 0.0, accumulates: false, ..Default::default() };
-        let training =
-            Training::new(&golden.config, golden.shape, golden.shape, optimizer, recompute, device.binding()).unwrap();
+        let options = TrainingOptions::new(golden.shape, device.binding());
+        let options = TrainingOptions { recompute, precision, grad_clip: 0.0, accumulates: false, ..options };
+        let training = Training::new(&MaskedLm::new(&golden.config), &AdamW::default(), options).unwrap();
         let mut executor = training.start(device, &golden.config).unwrap();
         training.parameters.write(&mut *executor, Kind::Value, &golden.values);
         Trained { golden, training, executor, steps: 0 }
@@ -65,7 +68,7 @@ impl Trained {
 
     /// The first moments after one step from zero are the gradients times 1 − beta1.
     fn gradients(mut self) -> (f64, Vec<Vec<f32>>) {
-        (self.step(), self.read(Kind::FirstMoment))
+        (self.step(), self.read(Kind::State("first")))
     }
 }
 
@@ -143,13 +146,15 @@ fn an_overflow_halves_the_scale_and_skips_the_step() {
     for device in devices("half") {
         let scale = 16_777_216.0 * 64.0;
         let mut trained = Trained::new(&device, Precision::F16).scale(scale, 7);
-        let before: Vec<_> = [Kind::Value, Kind::FirstMoment, Kind::SecondMoment].map(|kind| trained.read(kind)).into();
+        let before: Vec<_> =
+            [Kind::Value, Kind::State("first"), Kind::State("second")].map(|kind| trained.read(kind)).into();
         let loss = trained.step();
         let state = trained.state();
         assert!(loss.is_finite());
         assert_eq!((state.loss_scale, state.steps_at_scale), (scale / 2.0, 0.0), "{}", device.describe());
         assert_eq!((state.skipped, state.skipped_in_a_row, state.coefficient, state.applied), (1.0, 1.0, 0.0, 0.0));
-        let after: Vec<_> = [Kind::Value, Kind::FirstMoment, Kind::SecondMoment].map(|kind| trained.read(kind)).into();
+        let after: Vec<_> =
+            [Kind::Value, Kind::State("first"), Kind::State("second")].map(|kind| trained.read(kind)).into();
         assert!(before == after, "a skipped step changed something");
         assert_eq!(trained.step(), loss, "the model is the same as before");
         // Nothing of the overflow is left in memory.

@@ -2,7 +2,10 @@
 
 use crate::adapter::gpus;
 use cloze::device::Device;
-use cloze::model::{Kind, ModelConfig, OptimizerConfig, Recipe, Recompute, Shape, Training};
+use cloze::model::{Kind, ModelConfig, Recipe, Recompute, Shape};
+use cloze::optim::AdamW;
+use cloze::tasks::MaskedLm;
+use cloze::train::{Training, TrainingOptions};
 
 #[test]
 fn the_allocator_has_given_out_what_was_planned() {
@@ -13,8 +16,8 @@ fn the_allocator_has_given_out_what_was_planned() {
         let gpu = gpu.reopen().unwrap();
         let device = Device::Gpu(Box::new(gpu));
         for recompute in Recompute::ALL {
-            let optimizer = OptimizerConfig::default();
-            let training = Training::new(&model, shape, shape, optimizer, recompute, device.binding()).unwrap();
+            let options = TrainingOptions { recompute, ..TrainingOptions::new(shape, device.binding()) };
+            let training = Training::new(&MaskedLm::new(&model), &AdamW::default(), options).unwrap();
             let mut executor = training.start(&device, &model).unwrap();
             training.parameters.initialize(&mut *executor, 1);
             training.parameters.read(&mut *executor, Kind::Value).unwrap();

@@ -3,7 +3,10 @@
 use cloze::exec::plan::{Limits, Plan};
 use cloze::exec::{Program, Role, Tensor};
 use cloze::kernels::gelu::{Elements, GeluBackwardArgs};
-use cloze::model::{ModelConfig, NormPlacement, OptimizerConfig, Recipe, Recompute, Shape, Training};
+use cloze::model::{ModelConfig, NormPlacement, Recipe, Shape};
+use cloze::optim::AdamW;
+use cloze::tasks::MaskedLm;
+use cloze::train::{Training, TrainingOptions};
 
 const ROOMY: Limits = Limits { binding: u64::MAX, alignment: 256, memory: None, arena: false };
 
@@ -115,8 +118,8 @@ fn a_binding_may_be_just_under_2_gib() {
 fn memory_beyond_4_gib_is_counted_to_the_byte() {
     let model = ModelConfig::new(Recipe::Bert, 30522, 24, 1024, 16).unwrap();
     let shape = Shape { batch: 64, sequence: 512, masked: 64 * 77 };
-    let training =
-        Training::new(&model, shape, shape, OptimizerConfig::default(), Recompute::None, LARGEST_BINDING).unwrap();
+    let options = TrainingOptions::new(shape, LARGEST_BINDING);
+    let training = Training::new(&MaskedLm::new(&model), &AdamW::default(), options).unwrap();
     let plan = |memory| {
         Plan::new(&training.program, Limits { binding: LARGEST_BINDING, memory: Some(memory), ..ROOMY })
             .map(|plan| (plan.memory(), plan.buffers))
@@ -156,8 +159,8 @@ fn a_layer_takes_7_launches_forward_and_12_backward_whatever_the_dropout() {
     let launches = |norm, dropout, layers| {
         let model = ModelConfig { norm, dropout, ..ModelConfig::new(Recipe::Bert, 70, layers, 32, 2).unwrap() };
         let shape = Shape { batch: 2, sequence: 24, masked: 8 };
-        let training =
-            Training::new(&model, shape, shape, OptimizerConfig::default(), Recompute::None, u64::MAX).unwrap();
+        let options = TrainingOptions::new(shape, u64::MAX);
+        let training = Training::new(&MaskedLm::new(&model), &AdamW::default(), options).unwrap();
         training.program.cost(training.accumulate).0
     };
     for norm in [NormPlacement::Pre, NormPlacement::Post] {

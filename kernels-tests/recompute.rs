@@ -7,7 +7,10 @@ use cloze::device::Device;
 use cloze::exec::Executor;
 use cloze::exec::plan::{Limits, Plan};
 use cloze::kernels::step::StepState;
-use cloze::model::{Activation, Kind, ModelConfig, NormPlacement, OptimizerConfig, Recipe, Recompute, Shape, Training};
+use cloze::model::{Activation, Kind, ModelConfig, NormPlacement, Recipe, Recompute, Shape};
+use cloze::optim::AdamW;
+use cloze::tasks::MaskedLm;
+use cloze::train::{Training, TrainingOptions};
 
 pub const SHAPE: Shape = Shape { batch: 2, sequence: 24, masked: 8 };
 
@@ -24,13 +27,16 @@ pub fn models() -> Vec<ModelConfig> {
 }
 
 pub fn training(model: &ModelConfig, shape: Shape, recompute: Recompute) -> Training {
-    Training::new(model, shape, shape, OptimizerConfig::default(), recompute, u64::MAX).unwrap()
+    train_with(model, TrainingOptions { recompute, ..TrainingOptions::new(shape, u64::MAX) })
 }
 
 /// As `training`, for steps of one microbatch.
 fn training_of_one(model: &ModelConfig, shape: Shape, recompute: Recompute) -> Training {
-    let optimizer = OptimizerConfig { accumulates: false, ..Default::default() };
-    Training::new(model, shape, shape, optimizer, recompute, u64::MAX).unwrap()
+    train_with(model, TrainingOptions { recompute, accumulates: false, ..TrainingOptions::new(shape, u64::MAX) })
+}
+
+fn train_with(model: &ModelConfig, options: TrainingOptions) -> Training {
+    Training::new(&MaskedLm::new(model), &AdamW::default(), options).unwrap()
 }
 
 pub fn batch(number: u32) -> Batch {
@@ -119,9 +125,8 @@ fn the_cpu_gets_the_same_bits_where_gradients_are_added_to() {
     for tied_decoder in [true, false] {
         let model = ModelConfig { tied_decoder, max_positions: 32, ..models()[2].clone() };
         let [apart, shared] = [true, false].map(|accumulates| {
-            let optimizer = OptimizerConfig { accumulates, ..Default::default() };
-            let training = Training::new(&model, shape, shape, optimizer, Recompute::None, 24 << 10).unwrap();
-            assert!(training.logits_bytes < 4 * 80 * 72, "the head has more than one chunk");
+            let training = train_with(&model, TrainingOptions { accumulates, ..TrainingOptions::new(shape, 24 << 10) });
+            assert!(training.largest_bytes < 4 * 80 * 72, "the head has more than one chunk");
             train(&Device::Cpu, &model, training, crowd, 1)
         });
         assert!(apart == shared, "they differ with tied_decoder {tied_decoder}");

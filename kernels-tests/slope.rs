@@ -5,7 +5,8 @@ use crate::recompute::{SHAPE, batch, models, training};
 use cloze::device::Device;
 use cloze::exec::Executor;
 use cloze::kernels::step::StepState;
-use cloze::model::{Kind, ModelConfig, Recompute, Training};
+use cloze::model::{Kind, ModelConfig, Recompute};
+use cloze::train::Training;
 
 /// How far values move to each side; less where the loss is steep, so that it changes by no more.
 const STEP: f64 = 0.1;

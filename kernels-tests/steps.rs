@@ -4,7 +4,10 @@ use cloze::data::{Batch, MaskedSequence};
 use cloze::device::Device;
 use cloze::exec::Executor;
 use cloze::exec::gpu::Gpu;
-use cloze::model::{ModelConfig, OptimizerConfig, Recompute, Shape, Training};
+use cloze::model::{ModelConfig, Shape};
+use cloze::optim::AdamW;
+use cloze::tasks::MaskedLm;
+use cloze::train::{Training, TrainingOptions};
 
 /// wgpu's `noop` backend: everything is validated and nothing is computed.
 pub fn noop() -> Device {
@@ -30,8 +33,8 @@ impl Steps {
         let shape = Shape { batch, sequence, masked: batch * picks.len() };
         let ids = (0..sequence).map(|t| (t * 31 % config.vocab_size) as u32).collect();
         let one = MaskedSequence::new(ids, picks.clone(), vec![1; picks.len()]);
-        let training =
-            Training::new(config, shape, shape, OptimizerConfig::default(), Recompute::None, device.binding()).unwrap();
+        let options = TrainingOptions::new(shape, device.binding());
+        let training = Training::new(&MaskedLm::new(config), &AdamW::default(), options).unwrap();
         let executor = training.start(device, config).unwrap();
         Steps { batch: Batch::new(&vec![one; batch], picks.len()), training, executor, done: 0 }
     }

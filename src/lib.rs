@@ -14,8 +14,10 @@ pub mod files;
 pub mod hf;
 pub mod kernels;
 pub mod model;
+pub mod optim;
 pub mod random;
 pub mod settings;
+pub mod tasks;
 pub mod train;
 
 pub use error::{Error, Result};

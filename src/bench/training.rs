@@ -7,9 +7,11 @@ use crate::data::{Encoded, Loader, Masker, Packing, SpecialTokens};
 use crate::device::{Device, DeviceChoice, speed};
 use crate::exec::host_memory::Resident;
 use crate::exec::{Executor, Profile, Speed};
-use crate::model::{Measured, ModelConfig, Shape, Training};
+use crate::model::{ModelConfig, Shape};
 use crate::random::{Site, Stream};
-use crate::train::{learning_rate, planning};
+use crate::tasks::Measured;
+use crate::train::Training;
+use crate::train::planning;
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
@@ -182,7 +184,7 @@ impl TrainingBench {
     fn step(&mut self) -> Result<f64> {
         let accumulation = self.config.train.batch_size / self.shape.batch;
         let batches = (0..accumulation).map(|_| self.loader.next()).collect::<Result<Vec<_>>>()?;
-        let rate = learning_rate(&self.config.train, self.step);
+        let rate = self.config.train.learning_rates().at(self.step);
         let executor = &mut *self.executor;
         self.training.step(executor, &batches, rate, self.config.seed, self.step * accumulation as u64)?;
         executor.request(&[self.training.metrics, self.training.optimizer])?;

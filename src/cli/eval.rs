@@ -7,7 +7,8 @@ use crate::data::{
     check_mask_rate, check_maskable, spool, validation_batches,
 };
 use crate::device::{Device, DeviceChoice};
-use crate::model::{Inference, Shape};
+use crate::model::Shape;
+use crate::tasks::{self, MaskedLm};
 use crate::train::evaluate::Gauge;
 use crate::train::metrics::Validation;
 use crate::train::progress::batch_bar;
@@ -141,7 +142,7 @@ fn validation(
 
     let device = open(args)?;
     let shape = Shape { batch, sequence: length, masked: batch * masking.masked_per_sequence(length) };
-    let evaluation = Inference::evaluation(&model.config, shape, device.binding())?;
+    let evaluation = tasks::evaluation(&MaskedLm::new(&model.config), shape, device.binding())?;
     let mut executor = evaluation.start(&device, &model.config, model.values())?;
     let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
     let sums = gauge.measure(&mut *executor, batches, &model.unigram)?;

@@ -4,7 +4,7 @@ use super::output;
 use crate::checkpoint::SavedModel;
 use crate::data::{Texts, Tokenizer};
 use crate::device::{Device, DeviceChoice};
-use crate::model::{Filler, Guess};
+use crate::tasks::{Filler, Guess};
 use anyhow::Context;
 use serde::Serialize;
 use std::io::Write;

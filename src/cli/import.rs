@@ -4,7 +4,7 @@ use super::output;
 use crate::checkpoint::SavedModel;
 use crate::hf::save::{SaveOptions, save};
 use crate::hf::{Family, HfModel};
-use crate::model::architecture::declare;
+use crate::tasks::{self, MaskedLm};
 use crate::train::interrupt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -49,7 +49,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     model.warn_if_headless();
     save(&args.out, &model.config, &model.tokenizer, model.values(), SaveOptions::default(), &interrupt::flag())?;
     let family = Family::of(&model.config).map_or("cloze", Family::model_type);
-    let parameters: usize = declare(&model.config).iter().map(|parameter| parameter.count()).sum();
+    let parameters: usize =
+        tasks::parameters(&MaskedLm::new(&model.config)).iter().map(|parameter| parameter.count()).sum();
     let tokens = model.config.vocab_size;
     writeln!(output::stdout(), "{}: {family}, {parameters} parameters, vocabulary of {tokens}", args.out.display())?;
     Ok(())

@@ -4,7 +4,8 @@ use super::MicroBatch;
 use crate::Result;
 use crate::data::check_mask_rate;
 use crate::kernels::Precision;
-use crate::model::{OptimizerConfig, Recompute};
+use crate::model::Recompute;
+use crate::optim::{AdamW, LearningRate, Optimizer, Schedule};
 use crate::settings::{at_least_one, fraction, not_negative, positive, require};
 use serde::{Deserialize, Serialize};
 
@@ -65,20 +66,6 @@ pub struct TrainConfig {
     pub log_every: u64,
 }
 
-/// How the learning rate falls after the warm-up; `train::schedule` has the formulae.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Schedule {
-    /// In a straight line.
-    Linear,
-    /// Along half a cosine.
-    Cosine,
-    /// Warm-up, stable, decay: not at all until the last `decay_fraction`.
-    Wsd,
-    /// Not at all.
-    Constant,
-}
-
 /// Measuring the loss on held-out text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,10 +101,22 @@ impl TrainConfig {
         (self.decay_fraction * self.steps as f64).round() as u64
     }
 
-    /// The settings of an optimiser step, of several microbatches.
-    pub fn optimizer(&self) -> OptimizerConfig {
-        let &TrainConfig { beta1, beta2, epsilon, weight_decay, clip, precision, .. } = self;
-        OptimizerConfig { beta1, beta2, epsilon, weight_decay, clip, precision, accumulates: true }
+    /// The optimiser.
+    pub fn optimizer(&self) -> Box<dyn Optimizer> {
+        let &TrainConfig { beta1, beta2, epsilon, weight_decay, .. } = self;
+        Box::new(AdamW { beta1, beta2, epsilon, weight_decay })
+    }
+
+    /// The learning rates of all steps.
+    pub fn learning_rates(&self) -> LearningRate {
+        LearningRate {
+            schedule: self.schedule,
+            steps: self.steps,
+            warmup: self.warmup(),
+            decay: self.decay(),
+            high: self.learning_rate,
+            low: self.min_learning_rate,
+        }
     }
 
     pub(super) fn check(&self) -> Result<()> {

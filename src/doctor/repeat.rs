@@ -4,7 +4,10 @@ use super::golden::Golden;
 use super::report::Check;
 use crate::Result;
 use crate::device::Device;
-use crate::model::{Kind, ModelConfig, OptimizerConfig, Recompute, Training};
+use crate::model::{Kind, ModelConfig};
+use crate::optim::AdamW;
+use crate::tasks::MaskedLm;
+use crate::train::{Training, TrainingOptions};
 
 const STEPS: u64 = 4;
 
@@ -21,14 +24,8 @@ pub fn check(golden: &Golden, device: &Device) -> Result<Check> {
 /// Every parameter's bits after a few steps.
 fn train(golden: &Golden, device: &Device) -> Result<Vec<Vec<u32>>> {
     let config = ModelConfig { dropout: 0.1, attention_dropout: 0.1, ..golden.config.clone() };
-    let training = Training::new(
-        &config,
-        golden.shape,
-        golden.shape,
-        OptimizerConfig::default(),
-        Recompute::None,
-        device.binding(),
-    )?;
+    let options = TrainingOptions::new(golden.shape, device.binding());
+    let training = Training::new(&MaskedLm::new(&config), &AdamW::default(), options)?;
     let mut executor = training.start(device, &config)?;
     training.parameters.initialize(&mut *executor, 1);
     for step in 0..STEPS {

@@ -44,7 +44,7 @@ impl HfModel {
         tokenizer::open(&self.folder)
     }
 
-    /// The values of every parameter, in the order that `architecture::declare` gives. A model that was saved without
+    /// The values of every parameter, in the order that `tasks::parameters` gives. A model that was saved without
     /// its head gets a fresh one, always the same.
     ///
     /// # Errors

@@ -6,8 +6,8 @@ use super::write::{self, Named};
 use crate::data::{Staging, Tokenizer};
 use crate::files;
 use crate::model::ModelConfig;
-use crate::model::architecture::declare;
 use crate::model::weights::serialize;
+use crate::tasks::{self, MaskedLm};
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -27,7 +27,7 @@ impl Default for SaveOptions {
     }
 }
 
-/// Writes a model with its tokenizer to the folder `out`. `values` are in the order that `architecture::declare` gives. `stop`
+/// Writes a model with its tokenizer to the folder `out`. `values` are in the order that `tasks::parameters` gives. `stop`
 /// becoming true interrupts it, which leaves nothing behind.
 ///
 /// # Errors
@@ -53,7 +53,7 @@ pub fn save(
     for (name, bytes) in write::tokenizer_files(config, tokenizer) {
         put(name, &bytes)?;
     }
-    let list = declare(config);
+    let list = tasks::parameters(&MaskedLm::new(config));
     let tensors = write::tensors(config, &list, values);
     let shards = shards(&tensors, options);
     let count = shards.len();

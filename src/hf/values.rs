@@ -4,8 +4,8 @@ use super::family::Family;
 use super::names::{self, source};
 use super::tensors::Tensors;
 use crate::model::ModelConfig;
-use crate::model::architecture::declare;
 use crate::model::parameters::Declaration;
+use crate::tasks::{self, MaskedLm};
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The values of every parameter, in the order that `architecture::declare` gives. A model without a head gets a
+    /// The values of every parameter, in the order that `tasks::parameters` gives. A model without a head gets a
     /// fresh one.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl Reader<'_> {
         let mut used = BTreeSet::new();
         let has_head = self.has_head();
         let mut values = Vec::new();
-        for (number, parameter) in declare(self.config).iter().enumerate() {
+        for (number, parameter) in tasks::parameters(&MaskedLm::new(self.config)).iter().enumerate() {
             values.push(match has_head || !is_head(parameter) {
                 true => self.parameter(parameter, &mut used)?,
                 // The encoder's matrices, which are read before, bound its size.
@@ -58,14 +58,19 @@ impl Reader<'_> {
     /// # Errors
     /// A tensor is missing, of another shape or type.
     pub fn some(&self) -> Result<Vec<Vec<f32>>> {
-        declare(self.config).iter().map(|parameter| self.parameter(parameter, &mut BTreeSet::new())).collect()
+        tasks::parameters(&MaskedLm::new(self.config))
+            .iter()
+            .map(|parameter| self.parameter(parameter, &mut BTreeSet::new()))
+            .collect()
     }
 
     /// Whether the files hold anything of a masked-language-model head: what `BertModel` and its like save has none.
     pub fn has_head(&self) -> bool {
         let is_stored =
             |parameter: &Declaration| self.sources(&parameter.name).iter().any(|name| self.stored_name(name).is_some());
-        declare(self.config).iter().any(|parameter| is_head(parameter) && is_stored(parameter))
+        tasks::parameters(&MaskedLm::new(self.config))
+            .iter()
+            .any(|parameter| is_head(parameter) && is_stored(parameter))
     }
 
     /// Adds the names of the tensors it reads to `used`.

@@ -1,13 +1,13 @@
-//! Every parameter that a config asks for: name, shape, first values.
+//! Every parameter of a config's encoder: name, shape, first values.
 
 use super::config::{Activation, ModelConfig, Positions};
 use super::init::Init;
-use super::parameters::Declaration;
+use super::parameters::{Declaration, ParameterKind};
 use crate::kernels::cross_entropy::columns_of;
 
-/// The parameters of a model, in the order of its forward pass.
+/// The parameters of the encoder, in the order of its forward pass. Those of a task's head come after them.
 pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
-    let mut list = Declarations { config, list: Vec::new() };
+    let mut list = Declarations::new(config);
     let (width, inner) = (config.hidden_size, config.intermediate_size);
     let init = Init::Normal(config.initializer_range as f32);
     let output_init = if config.scaled_output_init {
@@ -27,39 +27,42 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
         false => (init, init),
     };
 
-    list.vocabulary("embeddings.tokens.weight", &[config.vocab_size, width], init);
+    list.vocabulary("embeddings.tokens.weight", &[config.vocab_size, width], init, ParameterKind::Embedding);
     if config.positions == Positions::Learned {
-        list.add("embeddings.positions.weight", &[config.max_positions + config.position_offset, width], position_init);
+        list.table("embeddings.positions.weight", config.max_positions + config.position_offset, position_init);
     }
     if config.token_types > 0 {
-        list.add("embeddings.types.weight", &[config.token_types, width], init);
+        list.table("embeddings.types.weight", config.token_types, init);
     }
     if config.embedding_norm {
         list.norm("embeddings.norm");
     }
-    let up = if config.activation == Activation::GatedGelu { 2 * inner } else { inner };
+    let halves = if config.activation == Activation::GatedGelu { 2 } else { 1 };
+    let single = ParameterKind::Matrix { stacked: 1 };
     for layer in 0..config.layers {
         if config.has_attention_norm(layer) {
             list.norm(&format!("layers.{layer}.attention.norm"));
         }
-        list.linear(&format!("layers.{layer}.attention.qkv"), width, 3 * width, qkv_init);
-        list.linear(&format!("layers.{layer}.attention.output"), width, width, output_init);
+        list.linear(
+            &format!("layers.{layer}.attention.qkv"),
+            width,
+            3 * width,
+            qkv_init,
+            ParameterKind::Matrix { stacked: 3 },
+        );
+        list.linear(&format!("layers.{layer}.attention.output"), width, width, output_init, single);
         list.norm(&format!("layers.{layer}.mlp.norm"));
-        list.linear(&format!("layers.{layer}.mlp.up"), width, up, init);
-        list.linear(&format!("layers.{layer}.mlp.down"), inner, width, output_init);
+        list.linear(
+            &format!("layers.{layer}.mlp.up"),
+            width,
+            halves * inner,
+            init,
+            ParameterKind::Matrix { stacked: halves },
+        );
+        list.linear(&format!("layers.{layer}.mlp.down"), inner, width, output_init, single);
     }
     if config.final_norm {
         list.norm("final_norm");
-    }
-    if config.head_transform {
-        list.linear("head.dense", width, width, init);
-        list.norm("head.norm");
-    }
-    if !config.tied_decoder {
-        list.vocabulary("decoder.weight", &[config.vocab_size, width], init);
-    }
-    if config.decoder_bias {
-        list.vocabulary("decoder.bias", &[config.vocab_size], Init::Zero);
     }
     list.list
 }
@@ -69,33 +72,49 @@ pub fn vocabulary_rows(config: &ModelConfig) -> usize {
     columns_of(config.vocab_size)
 }
 
-struct Declarations<'a> {
+/// Parameters as they are declared one after another.
+pub struct Declarations<'a> {
     config: &'a ModelConfig,
-    list: Vec<Declaration>,
+    pub list: Vec<Declaration>,
 }
 
-impl Declarations<'_> {
-    fn add(&mut self, name: &str, shape: &[usize], init: Init) {
-        self.list.push(Declaration { name: name.to_string(), shape: shape.to_vec(), init, rows: shape[0] });
+impl<'a> Declarations<'a> {
+    pub fn new(config: &'a ModelConfig) -> Self {
+        Declarations { config, list: Vec::new() }
     }
 
-    fn vocabulary(&mut self, name: &str, shape: &[usize], init: Init) {
+    fn add(&mut self, name: String, shape: &[usize], init: Init, kind: ParameterKind) {
+        self.list.push(Declaration { name, shape: shape.to_vec(), init, kind, rows: shape[0] });
+    }
+
+    /// An embedding of so many entries.
+    fn table(&mut self, name: &str, entries: usize, init: Init) {
+        self.add(name.to_string(), &[entries, self.config.hidden_size], init, ParameterKind::Embedding);
+    }
+
+    /// A parameter with a row for each entry of the vocabulary, which on a device has those of [`vocabulary_rows`].
+    pub fn vocabulary(&mut self, name: &str, shape: &[usize], init: Init, kind: ParameterKind) {
         let rows = vocabulary_rows(self.config);
-        self.list.push(Declaration { name: name.to_string(), shape: shape.to_vec(), init, rows });
+        self.list.push(Declaration { name: name.to_string(), shape: shape.to_vec(), init, kind, rows });
     }
 
-    fn norm(&mut self, name: &str) {
-        self.with_bias(name, &[self.config.hidden_size], self.config.hidden_size, Init::One);
+    /// A norm over the model's width.
+    pub fn norm(&mut self, name: &str) {
+        let width = self.config.hidden_size;
+        self.add(format!("{name}.weight"), &[width], Init::One, ParameterKind::Vector);
+        self.bias(name, width);
     }
 
-    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, init: Init) {
-        self.with_bias(name, &[outputs, inputs], outputs, init);
+    /// A linear layer.
+    pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize, init: Init, kind: ParameterKind) {
+        self.add(format!("{name}.weight"), &[outputs, inputs], init, kind);
+        self.bias(name, outputs);
     }
 
-    fn with_bias(&mut self, name: &str, shape: &[usize], outputs: usize, init: Init) {
-        self.add(&format!("{name}.weight"), shape, init);
+    /// The bias of a layer, in a model that has them.
+    fn bias(&mut self, name: &str, outputs: usize) {
         if self.config.bias {
-            self.add(&format!("{name}.bias"), &[outputs], Init::Zero);
+            self.add(format!("{name}.bias"), &[outputs], Init::Zero, ParameterKind::Vector);
         }
     }
 }

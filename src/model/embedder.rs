@@ -171,7 +171,8 @@ impl Ready {
         let program = program.finish()?;
         let mut executor = device.executor(&program)?;
         lengths.iter().for_each(|length| length.inputs.prepare(&mut *executor, config));
-        parameters.write(&mut *executor, Kind::Value, values);
+        // Those of a head come after the encoder's.
+        parameters.write(&mut *executor, Kind::Value, &values[..parameters.list.len()]);
         Ok(Ready { batch, lengths, executor })
     }
 
@@ -209,7 +210,7 @@ impl Ready {
 }
 
 /// The lengths that texts of up to `longest` tokens are filled up to: 16, 24, 32, 48, 64, 96, …, none above `most`.
-pub(super) fn lengths(longest: usize, most: usize) -> impl Iterator<Item = usize> {
+pub fn lengths(longest: usize, most: usize) -> impl Iterator<Item = usize> {
     let mut found = false;
     (0..usize::BITS)
         .map(move |number| ((16 + 8 * (number as usize % 2)) << (number / 2)).min(most))

@@ -1,18 +1,15 @@
-//! The programs of a model that is only run forward: evaluation, prediction, encoding.
+//! The programs of a model that is only run forward.
 
-use super::architecture::{declare, vocabulary_rows};
+use super::architecture::declare;
 use super::config::ModelConfig;
 use super::encoder::Encoder;
-use super::head::Head;
 use super::inputs::{Inputs, Shape};
 use super::kept::Kept;
-use super::parameters::{Kind, Parameters};
+use super::parameters::{Declaration, Kind, Parameters};
 use super::recorder::Recorder;
 use crate::Result;
 use crate::device::Device;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};
-use crate::kernels::Precision;
-use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::rows::{GatherRowsArgs, Rows};
 
 /// A model that is only run forward.
@@ -20,7 +17,7 @@ pub struct Inference {
     pub program: Program,
     pub parameters: Parameters,
     pub inputs: Inputs,
-    /// What the phase gives: see the constructors.
+    /// What the phase gives.
     pub output: Tensor,
     pub phase: Phase,
     /// Of a row of the output: those that count, and all of them.
@@ -28,45 +25,26 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// Measures: adds the sums of a batch to `output`, [METRICS].
-    ///
-    /// # Errors
-    /// A tensor is too large for any device; `binding` is the device's largest binding in bytes.
-    pub fn evaluation(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
-        let output = Output { name: "metrics", rows: 1, columns: (METRICS, METRICS) };
-        Self::record(config, shape, Kept::Masked, binding, output, |r, parameters, inputs, x, metrics| {
-            Head::new(config, parameters, binding, Precision::F32).evaluate(r, inputs, x, metrics);
-        })
-    }
-
-    /// Fills masks: the output has the logits of the masked rows, [K, vocabulary]; `output` itself has them padded.
-    ///
-    /// # Errors
-    /// As [`Inference::evaluation`].
-    pub fn prediction(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
-        let columns = (config.vocab_size, vocabulary_rows(config));
-        let output = Output { name: "logits", rows: shape.masked, columns };
-        Self::record(config, shape, Kept::Masked, binding, output, |r, parameters, inputs, x, logits| {
-            Head::new(config, parameters, binding, Precision::F32).predict(r, inputs, x, logits);
-        })
-    }
-
     /// The encoder alone: `output` has its result in the rows that the batch calls masked, [K, H].
     ///
     /// # Errors
-    /// As [`Inference::evaluation`].
+    /// As [`Inference::new`].
     pub fn encoding(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
         let (rows, picked, width) = (shape.rows() as u32, shape.masked as u32, config.hidden_size as u32);
         let output = Output { name: "hidden", rows: shape.masked, columns: (config.hidden_size, config.hidden_size) };
-        Self::record(config, shape, Kept::All, binding, output, |r, _, inputs, x, hidden| {
+        Self::new(config, Vec::new(), shape, Kept::All, binding, output, |r, _, inputs, x, hidden| {
             let args = GatherRowsArgs { x, picks: inputs.masked, y: hidden };
             r.program.launch(Rows { rows, picked, width }, args);
         })
     }
 
-    /// The encoder's forward pass, and `finish` over the rows `kept` of its result.
-    fn record(
+    /// The encoder's forward pass, and `finish` over the rows `kept` of its result, with the parameters of a head.
+    ///
+    /// # Errors
+    /// A tensor is too large for any device; `binding` is the device's largest binding in bytes.
+    pub fn new(
         config: &ModelConfig,
+        head: Vec<Declaration>,
         shape: Shape,
         kept: Kept,
         binding: u64,
@@ -74,7 +52,7 @@ impl Inference {
         finish: impl FnOnce(&mut Recorder, &Parameters, &Inputs, Tensor, Tensor),
     ) -> Result<Self> {
         let mut program = Program::new();
-        let parameters = Parameters::new(&mut program, declare(config), None, binding);
+        let parameters = Parameters::new(&mut program, [declare(config), head].concat(), None, binding);
         let inputs = Inputs::new(&mut program, config, shape, "batch");
         let output = program.tensor(Role::Output, name, &[rows, columns.1]);
         let phase = program.phase("forward");
@@ -85,14 +63,14 @@ impl Inference {
     }
 
     /// Gives the program its memory on a device, and writes what never changes and the parameters, whose `values` are in
-    /// the order of `architecture::declare`.
+    /// the order that they were declared in, with those of a head behind the encoder's.
     ///
     /// # Errors
     /// The device is too small.
     pub fn start(&self, device: &Device, config: &ModelConfig, values: &[Vec<f32>]) -> Result<Box<dyn Executor>> {
         let mut executor = device.executor(&self.program)?;
         self.inputs.prepare(&mut *executor, config);
-        self.parameters.write(&mut *executor, Kind::Value, values);
+        self.parameters.write(&mut *executor, Kind::Value, &values[..self.parameters.list.len()]);
         Ok(executor)
     }
 
@@ -109,8 +87,8 @@ impl Inference {
 }
 
 /// The tensor that an inference gives, [rows, columns]: of its columns those that count, and all.
-struct Output {
-    name: &'static str,
-    rows: usize,
-    columns: (usize, usize),
+pub struct Output {
+    pub name: &'static str,
+    pub rows: usize,
+    pub columns: (usize, usize),
 }

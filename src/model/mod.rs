@@ -1,7 +1,7 @@
-//! The model: its parameters, and its forward and backward pass as programs.
+//! The encoder: its parameters, and its forward and backward pass as launches.
 //!
-//! `encoder.rs`, `layer.rs` and `head.rs` are the pages to read; `attention.rs` and `mlp.rs` are a layer's blocks, `recorder.rs`
-//! has what all are written in, `programs.rs` and `inference.rs` put them together.
+//! `encoder.rs` and `layer.rs` are the pages to read; `attention.rs` and `mlp.rs` are a layer's blocks, `recorder.rs` has what all
+//! are written in. What a model is trained to do is one of `tasks/`.
 
 pub mod architecture;
 mod attention;
@@ -9,8 +9,6 @@ mod bounds;
 pub mod config;
 pub mod embedder;
 pub mod encoder;
-pub mod filler;
-pub mod head;
 pub mod inference;
 pub mod init;
 pub mod inputs;
@@ -18,7 +16,6 @@ pub mod kept;
 mod layer;
 mod mlp;
 pub mod parameters;
-pub mod programs;
 pub mod recipe;
 pub mod recompute;
 pub mod recorder;
@@ -26,11 +23,9 @@ pub mod weights;
 
 pub use config::{Activation, ModelConfig, NormPlacement, Positions};
 pub use embedder::{Embedder, Pooling};
-pub use filler::{Filler, Guess};
 pub use inference::Inference;
 pub use inputs::{Inputs, Shape};
 pub use kept::Kept;
 pub use parameters::{Kind, Parameters};
-pub use programs::{Measured, OptimizerConfig, Training};
 pub use recipe::Recipe;
 pub use recompute::Recompute;

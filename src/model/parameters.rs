@@ -1,9 +1,9 @@
 //! The parameters of a model: names, shapes, first values, and their places in a few flat tensors.
 //!
-//! Parameters lie one after another in flat tensors (and so do their gradients and the optimiser's moments), so that the
+//! Parameters lie one after another in flat tensors (and so do their gradients and the optimiser's state), so that the
 //! optimiser and the gradient norm run over a handful of tensors however many layers there are. A flat tensor holds
-//! either decayed parameters (matrices) or the others, and is no larger than a binding. In a program that stores numbers
-//! as f16 the model's products use a copy of the matrices in that precision, which every write and update keeps up.
+//! either matrices or vectors of one group of the optimiser's, and is no larger than a binding. In a program that stores
+//! numbers as f16 the model's products use a copy of the matrices in that precision, which every write and update keeps up.
 
 use super::init::Init;
 use crate::exec::{Executor, Program, Role, Tensor, halves, setting_of_parameter};
@@ -39,19 +39,47 @@ impl Weight {
 /// One flat tensor of parameters with what training keeps beside it.
 pub struct Flat {
     pub len: usize,
-    /// Whether weight decay applies.
-    pub decayed: bool,
+    /// The optimiser's group that its parameters belong to; 0 in a program that does not train.
+    pub group: usize,
     pub values: Tensor,
     /// The values once more in the precision of the program, where that is not f32 and the model's products use them.
     pub copy: Option<Tensor>,
-    pub training: Option<FlatTraining>,
+    /// `None` in a program that does not train.
+    gradients: Option<Tensor>,
+    /// What the optimiser keeps of each value, in the order of its group's slots.
+    pub state: Vec<Tensor>,
+    slots: &'static [&'static str],
 }
 
-#[derive(Clone, Copy)]
-pub struct FlatTraining {
-    pub gradients: Tensor,
-    pub first_moments: Tensor,
-    pub second_moments: Tensor,
+impl Flat {
+    /// Panics in a program that does not train.
+    pub fn gradients(&self) -> Tensor {
+        self.gradients.expect("a program that trains has gradients")
+    }
+}
+
+/// What training keeps beside a model's parameters.
+pub struct TrainingLayout {
+    /// Of the gradients.
+    pub gradients: Role,
+    /// The optimiser's group of each parameter.
+    pub groups: Vec<usize>,
+    /// The names of what the optimiser keeps of every value, for each group.
+    pub slots: Vec<&'static [&'static str]>,
+}
+
+/// What a parameter is to the network, for optimisers that treat them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterKind {
+    /// A table of rows that are looked up.
+    Embedding,
+    /// The weight of a product between hidden activations, [out, in]: so many matrices of equal size one upon another, such as
+    /// those of queries, keys and values.
+    Matrix { stacked: usize },
+    /// A bias, or the weight of a norm.
+    Vector,
+    /// A matrix that gives a task's outputs.
+    Head,
 }
 
 /// A parameter as an architecture asks for it.
@@ -60,6 +88,7 @@ pub struct Declaration {
     pub name: String,
     pub shape: Vec<usize>,
     pub init: Init,
+    pub kind: ParameterKind,
     /// Rows that it has on a device: those of its shape, and then zeros, which stay so and are in no file.
     pub rows: usize,
 }
@@ -96,31 +125,29 @@ pub struct Parameters {
     weights: BTreeMap<String, Weight>,
 }
 
-/// Which of the three values that the optimiser has for every parameter.
+/// Which of the numbers that there are for every value of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Value,
     Gradient,
-    FirstMoment,
-    SecondMoment,
+    /// What the optimiser keeps in the slot of this name.
+    State(&'static str),
 }
 
 impl Flat {
     fn tensor(&self, kind: Kind) -> Option<Tensor> {
-        let training = self.training;
         match kind {
             Kind::Value => Some(self.values),
-            Kind::Gradient => training.map(|training| training.gradients),
-            Kind::FirstMoment => training.map(|training| training.first_moments),
-            Kind::SecondMoment => training.map(|training| training.second_moments),
+            Kind::Gradient => self.gradients,
+            Kind::State(name) => self.slots.iter().position(|slot| *slot == name).map(|place| self.state[place]),
         }
     }
 }
 
 impl Parameters {
-    /// Gives every declared parameter its place, and a gradient of that role in a program that trains. `binding` is the
-    /// largest binding of the device in bytes.
-    pub fn new(program: &mut Program, list: Vec<Declaration>, gradients: Option<Role>, binding: u64) -> Self {
+    /// Gives every declared parameter its place, and in a program that trains a gradient and the optimiser's state. `binding`
+    /// is the largest binding of the device in bytes.
+    pub fn new(program: &mut Program, list: Vec<Declaration>, training: Option<&TrainingLayout>, binding: u64) -> Self {
         let precision = program.precision();
         let most = ((binding / 4) as usize).min(MAX_LEN);
         if let Some(large) = list.iter().max_by_key(|parameter| parameter.room()).filter(|large| large.room() > most) {
@@ -136,30 +163,29 @@ impl Parameters {
             program
                 .fail(format!("parameter `{name}` of shape {shape:?} {bound}; lower {}", setting_of_parameter(name)));
         }
-        let mut lens: Vec<(usize, bool)> = Vec::new();
-        let mut place = |parameter: &Declaration| {
-            let (len, decayed) = (parameter.room(), parameter.shape.len() > 1);
-            let fits = |&(used, other): &(usize, bool)| other == decayed && used + len <= most;
+        let mut lens: Vec<(usize, (usize, bool))> = Vec::new();
+        let mut place = |(number, parameter): (usize, &Declaration)| {
+            let group = training.map_or(0, |training| training.groups[number]);
+            let (len, kind) = (parameter.room(), (group, parameter.shape.len() > 1));
+            let fits = |&(used, other): &(usize, (usize, bool))| other == kind && used + len <= most;
             let flat = lens.iter().position(fits).unwrap_or_else(|| {
-                lens.push((0, decayed));
+                lens.push((0, kind));
                 lens.len() - 1
             });
             let start = lens[flat].0;
             lens[flat].0 += len.next_multiple_of(Program::PART_ALIGNMENT / precision.bytes());
             Place { flat, start }
         };
-        let places: Vec<Place> = list.iter().map(&mut place).collect();
-        let flat = |(number, &(len, decayed)): (usize, &(usize, bool))| {
-            let mut tensor = |role, what| program.tensor(role, format!("{what} {number}"), &[len]);
+        let places: Vec<Place> = list.iter().enumerate().map(&mut place).collect();
+        let flat = |(number, &(len, (group, matrices))): (usize, &(usize, (usize, bool)))| {
+            let mut tensor = |role, what: &str| program.tensor(role, format!("{what} {number}"), &[len]);
             let values = tensor(Role::Parameter, "parameters");
-            let copied = decayed && precision != Precision::F32;
-            let training = gradients.map(|role| FlatTraining {
-                gradients: tensor(role, "gradients"),
-                first_moments: tensor(Role::Optimizer, "first moments"),
-                second_moments: tensor(Role::Optimizer, "second moments"),
-            });
+            let gradients = training.map(|training| tensor(training.gradients, "gradients"));
+            let slots = training.map_or(&[][..], |training| training.slots[group]);
+            let state = slots.iter().map(|slot| tensor(Role::Optimizer, slot)).collect();
+            let copied = matrices && precision != Precision::F32;
             let copy = copied.then(|| program.reals(Role::Parameter, format!("parameters {number} in f16"), &[len]));
-            Flat { len, decayed, values, copy, training }
+            Flat { len, group, values, copy, gradients, state, slots }
         };
         let flats: Vec<Flat> = lens.iter().enumerate().map(flat).collect();
         let mut weights = BTreeMap::new();
@@ -180,6 +206,22 @@ impl Parameters {
     /// Weight and bias of a layer, which may do without the latter. Panics where the model has no such layer.
     pub fn layer(&self, name: &str) -> (Weight, Option<Weight>) {
         (self.weight(&format!("{name}.weight")), self.weights.get(&format!("{name}.bias")).copied())
+    }
+
+    /// The names of what the optimiser keeps, each once.
+    pub fn slots(&self) -> Vec<&'static str> {
+        let mut slots = Vec::new();
+        for slot in self.flats.iter().flat_map(|flat| flat.slots) {
+            if !slots.contains(slot) {
+                slots.push(*slot);
+            }
+        }
+        slots
+    }
+
+    /// Whether the optimiser keeps something by that name of the parameter `list[number]`.
+    pub fn keeps(&self, number: usize, slot: &str) -> bool {
+        self.flats[self.places[number].flat].slots.contains(&slot)
     }
 
     /// Number of trained values.

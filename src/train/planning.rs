@@ -1,5 +1,6 @@
 //! What a training takes, known before any of it is allocated: the microbatch that fits, memory, and time.
 
+use super::program::{Training, TrainingOptions};
 use crate::config::{Config, MicroBatch};
 use crate::data::{Manifest, Masking, Tokenizer};
 use crate::device::{Device, DeviceChoice};
@@ -7,7 +8,8 @@ use crate::exec::Speed;
 use crate::exec::plan::{Limits, Plan};
 use crate::exec::{Executor, Memory};
 use crate::kernels::Sizes;
-use crate::model::{ModelConfig, OptimizerConfig, Recompute, Shape, Training, weights};
+use crate::model::{ModelConfig, Recompute, Shape, weights};
+use crate::tasks::MaskedLm;
 use crate::{Error, Result};
 use serde::Serialize;
 use std::time::Duration;
@@ -64,9 +66,16 @@ pub fn record(
     binding: u64,
 ) -> Result<Training> {
     let shape = |rate| shape(config, micro_batch, rate);
-    let accumulates = micro_batch < config.train.batch_size;
-    let optimizer = OptimizerConfig { accumulates, ..config.train.optimizer() };
-    Training::new(model, shape(config.masking.rate), shape(config.validation.rate), optimizer, recompute, binding)
+    let options = TrainingOptions {
+        shape: shape(config.masking.rate),
+        validation_shape: shape(config.validation.rate),
+        recompute,
+        precision: config.train.precision,
+        grad_clip: config.train.clip,
+        accumulates: micro_batch < config.train.batch_size,
+        binding,
+    };
+    Training::new(&MaskedLm::new(model), &*config.train.optimizer(), options)
 }
 
 /// Puts the training of a config on a device, with the microbatch of the config or, where that is "auto", the largest
@@ -241,7 +250,7 @@ fn row(config: &Config, model: &ModelConfig, mode: Recompute, device: &Device, l
     let memory = Memory { workspace: planned.workspace + scratch, ..planned };
     Row {
         memory: Some(memory),
-        logits_bytes: training.logits_bytes,
+        logits_bytes: training.largest_bytes,
         peak_bytes: memory.total(),
         refused: plan.check(program, limits.without(scratch)).err().map(|error| error.to_string()),
         ..row

@@ -5,7 +5,8 @@ use super::progress::batch_bar;
 use crate::Result;
 use crate::data::{Packing, Scoring};
 use crate::device::Device;
-use crate::model::{Inference, ModelConfig, Shape};
+use crate::model::{ModelConfig, Shape};
+use crate::tasks::{self, MaskedLm};
 use serde::Serialize;
 
 /// What the tokens of a text score, each guessed from all others but the rest of its word: see [`Scoring`]. In nats.
@@ -38,7 +39,7 @@ impl PseudoLikelihood {
         let batch = batch.min(scoring.rows.max(1));
         let masked = batch * scoring.masked_per_sequence();
         let shape = Shape { batch, sequence: packing.sequence_length(), masked };
-        let evaluation = Inference::evaluation(config, shape, device.binding())?;
+        let evaluation = tasks::evaluation(&MaskedLm::new(config), shape, device.binding())?;
         let mut executor = evaluation.start(device, config, values)?;
         let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
         let batches = batch_bar("scoring", scoring.rows.div_ceil(batch)).wrap_iter(scoring.batches(batch));

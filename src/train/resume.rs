@@ -1,6 +1,7 @@
 //! Going on from a checkpoint: whether a config can, and putting the saved state back on the device.
 
-use super::{learning_rate, saving};
+use super::program::Training;
+use super::saving;
 use crate::checkpoint::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER};
 use crate::checkpoint::{Checkpoint, CheckpointStore, DataSeen, TrainingState};
 use crate::config::{Config, MicroBatch};
@@ -9,7 +10,7 @@ use crate::hf::write::Source;
 use crate::hf::{self, folder};
 use crate::kernels::Params;
 use crate::kernels::gradient_norm::OptimizerState;
-use crate::model::{Kind, ModelConfig, Training, weights};
+use crate::model::{Kind, ModelConfig, weights};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -106,8 +107,10 @@ pub(super) fn warn_of_jump(kept: &Path, config: &Config, step: u64) {
     // Settings of an older version are passed over: they only serve to compare.
     let Ok(old) = Config::load(kept, &[]) else { return };
     let (before, after) = match step.checked_sub(1) {
-        Some(last) if step >= old.train.steps => (learning_rate(&old.train, last), learning_rate(&config.train, step)),
-        _ => (learning_rate(&old.train, step), learning_rate(&config.train, step)),
+        Some(last) if step >= old.train.steps => {
+            (old.train.learning_rates().at(last), config.train.learning_rates().at(step))
+        }
+        _ => (old.train.learning_rates().at(step), config.train.learning_rates().at(step)),
     };
     if step >= config.train.steps || (after - before).abs() <= NOTABLE_JUMP * before {
         return;

@@ -1,5 +1,6 @@
 //! What a checkpoint of a training holds, written from the device to the disk without a copy in between.
 
+use super::program::Training;
 use crate::Result;
 use crate::checkpoint::saved::{CONFIG, MODEL, MOMENTS, OPTIMIZER, TOKENIZER, UNIGRAM};
 use crate::checkpoint::{CheckpointWriter, HashingWriter};
@@ -7,13 +8,10 @@ use crate::data::Prepared;
 use crate::exec::Executor;
 use crate::hf;
 use crate::hf::write::{Placed, Source};
+use crate::model::Kind;
 use crate::model::ModelConfig;
 use crate::model::parameters::Parameters;
 use crate::model::weights::{self, Entry};
-use crate::model::{Kind, Training};
-
-/// The optimiser's moments, by the prefixes of their names.
-const MOMENT_KINDS: [(Kind, &str); 2] = [(Kind::FirstMoment, "first."), (Kind::SecondMoment, "second.")];
 
 /// Writes the files of a checkpoint.
 ///
@@ -78,13 +76,16 @@ pub(super) struct Moments {
     pub sources: Vec<(Kind, usize)>,
 }
 
+/// What the optimiser keeps of each parameter, slot by slot.
 pub(super) fn moments(parameters: &Parameters) -> Moments {
     let mut moments = Moments { entries: Vec::new(), sources: Vec::new() };
-    for (kind, prefix) in MOMENT_KINDS {
-        for (number, parameter) in parameters.list.iter().enumerate() {
-            let (name, shape) = (format!("{prefix}{}", parameter.name), parameter.shape.clone());
+    for slot in parameters.slots() {
+        for (number, parameter) in
+            parameters.list.iter().enumerate().filter(|(number, _)| parameters.keeps(*number, slot))
+        {
+            let (name, shape) = (format!("{slot}.{}", parameter.name), parameter.shape.clone());
             moments.entries.push(Entry { name, shape });
-            moments.sources.push((kind, number));
+            moments.sources.push((Kind::State(slot), number));
         }
     }
     moments

@@ -4,8 +4,9 @@ use super::divergence;
 use super::evaluate::Gauge;
 use super::metrics::{Metrics, MetricsLog, Validation};
 use super::profiling::{HostTime, Profiling};
+use super::program::Training;
 use super::text::{Required, prepared_data};
-use super::{Progress, RunDir, Throughput, interrupt, learning_rate, planning, resume, saving};
+use super::{Progress, RunDir, Throughput, interrupt, planning, resume, saving};
 use crate::Result;
 use crate::checkpoint::saved::read_tokenizer;
 use crate::checkpoint::{CheckpointStore, DataSeen, SavedModel, TrainingState};
@@ -15,7 +16,8 @@ use crate::device::Device;
 use crate::exec::Executor;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::kernels::{Params, Precision};
-use crate::model::{Kind, Measured, ModelConfig, Training};
+use crate::model::{Kind, ModelConfig};
+use crate::tasks::Measured;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -275,7 +277,7 @@ impl Trainer {
         let batches: Vec<Batch> = (0..self.config.train.batch_size / self.state.micro_batch)
             .map(|_| self.loader.next())
             .collect::<Result<_>>()?;
-        let rate = learning_rate(&self.config.train, self.state.step);
+        let rate = self.config.train.learning_rates().at(self.state.step);
         let executor = &mut *self.executor;
         let first = self.state.sequences.div_ceil(self.state.micro_batch as u64);
         self.training.step(executor, &batches, rate, self.config.seed, first)?;

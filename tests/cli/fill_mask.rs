@@ -3,7 +3,7 @@
 use crate::workshop::{Outcome, Workshop, outcome};
 use cloze::checkpoint::SavedModel;
 use cloze::device::Device;
-use cloze::model::Filler;
+use cloze::tasks::Filler;
 
 fn fill(shop: &Workshop, input: impl Into<Vec<u8>>) -> Outcome {
     let mut command = shop.command();

@@ -4,7 +4,9 @@ use crate::workshop::Workshop;
 use cloze::checkpoint::SavedModel;
 use cloze::data::{Masker, Masking, Packing, validation_batches};
 use cloze::device::Device;
-use cloze::model::{Filler, Inference, Shape};
+use cloze::model::Shape;
+use cloze::tasks::Filler;
+use cloze::tasks::{self, MaskedLm};
 use cloze::train::evaluate::Gauge;
 use cloze::train::trainer::VALIDATION_SEED;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ fn the_masks_of_an_evaluation_are_the_same_for_all_models() {
     let masker = Masker::new(masking, model.tokenizer.specials(), model.config.vocab_size).unwrap();
     let packing = Packing::new(Arc::new(documents), model.tokenizer.specials(), 32).unwrap();
     let shape = Shape { batch: 32, sequence: 32, masked: 32 * 5 };
-    let evaluation = Inference::evaluation(&model.config, shape, u64::MAX).unwrap();
+    let evaluation = tasks::evaluation(&MaskedLm::new(&model.config), shape, u64::MAX).unwrap();
     let mut executor = evaluation.start(&Device::Cpu, &model.config, model.values()).unwrap();
     let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
     for (limit, more) in [(None, ""), (Some(40), " --max-sequences 40")] {

@@ -9,21 +9,14 @@ use crate::Result;
 use crate::data::Batch;
 use crate::device::Device;
 use crate::exec::Executor;
-use crate::kernels::Precision;
-use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::step::StepState;
-use crate::model::{Inference, Kind, Measured, OptimizerConfig, Recompute, Shape, Training};
+use crate::model::{Inference, Kind, Shape};
+use crate::optim::AdamW;
+use crate::tasks::{MaskedLm, Measured};
+use crate::train::{Training, TrainingOptions};
 
 /// The optimiser of `make_golden.py`.
-const OPTIMIZER: OptimizerConfig = OptimizerConfig {
-    beta1: 0.9,
-    beta2: 0.98,
-    epsilon: 1e-6,
-    weight_decay: 0.01,
-    clip: 1.0,
-    precision: Precision::F32,
-    accumulates: true,
-};
+const OPTIMIZER: AdamW = AdamW { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.01 };
 const LEARNING_RATE: f32 = 1e-3;
 
 /// Largest error of a parameter's gradient, or of its value after the steps, in the L2 norm and relative to it.
@@ -39,7 +32,7 @@ impl Golden {
     }
 
     fn check_forward(&self, device: &Device) -> Result<[Check; 2]> {
-        let prediction = Inference::prediction(&self.config, self.shape, device.binding())?;
+        let prediction = MaskedLm::new(&self.config).prediction(self.shape, device.binding())?;
         let logits = self.run_forward(device, &prediction, &self.batch)?;
         let want = &self.answers.logits;
         let logits = self.within("logits", largest_difference(&logits[..want.len()], want), 1e-4);
@@ -64,8 +57,7 @@ impl Golden {
 
     fn check_gradients(&self, device: &Device) -> Result<[Check; 2]> {
         // Of one microbatch, where gradients may share their memory; the steps are of a program where they do not.
-        let optimizer = OptimizerConfig { accumulates: false, ..OPTIMIZER };
-        let (training, mut executor) = self.training(device, optimizer)?;
+        let (training, mut executor) = self.training(device, false)?;
         let loss = self.accumulate(&training, &mut *executor)?;
         let loss = self.within("loss", self.loss_error(loss, self.answers.loss), 2e-6);
         let gradients = training.parameters.read(&mut *executor, Kind::Gradient)?;
@@ -73,7 +65,7 @@ impl Golden {
     }
 
     fn check_steps(&self, device: &Device) -> Result<[Check; 2]> {
-        let (training, mut executor) = self.training(device, OPTIMIZER)?;
+        let (training, mut executor) = self.training(device, true)?;
         let mut errors = Vec::new();
         for &want in &self.answers.losses {
             errors.push(self.loss_error(self.accumulate(&training, &mut *executor)?, want));
@@ -84,9 +76,9 @@ impl Golden {
         Ok([losses, self.within_all("parameters after ten steps", &training, &values, &self.answers.stepped)])
     }
 
-    fn training(&self, device: &Device, optimizer: OptimizerConfig) -> Result<(Training, Box<dyn Executor>)> {
-        let training =
-            Training::new(&self.config, self.shape, self.shape, optimizer, Recompute::None, device.binding())?;
+    fn training(&self, device: &Device, accumulates: bool) -> Result<(Training, Box<dyn Executor>)> {
+        let options = TrainingOptions { accumulates, ..TrainingOptions::new(self.shape, device.binding()) };
+        let training = Training::new(&MaskedLm::new(&self.config), &OPTIMIZER, options)?;
         let mut executor = training.start(device, &self.config)?;
         training.parameters.write(&mut *executor, Kind::Value, &self.values);
         Ok((training, executor))
@@ -94,7 +86,7 @@ impl Golden {
 
     /// Forward and backward over the batch; returns the mean loss, NaN if not every label was counted.
     fn accumulate(&self, training: &Training, executor: &mut dyn Executor) -> Result<f64> {
-        executor.write(training.metrics, &[0; METRICS]);
+        training.clear_metrics(executor);
         training.inputs.write(executor, &self.batch, step(LEARNING_RATE, 1.0 / self.batch.count as f32))?;
         executor.run(training.accumulate)?;
         let words = executor.read(training.metrics)?;

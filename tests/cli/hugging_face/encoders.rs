@@ -26,7 +26,7 @@ fn encoders_open_with_a_fresh_head() {
             behead(&shop, name, base, bare);
             let encoder = SavedModel::open(&shop.path(name)).unwrap();
             assert!(!encoder.has_head);
-            let parameters = cloze::model::architecture::declare(&encoder.config);
+            let parameters = cloze::tasks::parameters(&cloze::tasks::MaskedLm::new(&encoder.config));
             for ((parameter, whole), encoder) in parameters.iter().zip(whole.values()).zip(encoder.values()) {
                 let head = parameter.name.starts_with("head.") || parameter.name.starts_with("decoder.");
                 assert_eq!(whole == encoder, !head, "{name}: {}", parameter.name);

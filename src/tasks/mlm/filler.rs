@@ -1,20 +1,18 @@
 //! Guesses for masked tokens.
 
-use super::architecture::{declare, vocabulary_rows};
-use super::config::ModelConfig;
-use super::embedder::lengths;
-use super::encoder::Encoder;
-use super::head::Head;
-use super::inputs::{Inputs, Shape};
-use super::kept::Kept;
-use super::parameters::{Kind, Parameters};
-use super::recorder::Recorder;
+use super::{MaskedLm, MlmHead};
 use crate::Result;
 use crate::data::{Batch, MaskedSequence};
 use crate::device::Device;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};
 use crate::kernels::Precision;
 use crate::kernels::step::StepState;
+use crate::model::architecture::vocabulary_rows;
+use crate::model::embedder::lengths;
+use crate::model::encoder::Encoder;
+use crate::model::recorder::Recorder;
+use crate::model::{Inputs, Kept, Kind, ModelConfig, Parameters, Shape};
+use crate::tasks;
 use bytemuck::Zeroable;
 
 /// Most shapes that a program has phases for: more than texts of one kind have.
@@ -31,7 +29,7 @@ pub struct Guess {
 pub struct Filler<'a> {
     config: &'a ModelConfig,
     device: &'a Device,
-    /// Of every parameter, in the order of the architecture.
+    /// Of every parameter, in the order of `tasks::parameters`.
     values: &'a [Vec<f32>],
     ready: Option<Ready>,
 }
@@ -53,7 +51,7 @@ struct Prediction {
 }
 
 impl<'a> Filler<'a> {
-    /// `values` has those of every parameter, in the order that `architecture::declare` gives for the config.
+    /// `values` has those of every parameter, in the order of `tasks::parameters`.
     pub fn new(config: &'a ModelConfig, device: &'a Device, values: &'a [Vec<f32>]) -> Self {
         Filler { config, device, values, ready: None }
     }
@@ -95,7 +93,7 @@ impl Ready {
     fn new(config: &ModelConfig, device: &Device, values: &[Vec<f32>], shapes: &[Shape]) -> Result<Ready> {
         let mut program = Program::new();
         let binding = device.binding();
-        let parameters = Parameters::new(&mut program, declare(config), None, binding);
+        let parameters = Parameters::new(&mut program, tasks::parameters(&MaskedLm::new(config)), None, binding);
         let columns = vocabulary_rows(config);
         let rows = shapes.iter().map(|shape| shape.masked).max().unwrap_or(0);
         let whole = program.tensor(Role::Output, "logits", &[rows, columns]);
@@ -107,7 +105,7 @@ impl Ready {
             let phase = program.phase("forward");
             let mut r = Recorder { program, step: inputs.step, scope: String::new() };
             let (x, _) = Encoder::new(config, &parameters, shape, Kept::Masked).forward(&mut r, &inputs);
-            Head::new(config, &parameters, binding, Precision::F32).predict(&mut r, &inputs, x, logits);
+            MlmHead::new(config, &parameters, binding, Precision::F32).predict(&mut r, &inputs, x, logits);
             program = r.program;
             predictions.push(Prediction { inputs, logits, phase });
         }

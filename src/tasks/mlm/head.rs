@@ -1,16 +1,15 @@
 //! The masked-language-model head over the encoder's masked rows, K of them, H wide, and a vocabulary that takes V columns:
 //! see `architecture::vocabulary_rows`.
 
-use super::architecture::vocabulary_rows;
-use super::config::ModelConfig;
-use super::inputs::Inputs;
-use super::parameters::Parameters;
-use super::recorder::{DropoutLayer, Linear, Norm, NormSaved, Recorder};
 use crate::exec::{Program, Tensor};
 use crate::kernels::Precision;
 use crate::kernels::cross_entropy::{CrossEntropy, CrossEntropyArgs};
+use crate::model::architecture::vocabulary_rows;
+use crate::model::recorder::{DropoutLayer, Linear, Norm, NormSaved, Recorder};
+use crate::model::{Inputs, ModelConfig, Parameters};
+use crate::tasks::Head;
 
-pub struct Head {
+pub struct MlmHead {
     transform: Option<Transform>,
     /// The token embedding again where they are tied, with a bias of its own.
     decoder: Linear,
@@ -37,7 +36,7 @@ struct TransformSaved {
     norm: NormSaved,
 }
 
-impl Head {
+impl MlmHead {
     /// `binding` is the largest binding of the device in bytes.
     pub fn new(config: &ModelConfig, parameters: &Parameters, binding: u64, precision: Precision) -> Self {
         let width = config.hidden_size;
@@ -55,7 +54,7 @@ impl Head {
         let bytes = binding.min(128 << 20);
         let (width, multiple) = (precision.bytes(), Program::PART_ALIGNMENT / precision.bytes());
         let chunk = (bytes as usize / (width * decoder.outputs) / multiple * multiple).max(multiple);
-        Head { transform, decoder, vocabulary: config.vocab_size, chunk, precision }
+        MlmHead { transform, decoder, vocabulary: config.vocab_size, chunk, precision }
     }
 
     /// The encoder's output x [K, H] → y [K, H], what the decoder sees.
@@ -81,20 +80,37 @@ impl Head {
         }
     }
 
-    /// Adds the loss and the right answers of the masked rows to `metrics`.
-    pub fn evaluate(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor) {
-        let saved = self.forward(r, x);
-        for (start, rows) in self.chunks(inputs) {
-            let y = r.program.part(saved.y, start * self.decoder.inputs, rows * self.decoder.inputs, "head.chunk");
-            let logits = r.linear(&self.decoder, y, None);
-            self.cross_entropy(r, inputs, (start, rows), (logits, false), metrics, None);
-        }
+    /// `gradient` asks for the logits' gradient in their place.
+    fn cross_entropy(
+        &self,
+        r: &mut Recorder,
+        inputs: &Inputs,
+        (start, rows): (usize, usize),
+        (logits, gradient): (Tensor, bool),
+        metrics: Tensor,
+        optimizer: Option<Tensor>,
+    ) {
+        let labels = r.program.part(inputs.labels, start, rows, "labels.chunk");
+        let shape = CrossEntropy {
+            rows: rows as u32,
+            vocabulary: self.vocabulary as u32,
+            columns: self.decoder.outputs as u32,
+            gradient: u32::from(gradient),
+        };
+        let args = CrossEntropyArgs { labels, step: r.step, optimizer, logits, metrics };
+        r.program.launch(shape, args);
     }
 
-    /// Forward and backward in one: the logits of a chunk turn into their gradient and are gone before the next.
-    /// Adds to `metrics` and to the gradients, and gives dx [K, H]. `scaling` is the optimiser's state where the loss is
-    /// scaled.
-    pub fn train(
+    /// (first row, rows) of every chunk.
+    fn chunks(&self, inputs: &Inputs) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (masked, chunk) = (inputs.shape.masked, self.chunk);
+        (0..masked).step_by(chunk).map(move |start| (start, chunk.min(masked - start)))
+    }
+}
+
+impl Head for MlmHead {
+    // The logits of a chunk turn into their gradient and are gone before the next.
+    fn record_loss(
         &self,
         r: &mut Recorder,
         inputs: &Inputs,
@@ -123,35 +139,16 @@ impl Head {
         }
     }
 
-    /// `gradient` asks for the logits' gradient in their place.
-    fn cross_entropy(
-        &self,
-        r: &mut Recorder,
-        inputs: &Inputs,
-        (start, rows): (usize, usize),
-        (logits, gradient): (Tensor, bool),
-        metrics: Tensor,
-        optimizer: Option<Tensor>,
-    ) {
-        let labels = r.program.part(inputs.labels, start, rows, "labels.chunk");
-        let shape = CrossEntropy {
-            rows: rows as u32,
-            vocabulary: self.vocabulary as u32,
-            columns: self.decoder.outputs as u32,
-            gradient: u32::from(gradient),
-        };
-        let args = CrossEntropyArgs { labels, step: r.step, optimizer, logits, metrics };
-        r.program.launch(shape, args);
+    fn record_eval(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor) {
+        let saved = self.forward(r, x);
+        for (start, rows) in self.chunks(inputs) {
+            let y = r.program.part(saved.y, start * self.decoder.inputs, rows * self.decoder.inputs, "head.chunk");
+            let logits = r.linear(&self.decoder, y, None);
+            self.cross_entropy(r, inputs, (start, rows), (logits, false), metrics, None);
+        }
     }
 
-    /// Bytes of the largest chunk's logits.
-    pub fn logits_bytes(&self, inputs: &Inputs) -> u64 {
+    fn largest_bytes(&self, inputs: &Inputs) -> u64 {
         (self.precision.bytes() * self.chunk.min(inputs.shape.masked) * self.decoder.outputs) as u64
-    }
-
-    /// (first row, rows) of every chunk.
-    fn chunks(&self, inputs: &Inputs) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let (masked, chunk) = (inputs.shape.masked, self.chunk);
-        (0..masked).step_by(chunk).map(move |start| (start, chunk.min(masked - start)))
     }
 }

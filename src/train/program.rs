@@ -1,0 +1,192 @@
+//! The program of a model in training, and of its validation: encoder, task and optimiser.
+
+use crate::Result;
+use crate::data::Batch;
+use crate::device::Device;
+use crate::exec::{Executor, Phase, Program, Role, Tensor};
+use crate::kernels::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
+use crate::kernels::step::StepState;
+use crate::kernels::{Params, Precision};
+use crate::model::encoder::Encoder;
+use crate::model::recorder::Recorder;
+use crate::model::{Inputs, Kept, ModelConfig, Parameters, Recompute, Shape};
+use crate::optim::{self, LossScale, Optimizer};
+use crate::random;
+use crate::tasks::{self, Measured, Task};
+
+/// How a model is trained, but for the task and the optimiser.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrainingOptions {
+    /// Of a microbatch.
+    pub shape: Shape,
+    pub validation_shape: Shape,
+    pub recompute: Recompute,
+    /// How activations and the weights of products are stored. With f16 the loss is scaled; parameters, their gradients and
+    /// moments stay f32.
+    pub precision: Precision,
+    /// Largest global gradient norm; 0 for no limit.
+    pub grad_clip: f64,
+    /// Whether a step may have several microbatches, whose gradients add up. Where it has one, gradients are there from
+    /// `accumulate` to `update` alone, and a device may have activations in their place at other times.
+    pub accumulates: bool,
+    /// The device's largest binding in bytes.
+    pub binding: u64,
+}
+
+impl TrainingOptions {
+    /// Batches of this shape in training and validation; else as a config file that says nothing else.
+    pub fn new(shape: Shape, binding: u64) -> Self {
+        TrainingOptions {
+            shape,
+            validation_shape: shape,
+            recompute: Recompute::None,
+            precision: Precision::F32,
+            grad_clip: 1.0,
+            accumulates: true,
+            binding,
+        }
+    }
+}
+
+/// A model in training: microbatches add to the gradients, an update uses them up, and validation stands beside.
+pub struct Training {
+    pub program: Program,
+    pub parameters: Parameters,
+    pub inputs: Inputs,
+    pub validation_inputs: Inputs,
+    /// What the task measured in the microbatches since the host cleared it.
+    pub metrics: Tensor,
+    pub validation_metrics: Tensor,
+    metrics_words: usize,
+    /// An `OptimizerState`.
+    pub optimizer: Tensor,
+    /// Forward and backward over a microbatch.
+    pub accumulate: Phase,
+    /// Gradient norm and the optimiser's update.
+    pub update: Phase,
+    /// Forward over a validation batch.
+    pub validate: Phase,
+    /// Bytes of the head's largest activation, such as the logits that are there at once.
+    pub largest_bytes: u64,
+    accumulates: bool,
+}
+
+impl Training {
+    /// Records the program.
+    ///
+    /// # Errors
+    /// A tensor is too large for any device.
+    pub fn new(task: &dyn Task, optimizer: &dyn Optimizer, options: TrainingOptions) -> Result<Self> {
+        let TrainingOptions { shape, validation_shape, recompute, precision, grad_clip, accumulates, binding } =
+            options;
+        let config = task.config();
+        let mut program = Program::of(precision);
+        let list = tasks::parameters(task);
+        let gradients = if accumulates { Role::Gradient } else { Role::StepGradient };
+        let layout = optim::layout(optimizer, &list, gradients);
+        let parameters = Parameters::new(&mut program, list, Some(&layout), binding);
+        let inputs = Inputs::new(&mut program, config, shape, "batch");
+        let validation_inputs = Inputs::new(&mut program, config, validation_shape, "validation");
+        let metrics = program.tensor(Role::Output, "metrics", &[task.metrics()]);
+        let validation_metrics = program.tensor(Role::Output, "validation metrics", &[task.metrics()]);
+        let state = program.tensor(Role::Optimizer, "optimizer state", &[OPTIMIZER_WORDS]);
+        let head = task.head(&parameters, binding, precision);
+        let scale = LossScale::of(precision);
+        let mut r = Recorder { program, step: inputs.step, scope: String::new() };
+
+        let accumulate = r.program.phase("accumulate");
+        let encoder = Encoder::training(config, &parameters, shape, recompute);
+        let (x, saved) = encoder.forward(&mut r, &inputs);
+        let dx = head.record_loss(&mut r, &inputs, x, metrics, scale.is_dynamic().then_some(state));
+        encoder.backward(&mut r, &inputs, &saved, dx);
+
+        let update = r.program.phase("update");
+        r.scope = "optimizer".into();
+        optim::record_norm(&mut r, &parameters, state, optimizer.decays(), grad_clip, scale);
+        optimizer.record_update(&mut r, &parameters, state);
+
+        r.step = validation_inputs.step;
+        let validate = r.program.phase("validate");
+        let encoder = Encoder::new(config, &parameters, validation_shape, Kept::Masked);
+        let (x, _) = encoder.forward(&mut r, &validation_inputs);
+        head.record_eval(&mut r, &validation_inputs, x, validation_metrics);
+
+        Ok(Training {
+            program: r.program.finish()?,
+            parameters,
+            inputs,
+            validation_inputs,
+            metrics,
+            validation_metrics,
+            metrics_words: task.metrics(),
+            optimizer: state,
+            accumulate,
+            update,
+            validate,
+            largest_bytes: head.largest_bytes(&inputs),
+            accumulates,
+        })
+    }
+
+    /// Gives the program its memory on a device, and writes what never changes. Parameters are still to be written:
+    /// see [`Parameters::initialize`].
+    ///
+    /// # Errors
+    /// The device is too small.
+    pub fn start(&self, device: &Device, config: &ModelConfig) -> Result<Box<dyn Executor>> {
+        let mut executor = device.executor(&self.program)?;
+        self.inputs.prepare(&mut *executor, config);
+        self.validation_inputs.prepare(&mut *executor, config);
+        self.write_state(&mut *executor, optim::loss_scale::first_state());
+        Ok(executor)
+    }
+
+    /// Writes the optimiser's state.
+    pub fn write_state(&self, executor: &mut dyn Executor, state: OptimizerState) {
+        executor.write(self.optimizer, state.words());
+    }
+
+    /// Queues one optimiser step over `batches`. `seed` is the run's, and `first` the microbatches it has behind it:
+    /// together they tell dropout masks apart. Panics when there are several and the program does not accumulate.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn step(
+        &self,
+        executor: &mut dyn Executor,
+        batches: &[Batch],
+        learning_rate: f64,
+        seed: u64,
+        first: u64,
+    ) -> Result<()> {
+        assert!(self.accumulates || batches.len() == 1, "the program was recorded for one microbatch a step");
+        let labels: u32 = batches.iter().map(|batch| batch.count).sum();
+        let [seed_low, seed_high] = random::key(seed);
+        self.clear_metrics(executor);
+        for (batch, number) in batches.iter().zip(first..) {
+            let step = StepState {
+                learning_rate: learning_rate as f32,
+                loss_weight: 1.0 / labels.max(1) as f32,
+                seed_low,
+                seed_high,
+                microbatch: number as u32,
+            };
+            self.inputs.write(executor, batch, step)?;
+            executor.run(self.accumulate)?;
+        }
+        executor.run(self.update)
+    }
+
+    /// Lets the next microbatch be the first that counts in what is measured.
+    pub fn clear_metrics(&self, executor: &mut dyn Executor) {
+        executor.write(self.metrics, &vec![0; self.metrics_words]);
+    }
+
+    /// What the last step measured; waits for the device.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn measured(&self, executor: &mut dyn Executor) -> Result<Measured> {
+        Ok(Measured::from_words(&executor.read(self.metrics)?))
+    }
+}

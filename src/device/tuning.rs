@@ -75,22 +75,21 @@ fn measure_on(gpu: &Gpu, contests: &[Contest], budget: Budget) -> Measurements {
 /// One for each shape whose variant is open.
 fn contests(gpu: &Gpu, program: &Program) -> Vec<Contest> {
     let mut contests: BTreeMap<String, Contest> = BTreeMap::new();
-    for (kernel, params, present) in program.launches() {
-        let shape = kernel.shape(params, present, program.precision());
+    for (kernel, params, present, precision) in program.launches() {
+        let shape = kernel.shape(params, present, precision);
         if let Some(contest) = contests.get_mut(&shape) {
             contest.flops += (kernel.flops)(params);
             continue;
         }
-        let mut variants = gpu.candidates(kernel, params, program.precision());
+        let mut variants = gpu.candidates(kernel, params, precision);
         if variants.len() < 2 || gpu.settled(&shape).is_some() {
             continue;
         }
-        let design = gpu.by_design(kernel, params, program.precision()).name;
+        let design = gpu.by_design(kernel, params, precision).name;
         variants.sort_by_key(|variant| variant.name != design);
         let given = |(place, fill)| if present >> place & 1 == 1 { fill } else { Fill::Absent };
         let fills = (kernel.typical)(params).into_iter().enumerate().map(given).collect();
         let case = Case { params: params.to_vec(), fills, exact: false };
-        let precision = program.precision();
         let flops = (kernel.flops)(params);
         contests.insert(shape.clone(), Contest { shape, kernel, case, precision, variants, flops });
     }

@@ -101,8 +101,8 @@ fn allocate(buffer: &Buffer) -> Result<Vec<u32>> {
 
 /// Words for each argument of launches that store f16.
 fn scratch_lens(program: &Program) -> [usize; MAX_ARGS] {
-    let halves = program.launches().filter(|(kernel, ..)| stores_halves(kernel, program.precision()));
-    Scratch::lens(halves.map(|(kernel, params, _)| (kernel, params)))
+    let halves = program.launches().filter(|(kernel, _, _, precision)| stores_halves(kernel, *precision));
+    Scratch::lens(halves.map(|(kernel, params, ..)| (kernel, params)))
 }
 
 /// `number` counts launches through all phases.

@@ -84,7 +84,7 @@ pub(super) struct Launch {
     pub params: Vec<u32>,
     /// One for each argument of the kernel, `Tensor::NONE` where absent.
     pub args: Vec<Tensor>,
-    /// That of its program.
+    /// How it stores `real`.
     pub precision: Precision,
     /// The place of the variant that a GPU runs, where it is not for the device to choose.
     pub variant: Option<usize>,
@@ -134,6 +134,8 @@ pub struct Program {
     pub(super) phases: Vec<PhaseInfo>,
     /// How `real` arguments of its launches are stored.
     precision: Precision,
+    /// The same of what is recorded now.
+    current: Precision,
     /// The first thing that went wrong while recording; `finish` returns it, so that a model reads without `?`s.
     problem: Option<Error>,
 }
@@ -148,11 +150,16 @@ impl Program {
 
     /// A program whose `real` tensors are stored in this precision.
     pub fn of(precision: Precision) -> Self {
-        Program { precision, ..Self::default() }
+        Program { precision, current: precision, ..Self::default() }
     }
 
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// Stores `real` in this precision in what is recorded from now on, tensors and launches; gives the one until now.
+    pub fn record_in(&mut self, precision: Precision) -> Precision {
+        std::mem::replace(&mut self.current, precision)
     }
 
     /// A new tensor of f32 or u32; `shape` in elements.
@@ -162,12 +169,12 @@ impl Program {
 
     /// A new tensor for `real` arguments; `shape` in elements.
     pub fn reals(&mut self, role: Role, name: impl Into<String>, shape: &[usize]) -> Tensor {
-        self.add(role, name.into(), shape, self.precision.bytes())
+        self.add(role, name.into(), shape, self.current.bytes())
     }
 
     /// A new tensor for arguments of this element type; `shape` in elements.
     pub fn elements(&mut self, elem: Elem, role: Role, name: impl Into<String>, shape: &[usize]) -> Tensor {
-        self.add(role, name.into(), shape, elem.bytes(self.precision))
+        self.add(role, name.into(), shape, elem.bytes(self.current))
     }
 
     fn add(&mut self, role: Role, name: String, shape: &[usize], width: usize) -> Tensor {
@@ -224,7 +231,7 @@ impl Program {
     pub fn launch_variant(&mut self, kernel: &'static Kernel, params: &[u32], args: &[Tensor], variant: Option<usize>) {
         assert_eq!(params.len(), kernel.fields.len(), "{}: wrong number of parameters", kernel.name);
         assert_eq!(args.len(), kernel.args.len(), "{}: wrong number of arguments", kernel.name);
-        let (precision, args, params) = (self.precision, args.to_vec(), params.to_vec());
+        let (precision, args, params) = (self.current, args.to_vec(), params.to_vec());
         let launch = Launch { kernel, params, args, precision, variant };
         if self.problem.is_none() {
             self.check(&launch);
@@ -281,9 +288,9 @@ impl Program {
         (launches.len(), launches.iter().map(|launch| (launch.kernel.flops)(&launch.params)).sum())
     }
 
-    /// Every launch: its kernel, its parameters, and a bit for each argument given.
-    pub fn launches(&self) -> impl Iterator<Item = (&'static Kernel, &[u32], u32)> {
-        self.in_order().map(|launch| (launch.kernel, launch.params.as_slice(), launch.present()))
+    /// Every launch: its kernel, its parameters, a bit for each argument given, and how it stores `real`.
+    pub fn launches(&self) -> impl Iterator<Item = (&'static Kernel, &[u32], u32, Precision)> {
+        self.in_order().map(|launch| (launch.kernel, launch.params.as_slice(), launch.present(), launch.precision))
     }
 
     /// The launches of all phases, as they were recorded.

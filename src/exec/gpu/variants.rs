@@ -119,9 +119,9 @@ impl Gpu {
     /// The names of the variants of a program's launches, by shape, of kernels that have several.
     pub fn variants_of(&self, program: &Program) -> BTreeMap<String, String> {
         let several = program.launches().filter(|(kernel, ..)| kernel.variants.len() > 1);
-        let entries = several.map(|(kernel, params, present)| {
-            let variant = self.variant_for(kernel, params, present, program.precision());
-            (kernel.shape(params, present, program.precision()), variant.name.to_string())
+        let entries = several.map(|(kernel, params, present, precision)| {
+            let variant = self.variant_for(kernel, params, present, precision);
+            (kernel.shape(params, present, precision), variant.name.to_string())
         });
         entries.collect()
     }

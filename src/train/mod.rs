@@ -4,6 +4,7 @@ mod divergence;
 pub mod evaluate;
 pub mod interrupt;
 pub mod metrics;
+mod pending;
 pub mod planning;
 mod profiling;
 pub(crate) mod progress;

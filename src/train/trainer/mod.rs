@@ -4,10 +4,9 @@ mod start;
 mod step;
 
 use super::evaluate::Gauge;
-use super::metrics::{MetricsLog, Validation};
 use super::pending::PendingSteps;
 use super::profiling::{HostTime, Profiling};
-use super::{Progress, RunDir, interrupt, saving};
+use super::{RunDir, Sink, Sinks, Validation, interrupt, saving};
 use crate::Result;
 use crate::checkpoint::{CheckpointStore, TrainingState};
 use crate::config::{Config, ModelConfig};
@@ -34,7 +33,7 @@ pub struct Trainer {
     /// Holds the lock on the run's folder.
     run: RunDir,
     store: CheckpointStore,
-    metrics_log: MetricsLog,
+    sinks: Sinks,
     prepared: Prepared,
     training: Training,
     executor: Box<dyn Executor>,
@@ -64,33 +63,41 @@ impl Trainer {
         Ok(())
     }
 
-    /// Trains to the last step, or until it is interrupted.
+    /// Trains to the last step, or until it is interrupted. What is measured goes to `sinks` too, besides those that the config
+    /// asks for; they are dropped when it returns.
     ///
     /// # Errors
-    /// The device or the disk fails, or losses stay other than finite.
-    pub fn run(&mut self) -> Result<Outcome> {
+    /// The device or the disk fails, a sink does, or losses stay other than finite.
+    pub fn run(&mut self, sinks: Vec<Box<dyn Sink>>) -> Result<Outcome> {
+        let own = self.sinks.0.len();
+        self.sinks.0.extend(sinks);
+        let outcome = self.all_steps();
+        self.sinks.0.truncate(own);
+        outcome
+    }
+
+    fn all_steps(&mut self) -> Result<Outcome> {
         let steps = self.config.train.steps;
-        let progress = Progress::new(steps, (self.state.step, self.state.tokens), self.config.train.log_every);
         self.started = Instant::now();
         self.pending.restart_clock();
         // The validation that a signal cut short.
         if self.state.step > 0 && self.state.validation_loss.is_none() && self.is_due(self.config.validation.every) {
-            self.after_step(&progress)?;
+            self.after_step()?;
         }
         while self.state.step < steps {
-            self.timed_step(&progress)?;
+            self.timed_step()?;
             let (step, last) = (self.state.step, self.state.step == steps);
             if let Some(profiling) = &mut self.profiling
                 && profiling.after(
                     &mut *self.executor,
                     (step, last || interrupt::interrupted()),
                     self.host,
-                    &progress,
+                    &mut self.sinks,
                 )?
             {
                 self.profiling = None;
             }
-            if self.after_step(&progress)? && !last {
+            if self.after_step()? && !last {
                 return Ok(Outcome::Interrupted);
             }
         }
@@ -103,15 +110,15 @@ impl Trainer {
 
     /// Validates and saves where it is time to. A validation that is the best so far is saved at once, and so is the state when
     /// a signal has come, which it returns.
-    fn after_step(&mut self, progress: &Progress) -> Result<bool> {
+    fn after_step(&mut self) -> Result<bool> {
         let last = self.state.step == self.config.train.steps;
         let checkpoint = &self.config.checkpoint;
         let (due, keeps_best) = (self.is_due(checkpoint.every), checkpoint.every > 0 && checkpoint.keep_best);
-        let validated = if self.is_due(self.config.validation.every) || last { self.validate(progress)? } else { None };
+        let validated = if self.is_due(self.config.validation.every) || last { self.validate()? } else { None };
         let best = validated.is_some() && self.state.best_step == Some(self.state.step);
         let interrupted = interrupt::interrupted();
         if due || last || (best && keeps_best) || interrupted {
-            self.save(progress, validated)?;
+            self.save(validated)?;
         }
         Ok(interrupted)
     }
@@ -122,8 +129,8 @@ impl Trainer {
 
     /// Measures the validation part with its fixed masks; `None` when a signal has come meanwhile, or when nothing of it can be
     /// masked, so that there is no figure, and no best.
-    fn validate(&mut self, progress: &Progress) -> Result<Option<Validation>> {
-        self.collect(progress, true)?;
+    fn validate(&mut self) -> Result<Option<Validation>> {
+        self.collect(true)?;
         let training = &self.training;
         let (inputs, metrics) = (training.validation_inputs, training.validation_metrics);
         let gauge = Gauge { inputs, phase: training.validate, metrics };
@@ -137,11 +144,10 @@ impl Trainer {
         self.pending.restart_clock();
         let Some(validation) = means else {
             let step = self.state.step;
-            progress.note(&format!("step {step}: no token of the validation part can be masked: no figures"));
+            self.sinks.note(&format!("step {step}: no token of the validation part can be masked: no figures"))?;
             return Ok(None);
         };
-        self.metrics_log.validation(self.state.step, &validation)?;
-        progress.validation(self.state.step, &validation);
+        self.sinks.validation(self.state.step, &validation)?;
         if self.state.best_validation_loss.is_none_or(|best| validation.cross_entropy < best) {
             self.state.best_validation_loss = Some(validation.cross_entropy);
             self.state.best_step = Some(self.state.step);
@@ -150,15 +156,15 @@ impl Trainer {
         Ok(Some(validation))
     }
 
-    fn save(&mut self, progress: &Progress, validated: Option<Validation>) -> Result<()> {
-        self.collect(progress, true)?;
+    fn save(&mut self, validated: Option<Validation>) -> Result<()> {
+        self.collect(true)?;
         self.state.validation_loss = validated.map(|validation| validation.cross_entropy);
         self.state.elapsed_seconds = self.earlier_seconds + self.started.elapsed().as_secs_f64();
         let (model, training, data) = (&self.model, &self.training, &self.prepared);
         let executor = &mut *self.executor;
-        self.metrics_log.sync()?;
+        self.sinks.sync()?;
         let path = self.store.save(&self.state, |out| saving::write(out, model, training, executor, data))?;
-        self.metrics_log.forget_until(self.state.step)?;
+        self.sinks.saved(self.state.step)?;
         log::debug!("saved {}", path.display());
         self.pending.restart_clock();
         Ok(())

@@ -12,7 +12,7 @@ use crate::model::{Kind, Training};
 use crate::train::pending::PendingSteps;
 use crate::train::profiling::HostTime;
 use crate::train::text::{Required, prepared_data};
-use crate::train::{MetricsLog, RunDir, interrupt, planning, resume};
+use crate::train::{RunDir, Sinks, interrupt, planning, resume};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,7 +40,7 @@ impl Trainer {
         };
         let loader = data.loader(&config, &state)?;
         let trainer = Trainer {
-            metrics_log: MetricsLog::open(&run.metrics(), state.step)?,
+            sinks: Sinks::of_run(&run, state.step)?,
             pending: PendingSteps::after(state.tokens, config.train.precision),
             earlier_seconds: state.elapsed_seconds,
             config,

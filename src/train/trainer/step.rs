@@ -7,18 +7,18 @@ use crate::kernels::Params;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::model::Measured;
 use crate::train::pending::PendingStep;
-use crate::train::{Metrics, Progress, divergence, learning_rate};
+use crate::train::{Metrics, Sink, divergence, learning_rate};
 use std::time::Instant;
 
 impl Trainer {
     /// A step, and the metrics that have arrived meanwhile, with what they cost the host.
-    pub(super) fn timed_step(&mut self, progress: &Progress) -> Result<()> {
+    pub(super) fn timed_step(&mut self) -> Result<()> {
         if let Some(profiling) = &mut self.profiling {
             profiling.before(&mut *self.executor, self.state.step, self.host)?;
         }
         let (start, waited) = (Instant::now(), self.executor.waited());
         self.step()?;
-        self.collect(progress, false)?;
+        self.collect(false)?;
         self.host.step(start, waited, &*self.executor);
         Ok(())
     }
@@ -42,24 +42,23 @@ impl Trainer {
     }
 
     /// Takes in the metrics that have arrived; with `wait`, all that are outstanding.
-    pub(super) fn collect(&mut self, progress: &Progress, wait: bool) -> Result<()> {
+    pub(super) fn collect(&mut self, wait: bool) -> Result<()> {
         while let Some(values) = self.executor.collect(wait && !self.pending.is_empty())? {
             let (measured, optimizer) = (Measured::from_words(&values[0]), OptimizerState::from_words(&values[1]));
             let metrics = self.pending.arrived(measured, optimizer);
-            self.metrics_log.step(&metrics)?;
-            progress.step(&metrics);
-            self.check_finite(&metrics, optimizer, progress)?;
+            self.sinks.step(&metrics)?;
+            self.check_finite(&metrics, optimizer)?;
         }
         Ok(())
     }
 
     /// A step whose gradient is not finite was skipped on the device; many in a row end the training.
-    fn check_finite(&self, metrics: &Metrics, optimizer: &OptimizerState, progress: &Progress) -> Result<()> {
+    fn check_finite(&mut self, metrics: &Metrics, optimizer: &OptimizerState) -> Result<()> {
         let in_a_row = optimizer.skipped_in_a_row as u64;
         if in_a_row == 0 {
             return Ok(());
         }
-        progress.note(&divergence::skipped(metrics, optimizer));
+        self.sinks.note(&divergence::skipped(metrics, optimizer))?;
         match in_a_row >= self.config.train.max_skipped_steps {
             true => Err(divergence::diverged(metrics, in_a_row)),
             false => Ok(()),

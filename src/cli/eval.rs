@@ -1,6 +1,7 @@
 //! `cloze eval`
 
 use super::output;
+use super::progress::batch_bar;
 use crate::checkpoint::SavedModel;
 use crate::data::{
     Corpus, CorpusOptions, DocumentSplit, Documents, MAX_BAD_LINES, Masker, Masking, Packing, Prepared, Split,
@@ -11,7 +12,6 @@ use crate::model::Shape;
 use crate::tasks::{self, MaskedLm};
 use crate::train::evaluate::Gauge;
 use crate::train::metrics::Validation;
-use crate::train::progress::batch_bar;
 use crate::train::trainer::VALIDATION_SEED;
 use crate::train::{PseudoLikelihood, interrupt};
 use anyhow::Context;
@@ -157,7 +157,8 @@ fn pseudo_likelihood(
 ) -> anyhow::Result<PseudoLikelihood> {
     let packing = Packing::whole(documents, model.tokenizer.specials(), length).context("--sequence-length")?;
     let (batch, limit) = (args.batch_size.get(), args.max_sequences.map(NonZeroUsize::get));
-    let result = PseudoLikelihood::measure((&model.config, model.values()), &open(args)?, &packing, batch, limit)?;
+    let (values, device, bar) = ((&model.config, model.values()), open(args)?, |batches| batch_bar("scoring", batches));
+    let result = PseudoLikelihood::measure(values, &device, &packing, batch, limit, bar)?;
     anyhow::ensure!(result.tokens > 0, "the text has no token to score");
     Ok(result)
 }

@@ -15,6 +15,7 @@ mod logging;
 pub mod output;
 mod plan;
 mod prepare;
+mod progress;
 mod threads;
 mod tokenizer;
 mod train;

@@ -2,10 +2,12 @@
 
 use super::output;
 use super::plan;
+use super::progress::Progress;
+use crate::checkpoint::TrainingState;
 use crate::config::Config;
 use crate::device::{Device, DeviceChoice};
 use crate::train::recovery::Trained;
-use crate::train::{Outcome, Recovery, RunDir, Trainer, interrupt, planning};
+use crate::train::{Outcome, Recovery, RunDir, Sink, Trainer, interrupt, planning};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -66,7 +68,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let device = recovery.open(&config)?;
     let run = RunDir::create(&path, args.resume)?;
     let run_config = run.config();
-    let Trained { trainer, outcome, done_before } = recovery.train(config, &run, device, args.resume, args.profile)?;
+    let (steps, log_every) = (config.train.steps, config.train.log_every);
+    let progress = |state: &TrainingState| -> Vec<Box<dyn Sink>> {
+        vec![Box::new(Progress::new(steps, (state.step, state.tokens), log_every))]
+    };
+    let Trained { trainer, outcome, done_before } =
+        recovery.train(config, &run, device, args.resume, args.profile, &progress)?;
     match outcome {
         Outcome::Finished => finished(&trainer, &path, done_before),
         Outcome::Interrupted => {

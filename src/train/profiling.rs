@@ -1,6 +1,6 @@
 //! `train --profile`: where the time of some steps goes.
 
-use super::Progress;
+use super::Sink;
 use crate::Result;
 use crate::device::Device;
 use crate::device::speed;
@@ -68,7 +68,7 @@ impl Profiling {
         executor: &mut dyn Executor,
         (step, last): (u64, bool),
         host: HostTime,
-        progress: &Progress,
+        sinks: &mut dyn Sink,
     ) -> Result<bool> {
         let Some((begin, host_before)) = self.begun else { return Ok(false) };
         if step < self.until && !last {
@@ -76,17 +76,17 @@ impl Profiling {
         }
         let profile = executor.finish_profile()?;
         let (took, steps) = (begin.elapsed(), step - self.from);
-        progress.note(&format!("profile of steps {} to {step} on {}", self.from + 1, self.device));
-        profile.table(&self.peak).lines().for_each(|line| progress.note(line));
-        progress.note(&format!(
+        sinks.note(&format!("profile of steps {} to {step} on {}", self.from + 1, self.device))?;
+        profile.table(&self.peak).lines().try_for_each(|line| sinks.note(line))?;
+        sinks.note(&format!(
             "{:.3} ms a step, of it {:.3} ms in kernels; {}",
             1e3 * took.as_secs_f64() / steps as f64,
             1e3 * profile.seconds() / steps as f64,
             host.since(&host_before)
-        ));
+        ))?;
         let trace = serde_json::to_vec(&profile.trace(&self.device)).expect("numbers and names are always JSON");
         files::replace(&self.folder.join(TRACE), &trace)?;
-        progress.note(&format!("{} is for ui.perfetto.dev", self.folder.join(TRACE).display()));
+        sinks.note(&format!("{} is for ui.perfetto.dev", self.folder.join(TRACE).display()))?;
         Ok(true)
     }
 }

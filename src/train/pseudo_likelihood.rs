@@ -1,12 +1,12 @@
 //! The pseudo-log-likelihood of a text under a model.
 
 use super::evaluate::Gauge;
-use super::progress::batch_bar;
 use crate::Result;
 use crate::data::{Packing, Scoring};
 use crate::device::Device;
 use crate::model::{ModelConfig, Shape};
 use crate::tasks::{self, MaskedLm};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 /// What the tokens of a text score, each guessed from all others but the rest of its word: see [`Scoring`]. In nats.
@@ -24,7 +24,7 @@ pub struct PseudoLikelihood {
 
 impl PseudoLikelihood {
     /// Scores all sequences, or `limit` that are evenly spread over the data; `values` are those of the parameters, and
-    /// `batch` is how many masked sequences go through the model at once.
+    /// `batch` is how many masked sequences go through the model at once. `bar` makes a bar over a number of batches.
     ///
     /// # Errors
     /// The device fails, or is too small; the text can't be read.
@@ -34,6 +34,7 @@ impl PseudoLikelihood {
         packing: &Packing,
         batch: usize,
         limit: Option<usize>,
+        bar: impl FnOnce(usize) -> ProgressBar,
     ) -> Result<PseudoLikelihood> {
         let scoring = Scoring::new(packing, limit)?;
         let batch = batch.min(scoring.rows.max(1));
@@ -42,7 +43,7 @@ impl PseudoLikelihood {
         let evaluation = tasks::evaluation(&MaskedLm::new(config), shape, device.binding())?;
         let mut executor = evaluation.start(device, config, values)?;
         let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
-        let batches = batch_bar("scoring", scoring.rows.div_ceil(batch)).wrap_iter(scoring.batches(batch));
+        let batches = bar(scoring.rows.div_ceil(batch)).wrap_iter(scoring.batches(batch));
         let sums = gauge.measure(&mut *executor, batches, &[])?;
         Ok(Self::of(-sums.cross_entropy, scoring.words, sums.masked_tokens))
     }

@@ -1,6 +1,6 @@
 //! Training that outlives its device: when that is lost, it is opened again, and training goes on from the newest checkpoint.
 
-use super::{Outcome, RunDir, Trainer, interrupt, planning};
+use super::{Outcome, RunDir, Sink, Trainer, interrupt, planning};
 use crate::checkpoint::{TrainingState, has_checkpoints};
 use crate::config::{Config, MicroBatch};
 use crate::device::{Device, DeviceChoice};
@@ -69,7 +69,8 @@ impl<'a> Recovery<'a> {
     }
 
     /// Trains to the end, or until it is interrupted, on the device and on those that are opened after it. `profile` are the
-    /// steps to time.
+    /// steps to time. `sinks` makes what takes the measurements besides the sinks of the config, anew on each device, from the
+    /// state that training begins with there.
     ///
     /// # Errors
     /// As [`Trainer::new`] and [`Trainer::run`]; the device was lost too often, or cannot be opened again.
@@ -80,6 +81,7 @@ impl<'a> Recovery<'a> {
         mut device: Device,
         mut resume: bool,
         mut profile: Option<u64>,
+        sinks: &dyn Fn(&TrainingState) -> Vec<Box<dyn Sink>>,
     ) -> Result<Trained> {
         let (mut began, mut done_before) = (TrainingState::default(), None);
         loop {
@@ -89,7 +91,7 @@ impl<'a> Recovery<'a> {
                 if let Some(steps) = profile.take() {
                     trainer.profile(&device, steps)?;
                 }
-                let outcome = trainer.run()?;
+                let outcome = trainer.run(sinks(&began))?;
                 Ok(Trained { trainer, outcome, done_before })
             });
             match ended {

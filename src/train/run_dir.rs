@@ -54,7 +54,7 @@ impl RunDir {
         &self.path
     }
 
-    /// Where [`super::CheckpointStore`] goes.
+    /// Where [`crate::checkpoint::CheckpointStore`] goes.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }

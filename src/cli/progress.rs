@@ -1,6 +1,7 @@
 //! What a person watching a run sees: a bar on a terminal, lines elsewhere. Both go to stderr at the level "info".
 
-use super::{Metrics, Validation};
+use crate::Result;
+use crate::train::{Metrics, Sink, Validation};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -28,8 +29,19 @@ impl Progress {
         Progress { bar: watched.then(|| bar(steps, done.0)), steps, done, log_every }
     }
 
-    /// Shows the measurements of a step.
-    pub fn step(&self, metrics: &Metrics) {
+    fn describe(&self, metrics: &Metrics) -> String {
+        format!(
+            "loss {:.4}  {} tokens/s  lr {:.2e}  {} left",
+            metrics.loss,
+            count(metrics.tokens_per_second),
+            metrics.learning_rate,
+            time_left(metrics, self.steps, self.done).map_or("?".to_string(), clock),
+        )
+    }
+}
+
+impl Sink for Progress {
+    fn step(&mut self, metrics: &Metrics) -> Result<()> {
         match &self.bar {
             Some(bar) => {
                 bar.set_position(metrics.step);
@@ -40,10 +52,10 @@ impl Progress {
             }
             None => {}
         }
+        Ok(())
     }
 
-    /// Shows the measurements of a validation.
-    pub fn validation(&self, step: u64, validation: &Validation) {
+    fn validation(&mut self, step: u64, validation: &Validation) -> Result<()> {
         self.note(&format!(
             "step {step}/{}  validation: cross-entropy {:.4} (unigram {:.4}), perplexity {:.2}, accuracy {:.1} %",
             self.steps,
@@ -51,25 +63,16 @@ impl Progress {
             validation.unigram_cross_entropy,
             validation.perplexity,
             100.0 * validation.accuracy,
-        ));
+        ))
     }
 
     /// Writes a line that stays, above the bar where there is one.
-    pub fn note(&self, line: &str) {
+    fn note(&mut self, line: &str) -> Result<()> {
         match &self.bar {
             Some(bar) => bar.suspend(|| log::info!("{line}")),
             None => log::info!("{line}"),
         }
-    }
-
-    fn describe(&self, metrics: &Metrics) -> String {
-        format!(
-            "loss {:.4}  {} tokens/s  lr {:.2e}  {} left",
-            metrics.loss,
-            count(metrics.tokens_per_second),
-            metrics.learning_rate,
-            time_left(metrics, self.steps, self.done).map_or("?".to_string(), clock),
-        )
+        Ok(())
     }
 }
 

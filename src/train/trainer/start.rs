@@ -1,0 +1,227 @@
+//! How a training begins: what it goes on from, its data, its program on the device, and its state.
+
+use super::{Trainer, VALIDATION_SEED};
+use crate::Result;
+use crate::checkpoint::saved::read_tokenizer;
+use crate::checkpoint::{Checkpoint, CheckpointStore, DataSeen, SavedModel, TrainingState};
+use crate::config::{Config, MicroBatch};
+use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, Tokenizer, validation_batches};
+use crate::device::Device;
+use crate::exec::Executor;
+use crate::model::{Kind, ModelConfig};
+use crate::train::pending::PendingSteps;
+use crate::train::profiling::HostTime;
+use crate::train::program::Training;
+use crate::train::text::{Required, prepared_data};
+use crate::train::{RunDir, Sinks, interrupt, planning, resume};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Trainer {
+    /// Prepares everything up to the first step. With `resume`, goes on from the newest sound checkpoint.
+    ///
+    /// # Errors
+    /// What the data, the device or the checkpoint refuse.
+    pub fn new(mut config: Config, run: RunDir, device: &Device, resume: bool) -> Result<Self> {
+        let store = CheckpointStore::new(&run.checkpoints(), config.checkpoint.keep, config.checkpoint.keep_best)?;
+        let origin = Origin::find(&mut config, &run, &store, resume)?;
+        let data = Data::open(&config, &run, &origin, device)?;
+        let model = config.model(data.prepared.vocab_size());
+        let (micro_batch, training, mut executor) = on_device(&mut config, &run, &model, &origin, device)?;
+        let validation = data.validation(&config, micro_batch)?;
+        let state = state(&config, &run, &model, &origin, &training, &mut *executor)?;
+        let state = TrainingState {
+            config_digest: config.digest(),
+            sequence_length: config.data.sequence_length,
+            micro_batch,
+            variants: device.variants_of(&training.program),
+            data: data.seen.clone(),
+            ..state
+        };
+        let loader = data.loader(&config, &state)?;
+        let trainer = Trainer {
+            sinks: Sinks::of_run(&run, state.step)?,
+            pending: PendingSteps::after(state.tokens, config.train.precision),
+            earlier_seconds: state.elapsed_seconds,
+            config,
+            model,
+            run,
+            store,
+            prepared: data.prepared,
+            training,
+            executor,
+            loader,
+            validation,
+            state,
+            started: Instant::now(),
+            last_validation: None,
+            host: HostTime::default(),
+            profiling: None,
+        };
+        trainer.announce(device);
+        Ok(trainer)
+    }
+
+    /// Says what will be trained on what.
+    fn announce(&self, device: &Device) {
+        let (launches, flops) = self.training.program.cost(self.training.accumulate);
+        log::info!("device: {}", device.describe());
+        device.origins().iter().for_each(|origins| log::info!("kernels: {origins}"));
+        log::info!("memory: {}", self.executor.memory());
+        log::info!(
+            "model: {} parameters; a microbatch is {launches} launches and {:.1} GFLOP",
+            self.training.parameters.count(),
+            flops as f64 / 1e9
+        );
+        let tokens = |split| self.prepared.split(split).tokens();
+        log::info!("data: {} training and {} validation tokens", tokens(Split::Train), tokens(Split::Validation));
+        if self.state.step > 0 {
+            log::info!("resuming after step {}", self.state.step);
+        }
+    }
+}
+
+/// What a training goes on from.
+enum Origin {
+    /// A checkpoint of the run, and its tokenizer.
+    Checkpoint(Checkpoint, Tokenizer),
+    /// The model of `model.init`.
+    Model(SavedModel),
+    Nothing,
+}
+
+impl Origin {
+    /// Finds it. Writes the config of a run that begins; a resume that is refused leaves the run as it was. A microbatch of
+    /// "auto" becomes that of the checkpoint.
+    fn find(config: &mut Config, run: &RunDir, store: &CheckpointStore, resume: bool) -> Result<Origin> {
+        if resume {
+            return Origin::of_checkpoint(config, run, resume::newest(store, run.path())?);
+        }
+        let origin = match &config.model.init {
+            Some(init) => Origin::Model(model_of(config, init)?),
+            None => Origin::Nothing,
+        };
+        run.write_config(config)?;
+        Ok(origin)
+    }
+
+    fn of_checkpoint(config: &mut Config, run: &RunDir, checkpoint: Checkpoint) -> Result<Origin> {
+        if config.train.micro_batch == MicroBatch::Auto {
+            config.train.micro_batch = resume::micro_batch(&checkpoint, config)?;
+        }
+        resume::check(&checkpoint, config)?;
+        resume::warn_of_jump(&run.config(), config, checkpoint.state().step);
+        let tokenizer = read_tokenizer(&checkpoint)?;
+        Ok(Origin::Checkpoint(checkpoint, tokenizer))
+    }
+
+    fn checkpoint(&self) -> Option<&Checkpoint> {
+        match self {
+            Origin::Checkpoint(checkpoint, _) => Some(checkpoint),
+            Origin::Model(_) | Origin::Nothing => None,
+        }
+    }
+
+    fn required(&self) -> Required<'_> {
+        match self {
+            Origin::Checkpoint(_, tokenizer) => Required::Resume(tokenizer),
+            Origin::Model(model) => Required::Init(&model.tokenizer),
+            Origin::Nothing => Required::Nothing,
+        }
+    }
+}
+
+/// The model of `model.init`, which the config must fit.
+fn model_of(config: &Config, init: &Path) -> Result<SavedModel> {
+    let origin = SavedModel::open_with_head(init)?;
+    config.check_origin(&origin.config)?;
+    log::info!("starting from {}", origin.path().display());
+    Ok(origin)
+}
+
+/// What a training reads, and how tokens of it are masked.
+struct Data {
+    prepared: Prepared,
+    seen: DataSeen,
+    masker: Masker,
+    validation_masker: Masker,
+}
+
+impl Data {
+    /// Makes the data where it is missing, which may take hours, once the device is known to hold the training.
+    fn open(config: &Config, run: &RunDir, origin: &Origin, device: &Device) -> Result<Data> {
+        let required = origin.required();
+        let vocabulary =
+            required.tokenizer().map_or_else(|| planning::vocabulary(config), |own| Ok(own.vocab_size()))?;
+        planning::check(config, &config.model(vocabulary), device)?;
+        let prepared = prepared_data(config, run.path(), required, &interrupt::flag())?;
+        let seen = DataSeen { folder: config.data.prepared.clone(), digest: prepared.digest() };
+        if let Some(checkpoint) = origin.checkpoint() {
+            resume::check_data(checkpoint, &seen)?;
+        }
+        let masker = |masking| Masker::new(masking, prepared.specials(), prepared.vocab_size());
+        let validation_masking = Masking { rate: config.validation.rate, ..Default::default() };
+        let (masker, validation_masker) = (masker(config.masking)?, masker(validation_masking)?);
+        Ok(Data { prepared, seen, masker, validation_masker })
+    }
+
+    fn packing(&self, config: &Config, split: Split) -> Result<Arc<Packing>> {
+        let (split, specials) = (self.prepared.split(split).clone(), self.prepared.specials());
+        Packing::new(split, specials, config.data.sequence_length).map(Arc::new)
+    }
+
+    /// The batches that every validation measures.
+    fn validation(&self, config: &Config, micro_batch: usize) -> Result<Vec<Batch>> {
+        let (packing, limit) = (self.packing(config, Split::Validation)?, Some(config.validation.max_sequences));
+        validation_batches(&packing, &self.validation_masker, micro_batch, VALIDATION_SEED, limit)?.collect()
+    }
+
+    /// The training batches from where the state is on.
+    fn loader(&self, config: &Config, state: &TrainingState) -> Result<Loader> {
+        let first = state.sequences.div_ceil(state.micro_batch as u64);
+        Loader::new(self.packing(config, Split::Train)?, self.masker, state.micro_batch, config.seed, first)
+    }
+}
+
+/// The program with its memory on the device, and the microbatch that it was recorded for, which takes the place of "auto".
+fn on_device(
+    config: &mut Config,
+    run: &RunDir,
+    model: &ModelConfig,
+    origin: &Origin,
+    device: &Device,
+) -> Result<(usize, Training, Box<dyn Executor>)> {
+    if let Some(checkpoint) = origin.checkpoint() {
+        device.go_on_with(&checkpoint.state().variants);
+    }
+    let (micro_batch, training, executor) = planning::start(config, model, device)?;
+    if config.train.micro_batch == MicroBatch::Auto {
+        log::info!("train.micro_batch: {micro_batch} of {} sequences at once", config.train.batch_size);
+        // What fits may be another number tomorrow.
+        config.train.micro_batch = MicroBatch::Sequences(micro_batch);
+        run.write_config(config)?;
+    }
+    Ok((micro_batch, training, executor))
+}
+
+/// The state of training, and the parameters that belong to it on the device.
+fn state(
+    config: &Config,
+    run: &RunDir,
+    model: &ModelConfig,
+    origin: &Origin,
+    training: &Training,
+    executor: &mut dyn Executor,
+) -> Result<TrainingState> {
+    match origin {
+        Origin::Checkpoint(checkpoint, _) => {
+            let state = resume::restore(checkpoint, model, training, executor)?;
+            run.write_config(config)?;
+            return Ok(state);
+        }
+        Origin::Model(origin) => training.parameters.write(executor, Kind::Value, origin.values()),
+        Origin::Nothing => training.parameters.initialize(executor, config.seed),
+    }
+    Ok(TrainingState { seed: config.seed, ..Default::default() })
+}

@@ -1,0 +1,67 @@
+//! One optimiser step, and what it measured.
+
+use super::Trainer;
+use crate::Result;
+use crate::data::Batch;
+use crate::kernels::Params;
+use crate::kernels::gradient_norm::OptimizerState;
+use crate::tasks::Measured;
+use crate::train::pending::PendingStep;
+use crate::train::{Metrics, Sink, divergence};
+use std::time::Instant;
+
+impl Trainer {
+    /// A step, and the metrics that have arrived meanwhile, with what they cost the host.
+    pub(super) fn timed_step(&mut self) -> Result<()> {
+        if let Some(profiling) = &mut self.profiling {
+            profiling.before(&mut *self.executor, self.state.step, self.host)?;
+        }
+        let (start, waited) = (Instant::now(), self.executor.waited());
+        self.step()?;
+        self.collect(false)?;
+        self.host.step(start, waited, &*self.executor);
+        Ok(())
+    }
+
+    /// Queues one optimiser step on the device.
+    fn step(&mut self) -> Result<()> {
+        let batches: Vec<Batch> = (0..self.config.train.batch_size / self.state.micro_batch)
+            .map(|_| self.loader.next())
+            .collect::<Result<_>>()?;
+        let rate = self.config.train.learning_rates().at(self.state.step);
+        let executor = &mut *self.executor;
+        let first = self.state.sequences.div_ceil(self.state.micro_batch as u64);
+        self.training.step(executor, &batches, rate, self.config.seed, first)?;
+        executor.request(&[self.training.metrics, self.training.optimizer])?;
+        self.state.step += 1;
+        self.state.sequences = (first + batches.len() as u64) * self.state.micro_batch as u64;
+        let tokens = batches.iter().map(|batch| u64::from(batch.tokens)).sum();
+        self.state.tokens += tokens;
+        self.pending.push(PendingStep { step: self.state.step, tokens, learning_rate: rate });
+        Ok(())
+    }
+
+    /// Takes in the metrics that have arrived; with `wait`, all that are outstanding.
+    pub(super) fn collect(&mut self, wait: bool) -> Result<()> {
+        while let Some(values) = self.executor.collect(wait && !self.pending.is_empty())? {
+            let (measured, optimizer) = (Measured::from_words(&values[0]), OptimizerState::from_words(&values[1]));
+            let metrics = self.pending.arrived(measured, optimizer);
+            self.sinks.step(&metrics)?;
+            self.check_finite(&metrics, optimizer)?;
+        }
+        Ok(())
+    }
+
+    /// A step whose gradient is not finite was skipped on the device; many in a row end the training.
+    fn check_finite(&mut self, metrics: &Metrics, optimizer: &OptimizerState) -> Result<()> {
+        let in_a_row = optimizer.skipped_in_a_row as u64;
+        if in_a_row == 0 {
+            return Ok(());
+        }
+        self.sinks.note(&divergence::skipped(metrics, optimizer))?;
+        match in_a_row >= self.config.train.max_skipped_steps {
+            true => Err(divergence::diverged(metrics, in_a_row)),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019), as PyTorch computes it.
 
 use super::case::Sizes;
+use super::cpu::simd::simd;
 use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
-use super::native::simd;
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
 

@@ -5,12 +5,12 @@
 //! sliding windows are one mechanism. Every row has at least itself to attend to.
 
 use super::case::Sizes;
+use super::cpu::gemm::{Cores, Matrix, product};
+use super::cpu::math::{Math, with_math};
+use super::cpu::reduce::{maximum, sum};
+use super::cpu::scratch::with_scratch;
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Class, Fill, Params, Views, fold, kernel, params};
-use super::lanes::{maximum, sum};
-use super::math::{Math, with_math};
-use super::native::with_scratch;
-use super::product::{Cores, Matrix, product};
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
 use std::ops::Range;

@@ -1,11 +1,11 @@
 //! The gradient of softmax attention: the probabilities of a block of rows are computed again from their log-sum-exps.
 
 use super::attention::{ANY, Attention, BLOCK, Block, attention_design, bench, case, cases_of, heads};
+use super::cpu::gemm::{Cores, Matrix, product};
+use super::cpu::math::{Math, with_math};
+use super::cpu::reduce::dot;
+use super::cpu::scratch::with_scratch;
 use super::kernel::{Fill, Params, Views, kernel};
-use super::lanes::dot;
-use super::math::{Math, with_math};
-use super::native::with_scratch;
-use super::product::{Cores, Matrix, product};
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
 use std::ops::Range;

@@ -1,9 +1,9 @@
 //! Softmax cross-entropy over the masked rows, with its gradient and the count of right answers in one pass.
 
+use super::cpu::math::{Math, with_math};
+use super::cpu::reduce::{maximum, sum};
 use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
-use super::lanes::{maximum, sum};
-use super::math::{Math, with_math};
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
 

@@ -2,8 +2,8 @@
 //! index, so the backward pass computes it again instead of storing it. A call of the generator, of seven rounds, gives the
 //! numbers of eight elements, 16 bits each: a rate is a multiple of 1/65536, and the scale is exact for it.
 
+use super::cpu::parallel::blocks;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
-use super::native::blocks;
 use super::step::{STEP_WORDS, StepState};
 use crate::random::philox_lanes;
 

@@ -1,9 +1,10 @@
 //! Token + position + type embedding, and the gradient of one such table.
 
 use super::case::{Sizes, ids};
+use super::cpu::parallel::row_blocks;
+use super::cpu::reduce::add;
+use super::cpu::simd::simd;
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::lanes::add;
-use super::native::{row_blocks, simd};
 
 params! {
     pub struct Embedding {

@@ -1,9 +1,9 @@
 //! GELU alone (in a forward pass it is an epilogue of `matmul_nt`) and its gradient, and the gated GELU of Shazeer, "GLU
 //! variants improve transformer" (2020), both ways.
 
+use super::cpu::math::with_math;
+use super::cpu::parallel::{blocks, row_blocks};
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::math::with_math;
-use super::native::{blocks, row_blocks};
 
 params! {
     pub struct Elements {

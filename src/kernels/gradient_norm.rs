@@ -1,8 +1,8 @@
 //! The global gradient norm, the test that it is finite, and the clip coefficient: all on the device, so that no step
 //! waits for the host.
 
+use super::cpu::simd::simd;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
-use super::native::simd;
 use rayon::prelude::*;
 
 /// Partial sums of squares that each run of gradients is cut into.

@@ -2,10 +2,12 @@
 //!
 //! The variants `quads` keep a row in the registers of 64 threads, so that it is read once.
 
+use super::cpu::parallel::{row_block_pairs, rows_a_block};
+use super::cpu::reduce::{add, dot, sum};
+use super::cpu::scratch::with_scratch;
+use super::cpu::simd::simd;
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::lanes::{add, dot, sum};
-use super::native::{row_block_pairs, rows_a_block, simd, with_scratch};
 use super::step::STEP_WORDS;
 use crate::random::{Site, Stream};
 use rayon::prelude::*;

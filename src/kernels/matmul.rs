@@ -2,12 +2,13 @@
 //! input, `tn` for the gradient of its weight. Weights are `[out, in]`, so y = x·Wᵀ is `nt`.
 
 use super::case::Sizes;
+use super::cpu::gemm::{Cores, Matrix, product, product_rows, with_transposed};
+use super::cpu::math::with_math;
+use super::cpu::reduce::add;
+use super::cpu::scratch::with_scratch;
+use super::cpu::simd::simd;
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
-use super::lanes::add;
-use super::math::with_math;
-use super::native::{simd, with_scratch};
-use super::product::{Cores, Matrix, product, product_rows, with_transposed};
 use super::product_variants::{depth_parts, product_design, product_variants};
 use super::step::STEP_WORDS;
 use rayon::prelude::*;

@@ -2,10 +2,12 @@
 //! attention scale in its epilogue, and the way back.
 
 use super::case::Sizes;
+use super::cpu::gemm::{BLOCK_ROWS, Cores, Matrix, product, with_transposed};
+use super::cpu::parallel::row_blocks;
+use super::cpu::reduce::add;
+use super::cpu::scratch::with_scratch;
+use super::cpu::simd::simd;
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::lanes::add;
-use super::native::{row_blocks, simd, with_scratch};
-use super::product::{BLOCK_ROWS, Cores, Matrix, product, with_transposed};
 use super::product_variants::{product_design, product_variants};
 use rayon::prelude::*;
 

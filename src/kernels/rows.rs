@@ -1,7 +1,7 @@
 //! Gather of the masked rows, and its gradient.
 
+use super::cpu::parallel::row_blocks;
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::native::row_blocks;
 
 params! {
     pub struct Rows {

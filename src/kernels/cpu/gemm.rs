@@ -1,6 +1,8 @@
 //! The matrix product of the CPU twins, by the `gemm` crate, and what makes it fast at the shapes of a model.
 
-use super::native::{chunk_pairs, rows_a_block, simd, with_scratch};
+use super::parallel::{chunk_pairs, rows_a_block};
+use super::scratch::with_scratch;
+use super::simd::simd;
 use rayon::prelude::*;
 
 /// A matrix inside a slice: rows and columns with their strides in elements.

@@ -1,32 +1,7 @@
-//! What the CPU twins share: vector dispatch, rows in parallel, working memory.
-//!
-//! Work is split at fixed places, never by the number of threads, so sums have one order.
+//! Work split over the cores, at fixed places and never by the number of threads, so that sums have one order.
 
+use super::simd::simd;
 use rayon::prelude::*;
-use std::cell::RefCell;
-use std::sync::LazyLock;
-
-static ARCH: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);
-
-/// Runs `body` compiled for the best vector instructions of this machine. Loops in it vectorise; closures handed on to
-/// other threads do not inherit it, so call this inside them; a closure that is not `#[inline(always)]` may be compiled
-/// on its own, for the oldest machine, and only be called from here.
-#[inline(always)]
-pub fn simd<R>(body: impl FnOnce() -> R) -> R {
-    ARCH.dispatch(body)
-}
-
-/// As `simd`, of an operation that goes by the instructions.
-#[inline(always)]
-pub fn dispatch<Op: pulp::WithSimd>(operation: Op) -> Op::Output {
-    ARCH.dispatch(operation)
-}
-
-/// The level of vector instructions in use, such as "v3" (AVX2 and FMA) on x86-64.
-pub fn isa() -> String {
-    let name = format!("{:?}", *ARCH).to_lowercase();
-    name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_string()
-}
 
 /// Elements that one task handles: enough to outweigh handing it over.
 const GRAIN: usize = 16 * 1024;
@@ -80,20 +55,4 @@ pub fn blocks<T: Send>(out: &mut [T], body: impl Fn(usize, &mut [T]) + Sync) {
 /// Sets words to zero, in parallel.
 pub fn clear(words: &mut [u32]) {
     words.par_chunks_mut(GRAIN).for_each(|words| words.fill(0));
-}
-
-/// Lends `len` elements of working memory, which hold anything. It belongs to the thread and is kept for the next time,
-/// so that a step allocates nothing once it ran.
-pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
-    thread_local! {
-        /// A stack, since a task that this thread takes over while it waits for others may want some of its own.
-        static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
-    }
-    let mut scratch = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if scratch.len() < len {
-        scratch.resize(len, 0.0);
-    }
-    let result = body(&mut scratch[..len]);
-    SCRATCH.with_borrow_mut(|stack| stack.push(scratch));
-    result
 }

@@ -2,6 +2,7 @@
 
 use super::cpu::math::{Math, with_math};
 use super::cpu::reduce::{maximum, sum};
+use super::cpu::simd::inlined;
 use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::step::{STEP_WORDS, StepState};
@@ -98,10 +99,7 @@ fn cross_entropy(p: &CrossEntropy, views: Views) {
         if p.gradient == 1 {
             padding.fill(0.0);
         }
-        *result = with_math(
-            #[inline(always)]
-            |math| row(math, logits, label, weight, p.gradient == 1),
-        );
+        *result = with_math(inlined!(|math| row(math, logits, label, weight, p.gradient == 1)));
     });
     let metrics = metrics.write::<f32>();
     for result in results {
@@ -124,11 +122,7 @@ fn row(math: Math, logits: &mut [f32], label: u32, weight: f32, gradient: bool) 
     let own = logits[label];
     let most = maximum(logits);
     let right = own == most && !logits[..label].contains(&most);
-    let sum = sum(
-        logits,
-        #[inline(always)]
-        |logit| math.exp(logit - most),
-    );
+    let sum = sum(logits, inlined!(|logit| math.exp(logit - most)));
     let log_sum = most + sum.ln();
     if !log_sum.is_finite() {
         if gradient {

@@ -3,7 +3,7 @@
 use super::case::{Sizes, ids};
 use super::cpu::parallel::row_blocks;
 use super::cpu::reduce::add;
-use super::cpu::simd::simd;
+use super::cpu::simd::{inlined, simd};
 use super::kernel::{Case, Fill, Views, kernel, params};
 
 params! {
@@ -56,8 +56,7 @@ fn embedding(p: &Embedding, views: Views) {
     row_blocks(
         y.write::<f32>(),
         width,
-        #[inline(always)]
-        |first, block| {
+        inlined!(|first, block| {
             for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
                 y.copy_from_slice(table_row(tokens, ids[row], width));
                 if !position_table.is_empty() {
@@ -67,7 +66,7 @@ fn embedding(p: &Embedding, views: Views) {
                     add(y, table_row(type_table, types[row], width));
                 }
             }
-        },
+        }),
     );
 }
 
@@ -124,15 +123,12 @@ fn embedding_backward(p: &EmbeddingBackward, views: Views) {
     let [ids, order, dy, _, d_table] = views.array();
     let (ids, order, dy, d_table) = (ids.read::<u32>(), order.read::<u32>(), dy.read::<f32>(), d_table.write());
     let width = p.width as usize;
-    simd(
-        #[inline(always)]
-        || {
-            for &row in order {
-                let entry = ids[row as usize] as usize;
-                add(&mut d_table[entry * width..][..width], &dy[row as usize * width..][..width]);
-            }
-        },
-    );
+    simd(inlined!(|| {
+        for &row in order {
+            let entry = ids[row as usize] as usize;
+            add(&mut d_table[entry * width..][..width], &dy[row as usize * width..][..width]);
+        }
+    }));
 }
 
 const ANY: Fill = Fill::Uniform(-4.0, 4.0);

@@ -1,7 +1,7 @@
 //! The global gradient norm, the test that it is finite, and the clip coefficient: all on the device, so that no step
 //! waits for the host.
 
-use super::cpu::simd::simd;
+use super::cpu::simd::{inlined, simd};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use rayon::prelude::*;
 
@@ -50,10 +50,7 @@ fn sum_squares(p: &SumSquares, views: Views) {
     let (x, share) = (x.read::<f32>(), p.share() as usize);
     partials.write::<f32>().par_iter_mut().enumerate().for_each(|(i, partial)| {
         let end = ((i + 1) * share).min(x.len());
-        *partial = simd(
-            #[inline(always)]
-            || squares(&x[(i * share).min(end)..end]),
-        );
+        *partial = simd(inlined!(|| squares(&x[(i * share).min(end)..end])));
     });
 }
 

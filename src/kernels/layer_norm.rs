@@ -5,7 +5,7 @@
 use super::cpu::parallel::{row_block_pairs, rows_a_block};
 use super::cpu::reduce::{add, dot, sum};
 use super::cpu::scratch::with_scratch;
-use super::cpu::simd::simd;
+use super::cpu::simd::{inlined, simd};
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::step::STEP_WORDS;
@@ -80,23 +80,20 @@ fn layer_norm(p: &LayerNorm, views: Views) {
     let rows = rows_a_block(width);
     let blocks = y.write::<f32>().par_chunks_mut(rows * width).zip(stats.par_chunks_mut(rows)).enumerate();
     blocks.for_each(|(block, (y, stats))| {
-        simd(
-            #[inline(always)]
-            || {
-                for ((y, stats), x) in
-                    y.chunks_exact_mut(width).zip(stats).zip(x[block * rows * width..].chunks_exact(width))
-                {
-                    let mean = sum(x, |x| x) / width as f32;
-                    let variance = sum(x, |x| (x - mean) * (x - mean)) / width as f32;
-                    let scale = 1.0 / (variance + p.epsilon).sqrt();
-                    for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-                        *y = (x - mean) * scale * weight;
-                    }
-                    add(y, bias);
-                    *stats = [mean, scale];
+        simd(inlined!(|| {
+            for ((y, stats), x) in
+                y.chunks_exact_mut(width).zip(stats).zip(x[block * rows * width..].chunks_exact(width))
+            {
+                let mean = sum(x, |x| x) / width as f32;
+                let variance = sum(x, |x| (x - mean) * (x - mean)) / width as f32;
+                let scale = 1.0 / (variance + p.epsilon).sqrt();
+                for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
+                    *y = (x - mean) * scale * weight;
                 }
-            },
-        );
+                add(y, bias);
+                *stats = [mean, scale];
+            }
+        }));
     });
 }
 
@@ -211,8 +208,7 @@ fn layer_norm_backward(p: &LayerNormBackward, views: Views) {
         dx.write::<f32>(),
         dropped.write::<f32>(),
         width,
-        #[inline(always)]
-        |first, block, dropped| {
+        inlined!(|first, block, dropped| {
             for (row, dx) in (first..).zip(block.chunks_exact_mut(width)) {
                 let [mean, scale] = stats[row];
                 let (x, dy) = (&x[row * width..][..width], &dy[row * width..][..width]);
@@ -232,7 +228,7 @@ fn layer_norm_backward(p: &LayerNormBackward, views: Views) {
                 dropped.copy_from_slice(block);
                 masks.apply(0, first * width, dropped);
             }
-        },
+        }),
     );
 }
 
@@ -246,33 +242,27 @@ fn weight_gradients(
 ) {
     let (width, rows) = (p.width as usize, BLOCK_ROWS as usize);
     partial.par_chunks_exact_mut(2 * width).enumerate().for_each(|(group, sums)| {
-        simd(
-            #[inline(always)]
-            || {
-                sums.fill(0.0);
-                let (weight, bias) = sums.split_at_mut(width);
-                let first = group * rows;
-                let x = x[first * width..].chunks_exact(width);
-                let dy = dy[first * width..].chunks_exact(width);
-                for ((x, dy), &[mean, scale]) in x.zip(dy).zip(&stats[first..]).take(rows) {
-                    for (((weight, bias), x), dy) in weight.iter_mut().zip(&mut *bias).zip(x).zip(dy) {
-                        *weight += dy * ((x - mean) * scale);
-                        *bias += dy;
-                    }
+        simd(inlined!(|| {
+            sums.fill(0.0);
+            let (weight, bias) = sums.split_at_mut(width);
+            let first = group * rows;
+            let x = x[first * width..].chunks_exact(width);
+            let dy = dy[first * width..].chunks_exact(width);
+            for ((x, dy), &[mean, scale]) in x.zip(dy).zip(&stats[first..]).take(rows) {
+                for (((weight, bias), x), dy) in weight.iter_mut().zip(&mut *bias).zip(x).zip(dy) {
+                    *weight += dy * ((x - mean) * scale);
+                    *bias += dy;
                 }
-            },
-        );
-    });
-    simd(
-        #[inline(always)]
-        || {
-            for sums in partial.chunks_exact(2 * width) {
-                let (weight, bias) = sums.split_at(width);
-                add(d_weight, weight);
-                add(d_bias, bias);
             }
-        },
-    );
+        }));
+    });
+    simd(inlined!(|| {
+        for sums in partial.chunks_exact(2 * width) {
+            let (weight, bias) = sums.split_at(width);
+            add(d_weight, weight);
+            add(d_bias, bias);
+        }
+    }));
 }
 
 const ANY: Fill = Fill::Uniform(-2.0, 2.0);

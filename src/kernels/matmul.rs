@@ -6,7 +6,7 @@ use super::cpu::gemm::{Cores, Matrix, product, product_rows, with_transposed};
 use super::cpu::math::with_math;
 use super::cpu::reduce::add;
 use super::cpu::scratch::with_scratch;
-use super::cpu::simd::simd;
+use super::cpu::simd::{inlined, simd};
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::product_variants::{depth_parts, product_design, product_variants};
@@ -119,20 +119,16 @@ fn matmul_nt(p: &LinearProduct, views: Views) {
             activated,
             a,
             b,
-            #[inline(always)]
-            |first, sums, activated| {
+            inlined!(|first, sums, activated| {
                 if !bias.is_empty() {
                     sums.chunks_exact_mut(n).for_each(|row| add(row, bias));
                 }
                 if activate {
-                    with_math(
-                        #[inline(always)]
-                        |math| {
-                            for (y, x) in activated.iter_mut().zip(&*sums) {
-                                *y = math.gelu(*x);
-                            }
-                        },
-                    );
+                    with_math(inlined!(|math| {
+                        for (y, x) in activated.iter_mut().zip(&*sums) {
+                            *y = math.gelu(*x);
+                        }
+                    }));
                 }
                 let c = if activate { activated } else { sums };
                 if let Some(masks) = dropout {
@@ -141,7 +137,7 @@ fn matmul_nt(p: &LinearProduct, views: Views) {
                 if !residual.is_empty() {
                     add(c, &residual[first * n..]);
                 }
-            },
+            }),
         );
     });
 }
@@ -187,22 +183,18 @@ fn matmul_nn(p: &Product, views: Views) {
         &mut [],
         Matrix::new(a.read(), m, k),
         Matrix::new(b.read(), k, n),
-        #[inline(always)]
-        |first, c, _| {
+        inlined!(|first, c, _| {
             if !pre.is_empty() {
-                with_math(
-                    #[inline(always)]
-                    |math| {
-                        for (c, pre) in c.iter_mut().zip(&pre[first * n..]) {
-                            *c *= math.gelu_gradient(*pre);
-                        }
-                    },
-                );
+                with_math(inlined!(|math| {
+                    for (c, pre) in c.iter_mut().zip(&pre[first * n..]) {
+                        *c *= math.gelu_gradient(*pre);
+                    }
+                }));
             }
             if !residual.is_empty() {
                 add(c, &residual[first * n..]);
             }
-        },
+        }),
     );
 }
 
@@ -269,18 +261,12 @@ fn add_column_sums(x: &[f32], width: usize, sums: &mut [f32]) {
     let rows = x.len() / width;
     with_scratch(rows.div_ceil(ROWS_A_GROUP) * width, |partial| {
         partial.par_chunks_exact_mut(width).zip(x.par_chunks(ROWS_A_GROUP * width)).for_each(|(partial, x)| {
-            simd(
-                #[inline(always)]
-                || {
-                    partial.fill(0.0);
-                    x.chunks_exact(width).for_each(|row| add(partial, row));
-                },
-            );
+            simd(inlined!(|| {
+                partial.fill(0.0);
+                x.chunks_exact(width).for_each(|row| add(partial, row));
+            }));
         });
-        simd(
-            #[inline(always)]
-            || partial.chunks_exact(width).for_each(|partial| add(sums, partial)),
-        );
+        simd(inlined!(|| partial.chunks_exact(width).for_each(|partial| add(sums, partial))));
     });
 }
 

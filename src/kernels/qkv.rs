@@ -6,7 +6,7 @@ use super::cpu::gemm::{BLOCK_ROWS, Cores, Matrix, product, with_transposed};
 use super::cpu::parallel::row_blocks;
 use super::cpu::reduce::add;
 use super::cpu::scratch::with_scratch;
-use super::cpu::simd::simd;
+use super::cpu::simd::{inlined, simd};
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::product_variants::{product_design, product_variants};
 use rayon::prelude::*;
@@ -84,28 +84,24 @@ fn qkv(p: &Qkv, views: Views) {
             let rows = x.len() / width;
             with_scratch(3 * rows * width, |y| {
                 product(Matrix::new(&mut *y, rows, 3 * width), false, Matrix::new(x, rows, width), weight, Cores::One);
-                simd(
-                    #[inline(always)]
-                    || {
-                        for (part, out) in [q, k, v].into_iter().enumerate() {
-                            for (place, out) in out.chunks_exact_mut(head_dim).enumerate() {
-                                let (b, head, t) =
-                                    (place / sequence / heads, place / sequence % heads, place % sequence);
-                                let column = part * width + head * head_dim;
-                                out.copy_from_slice(&y[3 * (b * sequence + t) * width + column..][..head_dim]);
-                                if !bias.is_empty() {
-                                    add(out, &bias[column..]);
-                                }
-                                if part < 2 && !rope.is_empty() {
-                                    turn(out, &rope[t * head_dim..][..head_dim], 1.0);
-                                }
-                                if part == 0 {
-                                    out.iter_mut().for_each(|q| *q *= p.scale);
-                                }
+                simd(inlined!(|| {
+                    for (part, out) in [q, k, v].into_iter().enumerate() {
+                        for (place, out) in out.chunks_exact_mut(head_dim).enumerate() {
+                            let (b, head, t) = (place / sequence / heads, place / sequence % heads, place % sequence);
+                            let column = part * width + head * head_dim;
+                            out.copy_from_slice(&y[3 * (b * sequence + t) * width + column..][..head_dim]);
+                            if !bias.is_empty() {
+                                add(out, &bias[column..]);
+                            }
+                            if part < 2 && !rope.is_empty() {
+                                turn(out, &rope[t * head_dim..][..head_dim], 1.0);
+                            }
+                            if part == 0 {
+                                out.iter_mut().for_each(|q| *q *= p.scale);
                             }
                         }
-                    },
-                );
+                    }
+                }));
             });
         });
     });
@@ -154,8 +150,7 @@ fn qkv_backward(p: &Qkv, views: Views) {
     row_blocks(
         dy.write::<f32>(),
         3 * width,
-        #[inline(always)]
-        |first, block| {
+        inlined!(|first, block| {
             for (row, dy) in (first..).zip(block.chunks_exact_mut(3 * width)) {
                 let (b, t) = (row / sequence, row % sequence);
                 for (place, dy) in dy.chunks_exact_mut(head_dim).enumerate() {
@@ -170,7 +165,7 @@ fn qkv_backward(p: &Qkv, views: Views) {
                     }
                 }
             }
-        },
+        }),
     );
 }
 

@@ -1,6 +1,7 @@
 //! Gather of the masked rows, and its gradient.
 
 use super::cpu::parallel::row_blocks;
+use super::cpu::simd::inlined;
 use super::kernel::{Case, Fill, Views, kernel, params};
 
 params! {
@@ -44,12 +45,11 @@ fn gather_rows(p: &Rows, views: Views) {
     row_blocks(
         y.write::<f32>(),
         width,
-        #[inline(always)]
-        |first, block| {
+        inlined!(|first, block| {
             for (y, &pick) in block.chunks_exact_mut(width).zip(&picks[first..]) {
                 y.copy_from_slice(&x[pick as usize * width..][..width]);
             }
-        },
+        }),
     );
 }
 
@@ -85,15 +85,14 @@ fn scatter_rows(p: &Rows, views: Views) {
     row_blocks(
         dx.write::<f32>(),
         width,
-        #[inline(always)]
-        |first, block| {
+        inlined!(|first, block| {
             for (dx, &slot) in block.chunks_exact_mut(width).zip(&slots[first..]) {
                 match slot {
                     u32::MAX => dx.fill(0.0),
                     slot => dx.copy_from_slice(&dy[slot as usize * width..][..width]),
                 }
             }
-        },
+        }),
     );
 }
 

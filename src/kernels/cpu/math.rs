@@ -11,8 +11,8 @@ pub struct Math {
     fused: bool,
 }
 
-/// As `simd`, for a body that computes these functions: in loops, since a closure within it that is not
-/// `#[inline(always)]` may be compiled for the oldest machine, where each multiply-add is a call.
+/// As `simd`, for a body that computes these functions: in loops, since a closure within it that is not `inlined!` may be
+/// compiled for the oldest machine, where each multiply-add is a call.
 #[inline(always)]
 pub fn with_math<R>(body: impl FnOnce(Math) -> R) -> R {
     dispatch(WithMath(body))

@@ -1,6 +1,6 @@
 //! Work split over the cores, at fixed places and never by the number of threads, so that sums have one order.
 
-use super::simd::simd;
+use super::simd::{inlined, simd};
 use rayon::prelude::*;
 
 /// Elements that one task handles: enough to outweigh handing it over.
@@ -14,12 +14,9 @@ pub fn rows_a_block(width: usize) -> usize {
 /// Calls `body(first_row, rows)` on blocks of whole rows of `out`, in parallel.
 pub fn row_blocks<T: Send>(out: &mut [T], width: usize, body: impl Fn(usize, &mut [T]) + Sync) {
     let rows = rows_a_block(width);
-    out.par_chunks_mut(rows * width.max(1)).enumerate().for_each(|(block, chunk)| {
-        simd(
-            #[inline(always)]
-            || body(block * rows, chunk),
-        )
-    });
+    out.par_chunks_mut(rows * width.max(1))
+        .enumerate()
+        .for_each(|(block, chunk)| simd(inlined!(|| body(block * rows, chunk))));
 }
 
 /// As `row_blocks`, with the same rows of `also`, which is as long as `out` or empty.
@@ -30,12 +27,7 @@ pub fn row_block_pairs(
     body: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
 ) {
     let rows = rows_a_block(width);
-    chunk_pairs(out, also, rows * width.max(1), |block, out, also| {
-        simd(
-            #[inline(always)]
-            || body(block * rows, out, also),
-        )
-    });
+    chunk_pairs(out, also, rows * width.max(1), |block, out, also| simd(inlined!(|| body(block * rows, out, also))));
 }
 
 /// Calls `body(number, chunk of out, chunk of also)` on chunks of `len`, in parallel. `also` is as long as `out`, or empty.

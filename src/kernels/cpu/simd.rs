@@ -4,9 +4,19 @@ use std::sync::LazyLock;
 
 static ARCH: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);
 
+/// A closure that is always compiled into what calls it, and so for the instructions of that: see [`simd`].
+macro_rules! inlined {
+    ($closure:expr) => {
+        #[inline(always)]
+        $closure
+    };
+}
+
+pub(crate) use inlined;
+
 /// Runs `body` compiled for the best vector instructions of this machine. Loops in it vectorise; closures handed on to
-/// other threads do not inherit it, so call this inside them; a closure that is not `#[inline(always)]` may be compiled
-/// on its own, for the oldest machine, and only be called from here.
+/// other threads do not inherit it, so call this inside them; a closure that is not `inlined!` may be compiled on its own,
+/// for the oldest machine, and only be called from here.
 #[inline(always)]
 pub fn simd<R>(body: impl FnOnce() -> R) -> R {
     ARCH.dispatch(body)

@@ -1,7 +1,7 @@
 //! Token + position + type embedding, and the gradient of one such table.
 
 use super::case::{Sizes, ids};
-use super::cpu::parallel::row_blocks;
+use super::cpu::parallel::each_row;
 use super::cpu::reduce::add;
 use super::cpu::simd::{inlined, simd};
 use super::kernel::{Case, Fill, Views, kernel, params};
@@ -53,18 +53,16 @@ fn embedding(p: &Embedding, views: Views) {
     let (ids, positions, types) = (ids.read::<u32>(), positions.read::<u32>(), types.read::<u32>());
     let (tokens, position_table, type_table) = (tokens.read(), position_table.read(), type_table.read());
     let width = p.width as usize;
-    row_blocks(
+    each_row(
         y.write::<f32>(),
         width,
-        inlined!(|first, block| {
-            for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
-                y.copy_from_slice(table_row(tokens, ids[row], width));
-                if !position_table.is_empty() {
-                    add(y, table_row(position_table, positions[row], width));
-                }
-                if !type_table.is_empty() {
-                    add(y, table_row(type_table, types[row], width));
-                }
+        inlined!(|row, y| {
+            y.copy_from_slice(table_row(tokens, ids[row], width));
+            if !position_table.is_empty() {
+                add(y, table_row(position_table, positions[row], width));
+            }
+            if !type_table.is_empty() {
+                add(y, table_row(type_table, types[row], width));
             }
         }),
     );

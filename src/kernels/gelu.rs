@@ -2,7 +2,7 @@
 //! variants improve transformer" (2020), both ways.
 
 use super::cpu::math::with_math;
-use super::cpu::parallel::{blocks, row_blocks};
+use super::cpu::parallel::{blocks, each_row};
 use super::cpu::simd::inlined;
 use super::kernel::{Case, Fill, Views, kernel, params};
 
@@ -138,18 +138,16 @@ kernel! {
 fn gated_gelu(p: &GatedGelu, views: Views) {
     let [u, y] = views.array();
     let (u, width) = (u.read::<f32>(), p.width as usize);
-    row_blocks(
+    each_row(
         y.write::<f32>(),
         width,
-        inlined!(|first, block| {
-            for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
-                let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
-                with_math(inlined!(|math| {
-                    for ((y, input), gate) in y.iter_mut().zip(input).zip(gate) {
-                        *y = math.gelu(*input) * gate;
-                    }
-                }));
-            }
+        inlined!(|row, y| {
+            let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
+            with_math(inlined!(|math| {
+                for ((y, input), gate) in y.iter_mut().zip(input).zip(gate) {
+                    *y = math.gelu(*input) * gate;
+                }
+            }));
         }),
     );
 }
@@ -186,23 +184,21 @@ kernel! {
 fn gated_gelu_backward(p: &GatedGelu, views: Views) {
     let [u, dy, du] = views.array();
     let (u, dy, width) = (u.read::<f32>(), dy.read::<f32>(), p.width as usize);
-    row_blocks(
+    each_row(
         du.write::<f32>(),
         2 * width,
-        inlined!(|first, block| {
-            for (row, du) in (first..).zip(block.chunks_exact_mut(2 * width)) {
-                let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
-                let (d_input, d_gate) = du.split_at_mut(width);
-                let dy = &dy[row * width..][..width];
-                with_math(inlined!(|math| {
-                    for (((d, dy), input), gate) in d_input.iter_mut().zip(dy).zip(input).zip(gate) {
-                        *d = dy * gate * math.gelu_gradient(*input);
-                    }
-                    for ((d, dy), input) in d_gate.iter_mut().zip(dy).zip(input) {
-                        *d = dy * math.gelu(*input);
-                    }
-                }));
-            }
+        inlined!(|row, du| {
+            let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
+            let (d_input, d_gate) = du.split_at_mut(width);
+            let dy = &dy[row * width..][..width];
+            with_math(inlined!(|math| {
+                for (((d, dy), input), gate) in d_input.iter_mut().zip(dy).zip(input).zip(gate) {
+                    *d = dy * gate * math.gelu_gradient(*input);
+                }
+                for ((d, dy), input) in d_gate.iter_mut().zip(dy).zip(input) {
+                    *d = dy * math.gelu(*input);
+                }
+            }));
         }),
     );
 }

@@ -4,9 +4,9 @@
 use super::case::Sizes;
 use super::cpu::gemm::{Cores, Matrix, product, product_rows, with_transposed};
 use super::cpu::math::with_math;
+use super::cpu::parallel::sum_groups;
 use super::cpu::reduce::add;
-use super::cpu::scratch::with_scratch;
-use super::cpu::simd::{inlined, simd};
+use super::cpu::simd::inlined;
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::product_variants::{depth_parts, product_design, product_variants};
@@ -255,19 +255,16 @@ fn matmul_tn(p: &Product, views: Views) {
     });
 }
 
-/// sums += the sums of the columns of x [rows, width], in groups of rows that are added in order.
+/// sums += the sums of the columns of x [rows, width].
 fn add_column_sums(x: &[f32], width: usize, sums: &mut [f32]) {
-    const ROWS_A_GROUP: usize = 64;
-    let rows = x.len() / width;
-    with_scratch(rows.div_ceil(ROWS_A_GROUP) * width, |partial| {
-        partial.par_chunks_exact_mut(width).zip(x.par_chunks(ROWS_A_GROUP * width)).for_each(|(partial, x)| {
-            simd(inlined!(|| {
-                partial.fill(0.0);
-                x.chunks_exact(width).for_each(|row| add(partial, row));
-            }));
-        });
-        simd(inlined!(|| partial.chunks_exact(width).for_each(|partial| add(sums, partial))));
-    });
+    sum_groups(
+        x.len() / width,
+        width,
+        inlined!(|rows, partial| {
+            x[rows.start * width..rows.end * width].chunks_exact(width).for_each(|row| add(partial, row));
+        }),
+        inlined!(|partial| add(sums, partial)),
+    );
 }
 
 /// Rows from which on a core does its share of a product by itself, and faster than all do the whole together.

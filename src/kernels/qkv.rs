@@ -3,7 +3,7 @@
 
 use super::case::Sizes;
 use super::cpu::gemm::{BLOCK_ROWS, Cores, Matrix, product, with_transposed};
-use super::cpu::parallel::row_blocks;
+use super::cpu::parallel::each_row;
 use super::cpu::reduce::add;
 use super::cpu::scratch::with_scratch;
 use super::cpu::simd::{inlined, simd};
@@ -147,22 +147,20 @@ fn qkv_backward(p: &Qkv, views: Views) {
     let (d_qkv, rope) = (d_qkv.read::<f32>(), rope.read::<f32>());
     let (batch, heads) = (p.batch as usize, p.heads as usize);
     let (sequence, head_dim, width) = (p.sequence as usize, p.head_dim as usize, p.width() as usize);
-    row_blocks(
+    each_row(
         dy.write::<f32>(),
         3 * width,
-        inlined!(|first, block| {
-            for (row, dy) in (first..).zip(block.chunks_exact_mut(3 * width)) {
-                let (b, t) = (row / sequence, row % sequence);
-                for (place, dy) in dy.chunks_exact_mut(head_dim).enumerate() {
-                    let (part, head) = (place / heads, place % heads);
-                    let from = (((part * batch + b) * heads + head) * sequence + t) * head_dim;
-                    dy.copy_from_slice(&d_qkv[from..][..head_dim]);
-                    if part == 0 {
-                        dy.iter_mut().for_each(|dq| *dq *= p.scale);
-                    }
-                    if part < 2 && !rope.is_empty() {
-                        turn(dy, &rope[t * head_dim..][..head_dim], -1.0);
-                    }
+        inlined!(|row, dy| {
+            let (b, t) = (row / sequence, row % sequence);
+            for (place, dy) in dy.chunks_exact_mut(head_dim).enumerate() {
+                let (part, head) = (place / heads, place % heads);
+                let from = (((part * batch + b) * heads + head) * sequence + t) * head_dim;
+                dy.copy_from_slice(&d_qkv[from..][..head_dim]);
+                if part == 0 {
+                    dy.iter_mut().for_each(|dq| *dq *= p.scale);
+                }
+                if part < 2 && !rope.is_empty() {
+                    turn(dy, &rope[t * head_dim..][..head_dim], -1.0);
                 }
             }
         }),

@@ -1,4 +1,4 @@
-// The rational erf of src/kernels/math.rs: x P(x^2) / Q(x^2) on [-4, 4].
+// The rational erf of src/kernels/cpu/math.rs: x P(x^2) / Q(x^2) on [-4, 4].
 fn erf(value: f32) -> f32 {
     let x = clamp(value, -4.0, 4.0);
     let t = x * x;

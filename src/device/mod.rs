@@ -237,7 +237,9 @@ impl Device {
     /// The device on a line: name, driver, features in use, kernel variants.
     pub fn describe(&self) -> String {
         match self {
-            Device::Cpu => format!("cpu ({} threads, {})", rayon::current_num_threads(), crate::kernels::native::isa()),
+            Device::Cpu => {
+                format!("cpu ({} threads, {})", rayon::current_num_threads(), crate::kernels::cpu::simd::isa())
+            }
             Device::Gpu(gpu) => {
                 let variants = gpu.variants_in_use();
                 let variants: Vec<String> = variants.iter().map(|(kernel, name)| format!("{kernel} {name}")).collect();

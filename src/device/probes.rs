@@ -1,8 +1,9 @@
 //! Kernels that do nothing but move memory or multiply and add, to be timed. Declared as those of a model are, so that a
 //! GPU and a CPU run them alike and the tests check them.
 
+use crate::kernels::cpu::parallel::blocks;
+use crate::kernels::cpu::simd::dispatch;
 use crate::kernels::kernel::{Case, Fill, Kernel, Views, kernel, params};
-use crate::kernels::native::{self, blocks};
 use pulp::{Simd, WithSimd};
 
 /// Every probe.
@@ -76,7 +77,7 @@ fn multiply_add(p: &MultiplyAdd, views: Views) {
     let x = x.read::<f32>();
     blocks(y.write::<f32>(), |first, block| {
         block.copy_from_slice(&x[first..][..block.len()]);
-        native::dispatch(Chains { values: block, rounds: p.rounds, factor: p.factor, term: p.term });
+        dispatch(Chains { values: block, rounds: p.rounds, factor: p.factor, term: p.term });
     });
 }
 

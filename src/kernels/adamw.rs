@@ -1,9 +1,10 @@
 //! AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019), as PyTorch computes it.
 
 use super::case::Sizes;
+use super::cpu::parallel::GRAIN;
+use super::cpu::simd::{inlined, simd};
 use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
-use super::native::simd;
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
 
@@ -80,22 +81,18 @@ fn update(
     let keep = 1.0 - step.learning_rate * p.weight_decay;
     let rate = step.learning_rate / state.correction1;
     let root = state.correction2.sqrt();
-    const CHUNK: usize = 16 * 1024;
-    let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
-    let weights = parameters.par_chunks_mut(CHUNK).zip(gradients.par_chunks_mut(CHUNK));
+    let moments = first.par_chunks_mut(GRAIN).zip(second.par_chunks_mut(GRAIN));
+    let weights = parameters.par_chunks_mut(GRAIN).zip(gradients.par_chunks_mut(GRAIN));
     weights.zip(moments).for_each(|((parameters, gradients), (first, second))| {
-        simd(
-            #[inline(always)]
-            || {
-                for (((x, g), m), v) in parameters.iter_mut().zip(gradients).zip(first).zip(second) {
-                    let gradient = *g * state.coefficient;
-                    *m = p.beta1 * *m + p.rest1 * gradient;
-                    *v = p.beta2 * *v + p.rest2 * gradient * gradient;
-                    *x = *x * keep - rate * *m / (v.sqrt() / root + p.epsilon);
-                    *g = 0.0;
-                }
-            },
-        )
+        simd(inlined!(|| {
+            for (((x, g), m), v) in parameters.iter_mut().zip(gradients).zip(first).zip(second) {
+                let gradient = *g * state.coefficient;
+                *m = p.beta1 * *m + p.rest1 * gradient;
+                *v = p.beta2 * *v + p.rest2 * gradient * gradient;
+                *x = *x * keep - rate * *m / (v.sqrt() / root + p.epsilon);
+                *g = 0.0;
+            }
+        }))
     });
 }
 

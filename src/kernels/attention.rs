@@ -5,12 +5,13 @@
 //! sliding windows are one mechanism. Every row has at least itself to attend to.
 
 use super::case::Sizes;
+use super::cpu::gemm::{Cores, Matrix, product};
+use super::cpu::math::{Math, with_math};
+use super::cpu::reduce::{maximum, sum};
+use super::cpu::scratch::with_scratch;
+use super::cpu::simd::inlined;
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Class, Fill, Params, Views, fold, kernel, params};
-use super::lanes::{maximum, sum};
-use super::math::{Math, with_math};
-use super::native::with_scratch;
-use super::product::{Cores, Matrix, product};
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -217,10 +218,7 @@ impl Block {
         for (row, scores) in scores.chunks_exact_mut(keys).enumerate() {
             let t = self.first + row;
             let range = self.keys_of(p, spans, t);
-            lse[row * p.heads as usize + head] = with_math(
-                #[inline(always)]
-                |math| softmax(math, scores, range),
-            );
+            lse[row * p.heads as usize + head] = with_math(inlined!(|math| softmax(math, scores, range)));
             self.drop_out(p, step, b, head, t, scores);
         }
         let scores = Matrix::new(&*scores, self.rows, keys);

@@ -1,11 +1,12 @@
 //! The gradient of softmax attention: the probabilities of a block of rows are computed again from their log-sum-exps.
 
 use super::attention::{ANY, Attention, BLOCK, Block, attention_design, bench, case, cases_of, heads};
+use super::cpu::gemm::{Cores, Matrix, product};
+use super::cpu::math::{Math, with_math};
+use super::cpu::reduce::dot;
+use super::cpu::scratch::with_scratch;
+use super::cpu::simd::inlined;
 use super::kernel::{Fill, Params, Views, kernel};
-use super::lanes::dot;
-use super::math::{Math, with_math};
-use super::native::with_scratch;
-use super::product::{Cores, Matrix, product};
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -132,12 +133,9 @@ fn attention_backward(p: &Attention, views: Views) {
                 let lines = weights.chunks_exact_mut(keys).zip(d_scores.chunks_exact_mut(keys));
                 for ((weights, d_scores), &t) in lines.zip(asked) {
                     let range = block.keys_of(p, spans, t);
-                    let y = &y[column + t * width..][..head_dim];
+                    let (y, dy, lse) = (&y[column + t * width..][..head_dim], row_of_dy(t), lse[t]);
                     block.drop_out(p, step, b, head, t, d_scores);
-                    with_math(
-                        #[inline(always)]
-                        |math| score_gradient(math, (weights, d_scores), range, lse[t], y, row_of_dy(t)),
-                    );
+                    with_math(inlined!(|math| score_gradient(math, (weights, d_scores), range, lse, y, dy)));
                     block.drop_out(p, step, b, head, t, weights);
                 }
                 let weights = Matrix::new(&*weights, rows, keys);

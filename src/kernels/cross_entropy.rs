@@ -1,11 +1,12 @@
 //! Softmax cross-entropy over the masked rows, with its gradient and the count of right answers in one pass.
 
+use super::cpu::math::{Math, with_math};
+use super::cpu::parallel::each_row_with;
+use super::cpu::reduce::{maximum, sum};
+use super::cpu::simd::inlined;
 use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
-use super::lanes::{maximum, sum};
-use super::math::{Math, with_math};
 use super::step::{STEP_WORDS, StepState};
-use rayon::prelude::*;
 
 params! {
     pub struct CrossEntropy {
@@ -91,18 +92,19 @@ fn cross_entropy(p: &CrossEntropy, views: Views) {
     let scale =
         bytemuck::cast_slice::<f32, OptimizerState>(optimizer.read()).first().map_or(1.0, |state| state.loss_scale);
     let weight = step.loss_weight * scale;
-    let results: &mut [[f32; METRICS]] = bytemuck::cast_slice_mut(results.write::<f32>());
-    let rows = logits.write::<f32>().par_chunks_exact_mut(p.columns as usize).zip(&mut *results).zip(labels);
-    rows.for_each(|((logits, result), &label)| {
-        let (logits, padding) = logits.split_at_mut(p.vocabulary as usize);
-        if p.gradient == 1 {
-            padding.fill(0.0);
-        }
-        *result = with_math(
-            #[inline(always)]
-            |math| row(math, logits, label, weight, p.gradient == 1),
-        );
-    });
+    let results = results.write::<[f32; METRICS]>();
+    each_row_with(
+        logits.write::<f32>(),
+        p.columns as usize,
+        results,
+        inlined!(|number, logits, result| {
+            let (logits, padding) = logits.split_at_mut(p.vocabulary as usize);
+            if p.gradient == 1 {
+                padding.fill(0.0);
+            }
+            *result = with_math(inlined!(|math| row(math, logits, labels[number], weight, p.gradient == 1)));
+        }),
+    );
     let metrics = metrics.write::<f32>();
     for result in results {
         for (metric, result) in metrics.iter_mut().zip(result) {
@@ -124,11 +126,7 @@ fn row(math: Math, logits: &mut [f32], label: u32, weight: f32, gradient: bool) 
     let own = logits[label];
     let most = maximum(logits);
     let right = own == most && !logits[..label].contains(&most);
-    let sum = sum(
-        logits,
-        #[inline(always)]
-        |logit| math.exp(logit - most),
-    );
+    let sum = sum(logits, inlined!(|logit| math.exp(logit - most)));
     let log_sum = most + sum.ln();
     if !log_sum.is_finite() {
         if gradient {

@@ -2,8 +2,9 @@
 //! index, so the backward pass computes it again instead of storing it. A call of the generator, of seven rounds, gives the
 //! numbers of eight elements, 16 bits each: a rate is a multiple of 1/65536, and the scale is exact for it.
 
+use super::cpu::parallel::blocks;
+use super::cpu::simd::inlined;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
-use super::native::blocks;
 use super::step::{STEP_WORDS, StepState};
 use crate::random::philox_lanes;
 
@@ -117,11 +118,10 @@ fn dropout(p: &Dropout, views: Views) {
     let masks = DropoutMasks::new(StepState::from_words(step.read()), p.site, p.rate);
     blocks(
         y.write::<f32>(),
-        #[inline(always)]
-        |first, y| {
+        inlined!(|first, y| {
             y.copy_from_slice(&x[first..][..y.len()]);
             masks.apply(0, first, y);
-        },
+        }),
     );
 }
 

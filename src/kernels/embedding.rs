@@ -1,9 +1,10 @@
 //! Token + position + type embedding, and the gradient of one such table.
 
 use super::case::{Sizes, ids};
+use super::cpu::parallel::each_row;
+use super::cpu::reduce::add;
+use super::cpu::simd::{inlined, simd};
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::lanes::add;
-use super::native::{row_blocks, simd};
 
 params! {
     pub struct Embedding {
@@ -52,21 +53,18 @@ fn embedding(p: &Embedding, views: Views) {
     let (ids, positions, types) = (ids.read::<u32>(), positions.read::<u32>(), types.read::<u32>());
     let (tokens, position_table, type_table) = (tokens.read(), position_table.read(), type_table.read());
     let width = p.width as usize;
-    row_blocks(
+    each_row(
         y.write::<f32>(),
         width,
-        #[inline(always)]
-        |first, block| {
-            for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
-                y.copy_from_slice(table_row(tokens, ids[row], width));
-                if !position_table.is_empty() {
-                    add(y, table_row(position_table, positions[row], width));
-                }
-                if !type_table.is_empty() {
-                    add(y, table_row(type_table, types[row], width));
-                }
+        inlined!(|row, y| {
+            y.copy_from_slice(table_row(tokens, ids[row], width));
+            if !position_table.is_empty() {
+                add(y, table_row(position_table, positions[row], width));
             }
-        },
+            if !type_table.is_empty() {
+                add(y, table_row(type_table, types[row], width));
+            }
+        }),
     );
 }
 
@@ -123,15 +121,12 @@ fn embedding_backward(p: &EmbeddingBackward, views: Views) {
     let [ids, order, dy, _, d_table] = views.array();
     let (ids, order, dy, d_table) = (ids.read::<u32>(), order.read::<u32>(), dy.read::<f32>(), d_table.write());
     let width = p.width as usize;
-    simd(
-        #[inline(always)]
-        || {
-            for &row in order {
-                let entry = ids[row as usize] as usize;
-                add(&mut d_table[entry * width..][..width], &dy[row as usize * width..][..width]);
-            }
-        },
-    );
+    simd(inlined!(|| {
+        for &row in order {
+            let entry = ids[row as usize] as usize;
+            add(&mut d_table[entry * width..][..width], &dy[row as usize * width..][..width]);
+        }
+    }));
 }
 
 const ANY: Fill = Fill::Uniform(-4.0, 4.0);

@@ -1,9 +1,10 @@
 //! GELU alone (in a forward pass it is an epilogue of `matmul_nt`) and its gradient, and the gated GELU of Shazeer, "GLU
 //! variants improve transformer" (2020), both ways.
 
+use super::cpu::math::with_math;
+use super::cpu::parallel::{blocks, each_row};
+use super::cpu::simd::inlined;
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::math::with_math;
-use super::native::{blocks, row_blocks};
 
 params! {
     pub struct Elements {
@@ -44,17 +45,13 @@ fn gelu_twin(_: &Elements, views: Views) {
     let pre = pre.read::<f32>();
     blocks(
         y.write::<f32>(),
-        #[inline(always)]
-        |first, block| {
-            with_math(
-                #[inline(always)]
-                |math| {
-                    for (y, pre) in block.iter_mut().zip(&pre[first..]) {
-                        *y = math.gelu(*pre);
-                    }
-                },
-            );
-        },
+        inlined!(|first, block| {
+            with_math(inlined!(|math| {
+                for (y, pre) in block.iter_mut().zip(&pre[first..]) {
+                    *y = math.gelu(*pre);
+                }
+            }));
+        }),
     );
 }
 
@@ -92,17 +89,13 @@ fn gelu_backward(_: &Elements, views: Views) {
     let (pre, dy) = (pre.read::<f32>(), dy.read::<f32>());
     blocks(
         d_pre.write::<f32>(),
-        #[inline(always)]
-        |first, block| {
-            with_math(
-                #[inline(always)]
-                |math| {
-                    for ((d_pre, pre), dy) in block.iter_mut().zip(&pre[first..]).zip(&dy[first..]) {
-                        *d_pre = dy * math.gelu_gradient(*pre);
-                    }
-                },
-            );
-        },
+        inlined!(|first, block| {
+            with_math(inlined!(|math| {
+                for ((d_pre, pre), dy) in block.iter_mut().zip(&pre[first..]).zip(&dy[first..]) {
+                    *d_pre = dy * math.gelu_gradient(*pre);
+                }
+            }));
+        }),
     );
 }
 
@@ -145,23 +138,17 @@ kernel! {
 fn gated_gelu(p: &GatedGelu, views: Views) {
     let [u, y] = views.array();
     let (u, width) = (u.read::<f32>(), p.width as usize);
-    row_blocks(
+    each_row(
         y.write::<f32>(),
         width,
-        #[inline(always)]
-        |first, block| {
-            for (row, y) in (first..).zip(block.chunks_exact_mut(width)) {
-                let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
-                with_math(
-                    #[inline(always)]
-                    |math| {
-                        for ((y, input), gate) in y.iter_mut().zip(input).zip(gate) {
-                            *y = math.gelu(*input) * gate;
-                        }
-                    },
-                );
-            }
-        },
+        inlined!(|row, y| {
+            let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
+            with_math(inlined!(|math| {
+                for ((y, input), gate) in y.iter_mut().zip(input).zip(gate) {
+                    *y = math.gelu(*input) * gate;
+                }
+            }));
+        }),
     );
 }
 
@@ -197,28 +184,22 @@ kernel! {
 fn gated_gelu_backward(p: &GatedGelu, views: Views) {
     let [u, dy, du] = views.array();
     let (u, dy, width) = (u.read::<f32>(), dy.read::<f32>(), p.width as usize);
-    row_blocks(
+    each_row(
         du.write::<f32>(),
         2 * width,
-        #[inline(always)]
-        |first, block| {
-            for (row, du) in (first..).zip(block.chunks_exact_mut(2 * width)) {
-                let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
-                let (d_input, d_gate) = du.split_at_mut(width);
-                let dy = &dy[row * width..][..width];
-                with_math(
-                    #[inline(always)]
-                    |math| {
-                        for (((d, dy), input), gate) in d_input.iter_mut().zip(dy).zip(input).zip(gate) {
-                            *d = dy * gate * math.gelu_gradient(*input);
-                        }
-                        for ((d, dy), input) in d_gate.iter_mut().zip(dy).zip(input) {
-                            *d = dy * math.gelu(*input);
-                        }
-                    },
-                );
-            }
-        },
+        inlined!(|row, du| {
+            let (input, gate) = u[2 * row * width..][..2 * width].split_at(width);
+            let (d_input, d_gate) = du.split_at_mut(width);
+            let dy = &dy[row * width..][..width];
+            with_math(inlined!(|math| {
+                for (((d, dy), input), gate) in d_input.iter_mut().zip(dy).zip(input).zip(gate) {
+                    *d = dy * gate * math.gelu_gradient(*input);
+                }
+                for ((d, dy), input) in d_gate.iter_mut().zip(dy).zip(input) {
+                    *d = dy * math.gelu(*input);
+                }
+            }));
+        }),
     );
 }
 

@@ -1,8 +1,9 @@
 //! The global gradient norm, the test that it is finite, and the clip coefficient: all on the device, so that no step
 //! waits for the host.
 
+use super::cpu::reduce;
+use super::cpu::simd::{inlined, simd};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
-use super::native::simd;
 use rayon::prelude::*;
 
 /// Partial sums of squares that each run of gradients is cut into.
@@ -50,26 +51,8 @@ fn sum_squares(p: &SumSquares, views: Views) {
     let (x, share) = (x.read::<f32>(), p.share() as usize);
     partials.write::<f32>().par_iter_mut().enumerate().for_each(|(i, partial)| {
         let end = ((i + 1) * share).min(x.len());
-        *partial = simd(
-            #[inline(always)]
-            || squares(&x[(i * share).min(end)..end]),
-        );
+        *partial = simd(inlined!(|| reduce::sum_squares(&x[(i * share).min(end)..end])));
     });
-}
-
-/// Finiteness is tested on the bits (an exponent of all ones), as the shader must.
-#[inline(always)]
-fn squares(x: &[f32]) -> f32 {
-    const EXPONENT: u32 = 0x7f80_0000;
-    let mut parts = [0.0; 16];
-    let mut largest = [0; 16];
-    for chunk in x.chunks(16) {
-        for ((part, largest), &x) in parts.iter_mut().zip(&mut largest).zip(chunk) {
-            *part += x * x;
-            *largest = (*largest).max(x.to_bits() & EXPONENT);
-        }
-    }
-    if largest.contains(&EXPONENT) { f32::INFINITY } else { parts.iter().sum() }
 }
 
 params! {

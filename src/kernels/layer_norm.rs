@@ -2,13 +2,13 @@
 //!
 //! The variants `quads` keep a row in the registers of 64 threads, so that it is read once.
 
+use super::cpu::parallel::{each_row_with, row_block_pairs, sum_groups};
+use super::cpu::reduce::{add, dot, sum};
+use super::cpu::simd::inlined;
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::lanes::{add, dot, sum};
-use super::native::{row_block_pairs, rows_a_block, simd, with_scratch};
 use super::step::STEP_WORDS;
 use crate::random::{Site, Stream};
-use rayon::prelude::*;
 
 params! {
     pub struct LayerNorm {
@@ -74,28 +74,22 @@ fn layer_norm(p: &LayerNorm, views: Views) {
     let [x, weight, bias, y, stats] = views.array();
     let (x, weight, bias) = (x.read::<f32>(), weight.read::<f32>(), bias.read::<f32>());
     let width = p.width as usize;
-    let stats: &mut [[f32; 2]] = bytemuck::cast_slice_mut(stats.write::<f32>());
-    let rows = rows_a_block(width);
-    let blocks = y.write::<f32>().par_chunks_mut(rows * width).zip(stats.par_chunks_mut(rows)).enumerate();
-    blocks.for_each(|(block, (y, stats))| {
-        simd(
-            #[inline(always)]
-            || {
-                for ((y, stats), x) in
-                    y.chunks_exact_mut(width).zip(stats).zip(x[block * rows * width..].chunks_exact(width))
-                {
-                    let mean = sum(x, |x| x) / width as f32;
-                    let variance = sum(x, |x| (x - mean) * (x - mean)) / width as f32;
-                    let scale = 1.0 / (variance + p.epsilon).sqrt();
-                    for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-                        *y = (x - mean) * scale * weight;
-                    }
-                    add(y, bias);
-                    *stats = [mean, scale];
-                }
-            },
-        );
-    });
+    each_row_with(
+        y.write(),
+        width,
+        stats.write::<[f32; 2]>(),
+        inlined!(|row, y, stats| {
+            let x = &x[row * width..][..width];
+            let mean = sum(x, |x| x) / width as f32;
+            let variance = sum(x, |x| (x - mean) * (x - mean)) / width as f32;
+            let scale = 1.0 / (variance + p.epsilon).sqrt();
+            for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
+                *y = (x - mean) * scale * weight;
+            }
+            add(y, bias);
+            *stats = [mean, scale];
+        }),
+    );
 }
 
 params! {
@@ -112,13 +106,10 @@ params! {
     }
 }
 
-/// Rows whose sums the twin takes together.
-const BLOCK_ROWS: u32 = 64;
-
 impl LayerNormBackward {
     /// Rows whose sums a workgroup takes together: few enough for some 512 workgroups, and as many as leave few sums.
     fn rows_a_group(&self) -> u32 {
-        self.rows.div_ceil(512).clamp(8, BLOCK_ROWS)
+        self.rows.div_ceil(512).clamp(8, 64)
     }
 
     fn groups(&self) -> u32 {
@@ -200,17 +191,14 @@ fn layer_norm_backward(p: &LayerNormBackward, views: Views) {
     let [x, weight, stats, dy, residual, step, dx, dropped, _, d_weight, d_bias] = views.array();
     let (x, weight, dy) = (x.read::<f32>(), weight.read::<f32>(), dy.read::<f32>());
     let (stats, residual) = (stats.read::<[f32; 2]>(), residual.read::<f32>());
-    with_scratch(2 * p.rows.div_ceil(BLOCK_ROWS) as usize * p.width as usize, |partial| {
-        weight_gradients(p, x, stats, dy, [partial, d_weight.write(), d_bias.write()]);
-    });
-    let dropout = DropoutMasks::given(step.read(), p.site, p.rate);
     let width = p.width as usize;
+    weight_gradients(width, x, stats, dy, [d_weight.write(), d_bias.write()]);
+    let dropout = DropoutMasks::given(step.read(), p.site, p.rate);
     row_block_pairs(
         dx.write::<f32>(),
         dropped.write::<f32>(),
         width,
-        #[inline(always)]
-        |first, block, dropped| {
+        inlined!(|first, block, dropped| {
             for (row, dx) in (first..).zip(block.chunks_exact_mut(width)) {
                 let [mean, scale] = stats[row];
                 let (x, dy) = (&x[row * width..][..width], &dy[row * width..][..width]);
@@ -230,46 +218,31 @@ fn layer_norm_backward(p: &LayerNormBackward, views: Views) {
                 dropped.copy_from_slice(block);
                 masks.apply(0, first * width, dropped);
             }
-        },
+        }),
     );
 }
 
-/// d_weight += Σ dy·x̂ and, unless it is empty, d_bias += Σ dy, by way of the sums of blocks of rows.
-fn weight_gradients(
-    p: &LayerNormBackward,
-    x: &[f32],
-    stats: &[[f32; 2]],
-    dy: &[f32],
-    [partial, d_weight, d_bias]: [&mut [f32]; 3],
-) {
-    let (width, rows) = (p.width as usize, BLOCK_ROWS as usize);
-    partial.par_chunks_exact_mut(2 * width).enumerate().for_each(|(group, sums)| {
-        simd(
-            #[inline(always)]
-            || {
-                sums.fill(0.0);
-                let (weight, bias) = sums.split_at_mut(width);
-                let first = group * rows;
-                let x = x[first * width..].chunks_exact(width);
-                let dy = dy[first * width..].chunks_exact(width);
-                for ((x, dy), &[mean, scale]) in x.zip(dy).zip(&stats[first..]).take(rows) {
-                    for (((weight, bias), x), dy) in weight.iter_mut().zip(&mut *bias).zip(x).zip(dy) {
-                        *weight += dy * ((x - mean) * scale);
-                        *bias += dy;
-                    }
+/// d_weight += Σ dy·x̂ and, unless it is empty, d_bias += Σ dy.
+fn weight_gradients(width: usize, x: &[f32], stats: &[[f32; 2]], dy: &[f32], [d_weight, d_bias]: [&mut [f32]; 2]) {
+    sum_groups(
+        stats.len(),
+        2 * width,
+        inlined!(|rows, sums| {
+            let (weight, bias) = sums.split_at_mut(width);
+            let elements = rows.start * width..rows.end * width;
+            let lines = x[elements.clone()].chunks_exact(width).zip(dy[elements].chunks_exact(width));
+            for ((x, dy), &[mean, scale]) in lines.zip(&stats[rows]) {
+                for (((weight, bias), x), dy) in weight.iter_mut().zip(&mut *bias).zip(x).zip(dy) {
+                    *weight += dy * ((x - mean) * scale);
+                    *bias += dy;
                 }
-            },
-        );
-    });
-    simd(
-        #[inline(always)]
-        || {
-            for sums in partial.chunks_exact(2 * width) {
-                let (weight, bias) = sums.split_at(width);
-                add(d_weight, weight);
-                add(d_bias, bias);
             }
-        },
+        }),
+        inlined!(|sums| {
+            let (weight, bias) = sums.split_at(width);
+            add(d_weight, weight);
+            add(d_bias, bias);
+        }),
     );
 }
 

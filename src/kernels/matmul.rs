@@ -2,12 +2,13 @@
 //! input, `tn` for the gradient of its weight. Weights are `[out, in]`, so y = x·Wᵀ is `nt`.
 
 use super::case::Sizes;
+use super::cpu::gemm::{Cores, Matrix, product, product_rows, with_transposed};
+use super::cpu::math::with_math;
+use super::cpu::parallel::sum_groups;
+use super::cpu::reduce::add;
+use super::cpu::simd::inlined;
 use super::dropout::DropoutMasks;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
-use super::lanes::add;
-use super::math::with_math;
-use super::native::{simd, with_scratch};
-use super::product::{Cores, Matrix, product, product_rows, with_transposed};
 use super::product_variants::{depth_parts, product_design, product_variants};
 use super::step::STEP_WORDS;
 use rayon::prelude::*;
@@ -118,20 +119,16 @@ fn matmul_nt(p: &LinearProduct, views: Views) {
             activated,
             a,
             b,
-            #[inline(always)]
-            |first, sums, activated| {
+            inlined!(|first, sums, activated| {
                 if !bias.is_empty() {
                     sums.chunks_exact_mut(n).for_each(|row| add(row, bias));
                 }
                 if activate {
-                    with_math(
-                        #[inline(always)]
-                        |math| {
-                            for (y, x) in activated.iter_mut().zip(&*sums) {
-                                *y = math.gelu(*x);
-                            }
-                        },
-                    );
+                    with_math(inlined!(|math| {
+                        for (y, x) in activated.iter_mut().zip(&*sums) {
+                            *y = math.gelu(*x);
+                        }
+                    }));
                 }
                 let c = if activate { activated } else { sums };
                 if let Some(masks) = dropout {
@@ -140,7 +137,7 @@ fn matmul_nt(p: &LinearProduct, views: Views) {
                 if !residual.is_empty() {
                     add(c, &residual[first * n..]);
                 }
-            },
+            }),
         );
     });
 }
@@ -186,22 +183,18 @@ fn matmul_nn(p: &Product, views: Views) {
         &mut [],
         Matrix::new(a.read(), m, k),
         Matrix::new(b.read(), k, n),
-        #[inline(always)]
-        |first, c, _| {
+        inlined!(|first, c, _| {
             if !pre.is_empty() {
-                with_math(
-                    #[inline(always)]
-                    |math| {
-                        for (c, pre) in c.iter_mut().zip(&pre[first * n..]) {
-                            *c *= math.gelu_gradient(*pre);
-                        }
-                    },
-                );
+                with_math(inlined!(|math| {
+                    for (c, pre) in c.iter_mut().zip(&pre[first * n..]) {
+                        *c *= math.gelu_gradient(*pre);
+                    }
+                }));
             }
             if !residual.is_empty() {
                 add(c, &residual[first * n..]);
             }
-        },
+        }),
     );
 }
 
@@ -262,25 +255,16 @@ fn matmul_tn(p: &Product, views: Views) {
     });
 }
 
-/// sums += the sums of the columns of x [rows, width], in groups of rows that are added in order.
+/// sums += the sums of the columns of x [rows, width].
 fn add_column_sums(x: &[f32], width: usize, sums: &mut [f32]) {
-    const ROWS_A_GROUP: usize = 64;
-    let rows = x.len() / width;
-    with_scratch(rows.div_ceil(ROWS_A_GROUP) * width, |partial| {
-        partial.par_chunks_exact_mut(width).zip(x.par_chunks(ROWS_A_GROUP * width)).for_each(|(partial, x)| {
-            simd(
-                #[inline(always)]
-                || {
-                    partial.fill(0.0);
-                    x.chunks_exact(width).for_each(|row| add(partial, row));
-                },
-            );
-        });
-        simd(
-            #[inline(always)]
-            || partial.chunks_exact(width).for_each(|partial| add(sums, partial)),
-        );
-    });
+    sum_groups(
+        x.len() / width,
+        width,
+        inlined!(|rows, partial| {
+            x[rows.start * width..rows.end * width].chunks_exact(width).for_each(|row| add(partial, row));
+        }),
+        inlined!(|partial| add(sums, partial)),
+    );
 }
 
 /// Rows from which on a core does its share of a product by itself, and faster than all do the whole together.

@@ -2,10 +2,12 @@
 //! attention scale in its epilogue, and the way back.
 
 use super::case::Sizes;
+use super::cpu::gemm::{BLOCK_ROWS, Cores, Matrix, product, with_transposed};
+use super::cpu::parallel::each_row;
+use super::cpu::reduce::add;
+use super::cpu::scratch::with_scratch;
+use super::cpu::simd::{inlined, simd};
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::lanes::add;
-use super::native::{row_blocks, simd, with_scratch};
-use super::product::{BLOCK_ROWS, Cores, Matrix, product, with_transposed};
 use super::product_variants::{product_design, product_variants};
 use rayon::prelude::*;
 
@@ -82,28 +84,24 @@ fn qkv(p: &Qkv, views: Views) {
             let rows = x.len() / width;
             with_scratch(3 * rows * width, |y| {
                 product(Matrix::new(&mut *y, rows, 3 * width), false, Matrix::new(x, rows, width), weight, Cores::One);
-                simd(
-                    #[inline(always)]
-                    || {
-                        for (part, out) in [q, k, v].into_iter().enumerate() {
-                            for (place, out) in out.chunks_exact_mut(head_dim).enumerate() {
-                                let (b, head, t) =
-                                    (place / sequence / heads, place / sequence % heads, place % sequence);
-                                let column = part * width + head * head_dim;
-                                out.copy_from_slice(&y[3 * (b * sequence + t) * width + column..][..head_dim]);
-                                if !bias.is_empty() {
-                                    add(out, &bias[column..]);
-                                }
-                                if part < 2 && !rope.is_empty() {
-                                    turn(out, &rope[t * head_dim..][..head_dim], 1.0);
-                                }
-                                if part == 0 {
-                                    out.iter_mut().for_each(|q| *q *= p.scale);
-                                }
+                simd(inlined!(|| {
+                    for (part, out) in [q, k, v].into_iter().enumerate() {
+                        for (place, out) in out.chunks_exact_mut(head_dim).enumerate() {
+                            let (b, head, t) = (place / sequence / heads, place / sequence % heads, place % sequence);
+                            let column = part * width + head * head_dim;
+                            out.copy_from_slice(&y[3 * (b * sequence + t) * width + column..][..head_dim]);
+                            if !bias.is_empty() {
+                                add(out, &bias[column..]);
+                            }
+                            if part < 2 && !rope.is_empty() {
+                                turn(out, &rope[t * head_dim..][..head_dim], 1.0);
+                            }
+                            if part == 0 {
+                                out.iter_mut().for_each(|q| *q *= p.scale);
                             }
                         }
-                    },
-                );
+                    }
+                }));
             });
         });
     });
@@ -149,26 +147,23 @@ fn qkv_backward(p: &Qkv, views: Views) {
     let (d_qkv, rope) = (d_qkv.read::<f32>(), rope.read::<f32>());
     let (batch, heads) = (p.batch as usize, p.heads as usize);
     let (sequence, head_dim, width) = (p.sequence as usize, p.head_dim as usize, p.width() as usize);
-    row_blocks(
+    each_row(
         dy.write::<f32>(),
         3 * width,
-        #[inline(always)]
-        |first, block| {
-            for (row, dy) in (first..).zip(block.chunks_exact_mut(3 * width)) {
-                let (b, t) = (row / sequence, row % sequence);
-                for (place, dy) in dy.chunks_exact_mut(head_dim).enumerate() {
-                    let (part, head) = (place / heads, place % heads);
-                    let from = (((part * batch + b) * heads + head) * sequence + t) * head_dim;
-                    dy.copy_from_slice(&d_qkv[from..][..head_dim]);
-                    if part == 0 {
-                        dy.iter_mut().for_each(|dq| *dq *= p.scale);
-                    }
-                    if part < 2 && !rope.is_empty() {
-                        turn(dy, &rope[t * head_dim..][..head_dim], -1.0);
-                    }
+        inlined!(|row, dy| {
+            let (b, t) = (row / sequence, row % sequence);
+            for (place, dy) in dy.chunks_exact_mut(head_dim).enumerate() {
+                let (part, head) = (place / heads, place % heads);
+                let from = (((part * batch + b) * heads + head) * sequence + t) * head_dim;
+                dy.copy_from_slice(&d_qkv[from..][..head_dim]);
+                if part == 0 {
+                    dy.iter_mut().for_each(|dq| *dq *= p.scale);
+                }
+                if part < 2 && !rope.is_empty() {
+                    turn(dy, &rope[t * head_dim..][..head_dim], -1.0);
                 }
             }
-        },
+        }),
     );
 }
 

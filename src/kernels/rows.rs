@@ -1,7 +1,8 @@
 //! Gather of the masked rows, and its gradient.
 
+use super::cpu::parallel::each_row;
+use super::cpu::simd::inlined;
 use super::kernel::{Case, Fill, Views, kernel, params};
-use super::native::row_blocks;
 
 params! {
     pub struct Rows {
@@ -41,16 +42,7 @@ kernel! {
 fn gather_rows(p: &Rows, views: Views) {
     let [x, picks, y] = views.array();
     let (x, picks, width) = (x.read::<f32>(), picks.read::<u32>(), p.width as usize);
-    row_blocks(
-        y.write::<f32>(),
-        width,
-        #[inline(always)]
-        |first, block| {
-            for (y, &pick) in block.chunks_exact_mut(width).zip(&picks[first..]) {
-                y.copy_from_slice(&x[pick as usize * width..][..width]);
-            }
-        },
-    );
+    each_row(y.write::<f32>(), width, inlined!(|row, y| y.copy_from_slice(&x[picks[row] as usize * width..][..width])));
 }
 
 kernel! {
@@ -82,18 +74,13 @@ kernel! {
 fn scatter_rows(p: &Rows, views: Views) {
     let [dy, slots, dx] = views.array();
     let (dy, slots, width) = (dy.read::<f32>(), slots.read::<u32>(), p.width as usize);
-    row_blocks(
+    each_row(
         dx.write::<f32>(),
         width,
-        #[inline(always)]
-        |first, block| {
-            for (dx, &slot) in block.chunks_exact_mut(width).zip(&slots[first..]) {
-                match slot {
-                    u32::MAX => dx.fill(0.0),
-                    slot => dx.copy_from_slice(&dy[slot as usize * width..][..width]),
-                }
-            }
-        },
+        inlined!(|row, dx| match slots[row] {
+            u32::MAX => dx.fill(0.0),
+            slot => dx.copy_from_slice(&dy[slot as usize * width..][..width]),
+        }),
     );
 }
 

@@ -1,7 +1,7 @@
 //! The arguments of a launch as a CPU twin sees them.
 
+use super::cpu::parallel::clear;
 use super::kernel::MAX_ARGS;
-use super::native::clear;
 use bytemuck::Pod;
 
 /// An argument as a CPU twin sees it.

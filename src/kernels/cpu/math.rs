@@ -1,7 +1,7 @@
 //! exp, erf and GELU in f32, free of branches so that loops over them vectorise; `shaders/shared/gelu.wgsl` uses the
 //! same rational erf.
 
-use super::native;
+use super::simd::dispatch;
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LOG2_E};
 
 /// These functions by the instructions of this machine: see [`with_math`].
@@ -11,11 +11,11 @@ pub struct Math {
     fused: bool,
 }
 
-/// As `native::simd`, for a body that computes these functions: in loops, since a closure within it that is not
-/// `#[inline(always)]` may be compiled for the oldest machine, where each multiply-add is a call.
+/// As `simd`, for a body that computes these functions: in loops, since a closure within it that is not `inlined!` may be
+/// compiled for the oldest machine, where each multiply-add is a call.
 #[inline(always)]
 pub fn with_math<R>(body: impl FnOnce(Math) -> R) -> R {
-    native::dispatch(WithMath(body))
+    dispatch(WithMath(body))
 }
 
 struct WithMath<Body>(Body);

@@ -45,6 +45,21 @@ pub fn maximum(row: &[f32]) -> f32 {
     parts.iter().fold(rest, |most, &x| most.max(x))
 }
 
+/// Σ x²; infinity when any x is not finite, which is tested on the bits (an exponent of all ones), as shaders must.
+#[inline(always)]
+pub fn sum_squares(row: &[f32]) -> f32 {
+    const EXPONENT: u32 = 0x7f80_0000;
+    let mut parts = [0.0; LANES];
+    let mut largest = [0; LANES];
+    for chunk in row.chunks(LANES) {
+        for ((part, largest), &x) in parts.iter_mut().zip(&mut largest).zip(chunk) {
+            *part += x * x;
+            *largest = (*largest).max(x.to_bits() & EXPONENT);
+        }
+    }
+    if largest.contains(&EXPONENT) { f32::INFINITY } else { parts.iter().sum() }
+}
+
 /// sum += x, element by element.
 #[inline(always)]
 pub fn add(sum: &mut [f32], x: &[f32]) {
@@ -64,6 +79,7 @@ mod tests {
             let a: Vec<f32> = (0..len).map(|i| (i * 7 % 11) as f32 - 4.0).collect();
             let b: Vec<f32> = (0..len).map(|i| (i * 5 % 13) as f32 - 6.0).collect();
             assert_eq!(sum(&a, |x| x * x), a.iter().map(|x| x * x).sum::<f32>(), "{len}");
+            assert_eq!(sum_squares(&a), a.iter().map(|x| x * x).sum::<f32>(), "{len}");
             assert_eq!(dot(&a, &b), a.iter().zip(&b).map(|(a, b)| a * b).sum::<f32>(), "{len}");
             assert_eq!(maximum(&a), a.iter().fold(f32::MIN, |most, &x| most.max(x)), "{len}");
         }

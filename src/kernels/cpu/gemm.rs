@@ -1,6 +1,8 @@
 //! The matrix product of the CPU twins, by the `gemm` crate, and what makes it fast at the shapes of a model.
 
-use super::native::{chunk_pairs, rows_a_block, simd, with_scratch};
+use super::parallel::{chunk_pairs, rows_a_block};
+use super::scratch::with_scratch;
+use super::simd::{inlined, simd};
 use rayon::prelude::*;
 
 /// A matrix inside a slice: rows and columns with their strides in elements.
@@ -113,10 +115,7 @@ pub fn product_rows(
             let height = out.len() / n;
             product(Matrix::new(&mut *out, height, n), false, a.rows(first, height), b, Cores::One);
         }
-        simd(
-            #[inline(always)]
-            || finish(first, out, also),
-        );
+        simd(inlined!(|| finish(first, out, also)));
     });
 }
 
@@ -141,24 +140,21 @@ pub fn with_transposed<R>(
 fn transpose(from: &[f32], rows: usize, cols: usize, to: &mut [f32]) {
     const TILE: usize = 16;
     to.par_chunks_mut(TILE * rows).enumerate().for_each(|(band, to)| {
-        simd(
-            #[inline(always)]
-            || {
-                let first = band * TILE;
-                let width = TILE.min(cols - first);
-                for row in (0..rows).step_by(TILE) {
-                    let height = TILE.min(rows - row);
-                    let mut tile = [[0.0; TILE]; TILE];
-                    for (i, line) in tile.iter_mut().take(height).enumerate() {
-                        line[..width].copy_from_slice(&from[(row + i) * cols + first..][..width]);
-                    }
-                    for j in 0..width {
-                        let to = &mut to[j * rows + row..][..height];
-                        to.iter_mut().zip(&tile).for_each(|(to, line)| *to = line[j]);
-                    }
+        simd(inlined!(|| {
+            let first = band * TILE;
+            let width = TILE.min(cols - first);
+            for row in (0..rows).step_by(TILE) {
+                let height = TILE.min(rows - row);
+                let mut tile = [[0.0; TILE]; TILE];
+                for (i, line) in tile.iter_mut().take(height).enumerate() {
+                    line[..width].copy_from_slice(&from[(row + i) * cols + first..][..width]);
                 }
-            },
-        );
+                for j in 0..width {
+                    let to = &mut to[j * rows + row..][..height];
+                    to.iter_mut().zip(&tile).for_each(|(to, line)| *to = line[j]);
+                }
+            }
+        }));
     });
 }
 

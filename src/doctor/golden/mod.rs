@@ -14,6 +14,7 @@ use crate::kernels::Precision;
 use crate::kernels::cross_entropy::METRICS;
 use crate::kernels::step::StepState;
 use crate::model::{Inference, Kind, Measured, OptimizerConfig, Shape, Training};
+use bytemuck::Zeroable;
 
 /// The optimiser of `make_golden.py`.
 const OPTIMIZER: OptimizerConfig = OptimizerConfig {
@@ -25,7 +26,7 @@ const OPTIMIZER: OptimizerConfig = OptimizerConfig {
     precision: Precision::F32,
     accumulates: true,
 };
-const LEARNING_RATE: f32 = 1e-3;
+const LEARNING_RATE: f64 = 1e-3;
 
 /// Largest error of a parameter's gradient, or of its value after the steps, in the L2 norm and relative to it.
 const PARAMETER_BOUND: f64 = 1e-4;
@@ -58,7 +59,7 @@ impl Golden {
 
     fn run_forward(&self, device: &Device, inference: &Inference, batch: &Batch) -> Result<Vec<f32>> {
         let mut executor = inference.start(device, &self.config, &self.values)?;
-        inference.inputs.write(&mut *executor, batch, step(0.0, 0.0))?;
+        inference.inputs.write(&mut *executor, batch, step(0.0))?;
         executor.run(inference.phase)?;
         inference.read(&mut *executor)
     }
@@ -78,7 +79,7 @@ impl Golden {
         let mut errors = Vec::new();
         for &want in &self.answers.losses {
             errors.push(self.loss_error(self.accumulate(&training, &mut *executor)?, want));
-            executor.run(training.update)?;
+            training.run_update(&mut *executor, LEARNING_RATE)?;
         }
         let losses = self.within("ten losses", largest(errors.into_iter()), 1e-4);
         let values = training.parameters.read(&mut *executor, Kind::Value)?;
@@ -96,7 +97,7 @@ impl Golden {
     /// Forward and backward over the batch; returns the mean loss, NaN if not every label was counted.
     fn accumulate(&self, training: &Training, executor: &mut dyn Executor) -> Result<f64> {
         executor.write(training.metrics, &[0; METRICS]);
-        training.inputs.write(executor, &self.batch, step(LEARNING_RATE, 1.0 / self.batch.count as f32))?;
+        training.inputs.write(executor, &self.batch, step(1.0 / self.batch.count as f32))?;
         executor.run(training.accumulate)?;
         let words = executor.read(training.metrics)?;
         let counted = f32::from_bits(words[2]) == self.batch.count as f32;
@@ -127,8 +128,8 @@ impl Golden {
     }
 }
 
-fn step(learning_rate: f32, loss_weight: f32) -> StepState {
-    StepState { learning_rate, loss_weight, seed_low: 0, seed_high: 0, microbatch: 0 }
+fn step(loss_weight: f32) -> StepState {
+    StepState { loss_weight, ..StepState::zeroed() }
 }
 
 /// NaN where either side has one.

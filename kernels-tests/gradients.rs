@@ -89,7 +89,7 @@ fn layer_norm_backward(kernel: &Kernel) -> Result<(), String> {
         let results = twin().with_words("step", STEP.words().to_vec()).with("dropped", &unwritten).run();
         close("layer_norm dx beside dropped", &results.numbers("dx"), &want, TOLERANCE)?;
         // Dropout multiplies, so it is its own way back.
-        let dropped = reference::dropout(&want, &STEP, p.site, p.rate);
+        let dropped = reference::dropout(&want, width, &STEP, p.site, p.rate);
         close("layer_norm dropped", &results.numbers("dropped"), &dropped, TOLERANCE)?;
     }
     Ok(())
@@ -187,9 +187,9 @@ fn gated_gelu_backward(kernel: &Kernel) -> Result<(), String> {
 
 /// The backward pass is the forward kernel over dy.
 fn dropout(kernel: &Kernel) -> Result<(), String> {
-    let p = Dropout { count: 83, rate: 0.3, site: (1 << 16) + 4 };
-    let (x, dy) = (numbers(1, 83, 0.5, 1.5), numbers(2, 83, -1.0, 1.0));
-    let want = gradient(&[&x], &dy, |inputs| reference::dropout(&inputs[0], &STEP, p.site, p.rate));
+    let p = Dropout { rows: 7, width: 13, rate: 0.3, site: (1 << 16) + 4 };
+    let (x, dy) = (numbers(1, 91, 0.5, 1.5), numbers(2, 91, -1.0, 1.0));
+    let want = gradient(&[&x], &dy, |inputs| reference::dropout(&inputs[0], p.width, &STEP, p.site, p.rate));
     let results = call(kernel, &p).with("x", &dy).with_words("step", STEP.words().to_vec()).run();
     close("dropout dx", &results.numbers("y"), &want[0], TOLERANCE)
 }

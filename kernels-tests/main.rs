@@ -2,10 +2,10 @@
 //! differences check the CPU twins (`forward`, `gradients`, `optimizer`), the twins check the shaders on every adapter
 //! (`parity`), shaders and declarations are held together (`reflection`) and every shader is translated for the drivers
 //! that are not at hand (`translate`); that of AMD compiles what runs by design without a GPU (`without_hardware`). `slope`
-//! holds whole models with dropout to their own losses, and `recompute` what is computed twice to its first bits. `plan` and
-//! `random_programs` hold the memory planner and both executors to what memory that is never reused would give. `broken`
-//! shows that all of it can fail. The harnesses of `parity` and `golden` lie in `src/device/` and `src/doctor/`, since
-//! `cloze doctor` runs the same checks.
+//! holds whole models with dropout to their own losses, `microbatches` a step in parts to the step at once, and `recompute`
+//! what is computed twice to its first bits. `plan` and `random_programs` hold the memory planner and both executors to what
+//! memory that is never reused would give. `broken` shows that all of it can fail. The harnesses of `parity` and `golden` lie
+//! in `src/device/` and `src/doctor/`, since `cloze doctor` runs the same checks.
 //!
 //! ```text
 //! cargo test --release --test kernels                              all
@@ -27,6 +27,7 @@ mod golden;
 mod gradients;
 mod half;
 mod memory;
+mod microbatches;
 mod module;
 mod optimizer;
 mod parity;

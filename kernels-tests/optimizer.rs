@@ -4,7 +4,7 @@ use crate::check::checks;
 use crate::twin::{call, close, numbers};
 use cloze::kernels::adamw::{ADAMW, AdamW};
 use cloze::kernels::gradient_norm::{GRADIENT_NORM, GradientNorm, OPTIMIZER_WORDS, PARTIALS, SUM_SQUARES, SumSquares};
-use cloze::kernels::step::StepState;
+use cloze::kernels::step::UpdateState;
 use cloze::kernels::{Kernel, Params};
 
 checks! {
@@ -120,12 +120,12 @@ impl Optimizer<'_> {
         };
         let results = call(self.gradient_norm, &p).with("partials", &squares).with("optimizer", &state).run();
         let state = results.numbers("optimizer");
-        let step = StepState { learning_rate: rate as f32, loss_weight: 0.0, seed_low: 0, seed_high: 0, microbatch: 0 };
+        let update = UpdateState { learning_rate: rate as f32 };
         for tensor in tensors {
             let count = tensor.parameters.len() as u32;
             let (epsilon, weight_decay) = (EPSILON as f32, WEIGHT_DECAY as f32);
             let p = AdamW { count, beta1, beta2, rest1, rest2, epsilon, weight_decay };
-            let twin = call(self.adamw, &p).with_words("step", step.words().to_vec()).with("optimizer", &state);
+            let twin = call(self.adamw, &p).with_words("update", update.words().to_vec()).with("optimizer", &state);
             let twin = twin.with("parameters", &tensor.parameters).with("gradients", &tensor.gradients);
             let twin = twin.with("first_moments", &tensor.first_moments);
             let results = twin.with("second_moments", &tensor.second_moments).run();

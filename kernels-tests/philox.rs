@@ -13,7 +13,7 @@ const SITE: u32 = (1 << 16) + 5;
 
 #[test]
 fn dropout_draws_the_words_of_philox_in_either_form() {
-    let step = StepState { learning_rate: 0.0, loss_weight: 0.0, seed_low: 0x9e37_79b9, seed_high: 7, microbatch: 3 };
+    let step = StepState { loss_weight: 0.0, seed_low: 0x9e37_79b9, seed_high: 7, number: 3, first_row: 0 };
     for gpu in gpus("philox") {
         for without in [wgpu::Features::empty(), wgpu::Features::SHADER_INT64] {
             for rate in [0.1, 0.5, 0.9] {
@@ -33,7 +33,7 @@ fn kept_on(gpu: &cloze::exec::gpu::Gpu, options: Options, step: &StepState, rate
     let state = program.tensor(Role::Input, "step", &[STEP_WORDS]);
     let y = program.tensor(Role::Output, "y", &[COUNT]);
     let phase = program.phase("dropout");
-    program.launch(Dropout { count: COUNT as u32, rate, site: SITE }, DropoutArgs { x, step: state, y });
+    program.launch(Dropout { rows: 1, width: COUNT as u32, rate, site: SITE }, DropoutArgs { x, step: state, y });
     let mut executor = GpuExecutor::new(gpu, &program.finish().unwrap(), options).unwrap();
     executor.write(x, &[1f32.to_bits(); COUNT]);
     executor.write(state, step.words());

@@ -66,9 +66,9 @@ fn train(
     let executor: &mut dyn Executor = &mut *training.start(device, model).unwrap();
     training.parameters.initialize(executor, 1);
     let mut bits = Vec::new();
-    for first in (0..3).map(|step| step * microbatches) {
-        let batches: Vec<Batch> = (first..first + microbatches).map(batch).collect();
-        training.step(executor, &batches, 1e-2, 1, first.into()).unwrap();
+    for number in 0..3 {
+        let batches: Vec<Batch> = (number * microbatches..(number + 1) * microbatches).map(batch).collect();
+        training.step(executor, &batches, 1e-2, 1, number.into()).unwrap();
         bits.push(executor.read(training.metrics).unwrap());
         training
             .validation_inputs
@@ -78,7 +78,7 @@ fn train(
         bits.push(executor.read(training.validation_metrics).unwrap());
     }
     // An update uses the gradients up; these are of a microbatch after it.
-    let step = StepState { learning_rate: 0.0, loss_weight: 0.1, seed_low: 1, seed_high: 0, microbatch: 6 };
+    let step = StepState { loss_weight: 0.1, seed_low: 1, seed_high: 0, number: 6, first_row: 0 };
     training.inputs.write(executor, &batch(9), step).unwrap();
     executor.run(training.accumulate).unwrap();
     for kind in [Kind::Value, Kind::Gradient] {

@@ -72,16 +72,19 @@ pub fn gated_gelu(u: &[f64], width: usize) -> Vec<f64> {
     u.chunks(2 * width).flat_map(|row| (0..width).map(move |i| gelu(row[i]) * row[width + i])).collect()
 }
 
-/// What dropout multiplies element `column` of row `row` of a site by.
+/// What dropout multiplies an element by, number `column` of a row of a site: activations of the whole batch are one row, and
+/// the weights of attention have a row a query.
 pub fn dropout_mask(step: &StepState, site: u32, row: u32, column: u32, rate: f32) -> f64 {
-    let counter = [[column / 8], [site], [step.microbatch], [row]];
+    let counter = [[column / 8], [site], [step.number], [row]];
     let words = philox_lanes::<7, 1>([step.seed_low, step.seed_high], counter);
     let number = words[column as usize % 4][0] >> (column / 4 % 2 * 16) & 0xffff;
     if number < dropping(rate) { 0.0 } else { 65536.0 / f64::from(65536 - dropping(rate)) }
 }
 
-pub fn dropout(x: &[f64], step: &StepState, site: u32, rate: f32) -> Vec<f64> {
-    x.iter().enumerate().map(|(i, x)| x * dropout_mask(step, site, 0, i as u32, rate)).collect()
+/// Of rows of `width`.
+pub fn dropout(x: &[f64], width: u32, step: &StepState, site: u32, rate: f32) -> Vec<f64> {
+    let first = step.first_row * width;
+    x.iter().zip(first..).map(|(x, column)| x * dropout_mask(step, site, 0, column, rate)).collect()
 }
 
 /// [3, B, heads, T, head_dim] from x·Wᵀ + bias: queries and keys turned by position·frequency, queries scaled.
@@ -131,7 +134,8 @@ pub fn attention(p: &Attention, qkv: &[f64], spans: &[[u32; 2]], step: &StepStat
                     vector(0, b, head, t).iter().zip(vector(1, b, head, j)).map(|(q, k)| q * k).sum()
                 };
                 let sum: f64 = keys.iter().map(|&j| score(j).exp()).sum();
-                let number = ((b * heads + head) * sequence + t) as u32;
+                let before = step.first_row * p.heads;
+                let number = before + ((b * heads + head) * sequence + t) as u32;
                 for &j in &keys {
                     let mask = dropout_mask(step, p.site, number, j as u32, p.dropout);
                     let weight = score(j).exp() / sum * mask;

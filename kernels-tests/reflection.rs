@@ -3,7 +3,7 @@
 use crate::module::{Shader, every_shader};
 use cloze::device::probes::PROBES;
 use cloze::kernels::gradient_norm::OptimizerState;
-use cloze::kernels::step::StepState;
+use cloze::kernels::step::{StepState, UpdateState};
 use cloze::kernels::translate::Parsed;
 use cloze::kernels::{Class, Elem, KERNELS, Params, Precision, SIZES, kernel};
 use naga::{AddressSpace, CooperativeRole, Handle, Module, ScalarKind, StorageAccess, Type, TypeInner};
@@ -72,6 +72,7 @@ fn check_element(shader: &Shader, module: &Module, ty: Handle<Type>, elem: Elem)
         }
         TypeInner::Struct { .. } => match module.types[ty].name.as_deref() {
             Some("StepState") => check_struct(shader, module, ty, StepState::FIELDS),
+            Some("UpdateState") => check_struct(shader, module, ty, UpdateState::FIELDS),
             Some("OptimizerState") => check_struct(shader, module, ty, OptimizerState::FIELDS),
             other => panic!("{shader}: struct {other:?} as an argument"),
         },

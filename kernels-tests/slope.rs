@@ -47,7 +47,7 @@ fn gradients_are_slopes_of_the_loss() {
 /// The sum over the rows of a batch; gradients are added to.
 fn loss(training: &Training, executor: &mut dyn Executor) -> f64 {
     let sum = |executor: &mut dyn Executor| f64::from(f32::from_bits(executor.read(training.metrics).unwrap()[0]));
-    let step = StepState { learning_rate: 0.0, loss_weight: 1.0, seed_low: 1, seed_high: 0, microbatch: 6 };
+    let step = StepState { loss_weight: 1.0, seed_low: 1, seed_high: 0, number: 6, first_row: 0 };
     training.inputs.write(executor, &batch(9), step).unwrap();
     let before = sum(executor);
     executor.run(training.accumulate).unwrap();

@@ -9,7 +9,7 @@ struct AdamW {
 }
 
 @group(0) @binding(0) var<uniform> params: AdamW;
-@group(0) @binding(1) var<storage, read> step: StepState;
+@group(0) @binding(1) var<storage, read> update: UpdateState;
 @group(0) @binding(2) var<storage, read> optimizer: OptimizerState;
 @group(0) @binding(3) var<storage, read_write> parameters: array<Number>;
 @group(0) @binding(4) var<storage, read_write> gradients: array<Number>;
@@ -32,8 +32,8 @@ fn main(
         let gradient = gradients[i] * optimizer.coefficient;
         let m = params.beta1 * first_moments[i] + params.rest1 * gradient;
         let v = params.beta2 * second_moments[i] + params.rest2 * gradient * gradient;
-        let keep = 1.0 - step.learning_rate * params.weight_decay;
-        let rate = step.learning_rate / optimizer.correction1;
+        let keep = 1.0 - update.learning_rate * params.weight_decay;
+        let rate = update.learning_rate / optimizer.correction1;
         value = value * keep - rate * m / (sqrt(v) / sqrt(optimizer.correction2) + params.epsilon);
         parameters[i] = value;
         first_moments[i] = m;

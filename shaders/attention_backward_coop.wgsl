@@ -166,7 +166,7 @@ fn add_up_queries(thread: Thread, block: Block) {
             if DROPOUT {
                 let key = first + 4u * (place.quad + i);
                 if i % 2u == 0u {
-                    words = dropout_words(query, key / 8u);
+                    words = words_of_query(query, key / 8u);
                 }
                 d_weight *= masks_of_half(params.dropout, words, i % 2u);
             }
@@ -322,8 +322,8 @@ fn deltas_of(block: Block, row: u32) -> vec4<f32> {
 fn masks_of(block: Block, query: u32, key: u32, pair: u32) -> array<vec4<f32>, 2> {
     let odd = pair == 1u;
     let mine = array<vec4<f32>, 2>(
-        kept(row_value(block, query + 2u * pair), key),
-        kept(row_value(block, query + 2u * pair + 1u), key),
+        masks_of_query(row_value(block, query + 2u * pair), key / 4u),
+        masks_of_query(row_value(block, query + 2u * pair + 1u), key / 4u),
     );
     let theirs = array<vec4<f32>, 2>(quadSwapX(mine[0]), quadSwapX(mine[1]));
     let a = select(mine[0].xy, theirs[0].zw, odd);

@@ -94,7 +94,7 @@ fn attend(thread: Thread, block: Block) {
             if DROPOUT {
                 let key = first + 4u * (place.quad + i);
                 if i % 2u == 0u {
-                    words = dropout_words(query, key / 8u);
+                    words = words_of_query(query, key / 8u);
                 }
                 weight *= masks_of_half(params.dropout, words, i % 2u);
             }

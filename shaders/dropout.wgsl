@@ -1,5 +1,6 @@
 struct Dropout {
-    count: u32,
+    rows: u32,
+    width: u32,
     rate: f32,
     site: u32,
 }
@@ -16,10 +17,12 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let quad = group_number(group, groups) * 256u + lane;
-    let masks = dropout_masks(params.rate, 0u, quad);
+    let origin = dropout_origin(params.width);
+    let masks = masks_of_quad(params.rate, origin, quad);
     for (var i = 0u; i < 4u; i++) {
-        let at = 4u * quad + i;
-        if at < params.count {
+        // Before the first element this wraps around to a large number.
+        let at = 4u * quad + i - origin.skipped;
+        if at < params.rows * params.width {
             y[at] = Real(f32(x[at]) * masks[i]);
         }
     }

@@ -1,6 +1,7 @@
-// dropout for counts that are multiples of four.
+// dropout for widths that are multiples of four.
 struct Dropout {
-    count: u32,
+    rows: u32,
+    width: u32,
     rate: f32,
     site: u32,
 }
@@ -17,7 +18,9 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let quad = group_number(group, groups) * 256u + lane;
-    if quad < params.count / 4u {
-        y[quad] = vec4<Real>(vec4<f32>(x[quad]) * dropout_masks(params.rate, 0u, quad));
+    if quad < params.rows * params.width / 4u {
+        let origin = dropout_origin(params.width);
+        let masks = masks_of_quad(params.rate, origin, quad + origin.skipped / 4u);
+        y[quad] = vec4<Real>(vec4<f32>(x[quad]) * masks);
     }
 }

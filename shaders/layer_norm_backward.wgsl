@@ -51,10 +51,12 @@ fn rows(
     }
     // Four elements a thread, as their masks come; the first and the last four may lie partly in the rows beside this one.
     let end = start + params.width;
-    for (var quad = start / 4u + lane; 4u * quad < end; quad += REDUCE) {
-        let masks = dropout_masks(params.rate, 0u, quad);
+    let origin = dropout_origin(params.width);
+    for (var quad = (start + origin.skipped) / 4u + lane; 4u * quad < end + origin.skipped; quad += REDUCE) {
+        let masks = masks_of_quad(params.rate, origin, quad);
         for (var i = 0u; i < 4u; i++) {
-            let at = 4u * quad + i;
+            // Before the first element this wraps around to a large number.
+            let at = 4u * quad + i - origin.skipped;
             if at >= start && at < end {
                 let d = gradient(at, weight[at - start], mean, scale, mean_gradient, along);
                 dx[at] = Real(d);

@@ -63,6 +63,10 @@ fn rows(
             sums += vec2<f32>(dot(gradients[i], vec4<f32>(1.0)), dot(gradients[i], values[i]));
         }
         let means = group_sums(sums, lane) / f32(params.width);
+        var origin: DropoutOrigin;
+        if HAS_DROPPED {
+            origin = dropout_origin(params.width);
+        }
         for (var i = 0u; i < QUADS; i++) {
             let quad = REDUCE * i + lane;
             if quad < width {
@@ -73,7 +77,8 @@ fn rows(
                 }
                 dx[at] = vec4<Real>(d);
                 if HAS_DROPPED {
-                    dropped[at] = vec4<Real>(d * dropout_masks(params.rate, 0u, at));
+                    let masks = masks_of_quad(params.rate, origin, at + origin.skipped / 4u);
+                    dropped[at] = vec4<Real>(d * masks);
                 }
             }
         }

@@ -32,6 +32,10 @@ fn load_b(depth: u32, column: u32) -> f32 {
 
 fn store(row: u32, column: u32, value: vec4<f32>) {
     var masks = vec4<f32>();
+    var origin: DropoutOrigin;
+    if HAS_STEP {
+        origin = dropout_origin(params.n);
+    }
     for (var i = 0u; i < min(4u, params.n - column); i++) {
         let at = row * params.n + column + i;
         var result = value[i];
@@ -43,10 +47,11 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
             result = gelu(result);
         }
         if HAS_STEP {
-            if i == 0u || at % 4u == 0u {
-                masks = dropout_masks(params.rate, 0u, at / 4u);
+            let place = at + origin.skipped;
+            if i == 0u || place % 4u == 0u {
+                masks = masks_of_quad(params.rate, origin, place / 4u);
             }
-            result *= masks[at % 4u];
+            result *= masks[place % 4u];
         }
         if HAS_RESIDUAL {
             result += f32(residual[at]);

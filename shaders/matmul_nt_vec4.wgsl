@@ -43,17 +43,18 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
     let at = (row * params.n + column) / 4u;
     var masks: vec4<f32>;
     if HAS_STEP {
-        masks = dropout_masks(params.rate, 0u, at);
+        let origin = dropout_origin(params.n);
+        masks = masks_of_quad(params.rate, origin, at + origin.skipped / 4u);
     }
     store_masked(at, column, value, masks);
 }
 
-// Of a product whose n is a multiple of eight.
+// Of a product whose n is a multiple of eight, so that rows are whole octets.
 fn store_octet(row: u32, column: u32, low: vec4<f32>, high: vec4<f32>) {
     let at = (row * params.n + column) / 4u;
     var words: vec4<u32>;
     if HAS_STEP {
-        words = dropout_words(0u, at / 2u);
+        words = words_of_octet(dropout_origin(params.n), at / 2u);
     }
     store_masked(at, column, low, masks_of_half(params.rate, words, 0u));
     store_masked(at + 1u, column + 4u, high, masks_of_half(params.rate, words, 1u));

@@ -35,6 +35,6 @@ fn dropout_mask(query: u32, key: u32) -> f32 {
     if !DROPOUT {
         return 1.0;
     }
-    let masks = dropout_masks(params.dropout, query, key / 4u);
+    let masks = masks_of_query(query, key / 4u);
     return masks[key % 4u];
 }

@@ -48,9 +48,3 @@ fn others_of(block: Block) -> vec2<u32> {
     let first = range_of(block, block.first).x;
     return vec2<u32>(first / BLOCK * BLOCK, range_of(block, block.first + BLOCK - 1u).y);
 }
-
-// What dropout multiplies the weights of a query for a quad of keys by.
-fn kept(query: u32, key: u32) -> vec4<f32> {
-    return dropout_masks(params.dropout, query, key / 4u);
-}
-

@@ -196,7 +196,7 @@ fn attends(block: Block, row: u32, other: u32) -> vec4<bool> {
 
 // A bit for each of a quad of keys, set where dropout keeps the weight.
 fn kept_bits(query: u32, key: u32) -> u32 {
-    let bits = select(vec4<u32>(), vec4<u32>(1u, 2u, 4u, 8u), kept(query, key) > vec4<f32>());
+    let bits = select(vec4<u32>(), vec4<u32>(1u, 2u, 4u, 8u), masks_of_query(query, key / 4u) > vec4<f32>());
     return bits.x | bits.y | bits.z | bits.w;
 }
 

@@ -1,11 +1,11 @@
-// Dropout as src/kernels/dropout.rs has it: one call of the generator gives the numbers of eight elements, of 16 bits each.
-// Activations are one row, row 0; attention's weights have a row for each query. The kernel has `site` among its parameters, and
-// the argument `step`.
+// Dropout as src/kernels/dropout.rs has it: one call of the generator gives the numbers of eight elements, an octet, of 16 bits
+// each. The kernel has `site` among its parameters, and the argument `step`.
 const DROPOUT_STEPS: u32 = 65536u;
 
-// The numbers of elements 8·octet.. of a row: of the first four in the low halves, of the last four in the high ones.
-fn dropout_words(row: u32, octet: u32) -> vec4<u32> {
-    return philox(vec2<u32>(step.seed_low, step.seed_high), vec4<u32>(octet, params.site, step.microbatch, row));
+// The numbers of an octet, whose own number has its low word first: of the first four elements in the low halves, of the last
+// four in the high ones.
+fn dropout_words(octet: vec2<u32>) -> vec4<u32> {
+    return philox(vec2<u32>(step.seed_low, step.seed_high), vec4<u32>(octet.x, params.site, step.number, octet.y));
 }
 
 // How many of the numbers drop an element.
@@ -22,9 +22,4 @@ fn dropout_scale(rate: f32) -> f32 {
 fn masks_of_half(rate: f32, words: vec4<u32>, half: u32) -> vec4<f32> {
     let numbers = (words >> vec4<u32>(16u * half)) & vec4<u32>(DROPOUT_STEPS - 1u);
     return select(vec4<f32>(dropout_scale(rate)), vec4<f32>(), numbers < vec4<u32>(dropping(rate)));
-}
-
-// What elements 4·quad.. of a row are multiplied by.
-fn dropout_masks(rate: f32, row: u32, quad: u32) -> vec4<f32> {
-    return masks_of_half(rate, dropout_words(row, quad / 2u), quad % 2u);
 }

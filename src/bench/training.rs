@@ -186,7 +186,7 @@ impl TrainingBench {
         let batches = (0..accumulation).map(|_| self.loader.next()).collect::<Result<Vec<_>>>()?;
         let rate = self.config.train.learning_rates().at(self.step);
         let executor = &mut *self.executor;
-        self.training.step(executor, &batches, rate, self.config.seed, self.step * accumulation as u64)?;
+        self.training.step(executor, &batches, rate, self.config.seed, self.step)?;
         executor.request(&[self.training.metrics, self.training.optimizer])?;
         let values = executor.collect(true)?.expect("a request is answered");
         self.step += 1;

@@ -20,7 +20,7 @@ pub struct TrainConfig {
     /// Sequences the device takes at once; it divides `batch_size`, and gradients are summed over the passes of a step.
     /// "auto" takes the largest whose plan fits the device's bindings and nine tenths of its free memory; where a device does
     /// not tell its memory, the largest whose buffers it makes. The run's own config then has the number, and a resume keeps
-    /// it, since dropout and the order of sums depend on it. Default: `batch_size`.
+    /// it, since the order of sums depends on it; nothing else does. Default: `batch_size`.
     pub micro_batch: MicroBatch,
     /// What the backward pass computes again rather than keep from the forward pass: "none" (default), "attention" or
     /// "layer". It trades time for memory, and changes no result

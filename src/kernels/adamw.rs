@@ -5,7 +5,7 @@ use super::cpu::parallel::GRAIN;
 use super::cpu::simd::{inlined, simd};
 use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
-use super::step::{STEP_WORDS, StepState};
+use super::step::{UPDATE_WORDS, UpdateState};
 use rayon::prelude::*;
 
 params! {
@@ -28,7 +28,7 @@ kernel! {
     /// products use them.
     pub static ADAMW(AdamWArgs) = "adamw" (p: &AdamW);
     args {
-        In step: u32[STEP_WORDS],
+        In update: f32[UPDATE_WORDS],
         In optimizer: f32[OPTIMIZER_WORDS],
         InOut parameters: f32[p.count],
         InOut gradients: f32[p.count],
@@ -38,12 +38,12 @@ kernel! {
     }
     constants {}
     variant "reference" = [
-        "shared/index.wgsl", "shared/step.wgsl", "shared/optimizer.wgsl", "shared/scalars.wgsl", "adamw.wgsl"
+        "shared/index.wgsl", "shared/update.wgsl", "shared/optimizer.wgsl", "shared/scalars.wgsl", "adamw.wgsl"
     ] {
         "main": fold(p.count.div_ceil(256) as usize),
     }
     variant "quads" = [
-        "shared/index.wgsl", "shared/step.wgsl", "shared/optimizer.wgsl", "shared/quads.wgsl", "adamw.wgsl"
+        "shared/index.wgsl", "shared/update.wgsl", "shared/optimizer.wgsl", "shared/quads.wgsl", "adamw.wgsl"
     ] {
         fits: p.count.is_multiple_of(4),
         "main": fold(p.count.div_ceil(4 * 256) as usize),
@@ -58,28 +58,28 @@ kernel! {
 }
 
 fn adamw(p: &AdamW, views: Views) {
-    let [step, optimizer, parameters, gradients, first, second, copy] = views.array();
-    let (step, state) = (StepState::from_words(step.read()), OptimizerState::from_words(optimizer.read()));
+    let [update, optimizer, parameters, gradients, first, second, copy] = views.array();
+    let (update, state) = (UpdateState::from_words(update.read()), OptimizerState::from_words(optimizer.read()));
     let (parameters, gradients, copy) = (parameters.write::<f32>(), gradients.write::<f32>(), copy.write::<f32>());
     match state.coefficient {
         0.0 => gradients.fill(0.0),
-        _ => update(p, step, state, parameters, gradients, [first.write(), second.write()]),
+        _ => apply(p, update, state, parameters, gradients, [first.write(), second.write()]),
     }
     if !copy.is_empty() {
         copy.copy_from_slice(parameters);
     }
 }
 
-fn update(
+fn apply(
     p: &AdamW,
-    step: &StepState,
+    &UpdateState { learning_rate }: &UpdateState,
     state: &OptimizerState,
     parameters: &mut [f32],
     gradients: &mut [f32],
     [first, second]: [&mut [f32]; 2],
 ) {
-    let keep = 1.0 - step.learning_rate * p.weight_decay;
-    let rate = step.learning_rate / state.correction1;
+    let keep = 1.0 - learning_rate * p.weight_decay;
+    let rate = learning_rate / state.correction1;
     let root = state.correction2.sqrt();
     let moments = first.par_chunks_mut(GRAIN).zip(second.par_chunks_mut(GRAIN));
     let weights = parameters.par_chunks_mut(GRAIN).zip(gradients.par_chunks_mut(GRAIN));
@@ -122,7 +122,7 @@ fn bench(sizes: &Sizes) -> Case {
 
 fn case(p: AdamW, coefficient: f32, copy: Fill) -> Case {
     let any = Fill::Uniform(-1.0, 1.0);
-    let step = StepState { learning_rate: 0.01, loss_weight: 0.0, seed_low: 0, seed_high: 0, microbatch: 0 };
+    let update = UpdateState { learning_rate: 0.01 };
     let state = OptimizerState {
         applied: 1.0,
         correction1: 0.1,
@@ -134,6 +134,6 @@ fn case(p: AdamW, coefficient: f32, copy: Fill) -> Case {
         loss_scale: 0.0,
         steps_at_scale: 0.0,
     };
-    let (step, state) = (Fill::Words(step.words().to_vec()), Fill::Words(state.words().to_vec()));
-    Case::new(p, [step, state, any.clone(), any.clone(), any, Fill::Uniform(0.0, 1.0), copy])
+    let (update, state) = (Fill::Words(update.words().to_vec()), Fill::Words(state.words().to_vec()));
+    Case::new(p, [update, state, any.clone(), any.clone(), any, Fill::Uniform(0.0, 1.0), copy])
 }

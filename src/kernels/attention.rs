@@ -10,7 +10,7 @@ use super::cpu::math::{Math, with_math};
 use super::cpu::reduce::{maximum, sum};
 use super::cpu::scratch::with_scratch;
 use super::cpu::simd::inlined;
-use super::dropout::DropoutMasks;
+use super::dropout::{DropoutMasks, step_fill};
 use super::kernel::{Case, Class, Fill, Params, Views, fold, kernel, params};
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
@@ -238,7 +238,7 @@ impl Block {
     pub fn drop_out(&self, p: &Attention, step: &StepState, b: usize, head: usize, t: usize, row: &mut [f32]) {
         if p.dropout > 0.0 {
             let number = ((b * p.heads as usize + head) * p.sequence as usize + t) as u32;
-            DropoutMasks::new(step, p.site, p.dropout).apply(number, self.keys.start, row);
+            DropoutMasks::new(step, p.site, p.dropout).apply_to_weights(p.heads, number, self.keys.start, row);
         }
     }
 }
@@ -298,7 +298,7 @@ fn cases_by_blocks(fills: Fills) -> Vec<Case> {
 pub(super) fn case(p: Attention, length: u32, fills: Fills) -> Case {
     let span = |t: u32| [t / length * length, (t / length * length + length).min(p.sequence)];
     let spans = (0..p.batch).flat_map(|_| 0..p.sequence).flat_map(span).collect();
-    Case::new(p, fills(&p, Fill::Words(spans), Fill::Words(vec![0, 0, 5, 6, 7])))
+    Case::new(p, fills(&p, Fill::Words(spans), step_fill(6, 2 * p.sequence)))
 }
 
 /// Shapes with documents, windows and dropout: [batch, heads, T, head_dim, reach, documents a sequence].

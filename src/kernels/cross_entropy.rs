@@ -167,7 +167,7 @@ fn cases() -> Vec<Case> {
 
 fn case((rows, vocabulary, padding, gradient): (u32, u32, u32, u32)) -> Case {
     let label = |row: u32| if row % 5 == 4 { u32::MAX } else { row * 31 % vocabulary };
-    let step = StepState { learning_rate: 0.0, loss_weight: 0.25, seed_low: 0, seed_high: 0, microbatch: 0 };
+    let step = StepState { loss_weight: 0.25, ..bytemuck::Zeroable::zeroed() };
     let fills = [
         Fill::Words((0..rows).map(label).collect()),
         Fill::Words(step.words().to_vec()),

@@ -5,7 +5,7 @@
 use super::cpu::parallel::{each_row_with, row_block_pairs, sum_groups};
 use super::cpu::reduce::{add, dot, sum};
 use super::cpu::simd::inlined;
-use super::dropout::DropoutMasks;
+use super::dropout::{DropoutMasks, step_fill};
 use super::kernel::{Case, Fill, Views, kernel, params};
 use super::step::STEP_WORDS;
 use crate::random::{Site, Stream};
@@ -145,15 +145,15 @@ kernel! {
         ROWS_A_GROUP = p.rows_a_group(),
     }
     variant "reference" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "shared/reduce.wgsl",
-        "layer_norm_backward.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "shared/dropout_rows.wgsl",
+        "shared/reduce.wgsl", "layer_norm_backward.wgsl"
     ] {
         "rows"(x, weight, stats, dy, residual, step, dx, dropped): fold(p.rows as usize),
         "partial_sums"(x, stats, dy, partial): fold((p.groups() * p.width.div_ceil(64)) as usize),
         "total"(partial, d_weight, d_bias): fold(p.width.div_ceil(64) as usize),
     }
     variant "subgroup" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "shared/dropout_rows.wgsl",
         "shared/reduce_subgroup.wgsl", "layer_norm_backward.wgsl"
     ] {
         needs: SUBGROUP,
@@ -162,15 +162,15 @@ kernel! {
         "total"(partial, d_weight, d_bias): fold(p.width.div_ceil(64) as usize),
     }
     variant "quads" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "shared/reduce.wgsl",
-        "layer_norm_backward_quads.wgsl"
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "shared/dropout_rows.wgsl",
+        "shared/reduce.wgsl", "layer_norm_backward_quads.wgsl"
     ] {
         fits: quads_fit(p.width),
         "rows"(x, weight, dy, residual, step, dx, dropped, partial): fold(p.groups() as usize),
         "total"(partial, d_weight, d_bias): p.total_grid(),
     }
     variant "quads_subgroup" = [
-        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
+        "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl", "shared/dropout_rows.wgsl",
         "shared/reduce_subgroup.wgsl", "layer_norm_backward_quads.wgsl"
     ] {
         needs: SUBGROUP,
@@ -216,7 +216,7 @@ fn layer_norm_backward(p: &LayerNormBackward, views: Views) {
             }
             if let Some(masks) = dropout {
                 dropped.copy_from_slice(block);
-                masks.apply(0, first * width, dropped);
+                masks.apply(width, first * width, dropped);
             }
         }),
     );
@@ -288,7 +288,7 @@ fn normed(p: &LayerNorm) -> (Fill, Fill) {
 fn layer_norm_backward_cases() -> Vec<Case> {
     let dropped = |p: LayerNorm, residual| {
         let Case { mut fills, .. } = layer_norm_backward_case(p, residual);
-        (fills[5], fills[7]) = (Fill::Words(vec![0, 0, 17, p.width, 3]), Fill::Nothing);
+        (fills[5], fills[7]) = (step_fill(p.width, p.rows), Fill::Nothing);
         let LayerNorm { rows, width, epsilon } = p;
         Case::new(LayerNormBackward { rows, width, epsilon, rate: 0.2, site: (1 << 16) + rows }, fills)
     };

@@ -7,7 +7,7 @@ use super::cpu::math::with_math;
 use super::cpu::parallel::sum_groups;
 use super::cpu::reduce::add;
 use super::cpu::simd::inlined;
-use super::dropout::DropoutMasks;
+use super::dropout::{DropoutMasks, step_fill};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::product_variants::{depth_parts, product_design, product_variants};
 use super::step::STEP_WORDS;
@@ -84,15 +84,15 @@ kernel! {
         [p.m, p.n],
         each [
             "shared/no_sums.wgsl", "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-            "matmul_nt.wgsl"
+            "shared/dropout_rows.wgsl", "matmul_nt.wgsl"
         ],
         quads [
             "shared/no_sums.wgsl", "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-            "matmul_nt_vec4.wgsl"
+            "shared/dropout_rows.wgsl", "matmul_nt_vec4.wgsl"
         ] fit p.n.is_multiple_of(4) && p.k.is_multiple_of(4),
         octets [
             "shared/no_sums.wgsl", "shared/gelu.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
-            "matmul_nt_vec4.wgsl", "shared/operands.wgsl"
+            "shared/dropout_rows.wgsl", "matmul_nt_vec4.wgsl", "shared/operands.wgsl"
         ] fit p.n.is_multiple_of(8) && p.k.is_multiple_of(8)
     ),
     design(class): product_design([p.m, p.n, p.k], 1, class),
@@ -132,7 +132,7 @@ fn matmul_nt(p: &LinearProduct, views: Views) {
                 }
                 let c = if activate { activated } else { sums };
                 if let Some(masks) = dropout {
-                    masks.apply(0, first * n, c);
+                    masks.apply(n, first * n, c);
                 }
                 if !residual.is_empty() {
                     add(c, &residual[first * n..]);
@@ -310,7 +310,7 @@ fn nt_cases() -> Vec<Case> {
     };
     let dropped = |(bits, [m, n, k]): (usize, [u32; 3])| {
         let p = LinearProduct { rate: 0.1 + 0.1 * bits as f32, site: (1 << 16) + m, ..Product { m, n, k }.into() };
-        Case::new(p, fills(bits, Fill::Words(vec![0, 0, 17, n, 3]))).inexact()
+        Case::new(p, fills(bits, step_fill(n, bits as u32))).inexact()
     };
     let mut cases = cases_of::<LinearProduct>(Some(4), |i| fills(i, Fill::Absent));
     cases.extend(

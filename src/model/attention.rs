@@ -52,7 +52,11 @@ impl Attention {
         let linear = |part: &str, outputs| {
             Recorder::linear_layer(parameters, &format!("layers.{number}.attention.{part}"), width, outputs)
         };
-        let dropout = |rate, place| Recorder::dropout_layer(if train { rate } else { 0.0 }, place);
+        let rate = |rate| if train { rate } else { 0.0 };
+        let weights = DropoutPlace::AttentionWeights(number);
+        let dropout = Recorder::dropout_layer(rate(config.attention_dropout), weights, shape.sequence, Kept::All);
+        let output_place = DropoutPlace::AttentionOutput(number);
+        let output_dropout = Recorder::dropout_layer(rate(config.dropout), output_place, width, kept);
         Attention {
             shape,
             width,
@@ -62,8 +66,8 @@ impl Attention {
             output: linear("output", width),
             reach: if config.is_global(number) { shape.sequence } else { config.window / 2 },
             global: config.is_global(number),
-            dropout: dropout(config.attention_dropout, DropoutPlace::AttentionWeights(number)),
-            output_dropout: dropout(config.dropout, DropoutPlace::AttentionOutput(number)),
+            dropout,
+            output_dropout,
         }
     }
 

@@ -161,7 +161,7 @@ impl Ready {
             let inputs = Inputs::new(&mut program, config, shape, &format!("batch of {}", shape.sequence));
             let hidden = program.part(whole, 0, shape.masked * width, "hidden");
             let phase = program.phase("forward");
-            let mut r = Recorder { program, step: inputs.step, scope: String::new() };
+            let mut r = Recorder::new(program, &inputs);
             let (x, _) = Encoder::new(config, &parameters, shape, Kept::All).forward(&mut r, &inputs);
             let rows = Rows { rows: shape.rows() as u32, picked: shape.masked as u32, width: width as u32 };
             r.program.launch(rows, GatherRowsArgs { x, picks: inputs.masked, y: hidden });

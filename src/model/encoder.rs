@@ -66,6 +66,8 @@ impl Encoder {
             embedding_dropout: Recorder::dropout_layer(
                 if train { config.dropout } else { 0.0 },
                 DropoutPlace::Embeddings,
+                config.hidden_size,
+                Kept::All,
             ),
             layers: (0..config.layers).map(layer).collect(),
             final_norm: config.final_norm.then(|| norm("final_norm")),

@@ -56,7 +56,7 @@ impl Inference {
         let inputs = Inputs::new(&mut program, config, shape, "batch");
         let output = program.tensor(Role::Output, name, &[rows, columns.1]);
         let phase = program.phase("forward");
-        let mut r = Recorder { program, step: inputs.step, scope: String::new() };
+        let mut r = Recorder::new(program, &inputs);
         let (x, _) = Encoder::new(config, &parameters, shape, kept).forward(&mut r, &inputs);
         finish(&mut r, &parameters, &inputs, x, output);
         Ok(Inference { program: r.program.finish()?, parameters, inputs, output, phase, columns })

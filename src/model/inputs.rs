@@ -36,7 +36,7 @@ pub struct Inputs {
     /// All that changes with a batch, one after another, so that it is uploaded at once.
     whole: Tensor,
     /// The words of its parts, in the order of `write`.
-    lens: [usize; 11],
+    lens: [usize; 12],
     pub ids: Tensor,            // [N]
     pub positions: Tensor,      // [N]
     pub types: Tensor,          // [N]
@@ -47,7 +47,10 @@ pub struct Inputs {
     pub masked: Tensor,         // [K]
     pub labels: Tensor,         // [K]
     pub slots: Tensor,          // [N]
+    /// The `step` input of kernels over all rows.
     pub step: Tensor,
+    /// The same of kernels over the rows that are kept: see `kept.rs`.
+    pub kept_step: Tensor,
     /// Cosines and sines, [T, head_dim/2, 2], of global layers; `None` without RoPE.
     rope: Option<Tensor>,
     /// The same of local layers; `None` also without a window.
@@ -71,16 +74,18 @@ impl Inputs {
             ("labels", masked),
             ("slots", rows),
             ("step", STEP_WORDS),
+            ("kept_step", STEP_WORDS),
         ];
         let len = parts.iter().map(|(_, len)| len.next_multiple_of(ALIGNMENT)).sum();
         let whole = program.tensor(Role::Input, name, &[len]);
         let mut end = 0;
-        let [ids, positions, types, spans, id_order, position_order, type_order, masked, labels, slots, step] = parts
-            .map(|(what, len)| {
-                let start = end;
-                end += len.next_multiple_of(ALIGNMENT);
-                program.part(whole, start, len, format!("{name}.{what}"))
-            });
+        let tensors = parts.map(|(what, len)| {
+            let start = end;
+            end += len.next_multiple_of(ALIGNMENT);
+            program.part(whole, start, len, format!("{name}.{what}"))
+        });
+        let [ids, positions, types, spans, id_order, position_order, type_order, masked, labels, slots, ..] = tensors;
+        let [.., step, kept_step] = tensors;
         let mut input = |what: &str, len| program.tensor(Role::Input, format!("{name}.{what}"), &[len]);
         Inputs {
             shape,
@@ -97,6 +102,7 @@ impl Inputs {
             labels,
             slots,
             step,
+            kept_step,
             rope: match config.positions {
                 Positions::Rope => Some(input("rope", shape.sequence * config.head_dim())),
                 Positions::Learned => None,
@@ -125,14 +131,30 @@ impl Inputs {
         if global { self.rope } else { self.rope_local }
     }
 
-    /// Writes a batch in one upload. Panics when it has another shape.
+    /// Writes a batch that is the first of its step, or the only one: see [`Inputs::write_microbatch`].
+    ///
+    /// # Errors
+    /// As of a microbatch.
+    pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, step: StepState) -> Result<()> {
+        self.write_microbatch(executor, batch, step, 0)
+    }
+
+    /// Writes a microbatch in one upload. Of the step's whole batch `step.first_row` rows and `first_kept` kept ones come
+    /// before. Panics when it has another shape.
     ///
     /// # Errors
     /// An index of the batch lies outside of what it points into: kernels do not look.
-    pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, step: StepState) -> Result<()> {
+    pub fn write_microbatch(
+        &self,
+        executor: &mut dyn Executor,
+        batch: &Batch,
+        step: StepState,
+        first_kept: u32,
+    ) -> Result<()> {
         self.bounds.check(batch, self.shape)?;
         let positions: Vec<u32> = batch.positions.iter().map(|position| position + self.position_offset).collect();
-        let parts: [&[u32]; 11] = [
+        let kept_step = StepState { first_row: first_kept, ..step };
+        let parts: [&[u32]; 12] = [
             &batch.ids,
             &positions,
             &batch.types,
@@ -144,6 +166,7 @@ impl Inputs {
             &batch.labels,
             &batch.slots,
             step.words(),
+            kept_step.words(),
         ];
         let mut words = Vec::new();
         for (part, len) in parts.into_iter().zip(self.lens) {

@@ -63,7 +63,7 @@ impl Layer {
             attention_norm: config.has_attention_norm(number).then(|| norm("attention")),
             attention: Attention::new(config, parameters, shape, kept, train, number),
             mlp_norm: norm("mlp"),
-            mlp: Mlp::new(config, parameters, train, number),
+            mlp: Mlp::new(config, parameters, kept, train, number),
             name,
         }
     }

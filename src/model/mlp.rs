@@ -3,6 +3,7 @@
 //! N = B·T rows, H = width, F = feed-forward width. Every activation is [N, H] unless a comment says otherwise.
 
 use super::config::{Activation, ModelConfig};
+use super::kept::Kept;
 use super::parameters::Parameters;
 use super::recorder::{DropoutLayer, DropoutPlace, Linear, Recorder};
 use crate::exec::Tensor;
@@ -23,18 +24,19 @@ pub(super) struct MlpSaved {
 }
 
 impl Mlp {
-    /// The block of layer `number`. `train` turns dropout on.
-    pub fn new(config: &ModelConfig, parameters: &Parameters, train: bool, number: usize) -> Self {
+    /// The block of layer `number`, over the rows `kept`. `train` turns dropout on.
+    pub fn new(config: &ModelConfig, parameters: &Parameters, kept: Kept, train: bool, number: usize) -> Self {
         let linear = |part: &str, inputs, outputs| {
             Recorder::linear_layer(parameters, &format!("layers.{number}.mlp.{part}"), inputs, outputs)
         };
         let (width, inner) = (config.hidden_size, config.intermediate_size);
+        let rate = if train { config.dropout } else { 0.0 };
         let up = if config.activation == Activation::GatedGelu { 2 * inner } else { inner };
         Mlp {
             up: linear("up", width, up),
             down: linear("down", inner, width),
             activation: config.activation,
-            dropout: Recorder::dropout_layer(if train { config.dropout } else { 0.0 }, DropoutPlace::MlpOutput(number)),
+            dropout: Recorder::dropout_layer(rate, DropoutPlace::MlpOutput(number), width, kept),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The layers of a network as kernel launches: what the pages `encoder.rs` and `head.rs` are written in.
 
+use super::inputs::Inputs;
+use super::kept::Kept;
 use super::parameters::{Parameters, Weight};
 use crate::exec::{Program, Role, Tensor};
 use crate::kernels::dropout::{Dropout, DropoutArgs};
@@ -33,15 +35,17 @@ pub struct NormSaved {
     pub stats: Tensor,
 }
 
-/// A dropout layer; a rate of 0 leaves it out.
+/// A dropout layer over rows of `width`, of which there are those `kept`; a rate of 0 leaves it out.
 #[derive(Clone, Copy)]
 pub struct DropoutLayer {
     pub rate: f32,
     pub site: u32,
+    pub width: usize,
+    pub kept: Kept,
 }
 
 impl DropoutLayer {
-    pub const NONE: DropoutLayer = DropoutLayer { rate: 0.0, site: 0 };
+    pub const NONE: DropoutLayer = DropoutLayer { rate: 0.0, site: 0, width: 0, kept: Kept::All };
 }
 
 /// Where a model has dropout, with the number of the layer.
@@ -62,13 +66,20 @@ pub struct SumGradient {
 
 pub struct Recorder {
     pub program: Program,
-    /// The `step` input of kernels that need it.
+    /// The `step` input of kernels that need it, over all rows.
     pub step: Tensor,
+    /// The same of kernels over the rows that are kept.
+    pub kept_step: Tensor,
     /// Names the activations recorded next, such as `layers.3.attention`.
     pub scope: String,
 }
 
 impl Recorder {
+    /// Records launches that take their `step` from these inputs.
+    pub fn new(program: Program, inputs: &Inputs) -> Self {
+        Recorder { program, step: inputs.step, kept_step: inputs.kept_step, scope: String::new() }
+    }
+
     pub fn linear_layer(parameters: &Parameters, name: &str, inputs: usize, outputs: usize) -> Linear {
         let (weight, bias) = parameters.layer(name);
         Linear { weight, bias, inputs, outputs }
@@ -80,14 +91,22 @@ impl Recorder {
     }
 
     /// The dropout layer at a place of the model, with a site of its own.
-    pub fn dropout_layer(rate: f64, place: DropoutPlace) -> DropoutLayer {
+    pub fn dropout_layer(rate: f64, place: DropoutPlace, width: usize, kept: Kept) -> DropoutLayer {
         let number = match place {
             DropoutPlace::Embeddings => 0,
             DropoutPlace::AttentionWeights(layer) => 1 + 3 * layer,
             DropoutPlace::AttentionOutput(layer) => 2 + 3 * layer,
             DropoutPlace::MlpOutput(layer) => 3 + 3 * layer,
         };
-        DropoutLayer { rate: rate as f32, site: Site::Dropout as u32 + number as u32 }
+        DropoutLayer { rate: rate as f32, site: Site::Dropout as u32 + number as u32, width, kept }
+    }
+
+    /// The `step` input of a dropout layer.
+    fn step_of(&self, layer: DropoutLayer) -> Tensor {
+        match layer.kept {
+            Kept::All => self.step,
+            Kept::Masked => self.kept_step,
+        }
     }
 
     /// A new activation [len], named after the scope, in the precision of the program.
@@ -122,7 +141,7 @@ impl Recorder {
         }
         let y = self.activation("linear", self.rows(x, layer.inputs) * layer.outputs);
         let shape = LinearProduct { rate: dropout.rate, site: dropout.site, ..self.forward_shape(layer, x) };
-        let (residual, step) = (Some(residual), Some(self.step));
+        let (residual, step) = (Some(residual), Some(self.step_of(dropout)));
         self.program.launch(shape, MatmulNtArgs { residual, step, ..Self::forward_args(layer, x, y) });
         y
     }
@@ -217,7 +236,7 @@ impl Recorder {
         let dx = self.activation("d_norm", self.program.len(dy));
         let (step, dropped) = match dropout.rate {
             0.0 => (None, None),
-            _ => (Some(self.step), Some(self.activation("d_norm_dropped", self.program.len(dy)))),
+            _ => (Some(self.step_of(dropout)), Some(self.activation("d_norm_dropped", self.program.len(dy)))),
         };
         let LayerNorm { rows, width, epsilon } = self.norm_shape(layer, dy);
         let shape = LayerNormBackward { rows, width, epsilon, rate: dropout.rate, site: dropout.site };
@@ -239,8 +258,9 @@ impl Recorder {
         }
         let count = self.program.len(x);
         let y = self.activation("dropout", count);
-        let shape = Dropout { count: count as u32, rate: layer.rate, site: layer.site };
-        self.program.launch(shape, DropoutArgs { x, step: self.step, y });
+        let (rows, width) = (self.rows(x, layer.width) as u32, layer.width as u32);
+        let shape = Dropout { rows, width, rate: layer.rate, site: layer.site };
+        self.program.launch(shape, DropoutArgs { x, step: self.step_of(layer), y });
         y
     }
 

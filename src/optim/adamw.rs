@@ -2,7 +2,7 @@
 
 use super::Optimizer;
 use crate::exec::Tensor;
-use crate::kernels::adamw::{AdamW as Update, AdamWArgs};
+use crate::kernels::adamw::{AdamW as Params, AdamWArgs};
 use crate::model::Parameters;
 use crate::model::parameters::Declaration;
 use crate::model::recorder::Recorder;
@@ -43,9 +43,9 @@ impl Optimizer for AdamW {
         [self.beta1, self.beta2]
     }
 
-    fn record_update(&self, r: &mut Recorder, parameters: &Parameters, state: Tensor) {
+    fn record_update(&self, r: &mut Recorder, parameters: &Parameters, state: Tensor, update: Tensor) {
         for flat in &parameters.flats {
-            let update = Update {
+            let params = Params {
                 count: flat.len as u32,
                 beta1: self.beta1 as f32,
                 beta2: self.beta2 as f32,
@@ -55,7 +55,7 @@ impl Optimizer for AdamW {
                 weight_decay: if flat.group == DECAYED { self.weight_decay as f32 } else { 0.0 },
             };
             let args = AdamWArgs {
-                step: r.step,
+                update,
                 optimizer: state,
                 parameters: flat.values,
                 gradients: flat.gradients(),
@@ -63,7 +63,7 @@ impl Optimizer for AdamW {
                 second_moments: flat.state[1],
                 copy: flat.copy,
             };
-            r.program.launch(update, args);
+            r.program.launch(params, args);
         }
     }
 }

@@ -34,8 +34,9 @@ pub trait Optimizer: Send + Sync {
     fn decays(&self) -> [f64; 2];
 
     /// Records the update of all parameters, which leaves the gradients zero. `state` is the `OptimizerState`, with the
-    /// coefficient that gradients are to be multiplied by: 0 where the step is to be skipped.
-    fn record_update(&self, r: &mut Recorder, parameters: &Parameters, state: Tensor);
+    /// coefficient that gradients are to be multiplied by: 0 where the step is to be skipped. `update` is an `UpdateState`, with the
+    /// learning rate.
+    fn record_update(&self, r: &mut Recorder, parameters: &Parameters, state: Tensor, update: Tensor);
 }
 
 /// Where an optimiser wants parameters to lie. `gradients` is the role of their gradients.

@@ -5,7 +5,7 @@ use crate::data::Batch;
 use crate::device::Device;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};
 use crate::kernels::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
-use crate::kernels::step::StepState;
+use crate::kernels::step::{StepState, UPDATE_WORDS, UpdateState};
 use crate::kernels::{Params, Precision};
 use crate::model::encoder::Encoder;
 use crate::model::recorder::Recorder;
@@ -60,6 +60,8 @@ pub struct Training {
     metrics_words: usize,
     /// An `OptimizerState`.
     pub optimizer: Tensor,
+    /// An `UpdateState`.
+    update_state: Tensor,
     /// Forward and backward over a microbatch.
     pub accumulate: Phase,
     /// Gradient norm and the optimiser's update.
@@ -90,9 +92,10 @@ impl Training {
         let metrics = program.tensor(Role::Output, "metrics", &[task.metrics()]);
         let validation_metrics = program.tensor(Role::Output, "validation metrics", &[task.metrics()]);
         let state = program.tensor(Role::Optimizer, "optimizer state", &[OPTIMIZER_WORDS]);
+        let update_state = program.tensor(Role::Input, "update", &[UPDATE_WORDS]);
         let head = task.head(&parameters, binding, precision);
         let scale = LossScale::of(precision);
-        let mut r = Recorder { program, step: inputs.step, scope: String::new() };
+        let mut r = Recorder::new(program, &inputs);
 
         let accumulate = r.program.phase("accumulate");
         let encoder = Encoder::training(config, &parameters, shape, recompute);
@@ -103,9 +106,9 @@ impl Training {
         let update = r.program.phase("update");
         r.scope = "optimizer".into();
         optim::record_norm(&mut r, &parameters, state, optimizer.decays(), grad_clip, scale);
-        optimizer.record_update(&mut r, &parameters, state);
+        optimizer.record_update(&mut r, &parameters, state, update_state);
 
-        r.step = validation_inputs.step;
+        let mut r = Recorder::new(r.program, &validation_inputs);
         let validate = r.program.phase("validate");
         let encoder = Encoder::new(config, &parameters, validation_shape, Kept::Masked);
         let (x, _) = encoder.forward(&mut r, &validation_inputs);
@@ -120,6 +123,7 @@ impl Training {
             validation_metrics,
             metrics_words: task.metrics(),
             optimizer: state,
+            update_state,
             accumulate,
             update,
             validate,
@@ -146,8 +150,9 @@ impl Training {
         executor.write(self.optimizer, state.words());
     }
 
-    /// Queues one optimiser step over `batches`. `seed` is the run's, and `first` the microbatches it has behind it:
-    /// together they tell dropout masks apart. Panics when there are several and the program does not accumulate.
+    /// Queues one optimiser step over `batches`, the microbatches of its batch in order. `seed` is the run's, and `number` the
+    /// steps it has behind it: they and a row's place in the whole batch tell dropout masks apart. Panics when there are several
+    /// microbatches and the program does not accumulate.
     ///
     /// # Errors
     /// The device fails.
@@ -157,23 +162,30 @@ impl Training {
         batches: &[Batch],
         learning_rate: f64,
         seed: u64,
-        first: u64,
+        number: u64,
     ) -> Result<()> {
         assert!(self.accumulates || batches.len() == 1, "the program was recorded for one microbatch a step");
         let labels: u32 = batches.iter().map(|batch| batch.count).sum();
         let [seed_low, seed_high] = random::key(seed);
         self.clear_metrics(executor);
-        for (batch, number) in batches.iter().zip(first..) {
-            let step = StepState {
-                learning_rate: learning_rate as f32,
-                loss_weight: 1.0 / labels.max(1) as f32,
-                seed_low,
-                seed_high,
-                microbatch: number as u32,
-            };
-            self.inputs.write(executor, batch, step)?;
+        let (mut first_row, mut first_kept) = (0, 0);
+        for batch in batches {
+            let loss_weight = 1.0 / labels.max(1) as f32;
+            let step = StepState { loss_weight, seed_low, seed_high, number: number as u32, first_row };
+            self.inputs.write_microbatch(executor, batch, step, first_kept)?;
             executor.run(self.accumulate)?;
+            first_row += self.inputs.shape.rows() as u32;
+            first_kept += batch.count;
         }
+        self.run_update(executor, learning_rate)
+    }
+
+    /// Queues the update of the parameters from the gradients that are there.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn run_update(&self, executor: &mut dyn Executor, learning_rate: f64) -> Result<()> {
+        executor.write(self.update_state, UpdateState { learning_rate: learning_rate as f32 }.words());
         executor.run(self.update)
     }
 

@@ -85,7 +85,7 @@ pub(super) fn check_data(checkpoint: &Checkpoint, now: &DataSeen) -> Result<()> 
     }
 }
 
-/// The microbatch that a run with "auto" began with: another would change dropout and the order of sums.
+/// The microbatch that a run with "auto" began with: another would change the order of sums.
 ///
 /// # Errors
 /// It does not divide the config's batch any more.

@@ -14,10 +14,11 @@ use crate::model::{Inference, Kind, Shape};
 use crate::optim::AdamW;
 use crate::tasks::{MaskedLm, Measured};
 use crate::train::{Training, TrainingOptions};
+use bytemuck::Zeroable;
 
 /// The optimiser of `make_golden.py`.
 const OPTIMIZER: AdamW = AdamW { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.01 };
-const LEARNING_RATE: f32 = 1e-3;
+const LEARNING_RATE: f64 = 1e-3;
 
 /// Largest error of a parameter's gradient, or of its value after the steps, in the L2 norm and relative to it.
 const PARAMETER_BOUND: f64 = 1e-4;
@@ -50,7 +51,7 @@ impl Golden {
 
     fn run_forward(&self, device: &Device, inference: &Inference, batch: &Batch) -> Result<Vec<f32>> {
         let mut executor = inference.start(device, &self.config, &self.values)?;
-        inference.inputs.write(&mut *executor, batch, step(0.0, 0.0))?;
+        inference.inputs.write(&mut *executor, batch, step(0.0))?;
         executor.run(inference.phase)?;
         inference.read(&mut *executor)
     }
@@ -69,7 +70,7 @@ impl Golden {
         let mut errors = Vec::new();
         for &want in &self.answers.losses {
             errors.push(self.loss_error(self.accumulate(&training, &mut *executor)?, want));
-            executor.run(training.update)?;
+            training.run_update(&mut *executor, LEARNING_RATE)?;
         }
         let losses = self.within("ten losses", largest(errors.into_iter()), 1e-4);
         let values = training.parameters.read(&mut *executor, Kind::Value)?;
@@ -87,7 +88,7 @@ impl Golden {
     /// Forward and backward over the batch; returns the mean loss, NaN if not every label was counted.
     fn accumulate(&self, training: &Training, executor: &mut dyn Executor) -> Result<f64> {
         training.clear_metrics(executor);
-        training.inputs.write(executor, &self.batch, step(LEARNING_RATE, 1.0 / self.batch.count as f32))?;
+        training.inputs.write(executor, &self.batch, step(1.0 / self.batch.count as f32))?;
         executor.run(training.accumulate)?;
         let words = executor.read(training.metrics)?;
         let counted = f32::from_bits(words[2]) == self.batch.count as f32;
@@ -118,8 +119,8 @@ impl Golden {
     }
 }
 
-fn step(learning_rate: f32, loss_weight: f32) -> StepState {
-    StepState { learning_rate, loss_weight, seed_low: 0, seed_high: 0, microbatch: 0 }
+fn step(loss_weight: f32) -> StepState {
+    StepState { loss_weight, ..StepState::zeroed() }
 }
 
 /// NaN where either side has one.

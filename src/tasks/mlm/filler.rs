@@ -103,7 +103,7 @@ impl Ready {
             let inputs = Inputs::new(&mut program, config, shape, &name);
             let logits = program.part(whole, 0, shape.masked * columns, "logits");
             let phase = program.phase("forward");
-            let mut r = Recorder { program, step: inputs.step, scope: String::new() };
+            let mut r = Recorder::new(program, &inputs);
             let (x, _) = Encoder::new(config, &parameters, shape, Kept::Masked).forward(&mut r, &inputs);
             MlmHead::new(config, &parameters, binding, Precision::F32).predict(&mut r, &inputs, x, logits);
             program = r.program;

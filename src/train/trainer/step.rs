@@ -31,7 +31,7 @@ impl Trainer {
         let rate = self.config.train.learning_rates().at(self.state.step);
         let executor = &mut *self.executor;
         let first = self.state.sequences.div_ceil(self.state.micro_batch as u64);
-        self.training.step(executor, &batches, rate, self.config.seed, first)?;
+        self.training.step(executor, &batches, rate, self.config.seed, self.state.step)?;
         executor.request(&[self.training.metrics, self.training.optimizer])?;
         self.state.step += 1;
         self.state.sequences = (first + batches.len() as u64) * self.state.micro_batch as u64;

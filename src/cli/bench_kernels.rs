@@ -1,5 +1,6 @@
 //! `cloze bench [KERNEL…]`
 
+use super::choices::choice;
 use super::output;
 use crate::bench::emit::{LIST, emit};
 use crate::bench::kernels::{KernelBench, KernelReport, KernelsReport, find};
@@ -26,7 +27,7 @@ pub struct Args {
     pub variant: Option<String>,
 
     /// How activations and the weights of products are stored; f16 on GPUs that have it
-    #[arg(long, default_value = "f32", value_name = "PRECISION")]
+    #[arg(long, value_parser = choice::<Precision>(), default_value = "f32", value_name = "PRECISION")]
     pub precision: Precision,
 
     /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists

@@ -1,5 +1,6 @@
 //! `cloze eval`
 
+use super::choices::choice;
 use super::output;
 use crate::checkpoint::SavedModel;
 use crate::data::{
@@ -68,7 +69,7 @@ pub struct Args {
     pub batch_size: NonZeroUsize,
 
     /// What a document is in a text file
-    #[arg(long, value_enum, default_value_t = DocumentSplit::File)]
+    #[arg(long, value_parser = choice::<DocumentSplit>(), default_value = "file")]
     pub split: DocumentSplit,
 
     /// The key that holds the text in .jsonl files

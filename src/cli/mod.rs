@@ -3,6 +3,7 @@
 mod bench;
 mod bench_kernels;
 mod bench_train;
+mod choices;
 mod completions;
 mod devices;
 mod doctor;

@@ -19,7 +19,7 @@ const DOCUMENT_BYTES: usize = 16 << 20;
 const JSON_LINE_BYTES: usize = 256 << 20;
 
 /// What one document is in a text file. In a .jsonl file each line is one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DocumentSplit {
     /// A whole file.

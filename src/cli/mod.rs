@@ -1,5 +1,6 @@
 //! The command line: one file a command, each with its `Args` and its `run`.
 
+mod bars;
 mod bench;
 mod bench_kernels;
 mod bench_train;
@@ -70,6 +71,7 @@ impl Cli {
     /// Whatever kept it from its end, for `main` to print.
     pub fn run(self) -> anyhow::Result<()> {
         logging::start(self.verbose, self.quiet);
+        bars::show();
         threads::start()?;
         match self.command {
             Command::Devices(args) => devices::run(args),

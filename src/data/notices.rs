@@ -1,9 +1,9 @@
 //! What there is to say of the files of a corpus, so that nothing is mended or left out without a word.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use indicatif::ProgressBar;
-
+use super::progress::Progress;
 use crate::{Error, Result};
 
 /// As many files are named for a thing; of more there is a count.
@@ -14,14 +14,14 @@ const FEW_LINES: u64 = 1000;
 /// Warns of each of the first files that a thing is wrong with, and of the rest together.
 pub(super) struct Notices {
     what: &'static str,
-    progress: ProgressBar,
+    progress: Arc<dyn Progress>,
     files: u64,
     /// Occurrences in files that were not named.
     unnamed: u64,
 }
 
 impl Notices {
-    pub fn new(what: &'static str, progress: &ProgressBar) -> Self {
+    pub fn new(what: &'static str, progress: &Arc<dyn Progress>) -> Self {
         Notices { what, progress: progress.clone(), files: 0, unnamed: 0 }
     }
 
@@ -33,7 +33,7 @@ impl Notices {
         self.files += 1;
         match self.files > NAMED {
             true => self.unnamed += count,
-            false => self.progress.suspend(|| log::warn!("{}: {count} {}{detail}", path.display(), self.what)),
+            false => self.progress.above(&|| log::warn!("{}: {count} {}{detail}", path.display(), self.what)),
         }
     }
 
@@ -41,7 +41,7 @@ impl Notices {
     pub fn finish(&mut self) {
         if self.files > NAMED {
             let more = self.files - NAMED;
-            self.progress.suspend(|| log::warn!("in {more} more files: {} {}", self.unnamed, self.what));
+            self.progress.above(&|| log::warn!("in {more} more files: {} {}", self.unnamed, self.what));
         }
         (self.files, self.unnamed) = (0, 0);
     }

@@ -1,6 +1,7 @@
 //! Programs of kernel launches, their memory plan, and the two executors that replay them.
 
 mod arena;
+mod bytes;
 pub mod cpu;
 pub mod executor;
 pub mod gpu;
@@ -10,6 +11,7 @@ pub mod plan;
 pub mod profile;
 pub mod program;
 
+pub(crate) use bytes::Bytes;
 pub use cpu::CpuExecutor;
 pub use executor::Executor;
 pub use plan::{Memory, Place, Plan};

@@ -5,9 +5,9 @@
 //! launch reads and another part of which it writes would be refused. Where there is no such rule they lie in one arena.
 
 use super::arena::{Arena, Life, step_gradients};
+use super::bytes::Bytes;
 use super::program::{Program, Role, Tensor, setting_of_parameter, setting_to_lower};
 use crate::{Error, Result};
-use indicatif::BinaryBytes;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -99,12 +99,12 @@ impl std::fmt::Display for Memory {
         write!(
             f,
             "parameters {}, gradients {}, optimiser {}, activations {}, workspace {}: {} in all",
-            BinaryBytes(self.parameters),
-            BinaryBytes(self.gradients),
-            BinaryBytes(self.optimizer),
-            BinaryBytes(self.activations),
-            BinaryBytes(self.workspace),
-            BinaryBytes(self.total())
+            Bytes(self.parameters),
+            Bytes(self.gradients),
+            Bytes(self.optimizer),
+            Bytes(self.activations),
+            Bytes(self.workspace),
+            Bytes(self.total())
         )
     }
 }
@@ -260,8 +260,8 @@ impl Plan {
                 return Err(Error::Device(format!(
                     "tensor `{}` takes {}, and the device binds at most {} at once; lower {}",
                     info.name,
-                    BinaryBytes(bytes),
-                    BinaryBytes(limits.binding),
+                    Bytes(bytes),
+                    Bytes(limits.binding),
                     setting_to_lower(info.role)
                 )));
             }
@@ -272,8 +272,8 @@ impl Plan {
         match limits.memory {
             Some(available) if memory.total() > available => Err(Error::Device(format!(
                 "training needs {} ({memory}), and the device has {} available; lower {}",
-                BinaryBytes(memory.total()),
-                BinaryBytes(available),
+                Bytes(memory.total()),
+                Bytes(available),
                 if memory.of_parameters() <= memory.total() / 2 {
                     setting_to_lower(Role::Activation)
                 } else {

@@ -6,11 +6,10 @@
 //! as f16 the model's products use a copy of the matrices in that precision, which every write and update keeps up.
 
 use super::init::Init;
-use crate::exec::{Executor, Program, Role, Tensor, halves, setting_of_parameter};
+use crate::exec::{Bytes, Executor, Program, Role, Tensor, halves, setting_of_parameter};
 use crate::kernels::Precision;
 use crate::random::{Site, Stream};
 use crate::{Error, Result};
-use indicatif::BinaryBytes;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -128,8 +127,8 @@ impl Parameters {
                 true => "has more than 2^30 elements, more than any device binds".to_string(),
                 false => format!(
                     "takes {}, and the device binds at most {} at once",
-                    BinaryBytes(4 * large.room() as u64),
-                    BinaryBytes(binding)
+                    Bytes(4 * large.room() as u64),
+                    Bytes(binding)
                 ),
             };
             let Declaration { name, shape, .. } = large;

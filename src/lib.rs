@@ -18,4 +18,4 @@ pub mod random;
 pub mod settings;
 pub mod train;
 
-pub use error::{Error, Result};
+pub use error::{Error, Remedy, Result};

@@ -315,8 +315,8 @@ impl OpenFile {
             let mut text = match text_of(&line, field, &mut self.replaced) {
                 Ok(text) => text,
                 Err(problem) => {
-                    let problem = format!("line {}: {problem}", self.lines.number);
-                    bad_lines.bad(&self.input.path, problem.clone())?;
+                    let (remedy, problem) = (problem.remedy(), format!("line {}: {problem}", self.lines.number));
+                    bad_lines.bad(&self.input.path, problem.clone(), remedy)?;
                     self.skipped += 1;
                     self.first_skipped.get_or_insert(problem);
                     continue;

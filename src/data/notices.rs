@@ -1,10 +1,10 @@
 //! What there is to say of the files of a corpus, so that nothing is mended or left out without a word.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::progress::Progress;
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 /// As many files are named for a thing; of more there is a count.
 const NAMED: u64 = 5;
@@ -58,7 +58,8 @@ pub(super) struct BadLines {
     most: f64,
     lines: u64,
     bad: u64,
-    first: Option<(std::path::PathBuf, String)>,
+    /// Where the first is, what is wrong with it, and what may help.
+    first: Option<(PathBuf, String, Remedy)>,
 }
 
 impl BadLines {
@@ -72,10 +73,10 @@ impl BadLines {
 
     /// # Errors
     /// There are more of them than the share of all lines allows.
-    pub fn bad(&mut self, path: &Path, problem: String) -> Result<()> {
+    pub fn bad(&mut self, path: &Path, problem: String, remedy: Remedy) -> Result<()> {
         self.lines += 1;
         self.bad += 1;
-        self.first.get_or_insert_with(|| (path.to_path_buf(), problem));
+        self.first.get_or_insert_with(|| (path.to_path_buf(), problem, remedy));
         self.check(self.lines.max(FEW_LINES))
     }
 
@@ -88,14 +89,12 @@ impl BadLines {
     }
 
     fn check(&self, lines: u64) -> Result<()> {
-        let Some((path, problem)) = self.first.as_ref().filter(|_| self.bad as f64 > self.most * lines as f64) else {
-            return Ok(());
-        };
+        let too_many = self.bad as f64 > self.most * lines as f64;
+        let Some((path, problem, remedy)) = self.first.as_ref().filter(|_| too_many) else { return Ok(()) };
         let (bad, read, most) = (self.bad, self.lines, self.most);
-        let share = format!(
-            "{bad} of {read} lines read can't be used, and no more than a share of {most} may be skipped \
-             (--max-bad-lines, data.max_bad_lines)"
-        );
-        Err(Error::file(path, if most == 0.0 { problem.clone() } else { format!("{problem} ({share})") }))
+        let share =
+            format!("{bad} of {read} lines read can't be used, and no more than a share of {most} may be skipped");
+        let problem = if most == 0.0 { problem.clone() } else { format!("{problem} ({share})") };
+        Err(Error::file(path, problem).with(*remedy))
     }
 }

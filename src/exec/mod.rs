@@ -16,5 +16,5 @@ pub use cpu::CpuExecutor;
 pub use executor::Executor;
 pub use plan::{Memory, Place, Plan};
 pub use profile::{Profile, Speed};
-pub(crate) use program::setting_of_parameter;
+pub(crate) use program::remedy_of_parameter;
 pub use program::{Cost, Phase, Program, Role, Tensor};

@@ -6,7 +6,7 @@
 //! as f16 the model's products use a copy of the matrices in that precision, which every write and update keeps up.
 
 use super::init::Init;
-use crate::exec::{Bytes, Executor, Program, Role, Tensor, halves, setting_of_parameter};
+use crate::exec::{Bytes, Executor, Program, Role, Tensor, halves, remedy_of_parameter};
 use crate::kernels::Precision;
 use crate::random::{Site, Stream};
 use crate::{Error, Result};
@@ -132,8 +132,7 @@ impl Parameters {
                 ),
             };
             let Declaration { name, shape, .. } = large;
-            program
-                .fail(format!("parameter `{name}` of shape {shape:?} {bound}; lower {}", setting_of_parameter(name)));
+            program.fail(format!("parameter `{name}` of shape {shape:?} {bound}"), remedy_of_parameter(name));
         }
         let mut lens: Vec<(usize, bool)> = Vec::new();
         let mut place = |parameter: &Declaration| {
@@ -267,7 +266,7 @@ impl Parameters {
 }
 
 fn not_trained() -> Error {
-    Error::Device("the program does not train".into())
+    Error::device("the program does not train")
 }
 
 /// Two values of f16 a word; behind an odd number of them lies padding, which is zero.

@@ -1,4 +1,4 @@
-//! The one error type of the library. Every message names what is wrong and what to do about it.
+//! The one error type of the library. Every message names what is wrong, and many errors what may help.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ pub enum Error {
     Io { path: PathBuf, source: std::io::Error },
     /// The content of the file or folder `path` is not what it should be.
     #[error("{}: {problem}", path.display())]
-    File { path: PathBuf, problem: String },
+    File { path: PathBuf, problem: String, remedy: Option<Remedy> },
     /// A setting, named by its path in the config (`train.steps`), is unknown, of the wrong type or impossible.
     #[error("{key}: {problem}")]
-    Config { key: String, problem: String },
+    Config { key: String, problem: String, remedy: Option<Remedy> },
     /// The compute device is missing, refused something, or is too small.
-    #[error("{0}")]
-    Device(String),
+    #[error("{problem}")]
+    Device { problem: String, remedy: Option<Remedy> },
     /// The compute device was lost while it worked: nothing will go well on it until it is opened anew.
     #[error(
-        "the device was lost: {0}; look whether its driver was reset or updated, or it overheats, and run this again, a training with --resume"
+        "the device was lost: {0}; look whether its driver was reset or updated, or it overheats, and run this again"
     )]
     DeviceLost(String),
     /// The compute device has no room for a program that nothing kept from being tried.
@@ -30,6 +30,63 @@ pub enum Error {
     /// Training cannot go on: losses or gradients are not finite.
     #[error("{0}")]
     Diverged(String),
+}
+
+/// What may help against an error. How that is asked for, by a flag, a key or a call, whoever shows the error has to say: the
+/// library does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Remedy {
+    /// Fewer sequences at once, or shorter ones.
+    SmallerBatch,
+    /// Fewer layers, or a smaller width.
+    SmallerModel,
+    /// A smaller width.
+    NarrowerModel,
+    /// Fewer tokens in the vocabulary, or a smaller width.
+    SmallerVocabulary,
+    /// Fewer positions, or a smaller width.
+    FewerPositions,
+    /// Numbers stored as f32.
+    FullPrecision,
+    /// A GPU, or numbers stored as f32.
+    GpuOrFullPrecision,
+    /// The CPU.
+    Cpu,
+    /// The CPU, or a look at what is wrong with the GPU.
+    CpuOrExamination,
+    /// One of the devices that there are.
+    KnownDevice,
+    /// No times of kernels, or the CPU.
+    NoProfile,
+    /// To resume a training from its latest checkpoint.
+    Resume,
+    /// To resume a training, or to wait longer for the device.
+    ResumeOrWaitLonger,
+    /// To resume the run, or another folder for a new one.
+    ResumeOrAnotherFolder,
+    /// Another folder for the run.
+    AnotherFolder,
+    /// A new run in another folder.
+    AnotherRun,
+    /// To begin the run without resuming it.
+    BeginAnew,
+    /// To replace the prepared data that is there.
+    Overwrite,
+    /// To prepare data.
+    Prepare,
+    /// To prepare the data again.
+    PrepareAgain,
+    /// To hold out more text for validation, or to name files.
+    HoldOut,
+    /// The name of the key that holds the text in a line of JSON, or to skip more lines.
+    TextKey,
+    /// To skip more lines without a usable text.
+    SkipMoreLines,
+    /// Another kind of tokenizer, or a larger vocabulary.
+    OtherTokenizer,
+    /// A key and its value, joined by `=`.
+    Assignment,
 }
 
 /// What to do about an error of the operating system, where that is clear.
@@ -46,16 +103,38 @@ fn advice(error: &std::io::Error) -> &'static str {
 
 impl Error {
     pub fn file(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
-        Error::File { path: path.as_ref().to_path_buf(), problem: problem.into() }
+        Error::File { path: path.as_ref().to_path_buf(), problem: problem.into(), remedy: None }
     }
 
     pub fn config(key: impl Into<String>, problem: impl Into<String>) -> Self {
-        Error::Config { key: key.into(), problem: problem.into() }
+        Error::Config { key: key.into(), problem: problem.into(), remedy: None }
+    }
+
+    pub fn device(problem: impl Into<String>) -> Self {
+        Error::Device { problem: problem.into(), remedy: None }
     }
 
     /// For `map_err`: attaches the path to an I/O error.
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |source| Error::Io { path, source }
+    }
+
+    /// The error with what may help; of a kind that has no room for that, as it is.
+    pub fn with(mut self, help: Remedy) -> Self {
+        if let Error::File { remedy, .. } | Error::Config { remedy, .. } | Error::Device { remedy, .. } = &mut self {
+            *remedy = Some(help);
+        }
+        self
+    }
+
+    /// What may help, where that is known.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Error::Io { .. } => None,
+            Error::File { remedy, .. } | Error::Config { remedy, .. } | Error::Device { remedy, .. } => *remedy,
+            Error::DeviceLost(_) | Error::Diverged(_) => Some(Remedy::Resume),
+            Error::OutOfMemory(_) => Some(Remedy::SmallerBatch),
+        }
     }
 }

@@ -20,4 +20,4 @@ pub mod settings;
 pub mod tasks;
 pub mod train;
 
-pub use error::{Error, Result};
+pub use error::{Error, Remedy, Result};

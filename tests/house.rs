@@ -1,4 +1,4 @@
-//! The rooms of the library, from the ground up: a room uses only those listed before it.
+//! The rooms of the library, from the ground up: a room uses only those listed before it, and none knows of the command line.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,121 @@ fn imports_are_found_in_every_form() {
     assert_eq!(rooms_used(text), ["kernels", "exec", "data", "model", "train"]);
 }
 
+/// What draws and parses for a person at a terminal is used by the command line alone.
+#[test]
+fn only_the_command_line_parses_flags_and_draws_bars() {
+    let mut found = Vec::new();
+    for path in library() {
+        let code = code_of(&std::fs::read_to_string(&path).unwrap());
+        let mut names = code.split(|character: char| !character.is_alphanumeric() && character != '_');
+        found.extend(names.find(|name| ["clap", "clap_complete", "indicatif"].contains(name)).map(|_| path));
+    }
+    assert!(found.is_empty(), "the library names a face's crate: {found:?}");
+}
+
+/// The flags are the command line's, and the keys belong to the config and to those who read it.
+#[test]
+fn messages_of_the_library_name_no_flag_and_those_below_the_config_no_key() {
+    let (mut found, mut looked_at) = (Vec::new(), 0);
+    for path in library() {
+        let keyless = ["kernels", "exec", "device", "data", "model"].map(|room| source().join(room));
+        // Types that are a section of a config each: a key is the path of a field.
+        let section = ["model/config.rs", "data/masking.rs"].iter().any(|file| path.ends_with(file));
+        let keyless = !section && keyless.iter().any(|room| path.starts_with(room));
+        for literal in literals(&std::fs::read_to_string(&path).unwrap()) {
+            looked_at += 1;
+            if names_flag(&literal) || (keyless && names_key(&literal)) {
+                found.push(format!("{}: {literal}", path.display()));
+            }
+        }
+    }
+    assert!(looked_at > 1000, "only {looked_at} texts were found");
+    assert!(found.is_empty(), "a face is named by the library:\n{}", found.join("\n"));
+}
+
+#[test]
+fn texts_are_found_and_judged() {
+    let source = r##"//! "no"
+        fn f<'a>(c: char) -> &'a str { if c == '"' || c == '\'' { "take --resume \" it" } else { r#"lower "train.steps""# } }
+        #[cfg(test)]
+        mod tests { const NO: &str = "no"; }"##
+        .replace("        ", "");
+    let found = literals(&source);
+    assert_eq!(found, [r#"take --resume \" it"#, r#"lower "train.steps""#]);
+    assert_eq!([names_flag(&found[0]), names_flag(&found[1])], [true, false]);
+    assert_eq!([names_key(&found[0]), names_key(&found[1])], [false, true]);
+    for plain in ["a -- b", "---", "tokenizer.json", "a/model.safetensors", "the model. It is", "my_data.train"] {
+        assert!(!names_flag(plain) && !names_key(plain), "{plain}");
+    }
+}
+
+/// The sources of every room but the command line's.
+fn library() -> impl Iterator<Item = PathBuf> {
+    ROOMS.into_iter().filter(|room| *room != "cli").flat_map(files_of).chain([source().join("lib.rs")])
+}
+
+/// A source without its comments.
+fn code_of(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The string literals of a source, as they are written, but for those of its tests.
+fn literals(text: &str) -> Vec<String> {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let (mut rest, mut found) = (text, Vec::new());
+    while let Some(start) = rest.find(['"', '\'', '/']) {
+        let (before, at) = rest.split_at(start);
+        if at.starts_with("//") {
+            rest = &at[at.find('\n').unwrap_or(at.len())..];
+        } else if let Some(divided) = at.strip_prefix('/') {
+            rest = divided;
+        } else if let Some(escaped) = at.strip_prefix("'\\") {
+            rest = escaped[1..].split_once('\'').map_or("", |(_, after)| after);
+        } else if let Some(ticked) = at.strip_prefix('\'') {
+            // A character, or the name of a lifetime.
+            let length = ticked.chars().next().map_or(0, char::len_utf8);
+            rest = ticked[length..].strip_prefix('\'').unwrap_or(ticked);
+        } else {
+            let hashes = before.len() - before.trim_end_matches('#').len();
+            let raw = before.trim_end_matches('#').ends_with('r');
+            let end = if raw { at[1..].find(&format!("\"{}", "#".repeat(hashes))) } else { end_of_text(&at[1..]) };
+            let end = 1 + end.expect("a text ends");
+            found.push(at[1..end].to_string());
+            rest = &at[end + 1..];
+        }
+    }
+    found
+}
+
+/// Where the quotation mark stands that ends a text.
+fn end_of_text(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })
+}
+
+/// Whether a text has something like `--resume`.
+fn names_flag(text: &str) -> bool {
+    text.match_indices("--").any(|(at, _)| {
+        let begins = !text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '-');
+        begins && text[at + 2..].starts_with(|after: char| after.is_ascii_lowercase())
+    })
+}
+
+/// Whether a text has something like `train.steps`, which is no file.
+fn names_key(text: &str) -> bool {
+    const SECTIONS: [&str; 7] = ["checkpoint", "data", "masking", "model", "tokenizer", "train", "validation"];
+    let words = text.split(|character: char| !character.is_alphanumeric() && !"_./".contains(character));
+    let mut paths = words.filter_map(|word| word.split_once('.'));
+    paths.any(|(section, key)| {
+        let file = key.starts_with("json") || key.starts_with("safetensors");
+        SECTIONS.contains(&section) && key.starts_with(|first: char| first.is_ascii_lowercase()) && !file
+    })
+}
+
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
@@ -84,8 +199,7 @@ fn files_of(room: &str) -> Vec<PathBuf> {
 
 /// The rooms that a source names after `crate::`, in their order, each once. Types of the crate's root are no rooms.
 fn rooms_used(text: &str) -> Vec<&'static str> {
-    let code: String =
-        text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
+    let code = code_of(text);
     let mut names = BTreeSet::new();
     for after in code.split("crate::").skip(1) {
         match after.strip_prefix('{') {

@@ -1,4 +1,4 @@
-//! Kernels written out for compilers that need no device: `cloze bench --emit`.
+//! Kernels written out for compilers that need no device.
 
 use super::shape::{BenchShape, case};
 use crate::kernels::translate::Parsed;

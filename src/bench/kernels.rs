@@ -8,7 +8,7 @@ use crate::device::speed;
 use crate::exec::Speed;
 use crate::kernels::{KERNELS, Kernel, Precision, Variant};
 use crate::settings::unknown;
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 use serde::Serialize;
 use std::fmt;
 
@@ -24,7 +24,7 @@ const LAUNCHES: [u64; 4] = [1, 16, 256, 4096];
 pub fn find(name: &str) -> Result<&'static Kernel> {
     KERNELS.iter().copied().find(|kernel| kernel.name == name).ok_or_else(|| {
         let names: Vec<&str> = [name].into_iter().chain(KERNELS.iter().map(|kernel| kernel.name)).collect();
-        Error::Device(unknown("kernel", &names))
+        Error::device(unknown("kernel", &names))
     })
 }
 
@@ -47,25 +47,11 @@ pub struct KernelReport {
     pub of_peak: f64,
     /// `gbytes_per_second` as a share of the speed at which the device was measured to copy.
     pub of_copy: f64,
-    /// The command that measures it again.
-    pub again: String,
-}
-
-/// All that was measured in a run.
-#[derive(Clone, Debug, Serialize)]
-pub struct KernelsReport {
-    /// The version of Cloze.
-    pub version: &'static str,
-    pub device: String,
-    pub peak: Speed,
-    pub kernels: Vec<KernelReport>,
 }
 
 /// A device, and what it can do at best.
 pub struct KernelBench {
     device: Device,
-    /// What `--device` takes it by.
-    name: String,
     precision: Precision,
     pub peak: Speed,
 }
@@ -75,23 +61,14 @@ impl KernelBench {
     ///
     /// # Errors
     /// The device does not have the precision, gives wrong answers in it, or fails.
-    pub fn new(device: Device, name: String, precision: Precision) -> Result<Self> {
-        let device = match &device {
-            Device::Cpu if precision == Precision::F16 => {
-                return Err(Error::Device(
-                    "--precision f16: the CPU only imitates half precision, to check GPUs by; take --device gpu, or f32".into(),
-                ));
-            }
-            Device::Gpu(gpu) if gpu.check_precision(precision).is_err() => {
-                return Err(Error::Device(format!(
-                    "--precision f16: {} has no half precision in shaders (SHADER_F16); take f32",
-                    gpu.describe()
-                )));
-            }
-            _ => device.ready_for(precision)?,
-        };
+    pub fn new(device: Device, precision: Precision) -> Result<Self> {
+        if matches!(device, Device::Cpu) && precision == Precision::F16 {
+            let problem = "the CPU only imitates half precision, to check GPUs by";
+            return Err(Error::device(problem).with(Remedy::GpuOrFullPrecision));
+        }
+        let device = device.ready_for(precision)?;
         let peak = speed::measure(&device)?;
-        Ok(KernelBench { device, name, precision, peak })
+        Ok(KernelBench { device, precision, peak })
     }
 
     /// Variants of a kernel that compute a launch of this shape here, and rightly: places in the declaration, none on the CPU,
@@ -129,7 +106,6 @@ impl KernelBench {
         let (timing, precision) = (Timing::of(times), launches.precision);
         let (flops, bytes) = ((kernel.flops)(&case.params), kernel.bytes(&case.params, case.present(), precision));
         let [flops, bytes] = [flops, bytes].map(|work| work as f64 / (timing.median / 1e3));
-        let half = if self.precision == Precision::F16 { " --precision f16" } else { "" };
         Ok(KernelReport {
             kernel: kernel.name,
             variant,
@@ -140,10 +116,6 @@ impl KernelBench {
             gbytes_per_second: bytes / 1e9,
             of_peak: flops / self.peak.flops_per_second,
             of_copy: bytes / self.peak.bytes_per_second,
-            again: format!(
-                "cloze bench {} --variant {variant} --shape {shape}{half} --device {}",
-                kernel.name, self.name
-            ),
         })
     }
 
@@ -156,7 +128,7 @@ impl KernelReport {
     /// The heads of the columns that `Display` writes.
     pub fn heads() -> String {
         format!(
-            "{:<44}{:>10}{:>9}{:>10}{:>8}{:>9}{:>8}  again",
+            "{:<44}{:>10}{:>9}{:>10}{:>8}{:>9}{:>8}",
             "kernel, variant, shape", "ms", "spread", "GFLOP/s", "of peak", "GB/s", "of copy"
         )
     }
@@ -169,8 +141,8 @@ impl fmt::Display for KernelReport {
         let [spread, peak, copy] = [self.timing_ms.spread, self.of_peak, self.of_copy].map(|share| 100.0 * share);
         write!(
             f,
-            "{name:<44}{:>10.3}{spread:>7.1} %{:>10.1}{peak:>6.1} %{:>9.1}{copy:>6.1} %  {}",
-            self.timing_ms.median, self.gflops, self.gbytes_per_second, self.again
+            "{name:<44}{:>10.3}{spread:>7.1} %{:>10.1}{peak:>6.1} %{:>9.1}{copy:>6.1} %",
+            self.timing_ms.median, self.gflops, self.gbytes_per_second
         )
     }
 }

@@ -139,7 +139,7 @@ pub fn case(kernel: &Kernel, shape: &BenchShape) -> Result<Case> {
         BenchShape::Model { sizes, .. } => return Ok((kernel.bench)(sizes)),
         BenchShape::Fields(fields) => fields,
     };
-    let refuse = |problem: String| Err(Error::Device(format!("--shape: {}: {problem}", kernel.name)));
+    let refuse = |problem: String| Err(Error::device(format!("{}: {problem}", kernel.name)));
     let mut case = (kernel.bench)(&SIZES[0]);
     let sizes = kernel.sizes(&case.params);
     if sizes.len() > 3 || case.fills.iter().any(|fill| matches!(fill, Fill::Words(_) | Fill::Ids { .. })) {

@@ -76,7 +76,7 @@ fn choose(path: &Path) -> Result<Choice> {
     }
     let mut earlier = opened(&folder)?;
     let Some(newest) = pop_whole(&mut earlier)? else {
-        return Err(Error::file(path, "has no whole checkpoint yet; let `cloze train` reach its first one"));
+        return Err(Error::file(path, "has no whole checkpoint yet; let its training reach the first one"));
     };
     earlier.retain(|checkpoint| lower_loss(checkpoint, &newest).is_le());
     Ok(match best_of(earlier)? {

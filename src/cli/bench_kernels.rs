@@ -1,11 +1,14 @@
 //! `cloze bench [KERNEL…]`
 
+use super::choices::choice;
 use super::output;
 use crate::bench::emit::{LIST, emit};
-use crate::bench::kernels::{KernelBench, KernelReport, KernelsReport, find};
+use crate::bench::kernels::{KernelBench, KernelReport, find};
 use crate::bench::shape::{BenchShape, case, usual_shapes};
 use crate::device::{Device, DeviceChoice};
+use crate::exec::Speed;
 use crate::kernels::{Kernel, Precision, kernels_of};
+use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +29,7 @@ pub struct Args {
     pub variant: Option<String>,
 
     /// How activations and the weights of products are stored; f16 on GPUs that have it
-    #[arg(long, default_value = "f32", value_name = "PRECISION")]
+    #[arg(long, value_parser = choice::<Precision>(), default_value = "f32", value_name = "PRECISION")]
     pub precision: Precision,
 
     /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
@@ -43,6 +46,24 @@ pub struct Args {
     pub json: bool,
 }
 
+/// All that was measured in a run.
+#[derive(Serialize)]
+struct Report {
+    /// The version of Cloze.
+    version: &'static str,
+    device: String,
+    peak: Speed,
+    kernels: Vec<Measured>,
+}
+
+#[derive(Serialize)]
+struct Measured {
+    #[serde(flatten)]
+    report: KernelReport,
+    /// The command that measures it again.
+    again: String,
+}
+
 pub fn run(args: Args) -> anyhow::Result<()> {
     match &args.emit {
         Some(folder) => run_emit(&args, folder),
@@ -55,7 +76,9 @@ fn run_emit(args: &Args, folder: &Path) -> anyhow::Result<()> {
         Some(shape) => shape.clone(),
         None => "bert-base".parse().map_err(anyhow::Error::msg)?,
     };
-    let emitted = emit(folder, &chosen_kernels(args)?, &shape)?;
+    let kernels = chosen_kernels(args)?;
+    check_shape(&kernels, &shape)?;
+    let emitted = emit(folder, &kernels, &shape)?;
     let (entries, designed, list) = (emitted.entries, emitted.designed, folder.join(LIST));
     writeln!(
         output::stdout(),
@@ -73,9 +96,9 @@ fn run_bench(args: &Args) -> anyhow::Result<()> {
     }
     // What does not go is told before the device is measured.
     if let Some(shape) = &args.shape {
-        kernels.iter().try_for_each(|kernel| case(kernel, shape).map(|_| ()))?;
+        check_shape(&kernels, shape)?;
     }
-    let bench = KernelBench::new(Device::open(&args.device)?, args.device.to_string(), args.precision)?;
+    let bench = KernelBench::new(Device::open(&args.device)?, args.precision)?;
     let shapes = args.shape.clone().map_or_else(|| usual_shapes(bench.device()), |shape| vec![shape]);
     let mut chosen = Vec::new();
     for &kernel in &kernels {
@@ -98,19 +121,20 @@ fn run_bench(args: &Args) -> anyhow::Result<()> {
         let (copied, computed) = (bench.peak.bytes_per_second / 1e9, bench.peak.flops_per_second / 1e9);
         writeln!(out, "{}", bench.device().describe())?;
         writeln!(out, "peak: copies {copied:.1} GB/s, computes {computed:.1} GFLOP/s (f32 multiply-add)\n")?;
-        writeln!(out, "{}", KernelReport::heads())?;
+        writeln!(out, "{}  again", KernelReport::heads())?;
     }
     let mut reports = Vec::new();
     for (kernel, shape, variant) in chosen {
         let report = bench.measure(kernel, variant, shape)?;
+        let again = again(&report, args);
         if !args.json {
-            writeln!(out, "{report}")?;
+            writeln!(out, "{report}  {again}")?;
         }
-        reports.push(report);
+        reports.push(Measured { report, again });
     }
     if args.json {
         let (version, device, peak) = (env!("CARGO_PKG_VERSION"), bench.device().describe(), bench.peak);
-        let report = KernelsReport { version, device, peak, kernels: reports };
+        let report = Report { version, device, peak, kernels: reports };
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     }
     Ok(())
@@ -122,6 +146,20 @@ fn chosen_kernels(args: &Args) -> crate::Result<Vec<&'static Kernel>> {
         [] => Ok(kernels_of(args.precision).collect()),
         names => names.iter().map(|name| find(name)).collect(),
     }
+}
+
+/// # Errors
+/// A kernel has no launch of this shape.
+fn check_shape(kernels: &[&Kernel], shape: &BenchShape) -> anyhow::Result<()> {
+    let check =
+        |kernel: &&Kernel| case(kernel, shape).map(drop).map_err(|problem| anyhow::anyhow!("--shape: {problem}"));
+    kernels.iter().try_for_each(check)
+}
+
+fn again(report: &KernelReport, args: &Args) -> String {
+    let KernelReport { kernel, variant, shape, .. } = report;
+    let half = if args.precision == Precision::F16 { " --precision f16" } else { "" };
+    format!("cloze bench {kernel} --variant {variant} --shape {shape}{half} --device {}", args.device)
 }
 
 fn unique(mut names: Vec<&str>) -> Vec<&str> {

@@ -1,6 +1,6 @@
 //! `cloze doctor`
 
-use super::output;
+use super::{output, remedies};
 use crate::device::DeviceChoice;
 use crate::doctor::report::Report;
 use crate::doctor::{every_device, examine};
@@ -34,6 +34,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let examination = examine(&choice);
         if !args.json {
             writeln!(out, "{examination}")?;
+            if let Some(remedy) = examination.remedy {
+                writeln!(out, "  {}", remedies::line(remedy))?;
+            }
         }
         examinations.push(examination);
     }

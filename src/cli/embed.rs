@@ -1,5 +1,6 @@
 //! `cloze embed`
 
+use super::choices::choice;
 use super::vectors::{Format, VectorWriter};
 use crate::checkpoint::SavedModel;
 use crate::data::{Texts, Tokenizer};
@@ -42,7 +43,7 @@ pub struct Args {
     pub files: Vec<PathBuf>,
 
     /// What the vector of a text is made of [default: as modules.json says, or mean]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = choice::<Pooling>())]
     pub pooling: Option<Pooling>,
 
     /// Scale every vector to length 1, so that a dot product is a cosine; modules.json may say so as well

@@ -1,5 +1,6 @@
 //! `cloze eval`
 
+use super::choices::choice;
 use super::output;
 use super::progress::batch_bar;
 use crate::checkpoint::SavedModel;
@@ -69,7 +70,7 @@ pub struct Args {
     pub batch_size: NonZeroUsize,
 
     /// What a document is in a text file
-    #[arg(long, value_enum, default_value_t = DocumentSplit::File)]
+    #[arg(long, value_parser = choice::<DocumentSplit>(), default_value = "file")]
     pub split: DocumentSplit,
 
     /// The key that holds the text in .jsonl files
@@ -157,8 +158,12 @@ fn pseudo_likelihood(
 ) -> anyhow::Result<PseudoLikelihood> {
     let packing = Packing::whole(documents, model.tokenizer.specials(), length).context("--sequence-length")?;
     let (batch, limit) = (args.batch_size.get(), args.max_sequences.map(NonZeroUsize::get));
-    let (values, device, bar) = ((&model.config, model.values()), open(args)?, |batches| batch_bar("scoring", batches));
-    let result = PseudoLikelihood::measure(values, &device, &packing, batch, limit, bar)?;
+    let (values, device, bar) = ((&model.config, model.values()), open(args)?, batch_bar("scoring", 0));
+    let result = PseudoLikelihood::measure(values, &device, &packing, batch, limit, |done, count| {
+        bar.set_length(count as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
     anyhow::ensure!(result.tokens > 0, "the text has no token to score");
     Ok(result)
 }

@@ -1,5 +1,6 @@
 //! `cloze export`: a model of Cloze as transformers reads it.
 
+use super::choices::choice;
 use super::output;
 use crate::checkpoint::SavedModel;
 use crate::hf::save::{SaveOptions, save};
@@ -28,7 +29,7 @@ pub struct Args {
     pub out: PathBuf,
 
     /// The number format of the weights; Cloze trains in f32
-    #[arg(long, value_enum, default_value = "f32")]
+    #[arg(long, value_parser = choice::<Precision>(), default_value = "f32")]
     pub dtype: Precision,
 
     /// Most bytes of a weights file, such as 5GB or 200MB; more make shards and an index [default: one file]

@@ -1,8 +1,10 @@
 //! The command line: one file a command, each with its `Args` and its `run`.
 
+mod bars;
 mod bench;
 mod bench_kernels;
 mod bench_train;
+mod choices;
 mod completions;
 mod devices;
 mod doctor;
@@ -16,11 +18,13 @@ pub mod output;
 mod plan;
 mod prepare;
 mod progress;
+mod remedies;
 mod threads;
 mod tokenizer;
 mod train;
 mod vectors;
 
+use crate::exec::gpu::watchdog;
 use clap::{ArgAction, Parser, Subcommand};
 
 /// Trains masked language models on any GPU, or on the CPU, and fills masks with them.
@@ -70,6 +74,8 @@ impl Cli {
     /// Whatever kept it from its end, for `main` to print.
     pub fn run(self) -> anyhow::Result<()> {
         logging::start(self.verbose, self.quiet);
+        bars::show();
+        watchdog::tell_by(|error| output::complain(&format!("error: {}", remedies::told(error))));
         threads::start()?;
         match self.command {
             Command::Devices(args) => devices::run(args),
@@ -88,12 +94,13 @@ impl Cli {
     }
 }
 
-/// What `main` prints of an error: the error, then its causes, leaving out those that the line before already tells.
+/// What `main` prints of an error: the error, then its causes, leaving out those that the line before already tells; what the
+/// library knows to help against it is told in the words of the command line.
 pub fn describe(error: &anyhow::Error) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if lines.last().is_none_or(|last| !last.contains(&cause)) {
-            lines.push(cause);
+    for cause in error.chain() {
+        if lines.last().is_none_or(|last| !last.contains(&cause.to_string())) {
+            lines.push(cause.downcast_ref().map_or_else(|| cause.to_string(), remedies::told));
         }
     }
     format!("error: {}", lines.join("\n  because: "))
@@ -102,7 +109,7 @@ pub fn describe(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
+    use crate::{Error, Remedy};
     use anyhow::Context;
     use clap::CommandFactory;
 
@@ -116,5 +123,13 @@ mod tests {
         let missing = Error::io("a.toml")(std::io::Error::from(std::io::ErrorKind::NotFound));
         let error = Err::<(), _>(missing).context("cannot start").unwrap_err();
         assert_eq!(describe(&error), "error: cannot start\n  because: a.toml: entity not found; check the path");
+    }
+
+    #[test]
+    fn a_cause_is_told_with_its_remedy() {
+        let taken = Error::file("data", "prepared data is here already").with(Remedy::Overwrite);
+        let error = Err::<(), _>(taken).context("cannot start").unwrap_err();
+        let cause = "data: prepared data is here already; replace it by --overwrite";
+        assert_eq!(describe(&error), format!("error: cannot start\n  because: {cause}"));
     }
 }

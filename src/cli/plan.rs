@@ -1,6 +1,7 @@
 //! `cloze train --plan`: the table.
 
 use super::output;
+use super::remedies::sentence;
 use crate::config::Config;
 use crate::device::Device;
 use crate::device::speed;
@@ -16,7 +17,7 @@ pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()>
     } else {
         write_table(&mut out, &outlook, device)?;
     }
-    match outlook.refusal() {
+    match outlook.refusal().and_then(refusal) {
         Some(problem) => {
             anyhow::bail!("nothing fits, not even one sequence at once with train.recompute = \"layer\": {problem}")
         }
@@ -50,7 +51,7 @@ fn write_table(out: &mut impl Write, outlook: &Outlook, device: &Device) -> std:
         )?;
     }
     for row in &outlook.rows {
-        if let Some(problem) = &row.refused {
+        if let Some(problem) = refusal(row) {
             writeln!(out, "{} does not fit: {problem}", name(row))?;
         }
     }
@@ -74,6 +75,11 @@ fn write_row(out: &mut impl Write, row: &Row) -> std::io::Result<()> {
         write!(out, "{:>9.1}", bytes as f64 / f64::from(1 << 20))?;
     }
     writeln!(out, "{:>10}{:>10.0}{:>12.3}", row.launches, row.gflop, row.seconds)
+}
+
+/// Why the device cannot hold it, and what may help.
+fn refusal(row: &Row) -> Option<String> {
+    row.refused.as_ref().map(|problem| sentence(problem, row.remedy))
 }
 
 fn name(row: &Row) -> String {

@@ -1,5 +1,6 @@
 //! `cloze prepare`: tokenises text for training.
 
+use super::choices::choice;
 use super::output;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// What one document is in a text file; in a .jsonl file each line is one
-    #[arg(long, value_enum, default_value_t = DocumentSplit::File)]
+    #[arg(long, value_parser = choice::<DocumentSplit>(), default_value = "file")]
     split: DocumentSplit,
     /// The key that holds the text in .jsonl files
     #[arg(long, default_value = "text")]

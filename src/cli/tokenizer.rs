@@ -1,5 +1,6 @@
 //! `cloze tokenizer`: learns a vocabulary.
 
+use super::choices::choice;
 use super::output;
 use std::io::Write;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ pub struct Args {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How words are split into tokens
-    #[arg(long, value_enum, default_value_t = TokenizerKind::WordPiece)]
+    #[arg(long, value_parser = choice::<TokenizerKind>(), default_value = "wordpiece")]
     kind: TokenizerKind,
     /// Tokens to learn, special ones included
     #[arg(long, value_name = "N", default_value_t = 30_522)]

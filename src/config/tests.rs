@@ -136,7 +136,7 @@ fn bad_configs_are_refused_by_key() {
         ("checkpoint.keep=0", "checkpoint.keep", "is 0; it must be at least 1"),
         ("name=../x", "name", "`../x` must be usable as the name of a folder"),
     ] {
-        let Err(Error::Config { key: found, problem: message }) = config(&[set]) else {
+        let Err(Error::Config { key: found, problem: message, .. }) = config(&[set]) else {
             panic!("{set} was taken, or refused with another kind of error");
         };
         assert_eq!(found, key, "{set}: {message}");

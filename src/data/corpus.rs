@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::cut::cut_point;
@@ -11,6 +11,7 @@ use super::inputs::{self, Format, Input};
 use super::json_lines::text_of;
 use super::lines::{Line, Lines};
 use super::notices::{BAD_LINES, BadLines, NOT_UTF8, NOT_UTF8_REMEDY, Notices};
+use super::progress::{self, Progress};
 use crate::{Error, Result};
 
 /// A longer document is cut into several.
@@ -19,7 +20,7 @@ const DOCUMENT_BYTES: usize = 16 << 20;
 const JSON_LINE_BYTES: usize = 256 << 20;
 
 /// What one document is in a text file. In a .jsonl file each line is one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DocumentSplit {
     /// A whole file.
@@ -95,7 +96,7 @@ pub struct Corpus {
     inputs: std::vec::IntoIter<Input>,
     current: Option<OpenFile>,
     report: Report,
-    progress: ProgressBar,
+    progress: Arc<dyn Progress>,
     bad_lines: BadLines,
     replaced: Notices,
     skipped: Notices,
@@ -113,7 +114,7 @@ impl Corpus {
     pub fn open(paths: &[PathBuf], options: CorpusOptions) -> Result<Self> {
         let found = inputs::expand(paths)?;
         found.tell();
-        let progress = ProgressBar::hidden();
+        let progress = progress::silent();
         Ok(Corpus {
             bad_lines: BadLines::new(options.max_bad_lines),
             replaced: Notices::new(NOT_UTF8, &progress),
@@ -128,12 +129,9 @@ impl Corpus {
         })
     }
 
-    /// Shows a bar on standard error while the corpus is read, when that is a terminal.
-    pub fn with_progress(mut self, message: &'static str) -> Self {
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
-        self.progress = ProgressBar::new(self.inputs.as_slice().iter().map(|input| input.bytes).sum())
-            .with_style(style.expect("a constant template"))
-            .with_message(message);
+    /// Shows how far it has been read, where [`super::show_progress`] was called; `what` is done with it, such as "reading".
+    pub fn with_progress(mut self, what: &'static str) -> Self {
+        self.progress = progress::begin(what, self.inputs.as_slice().iter().map(|input| input.bytes).sum());
         self.replaced = Notices::new(NOT_UTF8, &self.progress);
         self.skipped = Notices::new(BAD_LINES, &self.progress);
         self
@@ -191,7 +189,7 @@ impl Corpus {
             return Err(Error::file(first, format!("there is no text in this file{others}: leave it out")));
         }
         let others = if others > 0 { format!(" and {others} others") } else { String::new() };
-        self.progress.suspend(|| log::info!("{}{others}: passed over, without text", first.display()));
+        self.progress.above(&|| log::info!("{}{others}: passed over, without text", first.display()));
         Ok(())
     }
 }
@@ -206,7 +204,7 @@ impl Iterator for Corpus {
         let next = self.next_document().transpose();
         self.ended = !matches!(next, Some(Ok(_)));
         if self.ended {
-            self.progress.finish_and_clear();
+            self.progress.finish();
         }
         next
     }
@@ -231,7 +229,7 @@ struct OpenFile {
 }
 
 impl OpenFile {
-    fn new(input: Input, progress: &ProgressBar) -> Result<Self> {
+    fn new(input: Input, progress: &Arc<dyn Progress>) -> Result<Self> {
         let mut lines = Lines::open(&input, DOCUMENT_BYTES, progress)?;
         let is_json = match input.format {
             Format::Text => false,
@@ -317,8 +315,8 @@ impl OpenFile {
             let mut text = match text_of(&line, field, &mut self.replaced) {
                 Ok(text) => text,
                 Err(problem) => {
-                    let problem = format!("line {}: {problem}", self.lines.number);
-                    bad_lines.bad(&self.input.path, problem.clone())?;
+                    let (remedy, problem) = (problem.remedy(), format!("line {}: {problem}", self.lines.number));
+                    bad_lines.bad(&self.input.path, problem.clone(), remedy)?;
                     self.skipped += 1;
                     self.first_skipped.get_or_insert(problem);
                     continue;

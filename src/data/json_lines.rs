@@ -6,32 +6,49 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
 
+use crate::Remedy;
+
 /// The string under `field` of a JSON object, or what is wrong with the line. Halves of surrogate pairs, which are no
 /// characters, become U+FFFD and are counted in `replaced`.
-pub(super) fn text_of(line: &str, field: &str, replaced: &mut u64) -> Result<String, String> {
+pub(super) fn text_of(line: &str, field: &str, replaced: &mut u64) -> Result<String, Problem> {
     // Files with a byte-order mark were put together.
     let line = line.trim_start_matches('\u{feff}');
-    let strict = match parse(line, field, replaced) {
-        Err(Problem::NotJson(problem)) => problem,
-        parsed => return parsed.map_err(|problem| problem.to_string()),
-    };
-    // Python writes numbers that JSON does not have.
-    match without_constants(line) {
-        Some(line) => parse(&line, field, replaced).map_err(|problem| problem.to_string()),
-        None => Err(Problem::NotJson(strict).to_string()),
+    match parse(line, field, replaced) {
+        // Python writes numbers that JSON does not have.
+        Err(strict @ Problem::NotJson(_)) => match without_constants(line) {
+            Some(line) => parse(&line, field, replaced),
+            None => Err(strict),
+        },
+        parsed => parsed,
     }
 }
 
-enum Problem {
+/// Why a line has no usable text.
+#[derive(Debug)]
+pub(super) enum Problem {
     NotJson(String),
-    Other(String),
+    /// Another value than an object, or no string under the key.
+    NoText(String),
+    /// The object has other keys.
+    NoKey(String),
+}
+
+impl Problem {
+    /// What may help against many such lines.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Problem::NoKey(_) => Remedy::TextKey,
+            Problem::NotJson(_) | Problem::NoText(_) => Remedy::SkipMoreLines,
+        }
+    }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Problem::NotJson(problem) => write!(f, "not JSON: {problem}; mend the line, or take it out"),
-            Problem::Other(problem) => f.write_str(problem),
+            Problem::NoText(problem) => write!(f, "{problem}; mend the line, or take it out"),
+            Problem::NoKey(problem) => f.write_str(problem),
         }
     }
 }
@@ -40,8 +57,7 @@ fn parse(line: &str, field: &str, replaced: &mut u64) -> Result<String, Problem>
     let not_json = |error: serde_json::Error| Problem::NotJson(error.to_string().replace("line 1 column", "column"));
     if !line.trim_start().starts_with('{') {
         serde_json::from_str::<IgnoredAny>(line).map_err(not_json)?;
-        let problem = format!("not a JSON object, so it has no \"{field}\"; mend the line, or take it out");
-        return Err(Problem::Other(problem));
+        return Err(Problem::NoText(format!("not a JSON object, so it has no \"{field}\"")));
     }
     let object: BTreeMap<Text, &RawValue> = serde_json::from_str(line).map_err(not_json)?;
     match object.iter().find(|(key, _)| key.text == field) {
@@ -50,13 +66,10 @@ fn parse(line: &str, field: &str, replaced: &mut u64) -> Result<String, Problem>
             *replaced += found.replaced;
             Ok(found.text)
         }
-        Some(_) => Err(Problem::Other(format!("\"{field}\" is not a string; mend the line, or take it out"))),
+        Some(_) => Err(Problem::NoText(format!("\"{field}\" is not a string"))),
         None => {
             let keys: Vec<String> = object.keys().map(|key| format!("\"{}\"", key.text)).collect();
-            Err(Problem::Other(format!(
-                "no key \"{field}\"; it has {}: name the key of the text with --field, or data.field in a config",
-                keys.join(", ")
-            )))
+            Err(Problem::NoKey(format!("no key \"{field}\"; it has {}: name the key of the text", keys.join(", "))))
         }
     }
 }
@@ -146,7 +159,7 @@ mod tests {
             (r#"{"text": "\t\u00e9\/\\"}"#, "\té/\\", 0),
         ] {
             let mut replaced = 0;
-            assert_eq!(text_of(line, "text", &mut replaced).as_deref(), Ok(expected));
+            assert_eq!(text_of(line, "text", &mut replaced).unwrap(), expected);
             assert_eq!(replaced, halves, "{line}");
         }
         for (line, complaint) in [
@@ -157,7 +170,7 @@ mod tests {
             ("[NaN]", "not a JSON object"),
             (r#"{"body": ""}"#, "it has \"body\""),
         ] {
-            let problem = text_of(line, "text", &mut 0).unwrap_err();
+            let problem = text_of(line, "text", &mut 0).unwrap_err().to_string();
             assert!(problem.contains(complaint), "{line}: {problem}");
         }
     }

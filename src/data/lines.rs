@@ -6,10 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use indicatif::ProgressBar;
-
 use super::cut::cut_point;
 use super::inputs::{Compression, Input};
+use super::progress::Progress;
 use crate::{Error, Result};
 
 /// Bytes read at once.
@@ -38,7 +37,7 @@ pub(super) struct Lines {
 impl Lines {
     /// # Errors
     /// The file can't be opened or read, is damaged, or is UTF-16.
-    pub fn open(input: &Input, limit: usize, progress: &ProgressBar) -> Result<Self> {
+    pub fn open(input: &Input, limit: usize, progress: &Arc<dyn Progress>) -> Result<Self> {
         let file = File::open(&input.path).map_err(Error::io(&input.path))?;
         let position = Arc::new(AtomicU64::new(0));
         let counted = Counted { file, position: position.clone(), progress: progress.clone() };
@@ -149,14 +148,14 @@ fn decompress(file: Counted, compression: Compression) -> io::Result<Box<dyn Buf
 struct Counted {
     file: File,
     position: Arc<AtomicU64>,
-    progress: ProgressBar,
+    progress: Arc<dyn Progress>,
 }
 
 impl Read for Counted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
         self.position.fetch_add(read as u64, Ordering::Relaxed);
-        self.progress.inc(read as u64);
+        self.progress.advance(read as u64);
         Ok(read)
     }
 }

@@ -9,7 +9,7 @@ use super::shard::damaged;
 use super::special::{SpecialNames, SpecialTokens};
 use super::staging::recover;
 use super::tokenizer::Tokenizer;
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
@@ -117,7 +117,8 @@ impl Manifest {
         let path = folder.join(MANIFEST);
         let json = match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::file(folder, "not a prepared folder (no manifest.json): run `cloze prepare`"));
+                let problem = "not a prepared folder (no manifest.json)";
+                return Err(Error::file(folder, problem).with(Remedy::Prepare));
             }
             read => read.map_err(Error::io(&path))?,
         };

@@ -3,7 +3,7 @@
 use super::cut::pieces;
 use super::tokenizer::Tokenizer;
 use super::unknown::UnknownTokens;
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 /// Unknown tokens that are looked at in the text for what makes them unknown.
 const SAMPLED: u64 = 64;
@@ -22,7 +22,7 @@ pub fn check_maskable<D: IntoIterator<Item = Result<String>>>(
 ) -> Result<()> {
     match warning(tokenizer, counts, name, documents)? {
         Some(warning) if !any_maskable(tokenizer, counts) => {
-            Err(Error::config(name, format!("nothing in it can be masked: {warning}")))
+            Err(Error::config(name, format!("nothing in it can be masked: {warning}")).with(Remedy::OtherTokenizer))
         }
         None if !any_maskable(tokenizer, counts) => {
             Err(Error::config(name, "nothing in it can be masked: it has special tokens alone; give other text"))

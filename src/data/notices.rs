@@ -1,10 +1,10 @@
 //! What there is to say of the files of a corpus, so that nothing is mended or left out without a word.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use indicatif::ProgressBar;
-
-use crate::{Error, Result};
+use super::progress::Progress;
+use crate::{Error, Remedy, Result};
 
 /// As many files are named for a thing; of more there is a count.
 const NAMED: u64 = 5;
@@ -14,14 +14,14 @@ const FEW_LINES: u64 = 1000;
 /// Warns of each of the first files that a thing is wrong with, and of the rest together.
 pub(super) struct Notices {
     what: &'static str,
-    progress: ProgressBar,
+    progress: Arc<dyn Progress>,
     files: u64,
     /// Occurrences in files that were not named.
     unnamed: u64,
 }
 
 impl Notices {
-    pub fn new(what: &'static str, progress: &ProgressBar) -> Self {
+    pub fn new(what: &'static str, progress: &Arc<dyn Progress>) -> Self {
         Notices { what, progress: progress.clone(), files: 0, unnamed: 0 }
     }
 
@@ -33,7 +33,7 @@ impl Notices {
         self.files += 1;
         match self.files > NAMED {
             true => self.unnamed += count,
-            false => self.progress.suspend(|| log::warn!("{}: {count} {}{detail}", path.display(), self.what)),
+            false => self.progress.above(&|| log::warn!("{}: {count} {}{detail}", path.display(), self.what)),
         }
     }
 
@@ -41,7 +41,7 @@ impl Notices {
     pub fn finish(&mut self) {
         if self.files > NAMED {
             let more = self.files - NAMED;
-            self.progress.suspend(|| log::warn!("in {more} more files: {} {}", self.unnamed, self.what));
+            self.progress.above(&|| log::warn!("in {more} more files: {} {}", self.unnamed, self.what));
         }
         (self.files, self.unnamed) = (0, 0);
     }
@@ -58,7 +58,8 @@ pub(super) struct BadLines {
     most: f64,
     lines: u64,
     bad: u64,
-    first: Option<(std::path::PathBuf, String)>,
+    /// Where the first is, what is wrong with it, and what may help.
+    first: Option<(PathBuf, String, Remedy)>,
 }
 
 impl BadLines {
@@ -72,10 +73,10 @@ impl BadLines {
 
     /// # Errors
     /// There are more of them than the share of all lines allows.
-    pub fn bad(&mut self, path: &Path, problem: String) -> Result<()> {
+    pub fn bad(&mut self, path: &Path, problem: String, remedy: Remedy) -> Result<()> {
         self.lines += 1;
         self.bad += 1;
-        self.first.get_or_insert_with(|| (path.to_path_buf(), problem));
+        self.first.get_or_insert_with(|| (path.to_path_buf(), problem, remedy));
         self.check(self.lines.max(FEW_LINES))
     }
 
@@ -88,14 +89,12 @@ impl BadLines {
     }
 
     fn check(&self, lines: u64) -> Result<()> {
-        let Some((path, problem)) = self.first.as_ref().filter(|_| self.bad as f64 > self.most * lines as f64) else {
-            return Ok(());
-        };
+        let too_many = self.bad as f64 > self.most * lines as f64;
+        let Some((path, problem, remedy)) = self.first.as_ref().filter(|_| too_many) else { return Ok(()) };
         let (bad, read, most) = (self.bad, self.lines, self.most);
-        let share = format!(
-            "{bad} of {read} lines read can't be used, and no more than a share of {most} may be skipped \
-             (--max-bad-lines, data.max_bad_lines)"
-        );
-        Err(Error::file(path, if most == 0.0 { problem.clone() } else { format!("{problem} ({share})") }))
+        let share =
+            format!("{bad} of {read} lines read can't be used, and no more than a share of {most} may be skipped");
+        let problem = if most == 0.0 { problem.clone() } else { format!("{problem} ({share})") };
+        Err(Error::file(path, problem).with(*remedy))
     }
 }

@@ -8,7 +8,7 @@ use super::divide::Ends;
 use super::manifest::{ShardEntry, SplitEntry, shard_name};
 use super::shard::{Shard, ShardBuilder, token_width};
 use super::tokenizer::{Encoded, Tokenizer};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 /// The two parts in the making.
 pub(super) struct Parts<'a> {
@@ -68,10 +68,8 @@ impl<'a> Parts<'a> {
         if self.has(split) {
             return Ok(());
         }
-        let problem = format!("there is no text for the {} part", split.name());
-        let remedy = "give more text, hold out more of it (--validation-fraction, data.validation_fraction), or \
-                      name files (--validation, data.validation)";
-        Err(Error::config("prepare", format!("{problem}: {remedy}")))
+        let problem = format!("there is no text for the {} part: give more text", split.name());
+        Err(Error::config("prepare", problem).with(Remedy::HoldOut))
     }
 
     /// Moves ends of training documents to the validation part. The training part is written anew.

@@ -14,7 +14,7 @@ use super::parts::Parts;
 use super::shard::write_synced;
 use super::staging::Staging;
 use super::tokenizer::Tokenizer;
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 #[derive(Clone, Debug)]
 pub struct PrepareOptions {
@@ -98,8 +98,8 @@ fn divide(
     parts: &mut Parts,
 ) -> Result<Report> {
     if !(fraction > 0.0 && fraction <= 0.5) {
-        let problem = format!("{fraction} is not above 0 and at most 0.5; or name the files with --validation");
-        return Err(Error::config("--validation-fraction", problem));
+        let problem = format!("a fraction of {fraction} is not above 0 and at most 0.5");
+        return Err(Error::config("validation", problem).with(Remedy::HoldOut));
     }
     let corpus = Corpus::open(inputs, options.corpus.clone())?;
     let mut division = Division::new(fraction);

@@ -21,7 +21,7 @@ pub(super) use reader::Shard;
 
 use super::manifest::ShardEntry;
 use super::tokenizer::Encoded;
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 const _: () = assert!(cfg!(target_endian = "little"), "shards are read as they lie: the host must be little-endian");
 
@@ -127,9 +127,7 @@ pub(super) fn write_synced(path: &Path, sections: &[&[u8]]) -> Result<String> {
 
 /// The error for a file of a prepared folder that isn't as it was made.
 pub(super) fn damaged(path: &Path, problem: &str) -> Error {
-    let remedy =
-        "run `cloze prepare` again with --overwrite; a run's own data is made again once its folder is removed";
-    Error::file(path, format!("damaged: {problem}; {remedy}"))
+    Error::file(path, format!("damaged: {problem}")).with(Remedy::PrepareAgain)
 }
 
 /// Reads a small file of a prepared folder, and checks its size and BLAKE3.

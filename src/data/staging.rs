@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::manifest::is_prepared_file;
 use crate::files::{self, Lock};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 /// A temporary folder beside its destination, removed on drop unless it was committed. While it is there no other process
 /// makes the same destination.
@@ -170,7 +170,7 @@ fn check_replaceable(destination: &Path, overwrite: bool) -> Result<()> {
         return Err(Error::file(destination, problem));
     }
     if !names.is_empty() && !overwrite {
-        return Err(Error::file(destination, "prepared data is here already: replace it with --overwrite"));
+        return Err(Error::file(destination, "prepared data is here already").with(Remedy::Overwrite));
     }
     Ok(())
 }

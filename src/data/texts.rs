@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use indicatif::ProgressBar;
-
 use super::corpus::utf8;
 use super::inputs::Input;
 use super::lines::Lines;
 use super::notices::{NOT_UTF8, NOT_UTF8_REMEDY, Notices};
+use super::progress;
 use crate::Result;
 
 /// A longer line is refused: it is no text to be taken as one.
@@ -32,7 +31,7 @@ impl Texts {
     pub fn open(files: &[PathBuf]) -> Result<Self> {
         let inputs: Vec<Input> = files.iter().map(|path| Input::text(path)).collect::<Result<_>>()?;
         let current = if files.is_empty() { Some(Lines::stdin(LINE_BYTES)?) } else { None };
-        let notices = Notices::new(NOT_UTF8, &ProgressBar::hidden());
+        let notices = Notices::new(NOT_UTF8, &progress::silent());
         Ok(Texts { inputs: inputs.into_iter(), current, replaced: 0, notices })
     }
 
@@ -43,7 +42,7 @@ impl Texts {
                     self.notices.finish();
                     return Ok(None);
                 };
-                self.current = Some(Lines::open(&input, LINE_BYTES, &ProgressBar::hidden())?);
+                self.current = Some(Lines::open(&input, LINE_BYTES, &progress::silent())?);
                 continue;
             };
             match lines.next()? {

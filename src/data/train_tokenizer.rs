@@ -20,11 +20,10 @@ use super::word_counts::count_words;
 use crate::{Error, Result};
 
 /// How words are split into tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenizerKind {
     /// BERT's: words and their `##` continuations.
-    #[value(name = "wordpiece")]
     WordPiece,
     /// GPT-2's, RoBERTa's and ModernBERT's: merges of bytes; it can spell any text.
     Bpe,

@@ -121,7 +121,7 @@ impl UnknownTokens {
         if 2 * self.too_long > self.examined {
             return format!(
                 "most stand for words of more than {} characters, as in a script without spaces, which this tokenizer \
-                 does not take apart; learn one with --kind unigram or bpe (tokenizer.kind)",
+                 does not take apart; learn one of the kind unigram or bpe",
                 self.limit
             );
         }

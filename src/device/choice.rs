@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The value of `--device`.
+/// A device, as it is asked for by a word, a number or a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// The best real GPU, else the CPU; never a software adapter such as llvmpipe. An integrated GPU is held against the CPU.
@@ -13,7 +13,7 @@ pub enum DeviceChoice {
     Cpu,
     /// The best adapter there is, a software one where there is no other.
     Gpu,
-    /// The GPU with this number in `cloze devices`.
+    /// The GPU at this place among [`adapters`](crate::exec::gpu::adapters).
     Index(usize),
     /// The GPU whose name, or name and backend, contains this; numbers shift when a device is added.
     Named(String),
@@ -27,7 +27,7 @@ impl FromStr for DeviceChoice {
             "auto" => Ok(DeviceChoice::Auto),
             "cpu" => Ok(DeviceChoice::Cpu),
             "gpu" => Ok(DeviceChoice::Gpu),
-            "" => Err("it is auto, cpu, gpu, or a number or a part of a name that `cloze devices` lists".to_string()),
+            "" => Err("it is auto, cpu, gpu, or a number or a part of the name of a GPU".to_string()),
             other => Ok(other.parse().map_or_else(|_| DeviceChoice::Named(other.to_string()), DeviceChoice::Index)),
         }
     }
@@ -55,6 +55,6 @@ mod tests {
         for choice in [DeviceChoice::Auto, DeviceChoice::Cpu, DeviceChoice::Gpu, DeviceChoice::Index(3), named] {
             assert_eq!(choice.to_string().parse(), Ok(choice));
         }
-        assert!("".parse::<DeviceChoice>().unwrap_err().contains("cloze devices"));
+        assert!("".parse::<DeviceChoice>().unwrap_err().contains("auto, cpu, gpu"));
     }
 }

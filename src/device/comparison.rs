@@ -45,7 +45,7 @@ pub fn faster(gpu: Device, sizes: &Sizes) -> Device {
     let (taken, other) = if on_gpu <= on_cpu { (gpu, Device::Cpu) } else { (Device::Cpu, gpu) };
     let (fast, slow) = (1e3 * on_gpu.min(on_cpu), 1e3 * on_gpu.max(on_cpu));
     log::info!(
-        "--device auto takes {}: a layer's kernels, {} × {} tokens of {} wide, took {fast:.1} ms there, and {slow:.1} ms on {}",
+        "the faster device is {}: a layer's kernels, {} × {} tokens of {} wide, took {fast:.1} ms there, and {slow:.1} ms on {}",
         taken.describe_briefly(),
         sizes.batch,
         sizes.sequence,

@@ -18,7 +18,7 @@ use crate::exec::gpu::{self, Gpu, GpuExecutor, Origin};
 use crate::exec::plan::Limits;
 use crate::exec::{CpuExecutor, Executor, Program};
 use crate::kernels::{Class, Precision, Sizes, find_variant};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tuning::Budget;
@@ -64,7 +64,7 @@ impl Device {
                 Ok(Device::Gpu(Box::new(vetting::vet(*gpu, precision)?)))
             }
             Device::Cpu if precision != Precision::F32 => {
-                log::warn!("on a CPU train.precision = \"f16\" only imitates what a GPU does: \"f32\" is faster");
+                log::warn!("on a CPU half precision only imitates what a GPU does: f32 is faster");
                 Ok(Device::Cpu)
             }
             device => Ok(device),
@@ -103,21 +103,17 @@ impl Device {
             DeviceChoice::Gpu => {
                 let adapters = ranked(gpu::adapters()?);
                 let best = adapters.first().ok_or_else(|| {
-                    Error::Device(
-                        "there is no GPU that wgpu reaches; install its Vulkan driver (on Debian without a GPU: \
-                         `apt-get install mesa-vulkan-drivers libvulkan1`), or take --device cpu"
-                            .into(),
-                    )
+                    let problem = "there is no GPU that wgpu reaches; install its Vulkan driver (on Debian without a GPU: \
+                                   `apt-get install mesa-vulkan-drivers libvulkan1`)";
+                    Error::device(problem).with(Remedy::Cpu)
                 })?;
                 open(best).map(|gpu| Device::Gpu(Box::new(gpu)))
             }
             DeviceChoice::Index(index) => {
                 let adapters = gpu::adapters()?;
                 let adapter = adapters.get(*index).ok_or_else(|| {
-                    let count = adapters.len();
-                    Error::Device(format!(
-                        "--device {index}: there is no such GPU; `cloze devices` lists the {count} there are"
-                    ))
+                    let problem = format!("there is no GPU {index} among the {} there are", adapters.len());
+                    Error::device(problem).with(Remedy::KnownDevice)
                 })?;
                 open(adapter).map(|gpu| Device::Gpu(Box::new(gpu)))
             }
@@ -167,7 +163,7 @@ impl Device {
     /// Gives a program its memory on the device.
     ///
     /// # Errors
-    /// The program needs more than the device has: the message names the tensor or the sum, the limit and the setting.
+    /// The program needs more than the device has: the message names the tensor or the sum, and the limit.
     pub fn executor(&self, program: &Program) -> Result<Box<dyn Executor>> {
         Ok(match self {
             Device::Cpu => Box::new(CpuExecutor::new(program)?),
@@ -249,7 +245,7 @@ impl Device {
     }
 }
 
-/// The one adapter whose line in `cloze devices` contains a text, whatever the case of its letters.
+/// The one adapter whose line, as [`gpu::describe`] writes it, contains a text, whatever the case of its letters.
 fn named<'a>(name: &str, adapters: &'a [wgpu::Adapter]) -> Result<&'a wgpu::Adapter> {
     let line = |adapter: &wgpu::Adapter| gpu::describe(&adapter.get_info());
     let matches = |adapter: &&wgpu::Adapter| line(adapter).to_lowercase().contains(&name.to_lowercase());
@@ -259,13 +255,11 @@ fn named<'a>(name: &str, adapters: &'a [wgpu::Adapter]) -> Result<&'a wgpu::Adap
         [] => {
             let known = adapters.iter().map(line).collect::<Vec<_>>().join("; ");
             let known = if known.is_empty() { "there is none".into() } else { format!("there is {known}") };
-            Err(Error::Device(format!(
-                "--device {name}: it is auto, cpu, gpu, or a number or a part of the name of a GPU: {known}"
-            )))
+            Err(Error::device(format!("no GPU has `{name}` in its name: {known}")).with(Remedy::KnownDevice))
         }
         [..] => {
             let several = found.into_iter().map(line).collect::<Vec<_>>().join("; ");
-            Err(Error::Device(format!("--device {name} is said of several GPUs, give more of the name: {several}")))
+            Err(Error::device(format!("several GPUs have `{name}` in their names, give more of one: {several}")))
         }
     }
 }

@@ -64,7 +64,7 @@ impl Parity {
         let (program, trials) = record(kernel, precision, chosen)?;
         let mut executor = CpuExecutor::new(&program)?;
         let mut run =
-            |trial: &Trial| trial.run(&mut executor).map_err(|problem| Error::Device(format!("the twin: {problem}")));
+            |trial: &Trial| trial.run(&mut executor).map_err(|problem| Error::device(format!("the twin: {problem}")));
         let wanted = trials.iter().map(&mut run).collect::<Result<_>>()?;
         Ok(Parity { kernel, precision, program, trials, wanted })
     }

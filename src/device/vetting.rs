@@ -6,7 +6,7 @@ use super::record::{Record, Verdict};
 use super::stress;
 use crate::exec::gpu::Gpu;
 use crate::kernels::{Kernel, Precision, Variant, find_variant, kernels_of};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 /// Opens an adapter. Every variant that it can run is checked against the CPU twins, unless the record has it from an earlier
 /// start; one that fails is never chosen.
@@ -54,12 +54,9 @@ impl Vetting {
             let runs = self.gpu.offers(variant) && variant.computes_in(self.precision);
             if runs && self.verdict(kernel, variant, &mut parity)? == Verdict::Failed {
                 if variant.name == kernel.reference().name {
-                    return Err(Error::Device(format!(
-                        "the kernel `{}` fails its check on {}; update its driver, or take --device cpu (`cloze doctor` \
-                         tells more, and looks again)",
-                        kernel.name,
-                        self.gpu.describe()
-                    )));
+                    let (name, gpu) = (kernel.name, self.gpu.describe());
+                    let problem = format!("the kernel `{name}` fails its check on {gpu}; update its driver");
+                    return Err(Error::device(problem).with(Remedy::CpuOrExamination));
                 }
                 pass_over(&mut self.gpu, kernel, variant, self.precision);
             }

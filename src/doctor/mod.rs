@@ -31,6 +31,7 @@ pub fn examine(choice: &DeviceChoice) -> Examination {
     let mut examination = Examination::new(choice);
     if let Err(error) = examination.look(choice) {
         examination.problems.push(error.to_string());
+        examination.remedy = error.remedy();
     }
     examination.passed = examination.failures() == 0;
     examination

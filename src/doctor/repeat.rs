@@ -1,4 +1,4 @@
-//! Whether the same training gives the same bits: what `--resume` and every comparison of two runs rest on.
+//! Whether the same training gives the same bits: what a resume and every comparison of two runs rest on.
 
 use super::golden::Golden;
 use super::report::Check;

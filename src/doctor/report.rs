@@ -2,6 +2,7 @@
 //! that is not finite is `null`.
 
 use super::limits::Limits;
+use crate::Remedy;
 use crate::device::DeviceChoice;
 use crate::device::parity::Finding;
 use crate::exec::Speed;
@@ -20,7 +21,7 @@ pub struct Report {
 /// What was found on a device.
 #[derive(Clone, Debug, Serialize)]
 pub struct Examination {
-    /// What `--device` takes it by.
+    /// What it was chosen by.
     pub device: String,
     /// Name, driver, features and kernel variants in use.
     pub description: String,
@@ -37,6 +38,8 @@ pub struct Examination {
     pub speed: Option<Speed>,
     /// What kept the rest from being looked at.
     pub problems: Vec<String>,
+    /// What may help against that.
+    pub remedy: Option<Remedy>,
 }
 
 /// A number and how large it may be.
@@ -82,6 +85,7 @@ impl Examination {
             limits: None,
             speed: None,
             problems: Vec::new(),
+            remedy: None,
         }
     }
 
@@ -143,6 +147,6 @@ fn problems(f: &mut fmt::Formatter<'_>, problems: &[String]) -> fmt::Result {
     problems.iter().take(SHOWN).try_for_each(|problem| writeln!(f, "      {problem}"))?;
     match problems.len().saturating_sub(SHOWN) {
         0 => Ok(()),
-        more => writeln!(f, "      and {more} more; --json has them all"),
+        more => writeln!(f, "      and {more} more, which the report as JSON has"),
     }
 }

@@ -5,9 +5,9 @@
 //! launch reads and another part of which it writes would be refused. Where there is no such rule they lie in one arena.
 
 use super::arena::{Arena, Life, step_gradients};
-use super::program::{Program, Role, Tensor, setting_of_parameter, setting_to_lower};
+use super::bytes::Bytes;
+use super::program::{Program, Role, Tensor, remedy_of_parameter, remedy_of_role};
 use crate::{Error, Result};
-use indicatif::BinaryBytes;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -99,12 +99,12 @@ impl std::fmt::Display for Memory {
         write!(
             f,
             "parameters {}, gradients {}, optimiser {}, activations {}, workspace {}: {} in all",
-            BinaryBytes(self.parameters),
-            BinaryBytes(self.gradients),
-            BinaryBytes(self.optimizer),
-            BinaryBytes(self.activations),
-            BinaryBytes(self.workspace),
-            BinaryBytes(self.total())
+            Bytes(self.parameters),
+            Bytes(self.gradients),
+            Bytes(self.optimizer),
+            Bytes(self.activations),
+            Bytes(self.workspace),
+            Bytes(self.total())
         )
     }
 }
@@ -257,29 +257,25 @@ impl Plan {
             let bytes = 4 * place.len as u64;
             // A whole that is only used by its parts may exceed a binding; no launch has it as an argument.
             if bytes > limits.binding && launched(program, Tensor(index as u32)) {
-                return Err(Error::Device(format!(
-                    "tensor `{}` takes {}, and the device binds at most {} at once; lower {}",
-                    info.name,
-                    BinaryBytes(bytes),
-                    BinaryBytes(limits.binding),
-                    setting_to_lower(info.role)
-                )));
+                let (takes, most) = (Bytes(bytes), Bytes(limits.binding));
+                let problem =
+                    format!("tensor `{}` takes {takes}, and the device binds at most {most} at once", info.name);
+                return Err(Error::device(problem).with(remedy_of_role(info.role)));
             }
             let start = 4 * place.start as u64;
             assert!(start.is_multiple_of(limits.alignment), "`{}` starts at byte {start} of its buffer", info.name);
         }
         let memory = self.memory();
         match limits.memory {
-            Some(available) if memory.total() > available => Err(Error::Device(format!(
-                "training needs {} ({memory}), and the device has {} available; lower {}",
-                BinaryBytes(memory.total()),
-                BinaryBytes(available),
-                if memory.of_parameters() <= memory.total() / 2 {
-                    setting_to_lower(Role::Activation)
+            Some(available) if memory.total() > available => {
+                let (needs, has) = (Bytes(memory.total()), Bytes(available));
+                let problem = format!("training needs {needs} ({memory}), and the device has {has} available");
+                Err(Error::device(problem).with(if memory.of_parameters() <= memory.total() / 2 {
+                    remedy_of_role(Role::Activation)
                 } else {
-                    dominant_parameter(program).map_or_else(|| setting_to_lower(Role::Parameter), setting_of_parameter)
-                }
-            ))),
+                    dominant_parameter(program).map_or_else(|| remedy_of_role(Role::Parameter), remedy_of_parameter)
+                }))
+            }
             _ => Ok(()),
         }
     }

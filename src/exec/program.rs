@@ -2,7 +2,7 @@
 //! planned once, replayed by an executor.
 
 use crate::kernels::{Access, Argument, Arguments, Elem, Kernel, Params, Precision};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 /// A tensor of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -180,10 +180,8 @@ impl Program {
     fn add(&mut self, role: Role, name: String, shape: &[usize], width: usize) -> Tensor {
         let len = shape.iter().try_fold(1usize, |len, &size| len.checked_mul(size)).filter(|&len| len < 1 << 30);
         let len = len.unwrap_or_else(|| {
-            self.fail(format!(
-                "tensor `{name}` of shape {shape:?} has more than 2^30 elements, more than any device binds; lower {}",
-                setting_to_lower(role)
-            ));
+            let problem = "has more than 2^30 elements, more than any device binds";
+            self.fail(format!("tensor `{name}` of shape {shape:?} {problem}"), remedy_of_role(role));
             1
         });
         self.push(TensorInfo { name, len: len.max(1), width, role, part_of: None })
@@ -266,7 +264,7 @@ impl Program {
         a_root == b_root && (a_written != b_written || (a_written && overlap))
     }
 
-    /// Checks that recording went well. Errors name the tensor and the setting to lower.
+    /// Checks that recording went well. Errors name the tensor that is too large.
     pub fn finish(mut self) -> Result<Program> {
         match self.problem.take() {
             Some(problem) => Err(problem),
@@ -318,28 +316,26 @@ impl Program {
     }
 
     /// Refuses the program: what is recorded from now on is of no use. The first problem counts.
-    pub(crate) fn fail(&mut self, problem: String) {
-        self.problem.get_or_insert(Error::Device(problem));
+    pub(crate) fn fail(&mut self, problem: String, remedy: Remedy) {
+        self.problem.get_or_insert(Error::device(problem).with(remedy));
     }
 }
 
-/// The setting of the config that makes a parameter smaller, by its name.
-pub(crate) fn setting_of_parameter(name: &str) -> &'static str {
+/// What makes a parameter smaller, by its name.
+pub(crate) fn remedy_of_parameter(name: &str) -> Remedy {
     if name.starts_with("embeddings.tokens") || name.starts_with("decoder") {
-        "`tokenizer.vocab_size` or `model.hidden_size`"
+        Remedy::SmallerVocabulary
     } else if name.starts_with("embeddings.positions") {
-        "`model.max_positions` or `model.hidden_size`"
+        Remedy::FewerPositions
     } else {
-        "`model.hidden_size` or `model.intermediate_size`"
+        Remedy::NarrowerModel
     }
 }
 
-/// The setting of the config that makes tensors of a role smaller.
-pub(super) fn setting_to_lower(role: Role) -> &'static str {
+/// What makes tensors of a role smaller.
+pub(super) fn remedy_of_role(role: Role) -> Remedy {
     match role {
-        Role::Parameter | Role::Gradient | Role::StepGradient | Role::Optimizer => {
-            "`model.layers` or `model.hidden_size`"
-        }
-        _ => "`train.micro_batch` or `data.sequence_length`",
+        Role::Parameter | Role::Gradient | Role::StepGradient | Role::Optimizer => Remedy::SmallerModel,
+        _ => Remedy::SmallerBatch,
     }
 }

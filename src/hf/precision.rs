@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use safetensors::tensor::Dtype;
 
 /// How a value lies in a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     #[default]
     F32,

@@ -101,7 +101,7 @@ fn content(tensors: &[Named], precision: Precision) -> Result<Vec<u8>> {
     let encode = |tensor: &Named| {
         let bytes = precision.bytes(&tensor.values).ok_or_else(|| {
             let problem = format!("`{}` has a value beyond its range; take bf16 or f32", tensor.name);
-            Error::config(format!("--dtype {}", precision.torch_name()), problem)
+            Error::config(precision.torch_name(), problem)
         })?;
         Ok((tensor.name.clone(), tensor.shape.clone(), bytes))
     };

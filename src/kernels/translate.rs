@@ -32,10 +32,10 @@ impl Parsed {
     /// # Errors
     /// The shader is not valid WGSL; the message is the compiler's, with the lines that it is about.
     pub fn new(wgsl: &str, needs: Features) -> Result<Self> {
-        let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| Error::Device(error.emit_to_string(wgsl)))?;
+        let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| Error::device(error.emit_to_string(wgsl)))?;
         let info = Validator::new(ValidationFlags::all(), capabilities(needs))
             .validate(&module)
-            .map_err(|error| Error::Device(error.emit_to_string(wgsl)))?;
+            .map_err(|error| Error::device(error.emit_to_string(wgsl)))?;
         Ok(Parsed { module, info, needs })
     }
 
@@ -153,5 +153,5 @@ fn capabilities(needs: Features) -> Capabilities {
 }
 
 fn fails(language: &str, error: impl std::fmt::Display) -> Error {
-    Error::Device(format!("as {language}: {error}"))
+    Error::device(format!("as {language}: {error}"))
 }

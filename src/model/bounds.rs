@@ -58,7 +58,7 @@ fn refuse(name: &str, values: &[u32], bound: u32, fine: impl Fn(u32) -> bool) ->
 }
 
 fn damaged(name: &str, value: &str, place: usize, problem: &str) -> Error {
-    Error::Device(format!(
+    Error::device(format!(
         "a batch has {value} among its `{name}`, at place {place}, and they {problem}: the data are of another model or \
          vocabulary; prepare them anew"
     ))

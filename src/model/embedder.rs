@@ -21,11 +21,11 @@ use std::collections::VecDeque;
 const IN_FLIGHT: usize = 2;
 
 /// How the vectors of a text's tokens become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
-    /// The mean over all tokens of the text, its first and last special token included
+    /// The mean over all tokens of the text, its first and last special token included.
     Mean,
-    /// The first token's, `[CLS]`
+    /// The first token's, `[CLS]`.
     Cls,
 }
 

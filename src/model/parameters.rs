@@ -6,11 +6,10 @@
 //! numbers as f16 the model's products use a copy of the matrices in that precision, which every write and update keeps up.
 
 use super::init::Init;
-use crate::exec::{Executor, Program, Role, Tensor, halves, setting_of_parameter};
+use crate::exec::{Bytes, Executor, Program, Role, Tensor, halves, remedy_of_parameter};
 use crate::kernels::Precision;
 use crate::random::{Site, Stream};
 use crate::{Error, Result};
-use indicatif::BinaryBytes;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -155,13 +154,12 @@ impl Parameters {
                 true => "has more than 2^30 elements, more than any device binds".to_string(),
                 false => format!(
                     "takes {}, and the device binds at most {} at once",
-                    BinaryBytes(4 * large.room() as u64),
-                    BinaryBytes(binding)
+                    Bytes(4 * large.room() as u64),
+                    Bytes(binding)
                 ),
             };
             let Declaration { name, shape, .. } = large;
-            program
-                .fail(format!("parameter `{name}` of shape {shape:?} {bound}; lower {}", setting_of_parameter(name)));
+            program.fail(format!("parameter `{name}` of shape {shape:?} {bound}"), remedy_of_parameter(name));
         }
         let mut lens: Vec<(usize, (usize, bool))> = Vec::new();
         let mut place = |(number, parameter): (usize, &Declaration)| {
@@ -310,7 +308,7 @@ impl Parameters {
 }
 
 fn not_trained() -> Error {
-    Error::Device("the program does not train".into())
+    Error::device("the program does not train")
 }
 
 /// Two values of f16 a word; behind an odd number of them lies padding, which is zero.

@@ -1,6 +1,6 @@
 //! Layers of TOML: assignments over a file, over defaults.
 
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 use toml::{Table, Value};
 
 /// Parts of the longest key, and some to spare.
@@ -12,22 +12,16 @@ const DEEPEST: usize = 8;
 /// There is no `=`, a part of the key is empty or no section, or the value was meant to be TOML and is not.
 pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
     let Some((key, text)) = assignment.split_once('=') else {
-        return Err(Error::config(
-            format!("--set {assignment}"),
-            "has no `=`; write --set key=value, such as --set train.steps=500",
-        ));
+        return Err(Error::config(assignment, "has no `=`").with(Remedy::Assignment));
     };
     let mut names: Vec<&str> = key.trim().split('.').collect();
     if names.iter().any(|name| name.is_empty()) {
-        return Err(Error::config(
-            format!("--set {assignment}"),
-            "the key has an empty part; write it as in train.steps",
-        ));
+        return Err(Error::config(assignment, "the key has an empty part").with(Remedy::Assignment));
     }
     // Reading goes down a level for each, and the stack ends somewhere.
     if names.len() > DEEPEST {
         let problem = format!("has {} parts, and no key has more than {DEEPEST}", names.len());
-        return Err(Error::config(format!("--set {}.{}.…", names[0], names[1]), problem));
+        return Err(Error::config(format!("{}.{}.…", names[0], names[1]), problem));
     }
     let value = parse_value(key.trim(), text.trim())?;
     let last = names.pop().expect("split yields at least one part");

@@ -15,7 +15,7 @@ pub(super) fn skipped(metrics: &Metrics, optimizer: &OptimizerState) -> String {
     )
 }
 
-/// The end of a training of which the last `in_a_row` steps were skipped, and what to do about it.
+/// The end of a training of which the last `in_a_row` steps were skipped, and what to change before it goes on.
 pub(super) fn diverged(metrics: &Metrics, in_a_row: u64) -> Error {
     let culprit = culprit(metrics);
     let why = match metrics.loss_scale {
@@ -30,10 +30,7 @@ pub(super) fn diverged(metrics: &Metrics, in_a_row: u64) -> Error {
         ),
         None => format!("{culprit} is not finite; lower train.learning_rate or train.clip"),
     };
-    Error::Diverged(format!(
-        "{in_a_row} steps in a row up to step {} were skipped, since {why}. Go on from the last checkpoint with --resume",
-        metrics.step
-    ))
+    Error::Diverged(format!("{in_a_row} steps in a row up to step {} were skipped, since {why}", metrics.step))
 }
 
 fn culprit(metrics: &Metrics) -> &'static str {

@@ -10,7 +10,7 @@ use crate::exec::{Executor, Memory};
 use crate::kernels::Sizes;
 use crate::model::{ModelConfig, Recompute, Shape, weights};
 use crate::tasks::MaskedLm;
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -184,6 +184,14 @@ pub struct Row {
     pub seconds: f64,
     /// Why the device cannot hold it.
     pub refused: Option<String>,
+    /// What may help against that.
+    pub remedy: Option<Remedy>,
+}
+
+impl Row {
+    fn refused_with(self, error: &Error) -> Row {
+        Row { refused: Some(error.to_string()), remedy: error.remedy(), ..self }
+    }
 }
 
 impl Outlook {
@@ -205,13 +213,14 @@ impl Outlook {
         })
     }
 
-    /// Why the device can't hold the training in any way to recompute and with any microbatch; `None` where it can.
-    pub fn refusal(&self) -> Option<&str> {
+    /// The row that says why the device can't hold the training in any way to recompute and with any microbatch; `None` where
+    /// it can.
+    pub fn refusal(&self) -> Option<&Row> {
         let fits = |row: &Row| row.refused.is_none() || row.auto_micro_batch.is_some();
         if self.rows.iter().any(fits) {
             return None;
         }
-        self.rows.iter().rev().find_map(|row| row.refused.as_deref())
+        self.rows.iter().rev().find(|row| row.refused.is_some())
     }
 }
 
@@ -233,10 +242,11 @@ fn row(config: &Config, model: &ModelConfig, mode: Recompute, device: &Device, l
         gflop: 0.0,
         seconds: 0.0,
         refused: None,
+        remedy: None,
     };
     let training = match record(config, model, micro_batch, mode, limits.binding) {
         Ok(training) => training,
-        Err(error) => return Row { refused: Some(error.to_string()), ..row },
+        Err(error) => return row.refused_with(&error),
     };
     let (program, plan) = (&training.program, Plan::unchecked(&training.program, limits.arena));
     let scratch = device.scratch(program);
@@ -248,12 +258,12 @@ fn row(config: &Config, model: &ModelConfig, mode: Recompute, device: &Device, l
     }
     let planned = plan.memory();
     let memory = Memory { workspace: planned.workspace + scratch, ..planned };
-    Row {
-        memory: Some(memory),
-        logits_bytes: training.largest_bytes,
-        peak_bytes: memory.total(),
-        refused: plan.check(program, limits.without(scratch)).err().map(|error| error.to_string()),
-        ..row
+    row.memory = Some(memory);
+    row.logits_bytes = training.largest_bytes;
+    row.peak_bytes = memory.total();
+    match plan.check(program, limits.without(scratch)) {
+        Ok(()) => row,
+        Err(error) => row.refused_with(&error),
     }
 }
 

@@ -6,7 +6,6 @@ use crate::data::{Packing, Scoring};
 use crate::device::Device;
 use crate::model::{ModelConfig, Shape};
 use crate::tasks::{self, MaskedLm};
-use indicatif::ProgressBar;
 use serde::Serialize;
 
 /// What the tokens of a text score, each guessed from all others but the rest of its word: see [`Scoring`]. In nats.
@@ -24,7 +23,8 @@ pub struct PseudoLikelihood {
 
 impl PseudoLikelihood {
     /// Scores all sequences, or `limit` that are evenly spread over the data; `values` are those of the parameters, and
-    /// `batch` is how many masked sequences go through the model at once. `bar` makes a bar over a number of batches.
+    /// `batch` is how many masked sequences go through the model at once. `progress` is told
+    /// before each batch how many are done, and of how many.
     ///
     /// # Errors
     /// The device fails, or is too small; the text can't be read.
@@ -34,7 +34,7 @@ impl PseudoLikelihood {
         packing: &Packing,
         batch: usize,
         limit: Option<usize>,
-        bar: impl FnOnce(usize) -> ProgressBar,
+        mut progress: impl FnMut(usize, usize),
     ) -> Result<PseudoLikelihood> {
         let scoring = Scoring::new(packing, limit)?;
         let batch = batch.min(scoring.rows.max(1));
@@ -43,7 +43,11 @@ impl PseudoLikelihood {
         let evaluation = tasks::evaluation(&MaskedLm::new(config), shape, device.binding())?;
         let mut executor = evaluation.start(device, config, values)?;
         let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
-        let batches = bar(scoring.rows.div_ceil(batch)).wrap_iter(scoring.batches(batch));
+        let count = scoring.rows.div_ceil(batch);
+        let batches = scoring.batches(batch).enumerate().map(|(done, batch)| {
+            progress(done, count);
+            batch
+        });
         let sums = gauge.measure(&mut *executor, batches, &[])?;
         Ok(Self::of(-sums.cross_entropy, scoring.words, sums.masked_tokens))
     }

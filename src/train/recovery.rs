@@ -124,7 +124,7 @@ impl<'a> Recovery<'a> {
         Err(Error::DeviceLost(format!("{loss}{often}, and train.recoveries_per_hour is {most}")))
     }
 
-    /// The lost device once more; where `--device auto` allows it and that is gone for good, another.
+    /// The lost device once more; where any device was asked for and that is gone for good, another.
     fn reopen(&mut self, config: &Config, device: Device) -> Result<Device> {
         let lost = device.describe_briefly();
         let same = DeviceChoice::Named(lost.clone());
@@ -132,7 +132,7 @@ impl<'a> Recovery<'a> {
         // lost device gets its next tries without.
         let mut held = Some(device);
         let choice = if *self.choice == DeviceChoice::Auto { &same } else { self.choice };
-        let mut opened = Err(Error::Device(format!("{lost} is gone")));
+        let mut opened = Err(Error::device(format!("{lost} is gone")));
         for pause in PAUSES {
             std::thread::sleep(pause);
             opened = planning::open(choice, config);

@@ -11,7 +11,7 @@ use crate::hf::{self, folder};
 use crate::kernels::Params;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::model::{Kind, ModelConfig, weights};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 use std::path::Path;
 
 /// A change of the learning rate by more than this share is worth a word.
@@ -21,7 +21,7 @@ const NOTABLE_JUMP: f64 = 0.1;
 const FREE: [&str; 6] =
     ["recipe", "dropout", "attention_dropout", "initializer_range", "scaled_output_init", "mimetic_init"];
 
-/// The checkpoint that `--resume` goes on from. It never begins anew by itself.
+/// The checkpoint that a resume goes on from. It never begins anew by itself.
 ///
 /// # Errors
 /// There is none, none is whole, or one that is needed can't be read now.
@@ -29,13 +29,10 @@ pub(super) fn newest(store: &CheckpointStore, run: &Path) -> Result<Checkpoint> 
     if let Some(checkpoint) = store.latest_valid()? {
         return Ok(checkpoint);
     }
-    let problem = match store.is_empty()? {
-        true => "has no checkpoint to go on from; leave out --resume to begin it anew",
-        false => {
-            "has no checkpoint that is whole; put one back, or begin anew in another folder by --out and without --resume"
-        }
-    };
-    Err(Error::file(run, problem))
+    Err(match store.is_empty()? {
+        true => Error::file(run, "has no checkpoint to go on from").with(Remedy::BeginAnew),
+        false => Error::file(run, "has no checkpoint that is whole; put one back").with(Remedy::AnotherRun),
+    })
 }
 
 /// Refuses a config with which the training of the checkpoint cannot go on. Changes nothing.
@@ -67,16 +64,16 @@ pub(super) fn check_data(checkpoint: &Checkpoint, now: &DataSeen) -> Result<()> 
     match (&now.folder, began.folder == now.folder) {
         (Some(folder), true) => {
             let problem = format!(
-                "{} holds other data than the run was trained on; put that back, start another run by --out, or rename the \
-                 folder to go on with other data on purpose",
+                "{} holds other data than the run was trained on; put that back, or rename the folder to go on with other \
+                 data on purpose",
                 folder.display()
             );
-            Err(Error::config("data.prepared", problem))
+            Err(Error::config("data.prepared", problem).with(Remedy::AnotherRun))
         }
         (None, true) => {
             let problem = "made other data than the run was trained on; put the text back as it was, and remove the folder \
-                           `data` of the run, or start another run by --out";
-            Err(Error::config("data.train", problem))
+                           `data` of the run";
+            Err(Error::config("data.train", problem).with(Remedy::AnotherRun))
         }
         (_, false) => {
             log::warn!("the run goes on with other data than it was trained on so far");
@@ -134,8 +131,8 @@ fn check_model(saved: &ModelConfig, wanted: &ModelConfig) -> Result<()> {
 }
 
 fn another(key: &str, value: impl std::fmt::Display, began: impl std::fmt::Display) -> Error {
-    let problem = format!("is {value}, and the run began with {began}; set it back, or start another run by --out");
-    Error::config(key, problem)
+    let problem = format!("is {value}, and the run began with {began}; set it back");
+    Error::config(key, problem).with(Remedy::AnotherRun)
 }
 
 /// Writes a checkpoint's weights and moments to the device, and gives the state that it was saved in.

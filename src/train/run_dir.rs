@@ -3,7 +3,7 @@
 use crate::checkpoint::has_checkpoints;
 use crate::config::Config;
 use crate::files::{self, Lock};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,14 +24,14 @@ impl RunDir {
     /// refuses.
     pub fn create(path: &Path, resume: bool) -> Result<RunDir> {
         if resume && !path.join(CONFIG).is_file() {
-            return Err(Error::file(path, "holds no run to resume; leave out --resume to start one here"));
+            return Err(Error::file(path, "holds no run to resume").with(Remedy::BeginAnew));
         }
         std::fs::create_dir_all(path).map_err(Error::io(path))?;
         let run = RunDir { path: path.to_path_buf(), _lock: Arc::new(lock(path)?) };
         if !resume && has_checkpoints(&run.checkpoints())? {
-            let problem =
-                "holds the checkpoints of an earlier run; go on by --resume, or choose another folder by --out";
-            return Err(Error::file(path, problem));
+            return Err(
+                Error::file(path, "holds the checkpoints of an earlier run").with(Remedy::ResumeOrAnotherFolder)
+            );
         }
         Ok(run)
     }
@@ -67,8 +67,7 @@ impl RunDir {
 
 fn lock(folder: &Path) -> Result<Lock> {
     Lock::take(&folder.join("lock"))?.ok_or_else(|| {
-        let problem = "another training is writing here; wait for it to end, or choose another folder by --out";
-        Error::file(folder, problem)
+        Error::file(folder, "another training is writing here; wait for it to end").with(Remedy::AnotherFolder)
     })
 }
 
@@ -116,8 +115,8 @@ mod tests {
         drop(RunDir::create(dir.path(), false).unwrap());
 
         store.save(&TrainingState::default(), |_| Ok(())).unwrap();
-        let message = RunDir::create(dir.path(), false).unwrap_err().to_string();
-        assert!(message.contains("--resume") && message.contains("--out"), "{message}");
+        let error = RunDir::create(dir.path(), false).unwrap_err();
+        assert_eq!(error.remedy(), Some(Remedy::ResumeOrAnotherFolder), "{error}");
         RunDir::create(dir.path(), true).unwrap();
     }
 

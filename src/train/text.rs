@@ -7,7 +7,7 @@ use crate::data::{
     Corpus, CorpusOptions, DocumentSplit, PrepareOptions, Prepared, Tokenizer, Validation, check_maskable, prepare,
 };
 use crate::files;
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -163,11 +163,11 @@ fn same_as_kept(kept: &str, settings: &str) -> bool {
 
 fn changed(change: Change, folder: &Path) -> Error {
     let way_out = match folder.is_dir() {
-        true => format!(", go on with the data as it was by data.prepared = \"{}\"", folder.display()),
+        true => format!(", or go on with the data as it was by data.prepared = \"{}\"", folder.display()),
         false => String::new(),
     };
-    let problem = format!("{}; put it back{way_out}, or start another run by --out", change.problem());
-    Error::config(change.key, problem)
+    let problem = format!("{}; put it back{way_out}", change.problem());
+    Error::config(change.key, problem).with(Remedy::AnotherRun)
 }
 
 fn make(config: &Config, tokenizer: &Tokenizer, stop: &Arc<AtomicBool>, folder: &Path) -> Result<()> {

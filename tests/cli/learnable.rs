@@ -16,7 +16,13 @@ fn with_long_lines() -> Workshop {
 #[test]
 fn nothing_to_mask_is_refused() {
     let shop = with_long_lines();
-    let words = ["nothing in it can be masked", "100.0 % of the tokens", "more than 100 characters", "--kind unigram"];
+    let words = [
+        "nothing in it can be masked",
+        "100.0 % of the tokens",
+        "more than 100 characters",
+        "the kind unigram",
+        "--kind",
+    ];
     refused(&shop, "prepare --tokenizer tokenizer.json --split line --out prepared long.txt", &words);
     assert!(!shop.path("prepared").exists());
     let set = "--set tokenizer.file=tokenizer.json --set data.train=[\"long.txt\"]";

@@ -3,6 +3,7 @@
 mod batches;
 mod corpus;
 mod prepared;
+mod progress;
 mod tokenizer;
 
 use cloze::data::{Tokenizer, TokenizerKind, TokenizerOptions};

@@ -27,7 +27,7 @@ impl<'a> GpuMeter<'a> {
 impl Meter for GpuMeter<'_> {
     fn prepare(&mut self, contests: Range<usize>) -> Result<()> {
         self.ready.clear();
-        let Some(gpu) = &self.gpu else { return Err(Error::Device("there is no device to measure on".into())) };
+        let Some(gpu) = &self.gpu else { return Err(Error::device("there is no device to measure on")) };
         let launches = |number: usize| {
             let Contest { kernel, case, precision, variants, shape, .. } = &self.contests[number];
             let made = Launches::of_variants(gpu, variants, kernel, *precision, case);
@@ -40,7 +40,7 @@ impl Meter for GpuMeter<'_> {
 
     fn time(&mut self, contest: usize, variant: usize) -> Result<Duration> {
         let shape = &self.contests[contest].shape;
-        let launches = self.ready.get_mut(&contest).ok_or_else(|| Error::Device(format!("{shape} is not ready")))?;
+        let launches = self.ready.get_mut(&contest).ok_or_else(|| Error::device(format!("{shape} is not ready")))?;
         let time = launches.time_in_kernels(variant);
         if let Err(error) = &time {
             // Whatever happened to the device, the contests behind this one get another.

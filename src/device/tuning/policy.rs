@@ -50,7 +50,7 @@ impl Budget {
         let seconds = value.to_str().and_then(|value| value.parse::<f32>().ok());
         let kernels = seconds.and_then(|seconds| Duration::try_from_secs_f32(seconds).ok()).ok_or_else(|| {
             let (variable, value) = (Self::VARIABLE, value.to_string_lossy());
-            Error::Device(format!(
+            Error::device(format!(
                 "{variable}: `{value}` is no number of seconds; it is such as 2, or 0 to measure nothing"
             ))
         })?;
@@ -182,7 +182,7 @@ mod tests {
 
         fn time(&mut self, contest: usize, variant: usize) -> Result<Duration> {
             if self.broken == Some(variant) {
-                return Err(Error::Device("it is broken".into()));
+                return Err(Error::device("it is broken"));
             }
             let cold = if self.busy < Duration::from_millis(200) { 4.0 } else { 1.0 };
             let time = Duration::from_secs_f64(cold * self.milliseconds[variant] / 1e3);

@@ -11,11 +11,11 @@ use super::variants::Variants;
 use super::watchdog::Watchdog;
 use crate::exec::plan::Limits;
 use crate::kernels::{Class, Precision};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Every adapter that can run Cloze, in wgpu's order: the numbers of `--device <index>`.
+/// Every adapter that can run Cloze, in wgpu's order: by their places they are asked for.
 ///
 /// # Errors
 /// WGPU_BACKEND names a backend that Cloze does not compute by.
@@ -40,7 +40,7 @@ fn backends(asked: Option<std::ffi::OsString>) -> Result<wgpu::Backends> {
         "vulkan" | "vk" => Ok(wgpu::Backends::VULKAN),
         "metal" | "mtl" => Ok(wgpu::Backends::METAL),
         "dx12" | "d3d12" => Ok(wgpu::Backends::DX12),
-        other => Err(Error::Device(format!("WGPU_BACKEND: `{other}` is none of vulkan, metal and dx12; unset it"))),
+        other => Err(Error::device(format!("WGPU_BACKEND: `{other}` is none of vulkan, metal and dx12; unset it"))),
     };
     asked.split(',').map(backend).try_fold(wgpu::Backends::empty(), |all, one| Ok(all | one?))
 }
@@ -115,7 +115,7 @@ impl Gpu {
         let opened = opened.map_err(|panic| Error::DeviceLost(refusal(&panic)))?;
         let (device, queue) = opened.map_err(|error| {
             let problem = refusal(&error.to_string());
-            if problem.contains("lost") { Error::DeviceLost(problem) } else { Error::Device(problem) }
+            if problem.contains("lost") { Error::DeviceLost(problem) } else { Error::device(problem) }
         })?;
         let problems = Problems::default();
         problems.listen(&device);
@@ -182,10 +182,8 @@ impl Gpu {
         if self.device.features().contains(precision.needs()) {
             return Ok(());
         }
-        Err(Error::Device(format!(
-            "train.precision = \"f16\" needs shaders with half precision, which {} does not have; set it to \"f32\"",
-            self.describe()
-        )))
+        let problem = format!("{} has no half precision in shaders (SHADER_F16)", self.describe());
+        Err(Error::device(problem).with(Remedy::FullPrecision))
     }
 
     /// Errors when the device was lost.

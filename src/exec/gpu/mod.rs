@@ -177,7 +177,7 @@ impl Executor for GpuExecutor {
         own.push(pending, ticket);
         self.flight.land(&self.gpu, ticket)?;
         let words = self.gpu.blame(own.pop(true))?.and_then(|mut tensors| tensors.pop());
-        words.ok_or_else(|| Error::Device("the device finished without giving back what was read".into()))
+        words.ok_or_else(|| Error::device("the device finished without giving back what was read"))
     }
 
     fn request(&mut self, tensors: &[Tensor]) -> Result<()> {
@@ -228,8 +228,7 @@ fn allocate(gpu: &Gpu, plan: &Plan) -> Result<Vec<wgpu::Buffer>> {
     let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let buffers = plan.buffers.iter().map(|buffer| storage(gpu, &buffer.label, buffer.len)).collect();
     if pollster::block_on(scope.pop()).is_some() {
-        let (needed, lower) = (plan.memory(), "lower `train.micro_batch` or `data.sequence_length`");
-        return Err(Error::OutOfMemory(format!("the device is out of memory: {needed}; {lower}")));
+        return Err(Error::OutOfMemory(format!("the device is out of memory: {}", plan.memory())));
     }
     gpu.check()?;
     Ok(buffers)

@@ -27,11 +27,10 @@ impl Problem {
 
     fn error(&self) -> Error {
         match self {
-            Problem::Passing(message) => Error::Device(message.clone()),
+            Problem::Passing(message) => Error::device(message.clone()),
             Problem::Lost(message) => Error::DeviceLost(message.clone()),
             Problem::OutOfMemory | Problem::LostForMemory => {
-                let advice = "lower `train.micro_batch` or `data.sequence_length`, or end what else runs there";
-                Error::OutOfMemory(format!("the device is out of memory; {advice}"))
+                Error::OutOfMemory("the device is out of memory; end what else runs there".into())
             }
         }
     }
@@ -88,7 +87,7 @@ impl Gpu {
     pub(super) fn poll(&self, poll: wgpu::PollType) -> Result<wgpu::PollStatus> {
         let _call = self.watchdog.call();
         self.blame(match without_panic(|| self.device.poll(poll)) {
-            Ok(status) => status.map_err(|error| Error::Device(format!("waiting for the device failed: {error}"))),
+            Ok(status) => status.map_err(|error| Error::device(format!("waiting for the device failed: {error}"))),
             Err(message) => Err(Error::DeviceLost(message)),
         })
     }
@@ -148,7 +147,7 @@ mod tests {
     fn a_loss_outlives_what_is_said_after_it() {
         let problems = Problems::default();
         problems.report(Problem::Passing("a shader".into()));
-        assert!(matches!(problems.check(), Err(Error::Device(_))));
+        assert!(matches!(problems.check(), Err(Error::Device { .. })));
         assert!(problems.check().is_ok());
         problems.report(Problem::OutOfMemory);
         assert!(matches!(problems.check(), Err(Error::OutOfMemory(_))));

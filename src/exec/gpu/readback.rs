@@ -74,7 +74,7 @@ impl Readback {
 
     /// The tensors of the oldest request, if they have arrived; with `finished`, its submission has, and so they will.
     pub fn pop(&mut self, finished: bool) -> Result<Option<Vec<Vec<u32>>>> {
-        let failed = |problem: String| Error::Device(format!("reading back from the device failed: {problem}"));
+        let failed = |problem: String| Error::device(format!("reading back from the device failed: {problem}"));
         let Some(request) = self.queue.front() else { return Ok(None) };
         let result = if finished {
             // Another thread that polls the same device may be the one to tell us, a moment after our own wait.

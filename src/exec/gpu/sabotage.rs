@@ -26,7 +26,7 @@ impl Sabotage {
                 .iter()
                 .flat_map(|kernel| kernel.variants.iter().map(|variant| format!("{}/{}", kernel.name, variant.name)))
                 .collect();
-            Error::Device(format!("{}: `{value}` is none of {}; unset it", Self::VARIABLE, known.join(", ")))
+            Error::device(format!("{}: `{value}` is none of {}; unset it", Self::VARIABLE, known.join(", ")))
         })
     }
 

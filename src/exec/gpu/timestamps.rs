@@ -4,7 +4,7 @@ use super::binder::Dispatch;
 use super::device::Gpu;
 use crate::exec::Cost;
 use crate::exec::profile::{Call, Profile};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 pub(super) struct Timestamps {
     submissions: Vec<Submission>,
@@ -34,11 +34,8 @@ impl Timestamps {
     /// The device has no timestamps.
     pub fn new(gpu: &Gpu) -> Result<Timestamps> {
         if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return Err(Error::Device(format!(
-                "{} has no timestamps (the feature TIMESTAMP_QUERY), so that its kernels cannot be timed; leave out \
-                 --profile, or take --device cpu",
-                gpu.describe()
-            )));
+            let problem = "has no timestamps (the feature TIMESTAMP_QUERY), so that its kernels cannot be timed";
+            return Err(Error::device(format!("{} {problem}", gpu.describe())).with(Remedy::NoProfile));
         }
         Ok(Timestamps { submissions: Vec::new() })
     }
@@ -87,7 +84,7 @@ impl Timestamps {
 
     /// The times of everything encoded, all of which has ended.
     pub fn read(self, gpu: &Gpu, phases: Vec<String>) -> Result<Profile> {
-        let failed = |problem: String| Error::Device(format!("reading the times of kernels failed: {problem}"));
+        let failed = |problem: String| Error::device(format!("reading the times of kernels failed: {problem}"));
         self.submissions.iter().for_each(|submission| submission.ticks.map_async(wgpu::MapMode::Read, .., |_| {}));
         gpu.poll(wgpu::PollType::wait_indefinitely())?;
         gpu.check()?;

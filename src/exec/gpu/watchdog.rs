@@ -1,10 +1,11 @@
 //! Ends the process when a call of the driver does not return: no thread can be taken out of it.
 
+use crate::{Error, Remedy};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Exit code of a process whose device hangs.
@@ -95,16 +96,25 @@ impl Watchdog {
     }
 }
 
+/// Who tells of a device that hangs.
+static LAST_WORDS: OnceLock<fn(&Error)> = OnceLock::new();
+
+/// Has the caller tell of a device that hangs, just before the process ends. Only the first call in a process counts.
+pub fn tell_by(last_words: fn(&Error)) {
+    LAST_WORDS.get_or_init(|| last_words);
+}
+
 fn give_up(calls: &Calls) {
-    // Standard error may be closed; there is nobody else to tell.
-    let _ = writeln!(
-        std::io::stderr(),
-        "error: {} hangs: a call of its driver has not returned for {} s (train.hang_seconds); the process ends, since \
-         nothing else helps; look whether the device still answers, and go on with a training from its latest checkpoint \
-         by --resume",
-        calls.device,
-        calls.limit().as_secs_f64()
-    );
+    let (device, seconds) = (&calls.device, calls.limit().as_secs_f64());
+    let error = Error::device(format!(
+        "{device} hangs: a call of its driver has not returned for {seconds} s; the process ends, since nothing else helps; \
+         look whether the device still answers"
+    ));
+    match LAST_WORDS.get() {
+        Some(tell) => tell(&error.with(Remedy::ResumeOrWaitLonger)),
+        // Standard error may be closed; there is nobody else to tell.
+        None => _ = writeln!(std::io::stderr(), "error: {error}"),
+    }
     // The driver's own clean-up at an orderly exit may hang as well.
     signal_hook::low_level::exit(EXIT_CODE);
 }

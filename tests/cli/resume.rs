@@ -77,14 +77,16 @@ fn a_run_can_be_made_longer() {
     assert_eq!(steps(&shop, "run")[0], (1..=15).collect::<Vec<u64>>());
 }
 
-/// As someone does whose device turns out to be too small: the same sequences come next, in smaller portions.
+/// As someone does whose device turns out to be too small: the same sequences come next, in smaller portions, and the same of
+/// them is dropped.
 #[test]
-fn a_smaller_microbatch_goes_on_with_the_same_text() {
+fn a_smaller_microbatch_goes_on_with_the_same_text_and_dropout() {
     let shop = Workshop::new();
-    shop.done("train run.toml --device cpu --out whole", &[]);
+    let line = "train run.toml --device cpu --set model.dropout=0.1 --set model.attention_dropout=0.1";
+    shop.done(&format!("{line} --out whole"), &[]);
     shop.copy("whole", "run");
     std::fs::remove_dir_all(shop.path("run/checkpoints/step-000012")).unwrap();
-    shop.done("train run.toml --device cpu --out run --resume --set train.micro_batch=2", &[]);
+    shop.done(&format!("{line} --out run --resume --set train.micro_batch=2"), &[]);
     for (whole, resumed) in losses(&shop, "whole").iter().zip(losses(&shop, "run")) {
         assert!((whole - resumed).abs() < 1e-4 * whole, "{whole} and {resumed}");
     }

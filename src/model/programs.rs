@@ -176,6 +176,23 @@ impl Training {
         seed: u64,
         first: u64,
     ) -> Result<()> {
+        self.accumulate_gradients(executor, batches, learning_rate, seed, first)?;
+        executor.run(self.update)
+    }
+
+    /// All of [`Training::step`] but the phase `update`, which uses the gradients up: until that is run they can be read. With
+    /// f16 they are those of the scaled loss. Panics when there are several batches and the program does not accumulate.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn accumulate_gradients(
+        &self,
+        executor: &mut dyn Executor,
+        batches: &[Batch],
+        learning_rate: f64,
+        seed: u64,
+        first: u64,
+    ) -> Result<()> {
         assert!(self.accumulates || batches.len() == 1, "the program was recorded for one microbatch a step");
         let labels: u32 = batches.iter().map(|batch| batch.count).sum();
         let [seed_low, seed_high] = random::key(seed);
@@ -191,7 +208,7 @@ impl Training {
             self.inputs.write(executor, batch, step)?;
             executor.run(self.accumulate)?;
         }
-        executor.run(self.update)
+        Ok(())
     }
 
     /// What the last step measured; waits for the device.

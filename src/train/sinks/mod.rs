@@ -1,11 +1,14 @@
 //! Where the measurements of a training go.
 
 mod jsonl;
+mod tensorboard;
 
 pub use jsonl::MetricsLog;
+pub use tensorboard::TensorBoard;
 
-use super::{Metrics, RunDir, Validation};
+use super::{Histogram, Metrics, RunDir, Validation};
 use crate::Result;
+use crate::config::Config;
 
 /// Something that takes what a training measures. An error of any ends the training.
 pub trait Sink: Send {
@@ -20,6 +23,20 @@ pub trait Sink: Send {
     /// # Errors
     /// It can't be written.
     fn validation(&mut self, step: u64, validation: &Validation) -> Result<()>;
+
+    /// Whether it takes histograms of a step. To make them waits for the device, and reads all of its weights and gradients.
+    fn wants_histograms(&self, _step: u64) -> bool {
+        false
+    }
+
+    /// Takes the histograms of a step, by name: of the gradient of every parameter, `gradients/…`, and of its values after the
+    /// step, `weights/…`.
+    ///
+    /// # Errors
+    /// It can't be written.
+    fn histograms(&mut self, _step: u64, _histograms: &[(String, Histogram)]) -> Result<()> {
+        Ok(())
+    }
 
     /// Takes a line for whoever watches.
     ///
@@ -50,12 +67,22 @@ pub trait Sink: Send {
 pub struct Sinks(pub Vec<Box<dyn Sink>>);
 
 impl Sinks {
-    /// Those of a run's folder, in a training that goes on after `step` steps (0 for a new run): a line each.
+    /// Those that write into a run's folder, in a training that goes on after `step` steps (0 for a new run). A line each.
     ///
     /// # Errors
     /// A file can't be read or written.
-    pub fn of_run(run: &RunDir, step: u64) -> Result<Sinks> {
-        Ok(Sinks(vec![Box::new(MetricsLog::open(&run.metrics(), step)?)]))
+    pub fn of_run(config: &Config, run: &RunDir, step: u64) -> Result<Sinks> {
+        let mut sinks = Sinks(Vec::new());
+        sinks.add(true, || MetricsLog::open(&run.metrics(), step))?;
+        sinks.add(config.train.tensorboard, || TensorBoard::create(&run.tensorboard(), config, step))?;
+        Ok(sinks)
+    }
+
+    fn add<S: Sink + 'static>(&mut self, wanted: bool, make: impl FnOnce() -> Result<S>) -> Result<()> {
+        if wanted {
+            self.0.push(Box::new(make()?));
+        }
+        Ok(())
     }
 }
 
@@ -66,6 +93,15 @@ impl Sink for Sinks {
 
     fn validation(&mut self, step: u64, validation: &Validation) -> Result<()> {
         self.0.iter_mut().try_for_each(|sink| sink.validation(step, validation))
+    }
+
+    fn wants_histograms(&self, step: u64) -> bool {
+        self.0.iter().any(|sink| sink.wants_histograms(step))
+    }
+
+    fn histograms(&mut self, step: u64, histograms: &[(String, Histogram)]) -> Result<()> {
+        let mut takers = self.0.iter_mut().filter(|sink| sink.wants_histograms(step));
+        takers.try_for_each(|sink| sink.histograms(step, histograms))
     }
 
     fn note(&mut self, line: &str) -> Result<()> {

@@ -40,7 +40,7 @@ impl Trainer {
         };
         let loader = data.loader(&config, &state)?;
         let trainer = Trainer {
-            sinks: Sinks::of_run(&run, state.step)?,
+            sinks: Sinks::of_run(&config, &run, state.step)?,
             pending: PendingSteps::after(state.tokens, config.train.precision),
             earlier_seconds: state.elapsed_seconds,
             config,

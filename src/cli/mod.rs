@@ -71,6 +71,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         logging::start(self.verbose, self.quiet);
         threads::start()?;
+        crate::data::show_bars();
         match self.command {
             Command::Devices(args) => devices::run(args),
             Command::Doctor(args) => doctor::run(args),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,14 @@ use crate::{Error, Result};
 const DOCUMENT_BYTES: usize = 16 << 20;
 /// A longer line of a .jsonl file is refused, since it can't be parsed in parts.
 const JSON_LINE_BYTES: usize = 256 << 20;
+
+/// Whether bars are shown: see [`show_bars`].
+static BARS: AtomicBool = AtomicBool::new(false);
+
+/// Lets corpora show from now on how far they are read. Standard error belongs to the command line, which asks for it.
+pub fn show_bars() {
+    BARS.store(true, Ordering::Relaxed);
+}
 
 /// What one document is in a text file. In a .jsonl file each line is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -128,8 +137,11 @@ impl Corpus {
         })
     }
 
-    /// Shows a bar on standard error while the corpus is read, when that is a terminal.
+    /// Shows a bar on standard error while the corpus is read, when that is a terminal and [`show_bars`] was called.
     pub fn with_progress(mut self, message: &'static str) -> Self {
+        if !BARS.load(Ordering::Relaxed) {
+            return self;
+        }
         let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
         self.progress = ProgressBar::new(self.inputs.as_slice().iter().map(|input| input.bytes).sum())
             .with_style(style.expect("a constant template"))

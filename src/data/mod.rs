@@ -41,7 +41,7 @@ mod word_counts;
 mod words;
 
 pub use batch::{Batch, NONE};
-pub use corpus::{Corpus, CorpusOptions, DocumentSplit, MAX_BAD_LINES, Report};
+pub use corpus::{Corpus, CorpusOptions, DocumentSplit, MAX_BAD_LINES, Report, show_bars};
 pub use dataset::{Prepared, Split, Tokens};
 pub use documents::Documents;
 pub use inputs::files;

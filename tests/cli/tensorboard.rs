@@ -104,6 +104,16 @@ fn a_run_that_begins_anew_shows_nothing_of_before() {
 }
 
 #[test]
+fn a_file_that_can_not_be_written_is_named() {
+    let shop = Workshop::new();
+    std::fs::create_dir(shop.path("run")).unwrap();
+    shop.write("run/tensorboard", "");
+    let refused = shop.run(&format!("{TRAIN} --device cpu"), &[]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("error: run/tensorboard: "), "{}", refused.stderr);
+}
+
+#[test]
 fn histograms_change_no_bits_on_the_cpu() {
     histograms_change_no_bits("cpu", 12);
     histograms_change_no_bits("cpu --set train.micro_batch=2 --set train.precision=f16", 12);

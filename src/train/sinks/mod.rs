@@ -116,3 +116,87 @@ impl Sink for Sinks {
         self.0.iter_mut().try_for_each(|sink| sink.saved(step))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+    use std::sync::{Arc, Mutex};
+
+    /// Notes what it takes; histograms of even steps.
+    struct Noting(Arc<Mutex<Vec<String>>>);
+
+    impl Noting {
+        fn take(&mut self, what: String) -> Result<()> {
+            self.0.lock().unwrap().push(what);
+            Ok(())
+        }
+    }
+
+    impl Sink for Noting {
+        fn step(&mut self, metrics: &Metrics) -> Result<()> {
+            self.take(format!("step {}", metrics.step))
+        }
+
+        fn validation(&mut self, step: u64, _: &Validation) -> Result<()> {
+            self.take(format!("validation {step}"))
+        }
+
+        fn wants_histograms(&self, step: u64) -> bool {
+            step.is_multiple_of(2)
+        }
+
+        fn histograms(&mut self, step: u64, histograms: &[(String, Histogram)]) -> Result<()> {
+            self.take(format!("{} histograms {step}", histograms.len()))
+        }
+
+        fn note(&mut self, line: &str) -> Result<()> {
+            self.take(line.to_string())
+        }
+    }
+
+    /// Wants no histograms, and fails with the first validation.
+    struct Failing;
+
+    impl Sink for Failing {
+        fn step(&mut self, _: &Metrics) -> Result<()> {
+            Ok(())
+        }
+
+        fn validation(&mut self, _: u64, _: &Validation) -> Result<()> {
+            Err(Error::Device("no room".into()))
+        }
+
+        fn histograms(&mut self, _: u64, _: &[(String, Histogram)]) -> Result<()> {
+            unreachable!("it wants none")
+        }
+    }
+
+    #[test]
+    fn every_sink_takes_everything() {
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let mut sinks =
+            Sinks(vec![Box::new(Noting(taken.clone())), Box::new(Failing), Box::new(Noting(taken.clone()))]);
+        let numbers = [1.0; 5];
+        let [loss, accuracy, learning_rate, grad_norm, tokens_per_second] = numbers;
+        let metrics = Metrics {
+            step: 2,
+            tokens: 9,
+            loss,
+            accuracy,
+            learning_rate,
+            grad_norm,
+            tokens_per_second,
+            loss_scale: None,
+        };
+        let [cross_entropy, perplexity, accuracy, unigram_cross_entropy, _] = numbers;
+        let validation = Validation { cross_entropy, perplexity, accuracy, unigram_cross_entropy, masked_tokens: 9 };
+        sinks.step(&metrics).unwrap();
+        assert!(sinks.wants_histograms(2) && !sinks.wants_histograms(3));
+        sinks.histograms(2, &[]).unwrap();
+        sinks.note("a word").unwrap();
+        assert!(sinks.validation(2, &validation).is_err());
+        let expected = ["step 2", "step 2", "0 histograms 2", "0 histograms 2", "a word", "a word", "validation 2"];
+        assert_eq!(*taken.lock().unwrap(), expected);
+    }
+}

@@ -86,6 +86,7 @@ fn bad_configs_are_refused_by_key() {
             "(did you mean `linear`?); allowed: `linear`, `cosine`, `wsd`, `constant`",
         ),
         ("model.recipe=gpt", "model.recipe", "unknown value `gpt`; allowed: `modern`, `bert`"),
+        ("train.tensorboard_histograms=5", "train.tensorboard_histograms", "set train.tensorboard = true"),
         ("train.steps=many", "train.steps", "found string \"many\", expected a whole number"),
         ("train.steps=-3", "train.steps", "found integer `-3`, expected a whole number, 0 or more"),
         ("train.batch_size=1.5", "train.batch_size", "expected a whole number"),

@@ -64,6 +64,12 @@ pub struct TrainConfig {
     pub hang_seconds: u64,
     /// Steps between lines of the log. Default 10.
     pub log_every: u64,
+    /// Whether the run's folder gets event files for TensorBoard, in `tensorboard/`: all of `metrics.jsonl`, and the config.
+    /// Default false.
+    pub tensorboard: bool,
+    /// Steps between histograms of every parameter and its gradient in these. Each reads all of them from the device. Default 0:
+    /// none.
+    pub tensorboard_histograms: u64,
 }
 
 /// Measuring the loss on held-out text.
@@ -136,6 +142,11 @@ impl TrainConfig {
                 format!("is {micro}, which does not divide train.batch_size = {batch}")
             })?;
         }
+        require(
+            self.tensorboard || self.tensorboard_histograms == 0,
+            "train.tensorboard_histograms",
+            "is for event files, and there are none; set train.tensorboard = true",
+        )?;
         self.check_optimiser()?;
         self.check_schedule()
     }

@@ -2,6 +2,7 @@
 
 mod divergence;
 pub mod evaluate;
+mod histogram;
 pub mod interrupt;
 pub mod metrics;
 mod pending;
@@ -19,6 +20,7 @@ mod text;
 mod throughput;
 pub mod trainer;
 
+pub use histogram::{Bucket, Histogram};
 pub use metrics::{Metrics, Validation};
 pub use program::{Training, TrainingOptions};
 pub use pseudo_likelihood::PseudoLikelihood;

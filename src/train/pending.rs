@@ -1,6 +1,6 @@
 //! Steps whose metrics are still on the device.
 
-use super::{Metrics, Throughput};
+use super::{Histogram, Metrics, Throughput};
 use crate::kernels::Precision;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::tasks::Measured;
@@ -13,6 +13,8 @@ pub(super) struct PendingStep {
     /// Of this step alone, padding not included.
     pub tokens: u64,
     pub learning_rate: f64,
+    /// Of its gradients and of the weights after it, where a sink wants them.
+    pub histograms: Vec<(String, Histogram)>,
 }
 
 /// The steps that were queued, in their order, until what they measured has arrived.
@@ -47,15 +49,15 @@ impl PendingSteps {
         self.last = Instant::now();
     }
 
-    /// Takes out the oldest step, of which the measurements have arrived. Panics when there is none: every request belongs to a
-    /// step.
-    pub fn arrived(&mut self, measured: Measured, optimizer: &OptimizerState) -> Metrics {
+    /// Takes out the oldest step, of which the measurements have arrived: what they say, and its histograms. Panics when there is
+    /// none: every request belongs to a step.
+    pub fn arrived(&mut self, measured: Measured, optimizer: &OptimizerState) -> (Metrics, Vec<(String, Histogram)>) {
         let oldest = self.queue.pop_front().expect("every request belongs to a step");
-        let PendingStep { step, tokens, learning_rate } = oldest;
+        let PendingStep { step, tokens, learning_rate, histograms } = oldest;
         let seconds = self.last.elapsed().as_secs_f64();
         self.last = Instant::now();
         self.tokens += tokens;
-        Metrics {
+        let metrics = Metrics {
             step,
             tokens: self.tokens,
             loss: measured.loss,
@@ -64,7 +66,8 @@ impl PendingSteps {
             grad_norm: f64::from(optimizer.gradient_norm),
             tokens_per_second: self.throughput.update(tokens, seconds),
             loss_scale: self.scaled.then_some(f64::from(optimizer.loss_scale)),
-        }
+        };
+        (metrics, histograms)
     }
 }
 
@@ -79,10 +82,10 @@ mod tests {
     fn tokens_add_up_and_those_of_before_have_no_speed() {
         let mut pending = PendingSteps::after(1_000_000, Precision::F16);
         for (step, tokens) in [(11, 512), (12, 500)] {
-            pending.push(PendingStep { step, tokens, learning_rate: 1e-3 });
+            pending.push(PendingStep { step, tokens, learning_rate: 1e-3, histograms: Vec::new() });
         }
         pending.last -= Duration::from_secs(2);
-        let mut arrived = || pending.arrived(Measured { loss: 2.5, accuracy: 0.25 }, &OptimizerState::zeroed());
+        let mut arrived = || pending.arrived(Measured { loss: 2.5, accuracy: 0.25 }, &OptimizerState::zeroed()).0;
         let (first, second) = (arrived(), arrived());
         assert_eq!((first.step, first.tokens, first.loss_scale), (11, 1_000_512, Some(0.0)));
         assert!(first.tokens_per_second > 0.0 && first.tokens_per_second <= 256.0, "{}", first.tokens_per_second);

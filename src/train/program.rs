@@ -164,6 +164,22 @@ impl Training {
         seed: u64,
         number: u64,
     ) -> Result<()> {
+        self.accumulate_gradients(executor, batches, seed, number)?;
+        self.run_update(executor, learning_rate)
+    }
+
+    /// All of [`Training::step`] but the update, which uses the gradients up: until that is run they can be read. With f16 they
+    /// are those of the scaled loss.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn accumulate_gradients(
+        &self,
+        executor: &mut dyn Executor,
+        batches: &[Batch],
+        seed: u64,
+        number: u64,
+    ) -> Result<()> {
         assert!(self.accumulates || batches.len() == 1, "the program was recorded for one microbatch a step");
         let labels: u32 = batches.iter().map(|batch| batch.count).sum();
         let [seed_low, seed_high] = random::key(seed);
@@ -177,7 +193,7 @@ impl Training {
             first_row += self.inputs.shape.rows() as u32;
             first_kept += batch.count;
         }
-        self.run_update(executor, learning_rate)
+        Ok(())
     }
 
     /// Queues the update of the parameters from the gradients that are there.

@@ -1,4 +1,4 @@
-//! The folder of a run: `config.toml`, `metrics.jsonl`, `checkpoints/`, and a lock that keeps a second training out.
+//! The folder of a run: `config.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, and a lock that keeps a second training out.
 
 use crate::checkpoint::has_checkpoints;
 use crate::config::Config;
@@ -62,6 +62,11 @@ impl RunDir {
     /// Where [`super::MetricsLog`] goes.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
+    }
+
+    /// Where [`super::sinks::TensorBoard`] goes.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
     }
 }
 

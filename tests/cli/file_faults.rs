@@ -4,6 +4,7 @@
 
 use crate::metrics::steps;
 use crate::resume::assert_same_end;
+use crate::tensorboard::assert_shows_the_metrics;
 use crate::workshop::{Workshop, names};
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 const TRAIN: &str = "train run.toml --device cpu --set train.steps=9 --set validation.every=3 --set checkpoint.every=3 \
-                     --set checkpoint.keep=1 --out";
+                     --set checkpoint.keep=1 --set train.tensorboard=true --out";
 
 #[derive(Clone, Copy, Debug)]
 enum Fault {
@@ -137,6 +138,7 @@ fn what_a_command_replaces_is_the_old_or_the_new_one() {
 fn assert_as_whole(shop: &Workshop) {
     assert_same_end(shop, "whole", "run", 9);
     assert_eq!(steps(shop, "run"), steps(shop, "whole"));
+    assert_shows_the_metrics(shop, "run");
 }
 
 /// Whether the folder `run` has a checkpoint.

@@ -6,6 +6,7 @@ mod config_paths;
 mod devices;
 mod doctor;
 mod embed;
+mod event_files;
 mod example;
 mod figures;
 #[cfg(target_os = "linux")]
@@ -26,6 +27,7 @@ mod profile;
 mod refusals;
 mod resume;
 mod stale_data;
+mod tensorboard;
 mod texts;
 mod tokenizers;
 mod tuning;

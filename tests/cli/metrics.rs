@@ -18,7 +18,8 @@ pub fn losses(shop: &Workshop, run: &str) -> Vec<f64> {
     lines(shop, run).iter().filter_map(|line| line.get("loss")?.as_f64()).collect()
 }
 
-fn lines(shop: &Workshop, run: &str) -> Vec<Value> {
+/// All lines, in the order of the file.
+pub fn lines(shop: &Workshop, run: &str) -> Vec<Value> {
     let log = shop.text(&format!("{run}/metrics.jsonl"));
     log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }

@@ -1,11 +1,14 @@
 //! Where the measurements of a training go.
 
 mod jsonl;
+mod tensorboard;
 
 pub use jsonl::MetricsLog;
+pub use tensorboard::TensorBoard;
 
-use super::{Metrics, RunDir, Validation};
+use super::{Histogram, Metrics, RunDir, Validation};
 use crate::Result;
+use crate::config::Config;
 
 /// Something that takes what a training measures. An error of any ends the training.
 pub trait Sink: Send {
@@ -20,6 +23,20 @@ pub trait Sink: Send {
     /// # Errors
     /// It can't be written.
     fn validation(&mut self, step: u64, validation: &Validation) -> Result<()>;
+
+    /// Whether it takes histograms of a step. To make them waits for the device, and reads all of its weights and gradients.
+    fn wants_histograms(&self, _step: u64) -> bool {
+        false
+    }
+
+    /// Takes the histograms of a step, by name: of the gradient of every parameter, `gradients/…`, and of its values after the
+    /// step, `weights/…`.
+    ///
+    /// # Errors
+    /// It can't be written.
+    fn histograms(&mut self, _step: u64, _histograms: &[(String, Histogram)]) -> Result<()> {
+        Ok(())
+    }
 
     /// Takes a line for whoever watches.
     ///
@@ -50,12 +67,22 @@ pub trait Sink: Send {
 pub struct Sinks(pub Vec<Box<dyn Sink>>);
 
 impl Sinks {
-    /// Those of a run's folder, in a training that goes on after `step` steps (0 for a new run): a line each.
+    /// Those that write into a run's folder, in a training that goes on after `step` steps (0 for a new run). A line each.
     ///
     /// # Errors
     /// A file can't be read or written.
-    pub fn of_run(run: &RunDir, step: u64) -> Result<Sinks> {
-        Ok(Sinks(vec![Box::new(MetricsLog::open(&run.metrics(), step)?)]))
+    pub fn of_run(config: &Config, run: &RunDir, step: u64) -> Result<Sinks> {
+        let mut sinks = Sinks(Vec::new());
+        sinks.add(true, || MetricsLog::open(&run.metrics(), step))?;
+        sinks.add(config.train.tensorboard, || TensorBoard::create(&run.tensorboard(), config, step))?;
+        Ok(sinks)
+    }
+
+    fn add<S: Sink + 'static>(&mut self, wanted: bool, make: impl FnOnce() -> Result<S>) -> Result<()> {
+        if wanted {
+            self.0.push(Box::new(make()?));
+        }
+        Ok(())
     }
 }
 
@@ -68,6 +95,15 @@ impl Sink for Sinks {
         self.0.iter_mut().try_for_each(|sink| sink.validation(step, validation))
     }
 
+    fn wants_histograms(&self, step: u64) -> bool {
+        self.0.iter().any(|sink| sink.wants_histograms(step))
+    }
+
+    fn histograms(&mut self, step: u64, histograms: &[(String, Histogram)]) -> Result<()> {
+        let mut takers = self.0.iter_mut().filter(|sink| sink.wants_histograms(step));
+        takers.try_for_each(|sink| sink.histograms(step, histograms))
+    }
+
     fn note(&mut self, line: &str) -> Result<()> {
         self.0.iter_mut().try_for_each(|sink| sink.note(line))
     }
@@ -78,5 +114,89 @@ impl Sink for Sinks {
 
     fn saved(&mut self, step: u64) -> Result<()> {
         self.0.iter_mut().try_for_each(|sink| sink.saved(step))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+    use std::sync::{Arc, Mutex};
+
+    /// Notes what it takes; histograms of even steps.
+    struct Noting(Arc<Mutex<Vec<String>>>);
+
+    impl Noting {
+        fn take(&mut self, what: String) -> Result<()> {
+            self.0.lock().unwrap().push(what);
+            Ok(())
+        }
+    }
+
+    impl Sink for Noting {
+        fn step(&mut self, metrics: &Metrics) -> Result<()> {
+            self.take(format!("step {}", metrics.step))
+        }
+
+        fn validation(&mut self, step: u64, _: &Validation) -> Result<()> {
+            self.take(format!("validation {step}"))
+        }
+
+        fn wants_histograms(&self, step: u64) -> bool {
+            step.is_multiple_of(2)
+        }
+
+        fn histograms(&mut self, step: u64, histograms: &[(String, Histogram)]) -> Result<()> {
+            self.take(format!("{} histograms {step}", histograms.len()))
+        }
+
+        fn note(&mut self, line: &str) -> Result<()> {
+            self.take(line.to_string())
+        }
+    }
+
+    /// Wants no histograms, and fails with the first validation.
+    struct Failing;
+
+    impl Sink for Failing {
+        fn step(&mut self, _: &Metrics) -> Result<()> {
+            Ok(())
+        }
+
+        fn validation(&mut self, _: u64, _: &Validation) -> Result<()> {
+            Err(Error::device("no room"))
+        }
+
+        fn histograms(&mut self, _: u64, _: &[(String, Histogram)]) -> Result<()> {
+            unreachable!("it wants none")
+        }
+    }
+
+    #[test]
+    fn every_sink_takes_everything() {
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let mut sinks =
+            Sinks(vec![Box::new(Noting(taken.clone())), Box::new(Failing), Box::new(Noting(taken.clone()))]);
+        let numbers = [1.0; 5];
+        let [loss, accuracy, learning_rate, grad_norm, tokens_per_second] = numbers;
+        let metrics = Metrics {
+            step: 2,
+            tokens: 9,
+            loss,
+            accuracy,
+            learning_rate,
+            grad_norm,
+            tokens_per_second,
+            loss_scale: None,
+        };
+        let [cross_entropy, perplexity, accuracy, unigram_cross_entropy, _] = numbers;
+        let validation = Validation { cross_entropy, perplexity, accuracy, unigram_cross_entropy, masked_tokens: 9 };
+        sinks.step(&metrics).unwrap();
+        assert!(sinks.wants_histograms(2) && !sinks.wants_histograms(3));
+        sinks.histograms(2, &[]).unwrap();
+        sinks.note("a word").unwrap();
+        assert!(sinks.validation(2, &validation).is_err());
+        let expected = ["step 2", "step 2", "0 histograms 2", "0 histograms 2", "a word", "a word", "validation 2"];
+        assert_eq!(*taken.lock().unwrap(), expected);
     }
 }

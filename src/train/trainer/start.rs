@@ -28,20 +28,12 @@ impl Trainer {
         let origin = Origin::find(&mut config, &run, &store, resume)?;
         let data = Data::open(&config, &run, &origin, device)?;
         let model = config.model(data.prepared.vocab_size());
-        let (micro_batch, training, mut executor) = on_device(&mut config, &run, &model, &origin, device)?;
-        let validation = data.validation(&config, micro_batch)?;
-        let state = state(&config, &run, &model, &origin, &training, &mut *executor)?;
-        let state = TrainingState {
-            config_digest: config.digest(),
-            sequence_length: config.data.sequence_length,
-            micro_batch,
-            variants: device.variants_of(&training.program),
-            data: data.seen.clone(),
-            ..state
-        };
+        let mut on_device = OnDevice::start(&mut config, &run, &model, &origin, device)?;
+        let validation = data.validation(&config, on_device.micro_batch)?;
+        let state = on_device.state(&config, &run, &model, &origin, &data, device)?;
         let loader = data.loader(&config, &state)?;
         let trainer = Trainer {
-            sinks: Sinks::of_run(&run, state.step)?,
+            sinks: Sinks::of_run(&config, &run, state.step)?,
             pending: PendingSteps::after(state.tokens, config.train.precision),
             earlier_seconds: state.elapsed_seconds,
             config,
@@ -49,8 +41,8 @@ impl Trainer {
             run,
             store,
             prepared: data.prepared,
-            training,
-            executor,
+            training: on_device.training,
+            executor: on_device.executor,
             loader,
             validation,
             state,
@@ -184,44 +176,63 @@ impl Data {
     }
 }
 
-/// The program with its memory on the device, and the microbatch that it was recorded for, which takes the place of "auto".
-fn on_device(
-    config: &mut Config,
-    run: &RunDir,
-    model: &ModelConfig,
-    origin: &Origin,
-    device: &Device,
-) -> Result<(usize, Training, Box<dyn Executor>)> {
-    if let Some(checkpoint) = origin.checkpoint() {
-        device.go_on_with(&checkpoint.state().variants);
-    }
-    let (micro_batch, training, executor) = planning::start(config, model, device)?;
-    if config.train.micro_batch == MicroBatch::Auto {
-        log::info!("train.micro_batch: {micro_batch} of {} sequences at once", config.train.batch_size);
-        // What fits may be another number tomorrow.
-        config.train.micro_batch = MicroBatch::Sequences(micro_batch);
-        run.write_config(config)?;
-    }
-    Ok((micro_batch, training, executor))
+/// The program with its memory on the device.
+struct OnDevice {
+    /// Sequences that it was recorded for.
+    micro_batch: usize,
+    training: Training,
+    executor: Box<dyn Executor>,
 }
 
-/// The state of training, and the parameters that belong to it on the device.
-fn state(
-    config: &Config,
-    run: &RunDir,
-    model: &ModelConfig,
-    origin: &Origin,
-    training: &Training,
-    executor: &mut dyn Executor,
-) -> Result<TrainingState> {
-    match origin {
-        Origin::Checkpoint(checkpoint, _) => {
-            let state = resume::restore(checkpoint, model, training, executor)?;
-            run.write_config(config)?;
-            return Ok(state);
+impl OnDevice {
+    /// A microbatch of "auto" becomes the one that fits.
+    fn start(
+        config: &mut Config,
+        run: &RunDir,
+        model: &ModelConfig,
+        origin: &Origin,
+        device: &Device,
+    ) -> Result<OnDevice> {
+        if let Some(checkpoint) = origin.checkpoint() {
+            device.go_on_with(&checkpoint.state().variants);
         }
-        Origin::Model(origin) => training.parameters.write(executor, Kind::Value, origin.values()),
-        Origin::Nothing => training.parameters.initialize(executor, config.seed),
+        let (micro_batch, training, executor) = planning::start(config, model, device)?;
+        if config.train.micro_batch == MicroBatch::Auto {
+            log::info!("train.micro_batch: {micro_batch} of {} sequences at once", config.train.batch_size);
+            // What fits may be another number tomorrow.
+            config.train.micro_batch = MicroBatch::Sequences(micro_batch);
+            run.write_config(config)?;
+        }
+        Ok(OnDevice { micro_batch, training, executor })
     }
-    Ok(TrainingState { seed: config.seed, ..Default::default() })
+
+    /// The state that training begins in; the parameters and moments that belong to it go to the device.
+    fn state(
+        &mut self,
+        config: &Config,
+        run: &RunDir,
+        model: &ModelConfig,
+        origin: &Origin,
+        data: &Data,
+        device: &Device,
+    ) -> Result<TrainingState> {
+        let (training, executor) = (&self.training, &mut *self.executor);
+        let mut state = TrainingState { seed: config.seed, ..Default::default() };
+        match origin {
+            Origin::Checkpoint(checkpoint, _) => {
+                state = resume::restore(checkpoint, model, training, executor)?;
+                run.write_config(config)?;
+            }
+            Origin::Model(origin) => training.parameters.write(executor, Kind::Value, origin.values()),
+            Origin::Nothing => training.parameters.initialize(executor, config.seed),
+        }
+        Ok(TrainingState {
+            config_digest: config.digest(),
+            sequence_length: config.data.sequence_length,
+            micro_batch: self.micro_batch,
+            variants: device.variants_of(&training.program),
+            data: data.seen.clone(),
+            ..state
+        })
+    }
 }

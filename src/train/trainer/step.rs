@@ -7,7 +7,7 @@ use crate::kernels::Params;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::tasks::Measured;
 use crate::train::pending::PendingStep;
-use crate::train::{Metrics, Sink, divergence};
+use crate::train::{Metrics, Sink, divergence, histogram};
 use std::time::Instant;
 
 impl Trainer {
@@ -31,13 +31,21 @@ impl Trainer {
         let rate = self.config.train.learning_rates().at(self.state.step);
         let executor = &mut *self.executor;
         let first = self.state.sequences.div_ceil(self.state.micro_batch as u64);
-        self.training.step(executor, &batches, rate, self.config.seed, self.state.step)?;
+        let (shown, mut histograms) = (self.sinks.wants_histograms(self.state.step + 1), Vec::new());
+        self.training.accumulate_gradients(executor, &batches, self.config.seed, self.state.step)?;
+        if shown {
+            histograms.extend(histogram::of_gradients(&self.training, executor)?);
+        }
+        self.training.run_update(executor, rate)?;
         executor.request(&[self.training.metrics, self.training.optimizer])?;
+        if shown {
+            histograms.extend(histogram::of_weights(&self.training, executor)?);
+        }
         self.state.step += 1;
         self.state.sequences = (first + batches.len() as u64) * self.state.micro_batch as u64;
         let tokens = batches.iter().map(|batch| u64::from(batch.tokens)).sum();
         self.state.tokens += tokens;
-        self.pending.push(PendingStep { step: self.state.step, tokens, learning_rate: rate });
+        self.pending.push(PendingStep { step: self.state.step, tokens, learning_rate: rate, histograms });
         Ok(())
     }
 
@@ -45,8 +53,11 @@ impl Trainer {
     pub(super) fn collect(&mut self, wait: bool) -> Result<()> {
         while let Some(values) = self.executor.collect(wait && !self.pending.is_empty())? {
             let (measured, optimizer) = (Measured::from_words(&values[0]), OptimizerState::from_words(&values[1]));
-            let metrics = self.pending.arrived(measured, optimizer);
+            let (metrics, histograms) = self.pending.arrived(measured, optimizer);
             self.sinks.step(&metrics)?;
+            if !histograms.is_empty() {
+                self.sinks.histograms(metrics.step, &histograms)?;
+            }
             self.check_finite(&metrics, optimizer)?;
         }
         Ok(())

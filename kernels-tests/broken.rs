@@ -3,7 +3,7 @@
 use crate::adapter::gpus;
 use crate::check::Check;
 use crate::module::{Shader, every_shader};
-use crate::{forward, gradients, optimizer, parity};
+use crate::{forward, gradients, muon_kernels, optimizer, parity};
 use cloze::exec::gpu::Sabotage;
 use cloze::kernels::adamw::{ADAMW, AdamW};
 use cloze::kernels::attention::{ATTENTION, Attention};
@@ -124,7 +124,7 @@ fn checks_see_a_twin_that_is_off() {
 
 #[test]
 fn every_check_sees_a_twin_that_does_nothing() {
-    for &(kernel, check) in [forward::CHECKS, gradients::CHECKS, optimizer::CHECKS].concat().iter() {
+    for &(kernel, check) in [forward::CHECKS, gradients::CHECKS, optimizer::CHECKS, muon_kernels::CHECKS].concat().iter() {
         check(with_twin(kernel, |_, _| {})).expect_err(kernel.name);
     }
 }

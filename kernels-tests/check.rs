@@ -26,9 +26,15 @@ pub(crate) use checks;
 
 #[test]
 fn every_kernel_is_checked() {
-    let checks = [crate::forward::CHECKS, crate::gradients::CHECKS, crate::optimizer::CHECKS].concat();
+    let checks =
+        [crate::forward::CHECKS, crate::gradients::CHECKS, crate::optimizer::CHECKS, crate::muon_kernels::CHECKS]
+            .concat();
     for kernel in KERNELS {
         let listed = checks.iter().any(|(checked, _)| checked.name == kernel.name);
-        assert!(listed, "`{}` is in no list of checks: forward.rs, gradients.rs or optimizer.rs", kernel.name);
+        assert!(
+            listed,
+            "`{}` is in no list of checks: forward.rs, gradients.rs, optimizer.rs or muon_kernels.rs",
+            kernel.name
+        );
     }
 }

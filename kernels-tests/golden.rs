@@ -2,6 +2,7 @@
 
 use crate::adapter;
 use cloze::device::Device;
+use cloze::doctor::golden::Check;
 use cloze::doctor::golden::Golden;
 use std::path::{Path, PathBuf};
 
@@ -23,8 +24,7 @@ fn check_all(device: &Device) {
 }
 
 fn cases() -> Vec<Golden> {
-    let root = std::env::var_os("CLOZE_GOLDEN")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels-tests/golden"), PathBuf::from);
+    let root = folder();
     let entries = std::fs::read_dir(&root).unwrap_or_else(|error| panic!("{}: {error}", root.display()));
     let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     // The loss of `bert-nsp` has a second term, that of next sentences, which is not computed here.
@@ -34,10 +34,19 @@ fn cases() -> Vec<Golden> {
     folders.iter().map(|folder| Golden::open(folder).unwrap_or_else(|error| panic!("{error}"))).collect()
 }
 
-/// Prints every figure, and returns what is out of bounds.
+/// Where the cases are.
+pub fn folder() -> PathBuf {
+    std::env::var_os("CLOZE_GOLDEN")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels-tests/golden"), PathBuf::from)
+}
+
 fn check(case: &Golden, device: &Device) -> Vec<String> {
-    let checks = case.check(device).unwrap_or_else(|error| panic!("{}: {error}", case.name));
-    for check in &checks {
+    figures(&case.check(device).unwrap_or_else(|error| panic!("{}: {error}", case.name)))
+}
+
+/// Prints every figure, and returns what is out of bounds.
+pub fn figures(checks: &[Check]) -> Vec<String> {
+    for check in checks {
         println!("{:<40} {:.2e} (bound {:.0e})", check.what, check.error, check.allowed);
     }
     let failed = checks.iter().filter(|check| !check.passed);

@@ -29,6 +29,8 @@ mod half;
 mod memory;
 mod microbatches;
 mod module;
+mod muon;
+mod muon_kernels;
 mod optimizer;
 mod parity;
 mod philox;

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::data::check_mask_rate;
 use crate::kernels::Precision;
 use crate::model::Recompute;
-use crate::optim::{AdamW, LearningRate, Optimizer, Schedule};
+use crate::optim::{AdamW, LearningRate, Muon, Optimizer, Schedule};
 use crate::settings::{at_least_one, fraction, not_negative, positive, require};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,12 @@ pub struct TrainConfig {
     /// "layer". It trades time for memory, and changes no result
     /// with `precision` = "f32", in "f16" none by more than a rounding.
     pub recompute: Recompute,
+    /// "adamw" (default), or "muon": Muon on the matrices of the layers, and AdamW on all else.
+    pub optimizer: OptimizerKind,
+    /// Highest learning rate of what "muon" updates by Muon; it rises and falls as `learning_rate`. Default 0.02.
+    pub muon_learning_rate: f64,
+    /// Decay of Muon's momentum. Default 0.95.
+    pub muon_momentum: f64,
     /// Highest learning rate. No default.
     pub learning_rate: f64,
     /// How the learning rate falls after the warm-up: "linear" (default), "cosine", "wsd" or "constant".
@@ -72,6 +78,16 @@ pub struct TrainConfig {
     pub tensorboard_histograms: u64,
 }
 
+/// The rule by which parameters follow from gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Loshchilov and Hutter, "Decoupled weight decay regularization", 2019.
+    AdamW,
+    /// Jordan et al., "Muon", 2024.
+    Muon,
+}
+
 /// Measuring the loss on held-out text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -110,7 +126,14 @@ impl TrainConfig {
     /// The optimiser.
     pub fn optimizer(&self) -> Box<dyn Optimizer> {
         let &TrainConfig { beta1, beta2, epsilon, weight_decay, .. } = self;
-        Box::new(AdamW { beta1, beta2, epsilon, weight_decay })
+        let adamw = AdamW { beta1, beta2, epsilon, weight_decay };
+        match self.optimizer {
+            OptimizerKind::AdamW => Box::new(adamw),
+            OptimizerKind::Muon => {
+                let (rate, momentum) = (self.muon_learning_rate / self.learning_rate, self.muon_momentum);
+                Box::new(Muon { rate, momentum, weight_decay, adamw })
+            }
+        }
     }
 
     /// The learning rates of all steps.
@@ -153,6 +176,8 @@ impl TrainConfig {
 
     fn check_optimiser(&self) -> Result<()> {
         positive("train.learning_rate", self.learning_rate)?;
+        positive("train.muon_learning_rate", self.muon_learning_rate)?;
+        fraction("train.muon_momentum", self.muon_momentum)?;
         fraction("train.beta1", self.beta1)?;
         fraction("train.beta2", self.beta2)?;
         positive("train.epsilon", self.epsilon)?;

@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod layer_norm;
 pub mod matmul;
 mod memory_model;
+pub mod muon;
 pub mod product_variants;
 pub mod qkv;
 pub mod rows;
@@ -54,6 +55,10 @@ pub static KERNELS: &[&Kernel] = &[
     &gradient_norm::SUM_SQUARES,
     &gradient_norm::GRADIENT_NORM,
     &adamw::ADAMW,
+    &muon::MUON_MOMENTUM,
+    &muon::MUON_NORM,
+    &muon::MUON_POLYNOMIAL,
+    &muon::MUON_UPDATE,
 ];
 
 /// The kernels that have a form of their own in a precision.

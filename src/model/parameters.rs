@@ -57,6 +57,16 @@ impl Flat {
     }
 }
 
+/// The parts of flat tensors that belong to one parameter.
+pub struct ParameterTensors {
+    pub values: Tensor,
+    /// The values in the precision of the program, where that is not f32 and the model's products use them.
+    pub copy: Option<Tensor>,
+    pub gradients: Tensor,
+    /// What the optimiser keeps, in the order of its slots.
+    pub state: Vec<Tensor>,
+}
+
 /// What training keeps beside a model's parameters.
 pub struct TrainingLayout {
     /// Of the gradients.
@@ -204,6 +214,20 @@ impl Parameters {
     /// Weight and bias of a layer, which may do without the latter. Panics where the model has no such layer.
     pub fn layer(&self, name: &str) -> (Weight, Option<Weight>) {
         (self.weight(&format!("{name}.weight")), self.weights.get(&format!("{name}.bias")).copied())
+    }
+
+    /// What belongs to the parameter `list[number]` in a program that trains, each part as long as the parameter on a device.
+    /// Panics in a program that does not train.
+    pub fn tensors(&self, program: &mut Program, number: usize) -> ParameterTensors {
+        let (parameter, place) = (&self.list[number], &self.places[number]);
+        let flat = &self.flats[place.flat];
+        let mut part = |whole| program.part(whole, place.start, parameter.room(), &parameter.name);
+        ParameterTensors {
+            values: part(flat.values),
+            copy: flat.copy.map(&mut part),
+            gradients: part(flat.gradients()),
+            state: flat.state.iter().map(|whole| part(*whole)).collect(),
+        }
     }
 
     /// The names of what the optimiser keeps, each once.

@@ -4,7 +4,7 @@ use super::Optimizer;
 use crate::exec::Tensor;
 use crate::kernels::adamw::{AdamW as Params, AdamWArgs};
 use crate::model::Parameters;
-use crate::model::parameters::Declaration;
+use crate::model::parameters::{Declaration, Flat};
 use crate::model::recorder::Recorder;
 
 /// The settings of AdamW that stay the same for a run.
@@ -44,26 +44,31 @@ impl Optimizer for AdamW {
     }
 
     fn record_update(&self, r: &mut Recorder, parameters: &Parameters, state: Tensor, update: Tensor) {
-        for flat in &parameters.flats {
-            let params = Params {
-                count: flat.len as u32,
-                beta1: self.beta1 as f32,
-                beta2: self.beta2 as f32,
-                rest1: (1.0 - self.beta1) as f32,
-                rest2: (1.0 - self.beta2) as f32,
-                epsilon: self.epsilon as f32,
-                weight_decay: if flat.group == DECAYED { self.weight_decay as f32 } else { 0.0 },
-            };
-            let args = AdamWArgs {
-                update,
-                optimizer: state,
-                parameters: flat.values,
-                gradients: flat.gradients(),
-                first_moments: flat.state[0],
-                second_moments: flat.state[1],
-                copy: flat.copy,
-            };
-            r.program.launch(params, args);
-        }
+        parameters.flats.iter().for_each(|flat| self.record_flat(r, flat, flat.group, state, update));
+    }
+}
+
+impl AdamW {
+    /// Records the update of a flat tensor's parameters, which are one of AdamW's groups.
+    pub(super) fn record_flat(&self, r: &mut Recorder, flat: &Flat, group: usize, state: Tensor, update: Tensor) {
+        let params = Params {
+            count: flat.len as u32,
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            rest1: (1.0 - self.beta1) as f32,
+            rest2: (1.0 - self.beta2) as f32,
+            epsilon: self.epsilon as f32,
+            weight_decay: if group == DECAYED { self.weight_decay as f32 } else { 0.0 },
+        };
+        let args = AdamWArgs {
+            update,
+            optimizer: state,
+            parameters: flat.values,
+            gradients: flat.gradients(),
+            first_moments: flat.state[0],
+            second_moments: flat.state[1],
+            copy: flat.copy,
+        };
+        r.program.launch(params, args);
     }
 }

@@ -5,11 +5,13 @@
 pub mod adamw;
 mod clipping;
 pub mod loss_scale;
+pub mod muon;
 mod schedule;
 
 pub use adamw::AdamW;
 pub use clipping::record_norm;
 pub use loss_scale::LossScale;
+pub use muon::Muon;
 pub use schedule::{LearningRate, Schedule};
 
 use crate::exec::{Role, Tensor};

@@ -41,6 +41,9 @@ pub(super) struct Answers {
     pub stepped: Vec<Vec<f32>>,
 }
 
+/// The file of the steps that AdamW made.
+const STEPS: &str = "steps.safetensors";
+
 /// The content of a case's file, by its name.
 type Files<'a> = dyn Fn(&str) -> Result<Cow<'a, [u8]>> + 'a;
 
@@ -50,10 +53,19 @@ impl Golden {
     /// # Errors
     /// A file is missing or damaged, or does not fit the others.
     pub fn open(folder: &Path) -> Result<Golden> {
-        Self::read(folder, &|name| {
+        Self::open_with(folder, STEPS)
+    }
+
+    /// The case in a folder, with ten steps that are in a file of another name.
+    ///
+    /// # Errors
+    /// As [`Golden::open`].
+    pub fn open_with(folder: &Path, steps: &str) -> Result<Golden> {
+        let files = |name: &str| {
             let path = folder.join(name);
             std::fs::read(&path).map(Cow::Owned).map_err(Error::io(&path))
-        })
+        };
+        Self::read(folder, &files, steps)
     }
 
     /// The small BERT that is compiled into the program.
@@ -61,7 +73,7 @@ impl Golden {
     /// # Errors
     /// As [`Golden::open`]; the tests open it.
     pub fn embedded() -> Result<Golden> {
-        Self::read(Path::new("bert"), &|name| {
+        let files = |name: &str| {
             let bytes: &[u8] = match name {
                 "config.json" => include_bytes!("../../../kernels-tests/golden/bert/config.json"),
                 "model.safetensors" => include_bytes!("../../../kernels-tests/golden/bert/model.safetensors"),
@@ -71,20 +83,21 @@ impl Golden {
                 _ => return Err(Error::file(name, "is not compiled into the program")),
             };
             Ok(Cow::Borrowed(bytes))
-        })
+        };
+        Self::read(Path::new("bert"), &files, STEPS)
     }
 
     /// `folder` is for messages, and its last part is the case's name.
-    fn read(folder: &Path, files: &Files) -> Result<Golden> {
+    fn read(folder: &Path, files: &Files, steps: &str) -> Result<Golden> {
         let path = |name: &str| folder.join(name);
         let (family, mut config) = folder::read_config(&path("config.json"), &files("config.json")?)?;
         (config.dropout, config.attention_dropout) = (0.0, 0.0);
         let parameters =
             values::values(family, &config, files("model.safetensors")?.into_owned(), &path("model.safetensors"))?;
         let of_each = |name: &str| values::some_values(family, &config, files(name)?.into_owned(), &path(name));
-        let (gradients, stepped) = (of_each("grads.safetensors")?, of_each("steps.safetensors")?);
+        let (gradients, stepped) = (of_each("grads.safetensors")?, of_each(steps)?);
 
-        let (bytes, path) = (files("steps.safetensors")?, path("steps.safetensors"));
+        let (bytes, path) = (files(steps)?, path(steps));
         let losses = Tensors::new(&bytes, &path)?.floats("losses")?;
         let (bytes, path) = (files("batch.safetensors")?, folder.join("batch.safetensors"));
         let file = Tensors::new(&bytes, &path)?;

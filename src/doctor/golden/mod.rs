@@ -4,20 +4,20 @@ mod case;
 
 pub use case::Golden;
 
-use super::report::Check;
+pub use super::report::Check;
 use crate::Result;
 use crate::data::Batch;
 use crate::device::Device;
 use crate::exec::Executor;
 use crate::kernels::step::StepState;
 use crate::model::{Inference, Kind, Shape};
-use crate::optim::AdamW;
+use crate::optim::{AdamW, Optimizer};
 use crate::tasks::{MaskedLm, Measured};
 use crate::train::{Training, TrainingOptions};
 use bytemuck::Zeroable;
 
 /// The optimiser of `make_golden.py`.
-const OPTIMIZER: AdamW = AdamW { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.01 };
+pub const OPTIMIZER: AdamW = AdamW { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.01 };
 const LEARNING_RATE: f64 = 1e-3;
 
 /// Largest error of a parameter's gradient, or of its value after the steps, in the L2 norm and relative to it.
@@ -29,7 +29,7 @@ impl Golden {
     /// # Errors
     /// The device fails.
     pub fn check(&self, device: &Device) -> Result<Vec<Check>> {
-        Ok([self.check_forward(device)?, self.check_gradients(device)?, self.check_steps(device)?].concat())
+        Ok([self.check_forward(device)?, self.check_gradients(device)?, self.check_steps(device, &OPTIMIZER)?].concat())
     }
 
     fn check_forward(&self, device: &Device) -> Result<[Check; 2]> {
@@ -58,15 +58,19 @@ impl Golden {
 
     fn check_gradients(&self, device: &Device) -> Result<[Check; 2]> {
         // Of one microbatch, where gradients may share their memory; the steps are of a program where they do not.
-        let (training, mut executor) = self.training(device, false)?;
+        let (training, mut executor) = self.training(device, &OPTIMIZER, false)?;
         let loss = self.accumulate(&training, &mut *executor)?;
         let loss = self.within("loss", self.loss_error(loss, self.answers.loss), 2e-6);
         let gradients = training.parameters.read(&mut *executor, Kind::Gradient)?;
         Ok([loss, self.within_all("gradients", &training, &gradients, &self.answers.gradients)])
     }
 
-    fn check_steps(&self, device: &Device) -> Result<[Check; 2]> {
-        let (training, mut executor) = self.training(device, true)?;
+    /// Compares ten steps of an optimiser, the one that the case's steps were made by.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn check_steps(&self, device: &Device, optimizer: &dyn Optimizer) -> Result<[Check; 2]> {
+        let (training, mut executor) = self.training(device, optimizer, true)?;
         let mut errors = Vec::new();
         for &want in &self.answers.losses {
             errors.push(self.loss_error(self.accumulate(&training, &mut *executor)?, want));
@@ -77,9 +81,14 @@ impl Golden {
         Ok([losses, self.within_all("parameters after ten steps", &training, &values, &self.answers.stepped)])
     }
 
-    fn training(&self, device: &Device, accumulates: bool) -> Result<(Training, Box<dyn Executor>)> {
+    fn training(
+        &self,
+        device: &Device,
+        optimizer: &dyn Optimizer,
+        accumulates: bool,
+    ) -> Result<(Training, Box<dyn Executor>)> {
         let options = TrainingOptions { accumulates, ..TrainingOptions::new(self.shape, device.binding()) };
-        let training = Training::new(&MaskedLm::new(&self.config), &OPTIMIZER, options)?;
+        let training = Training::new(&MaskedLm::new(&self.config), optimizer, options)?;
         let mut executor = training.start(device, &self.config)?;
         training.parameters.write(&mut *executor, Kind::Value, &self.values);
         Ok((training, executor))

@@ -1,0 +1,287 @@
+//! The passes of Muon (Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024) around its products: the
+//! momentum, the norm before the Newton–Schulz iteration, the polynomial within it, and the update of the parameters, as
+//! `torch.optim.Muon` computes them.
+//!
+//! A parameter holds `stacked` matrices [rows, columns], one upon another. The iteration works on matrices that are not taller than
+//! wide, so tall ones lie transposed in `x`; there each starts at a multiple of `stride`, which a tensor's part may begin at.
+
+use super::case::Sizes;
+use super::cpu::parallel::GRAIN;
+use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState, PARTIALS};
+use super::kernel::{Case, Fill, Params, Views, kernel, params};
+use super::step::{UPDATE_WORDS, UpdateState};
+use rayon::prelude::*;
+
+params! {
+    /// The matrices of a parameter.
+    pub struct MuonMomentum {
+        stacked: u32,
+        rows: u32,
+        columns: u32,
+        /// Elements from the start of a matrix in `x` to that of the next.
+        stride: u32,
+        momentum: f32,
+        /// 1 − momentum, rounded once.
+        rest: f32,
+    }
+}
+
+params! {
+    pub struct MuonUpdate {
+        stacked: u32,
+        rows: u32,
+        columns: u32,
+        stride: u32,
+        /// What the step's learning rate is multiplied by to give that of these matrices.
+        rate: f32,
+        /// What that is multiplied by where it meets `x`, for the matrices' shape.
+        adjustment: f32,
+        weight_decay: f32,
+    }
+}
+
+params! {
+    pub struct MuonNorm {
+        count: u32,
+    }
+}
+
+params! {
+    pub struct MuonPolynomial {
+        /// Rows and columns.
+        size: u32,
+        /// Of the unit matrix.
+        a: f32,
+        /// Of the matrix.
+        b: f32,
+        /// Of its square.
+        c: f32,
+    }
+}
+
+/// Where an element of `x` comes from.
+#[derive(Clone, Copy)]
+struct Layout {
+    rows: usize,
+    columns: usize,
+    stride: usize,
+}
+
+impl Layout {
+    /// The element of the parameter that lies at `at` in `x`; `None` in the gap behind a matrix.
+    fn source(self, at: usize) -> Option<usize> {
+        let Layout { rows, columns, stride } = self;
+        let (matrix, element) = (at / stride, at % stride);
+        let place = if rows > columns { element % rows * columns + element / rows } else { element };
+        (element < rows * columns).then_some(matrix * rows * columns + place)
+    }
+
+    /// Where an element of the parameter lies in `x`.
+    fn place(self, at: usize) -> usize {
+        let Layout { rows, columns, stride } = self;
+        let (matrix, element) = (at / (rows * columns), at % (rows * columns));
+        matrix * stride + if rows > columns { element % columns * rows + element / columns } else { element }
+    }
+}
+
+kernel! {
+    /// m ← m + (1 − μ)(g − m), then x = g + μ(m − g): Nesterov's momentum. The gradients are cleared. With `optimizer.coefficient`
+    /// 0, the sign of a skipped step, m stays and x is zero.
+    pub static MUON_MOMENTUM(MuonMomentumArgs) = "muon_momentum" (p: &MuonMomentum);
+    args {
+        In optimizer: f32[OPTIMIZER_WORDS],
+        InOut gradients: f32[p.stacked * p.rows * p.columns],
+        InOut momenta: f32[p.stacked * p.rows * p.columns],
+        Out x: f32[p.stacked * p.stride],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "shared/optimizer.wgsl", "muon_momentum.wgsl"] {
+        "main": fold((p.stacked * p.stride).div_ceil(256) as usize),
+    }
+    flops: 6 * u64::from(p.stacked * p.rows * p.columns),
+    tolerance: 1e-6,
+    exact: false,
+    cases: || SHAPES.map(momentum_case).into(),
+    bench: |s| momentum_case(bench_shape(s)),
+    twin: momentum,
+}
+
+fn momentum(p: &MuonMomentum, views: Views) {
+    let [optimizer, gradients, momenta, x] = views.array();
+    let coefficient = OptimizerState::from_words(optimizer.read()).coefficient;
+    let (gradients, momenta) = (gradients.write::<f32>(), momenta.write::<f32>());
+    if coefficient == 0.0 {
+        gradients.fill(0.0);
+        x.write::<f32>().fill(0.0);
+        return;
+    }
+    let elements = gradients.par_chunks_mut(GRAIN).zip(momenta.par_chunks_mut(GRAIN));
+    elements.for_each(|(gradients, momenta)| {
+        for (gradient, m) in gradients.iter_mut().zip(momenta) {
+            let g = *gradient * coefficient;
+            *m += p.rest * (g - *m);
+            // Until it is laid out below.
+            *gradient = g + p.momentum * (*m - g);
+        }
+    });
+    let layout = Layout { rows: p.rows as usize, columns: p.columns as usize, stride: p.stride as usize };
+    let blended = &*gradients;
+    x.write::<f32>().par_chunks_mut(GRAIN).enumerate().for_each(|(chunk, x)| {
+        for (at, x) in (chunk * GRAIN..).zip(x) {
+            *x = layout.source(at).map_or(0.0, |source| blended[source]);
+        }
+    });
+    gradients.fill(0.0);
+}
+
+kernel! {
+    /// x ← x / max(‖x‖, 1e-7), of the norm that partial sums of squares give: no singular value is above 1 then.
+    pub static MUON_NORM(MuonNormArgs) = "muon_norm" (p: &MuonNorm);
+    args {
+        In partials: f32[PARTIALS],
+        InOut x: f32[p.count],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "shared/reduce.wgsl", "muon_norm.wgsl"] {
+        "main": fold(p.count.div_ceil(256) as usize),
+    }
+    flops: u64::from(p.count),
+    tolerance: 1e-5,
+    exact: false,
+    cases: || [1, 255, 1028].map(norm_case).into(),
+    bench: |s| norm_case(s.width * s.width),
+    twin: norm,
+}
+
+fn norm(_: &MuonNorm, views: Views) {
+    let [partials, x] = views.array();
+    let norm = partials.read::<f32>().iter().sum::<f32>().sqrt().max(1e-7);
+    x.write::<f32>().par_chunks_mut(GRAIN).for_each(|x| x.iter_mut().for_each(|x| *x /= norm));
+}
+
+kernel! {
+    /// y = a·I + b·m + c·m², given m and its square.
+    pub static MUON_POLYNOMIAL(MuonPolynomialArgs) = "muon_polynomial" (p: &MuonPolynomial);
+    args {
+        In m: f32[p.size * p.size],
+        In square: f32[p.size * p.size],
+        Out y: f32[p.size * p.size],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "muon_polynomial.wgsl"] {
+        "main": fold((p.size * p.size).div_ceil(256) as usize),
+    }
+    flops: 4 * u64::from(p.size) * u64::from(p.size),
+    tolerance: 1e-6,
+    exact: false,
+    cases: || [1, 16, 37].map(polynomial_case).into(),
+    bench: |s| polynomial_case(s.width),
+    twin: polynomial,
+}
+
+fn polynomial(p: &MuonPolynomial, views: Views) {
+    let [m, square, y] = views.array();
+    let (m, square, size) = (m.read::<f32>(), square.read::<f32>(), p.size as usize);
+    y.write::<f32>().par_chunks_mut(size).enumerate().for_each(|(row, y)| {
+        let (m, square) = (&m[row * size..], &square[row * size..]);
+        for ((y, m), square) in y.iter_mut().zip(m).zip(square) {
+            *y = p.b * m + p.c * square;
+        }
+        y[row] += p.a;
+    });
+}
+
+kernel! {
+    /// θ ← θ(1 − η·λ) − η·α·x with decoupled weight decay λ, unless the step is skipped. `copy` gets the parameters as the model's
+    /// products use them.
+    pub static MUON_UPDATE(MuonUpdateArgs) = "muon_update" (p: &MuonUpdate);
+    args {
+        In update: f32[UPDATE_WORDS],
+        In optimizer: f32[OPTIMIZER_WORDS],
+        In x: f32[p.stacked * p.stride],
+        InOut parameters: f32[p.stacked * p.rows * p.columns],
+        MaybeOut copy: real[p.stacked * p.rows * p.columns],
+    }
+    constants {}
+    variant "reference" = ["shared/index.wgsl", "shared/update.wgsl", "shared/optimizer.wgsl", "muon_update.wgsl"] {
+        "main": fold((p.stacked * p.rows * p.columns).div_ceil(256) as usize),
+    }
+    flops: 3 * u64::from(p.stacked * p.rows * p.columns),
+    tolerance: 1e-6,
+    exact: false,
+    cases: || SHAPES.map(|shape| update_case(shape, shape[1] == 24)).into(),
+    bench: |s| update_case(bench_shape(s), false),
+    twin: update,
+}
+
+fn update(p: &MuonUpdate, views: Views) {
+    let [update, optimizer, x, parameters, copy] = views.array();
+    let rate = UpdateState::from_words(update.read()).learning_rate * p.rate;
+    let (keep, step) = (1.0 - rate * p.weight_decay, rate * p.adjustment);
+    let layout = Layout { rows: p.rows as usize, columns: p.columns as usize, stride: p.stride as usize };
+    let (x, parameters) = (x.read::<f32>(), parameters.write::<f32>());
+    if OptimizerState::from_words(optimizer.read()).coefficient != 0.0 {
+        parameters.par_chunks_mut(GRAIN).enumerate().for_each(|(chunk, values)| {
+            for (at, value) in (chunk * GRAIN..).zip(values) {
+                *value = *value * keep - step * x[layout.place(at)];
+            }
+        });
+    }
+    let copy = copy.write::<f32>();
+    if !copy.is_empty() {
+        copy.copy_from_slice(parameters);
+    }
+}
+
+/// (stacked, rows, columns, stride): tall, wide and square, with and without a gap.
+const SHAPES: [[u32; 4]; 5] = [[1, 1, 1, 64], [3, 24, 24, 576], [2, 33, 17, 576], [2, 17, 33, 576], [1, 40, 8, 320]];
+
+fn bench_shape(s: &Sizes) -> [u32; 4] {
+    [3, s.width, s.width, s.width * s.width]
+}
+
+/// The optimiser's state with a coefficient; a step of the first of `SHAPES` is skipped.
+fn state(rows: u32) -> Fill {
+    let coefficient = if rows == 1 { 0.0 } else { 0.5 };
+    let state = OptimizerState { coefficient, ..bytemuck::Zeroable::zeroed() };
+    Fill::Words(state.words().to_vec())
+}
+
+fn momentum_case([stacked, rows, columns, stride]: [u32; 4]) -> Case {
+    let p = MuonMomentum { stacked, rows, columns, stride, momentum: 0.95, rest: 0.05 };
+    let any = Fill::Uniform(-1.0, 1.0);
+    Case::new(p, [state(rows), any.clone(), any, Fill::Nothing])
+}
+
+fn norm_case(count: u32) -> Case {
+    Case::new(MuonNorm { count }, [Fill::Uniform(0.0, 1.0), Fill::Uniform(-1.0, 1.0)])
+}
+
+fn polynomial_case(size: u32) -> Case {
+    let any = Fill::Uniform(-1.0, 1.0);
+    Case::new(MuonPolynomial { size, a: 3.4445, b: -4.775, c: 2.0315 }, [any.clone(), any, Fill::Nothing])
+}
+
+fn update_case([stacked, rows, columns, stride]: [u32; 4], copied: bool) -> Case {
+    let p = MuonUpdate { stacked, rows, columns, stride, rate: 20.0, adjustment: 1.5, weight_decay: 0.1 };
+    let update = Fill::Words(UpdateState { learning_rate: 1e-3 }.words().to_vec());
+    let (any, copy) = (Fill::Uniform(-1.0, 1.0), if copied { Fill::Nothing } else { Fill::Absent });
+    Case::new(p, [update, state(rows), any.clone(), any, copy])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_has_its_place() {
+        for [stacked, rows, columns, stride] in SHAPES.map(|shape| shape.map(|size| size as usize)) {
+            let layout = Layout { rows, columns, stride };
+            let sources = (0..stacked * stride).filter_map(|at| layout.source(at).map(|source| (source, at)));
+            let mut places: Vec<(usize, usize)> = sources.collect();
+            places.sort_unstable();
+            let expected = (0..stacked * rows * columns).map(|source| (source, layout.place(source)));
+            assert!(places.into_iter().eq(expected), "{stacked} of {rows} by {columns}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Muon (Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024), as `torch.optim.Muon` computes it, on the
+//! hidden matrices, with AdamW on everything else: embeddings, heads, biases, norms.
+//!
+//! An update of Muon's is the momentum of a matrix's gradient with all its singular values brought near one, by five steps of a
+//! Newton–Schulz iteration. Queries, keys and values, and the halves of a gated layer, are matrices of their own.
+
+use super::{AdamW, Optimizer};
+use crate::exec::{Program, Tensor};
+use crate::kernels::Precision;
+use crate::kernels::gradient_norm::{PARTIALS, SumSquares, SumSquaresArgs};
+use crate::kernels::matmul::{MatmulNnArgs, MatmulNtArgs, Product};
+use crate::kernels::muon::{
+    MuonMomentum, MuonMomentumArgs, MuonNorm, MuonNormArgs, MuonPolynomial, MuonPolynomialArgs, MuonUpdate,
+    MuonUpdateArgs,
+};
+use crate::model::Parameters;
+use crate::model::parameters::{Declaration, ParameterKind};
+use crate::model::recorder::Recorder;
+
+/// Steps of the Newton–Schulz iteration.
+const STEPS: usize = 5;
+/// x ← a·x + b·(x·xᵀ)·x + c·(x·xᵀ)²·x: the slope at zero is as large as it can be.
+const COEFFICIENTS: [f32; 3] = [3.4445, -4.775, 2.0315];
+
+/// The settings of Muon that stay the same for a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Muon {
+    /// Muon's learning rate over AdamW's, the same in every step.
+    pub rate: f64,
+    /// Decay of the momentum.
+    pub momentum: f64,
+    /// As a share of Muon's learning rate.
+    pub weight_decay: f64,
+    /// What updates all else.
+    pub adamw: AdamW,
+}
+
+/// The groups: hidden matrices, and those of AdamW.
+const MATRICES: usize = 0;
+const ADAMW: usize = 1;
+
+impl Optimizer for Muon {
+    fn slots(&self) -> Vec<&'static [&'static str]> {
+        let matrices: &[&str] = &["momentum"];
+        [vec![matrices], self.adamw.slots()].concat()
+    }
+
+    fn group(&self, parameter: &Declaration) -> usize {
+        match parameter.kind {
+            ParameterKind::Matrix { .. } => MATRICES,
+            _ => ADAMW + self.adamw.group(parameter),
+        }
+    }
+
+    fn decays(&self) -> [f64; 2] {
+        self.adamw.decays()
+    }
+
+    fn record_update(&self, r: &mut Recorder, parameters: &Parameters, state: Tensor, update: Tensor) {
+        // Gradients and parameters are f32 in every program, and so is what is computed of them here.
+        let precision = r.program.record_in(Precision::F32);
+        let mut matrices = Vec::new();
+        for (number, parameter) in parameters.list.iter().enumerate() {
+            if let ParameterKind::Matrix { stacked } = parameter.kind {
+                let stack = Stack::new(stacked, &parameter.shape);
+                matrices.push((number, stack, self.record_direction(r, parameters, number, stack, state)));
+            }
+        }
+        r.program.record_in(precision);
+        for (number, stack, x) in matrices {
+            self.record_matrices(r, parameters, number, stack, x, [state, update]);
+        }
+        for flat in parameters.flats.iter().filter(|flat| flat.group >= ADAMW) {
+            self.adamw.record_flat(r, flat, flat.group - ADAMW, state, update);
+        }
+    }
+}
+
+impl Muon {
+    /// The directions that the matrices of a parameter go in, [stacked, stride].
+    fn record_direction(
+        &self,
+        r: &mut Recorder,
+        parameters: &Parameters,
+        number: usize,
+        stack: Stack,
+        optimizer: Tensor,
+    ) -> Tensor {
+        let Stack { stacked, rows, columns, stride } = stack;
+        let of = parameters.tensors(&mut r.program, number);
+        let [x, directions] = ["momentum", "directions"].map(|name| r.statistics(name, stacked * stride));
+        let shape = MuonMomentum {
+            stacked: stacked as u32,
+            rows: rows as u32,
+            columns: columns as u32,
+            stride: stride as u32,
+            momentum: self.momentum as f32,
+            rest: (1.0 - self.momentum) as f32,
+        };
+        r.program.launch(shape, MuonMomentumArgs { optimizer, gradients: of.gradients, momenta: of.state[0], x });
+        for matrix in 0..stacked {
+            let [x, y] =
+                [x, directions].map(|whole| r.program.part(whole, matrix * stride, rows * columns, "optimizer.matrix"));
+            orthogonalize(r, [rows.min(columns), rows.max(columns)], x, y);
+        }
+        directions
+    }
+
+    fn record_matrices(
+        &self,
+        r: &mut Recorder,
+        parameters: &Parameters,
+        number: usize,
+        stack: Stack,
+        x: Tensor,
+        [optimizer, update]: [Tensor; 2],
+    ) {
+        let of = parameters.tensors(&mut r.program, number);
+        let shape = MuonUpdate {
+            stacked: stack.stacked as u32,
+            rows: stack.rows as u32,
+            columns: stack.columns as u32,
+            stride: stack.stride as u32,
+            rate: self.rate as f32,
+            adjustment: (stack.rows as f64 / stack.columns as f64).max(1.0).sqrt() as f32,
+            weight_decay: self.weight_decay as f32,
+        };
+        r.program.launch(shape, MuonUpdateArgs { update, optimizer, x, parameters: of.values, copy: of.copy });
+    }
+}
+
+/// A parameter as matrices [rows, columns] one upon another.
+#[derive(Clone, Copy)]
+struct Stack {
+    stacked: usize,
+    rows: usize,
+    columns: usize,
+    /// Elements from one to the next where each may be a tensor of its own.
+    stride: usize,
+}
+
+impl Stack {
+    fn new(stacked: usize, shape: &[usize]) -> Self {
+        let (rows, columns) = (shape[0] / stacked, shape[1]);
+        Stack { stacked, rows, columns, stride: (rows * columns).next_multiple_of(Program::PART_ALIGNMENT / 4) }
+    }
+}
+
+/// x [short, long] → y [short, long] with singular values near one. x is scaled in between.
+fn orthogonalize(r: &mut Recorder, [short, long]: [usize; 2], mut x: Tensor, y: Tensor) {
+    let partials = r.statistics("partials", PARTIALS);
+    let count = (short * long) as u32;
+    r.program.launch(SumSquares { count }, SumSquaresArgs { x, partials });
+    r.program.launch(MuonNorm { count }, MuonNormArgs { partials, x });
+    let ([size, depth], [a, b, c]) = ([short as u32, long as u32], COEFFICIENTS);
+    for step in 1..=STEPS {
+        let [gram, square, polynomial] = ["gram", "square", "polynomial"].map(|name| r.statistics(name, short * short));
+        let args = MatmulNtArgs { a: x, b: x, bias: None, residual: None, pre: None, step: None, c: gram };
+        r.program.launch(Product { m: size, n: size, k: depth }.into(), args);
+        let args = MatmulNnArgs { a: gram, b: gram, residual: None, pre: None, c: square };
+        r.program.launch(Product { m: size, n: size, k: size }, args);
+        let args = MuonPolynomialArgs { m: gram, square, y: polynomial };
+        r.program.launch(MuonPolynomial { size, a, b, c }, args);
+        let next = if step == STEPS { y } else { r.statistics("iterate", short * long) };
+        let args = MatmulNnArgs { a: polynomial, b: x, residual: None, pre: None, c: next };
+        r.program.launch(Product { m: size, n: depth, k: size }, args);
+        x = next;
+    }
+}

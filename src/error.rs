@@ -49,6 +49,8 @@ pub enum Remedy {
     FewerPositions,
     /// Numbers stored as f32.
     FullPrecision,
+    /// A format of numbers with a wider range.
+    WiderFormat,
     /// A GPU, or numbers stored as f32.
     GpuOrFullPrecision,
     /// The CPU.

@@ -30,6 +30,7 @@ fn words(remedy: Remedy) -> &'static str {
         Remedy::SmallerVocabulary => "lower `tokenizer.vocab_size` or `model.hidden_size`",
         Remedy::FewerPositions => "lower `model.max_positions` or `model.hidden_size`",
         Remedy::FullPrecision => "take train.precision = \"f32\", or --precision f32 for a bench of kernels",
+        Remedy::WiderFormat => "take --dtype bf16 or f32",
         Remedy::GpuOrFullPrecision => "take --device gpu, or --precision f32",
         Remedy::Cpu => "or take --device cpu",
         Remedy::CpuOrExamination => "or take --device cpu (`cloze doctor` tells more, and looks again)",

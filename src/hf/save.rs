@@ -8,7 +8,7 @@ use crate::files;
 use crate::model::ModelConfig;
 use crate::model::weights::serialize;
 use crate::tasks::{self, MaskedLm};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -100,8 +100,8 @@ fn size(tensor: &Named, precision: Precision) -> u64 {
 fn content(tensors: &[Named], precision: Precision) -> Result<Vec<u8>> {
     let encode = |tensor: &Named| {
         let bytes = precision.bytes(&tensor.values).ok_or_else(|| {
-            let problem = format!("`{}` has a value beyond its range; take bf16 or f32", tensor.name);
-            Error::config(precision.torch_name(), problem)
+            let problem = format!("`{}` has a value beyond its range", tensor.name);
+            Error::config(precision.torch_name(), problem).with(Remedy::WiderFormat)
         })?;
         Ok((tensor.name.clone(), tensor.shape.clone(), bytes))
     };

@@ -4,6 +4,7 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use cloze::Remedy;
 use cloze::data::{
     CorpusOptions, DocumentSplit, Documents, Encoded, Packing, PrepareOptions, Prepared, Sequence, Split,
     TokenizerKind, Tokens, Validation, prepare,
@@ -193,8 +194,9 @@ fn every_damage_is_found_and_its_file_named() {
     check("tokenizer.json", b"{}");
     check("manifest.json", b"{\"format\":");
     fs::remove_file(out.join("train-00001.bin")).unwrap();
-    let missing = Prepared::open(&out).err().expect("a missing shard went unnoticed").to_string();
-    assert!(missing.contains("train-00001.bin") && missing.contains("cloze prepare"), "{missing}");
+    let missing = Prepared::open(&out).err().expect("a missing shard went unnoticed");
+    assert!(missing.to_string().contains("train-00001.bin"), "{missing}");
+    assert_eq!(missing.remedy(), Some(Remedy::PrepareAgain));
 }
 
 /// Checksums can't tell a lie that was told before they were taken.
@@ -213,8 +215,9 @@ fn numbers_that_contradict_each_other_are_found() {
         fs::write(out.join(&shard.file), &forged).unwrap();
         let json = json.replace(&shard.blake3, blake3::hash(&forged).to_hex().as_str());
         fs::write(out.join("manifest.json"), json).unwrap();
-        let error = Prepared::open(&out).err().expect("a forged shard went unnoticed").to_string();
-        assert!(error.contains("train-00000.bin") && error.contains("cloze prepare"), "{error}");
+        let error = Prepared::open(&out).err().expect("a forged shard went unnoticed");
+        assert!(error.to_string().contains("train-00000.bin"), "{error}");
+        assert_eq!(error.remedy(), Some(Remedy::PrepareAgain));
     }
     for (from, to) in [("\"train-00000.bin\"", "\"../train.bin\""), ("\"vocab_size\": ", "\"vocab_size\": 9")] {
         fs::write(out.join("manifest.json"), json.replacen(from, to, 1)).unwrap();
@@ -230,22 +233,22 @@ fn a_prepare_that_fails_leaves_nothing() {
     let out = folder.path().join("data");
     let fails = |inputs: &[PathBuf], options: &PrepareOptions| {
         let before = names(folder.path());
-        let error = prepare(&tokenizer, inputs, options, &out).expect_err("it should fail").to_string();
+        let error = prepare(&tokenizer, inputs, options, &out).expect_err("it should fail");
         assert_eq!(names(folder.path()), before, "{error}");
         error
     };
 
     let stopped = PrepareOptions { stop: Arc::new(AtomicBool::new(true)), ..options() };
-    assert!(fails(slice::from_ref(&path), &stopped).contains("stopped"));
+    assert!(fails(slice::from_ref(&path), &stopped).to_string().contains("stopped"));
     let empty = folder.path().join("empty.txt");
     fs::write(&empty, "").unwrap();
-    assert!(fails(slice::from_ref(&empty), &options()).contains("empty.txt"));
+    assert!(fails(slice::from_ref(&empty), &options()).to_string().contains("empty.txt"));
     let one = folder.path().join("one.txt");
     fs::write(&one, ".").unwrap();
     let word = PrepareOptions { corpus: CorpusOptions::default(), ..options() };
-    assert!(fails(&[one], &word).contains("--validation"));
+    assert_eq!(fails(&[one], &word).remedy(), Some(Remedy::HoldOut));
     let all = PrepareOptions { validation: Validation::Fraction(1.0), ..options() };
-    assert!(fails(slice::from_ref(&path), &all).contains("--validation-fraction"));
+    assert!(fails(slice::from_ref(&path), &all).to_string().contains("at most 0.5"));
 
     // What was there before survives as well.
     prepare(&tokenizer, slice::from_ref(&path), &options(), &out).unwrap();
@@ -286,7 +289,7 @@ fn only_prepared_data_is_replaced_and_only_when_asked() {
     fs::create_dir(&out).unwrap();
     let run = |options: &PrepareOptions| prepare(&tokenizer, slice::from_ref(&path), options, &out);
     run(&options()).unwrap();
-    assert!(run(&options()).unwrap_err().to_string().contains("--overwrite"));
+    assert_eq!(run(&options()).unwrap_err().remedy(), Some(Remedy::Overwrite));
 
     let fewer = PrepareOptions { shard_tokens: 1 << 20, overwrite: true, ..options() };
     run(&fewer).unwrap();

@@ -66,7 +66,7 @@ fn values_that_a_format_cannot_hold() {
     let mut tensors = super::read_tensors(&path);
     tensors[0].bytes[..4].copy_from_slice(&1e6f32.to_le_bytes());
     super::write_tensors(&path, &tensors);
-    refused(&shop, "export bert out --dtype f16", &["--dtype float16", &tensors[0].name, "bf16"]);
+    refused(&shop, "export bert out --dtype f16", &["float16: ", &tensors[0].name, "--dtype bf16"]);
     assert!(!shop.path("out").exists());
     shop.done("export bert out --dtype bf16", &[]);
 }

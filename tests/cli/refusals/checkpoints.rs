@@ -42,7 +42,7 @@ fn damaged_files() {
 fn a_run_without_a_whole_checkpoint() {
     let shop = trained();
     shop.write(&format!("{CHECKPOINT}/model.safetensors"), "gone");
-    fill(&shop, "run", &["run", "no whole checkpoint", "cloze train"]);
+    fill(&shop, "run", &["run", "no whole checkpoint", "let its training reach"]);
 }
 
 #[test]

@@ -124,7 +124,9 @@ fn checks_see_a_twin_that_is_off() {
 
 #[test]
 fn every_check_sees_a_twin_that_does_nothing() {
-    for &(kernel, check) in [forward::CHECKS, gradients::CHECKS, optimizer::CHECKS, muon_kernels::CHECKS].concat().iter() {
+    for &(kernel, check) in
+        [forward::CHECKS, gradients::CHECKS, optimizer::CHECKS, muon_kernels::CHECKS].concat().iter()
+    {
         check(with_twin(kernel, |_, _| {})).expect_err(kernel.name);
     }
 }

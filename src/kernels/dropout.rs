@@ -128,11 +128,12 @@ impl DropoutMasks {
     /// The masks of the octets from `octet` on.
     #[inline(always)]
     fn of(self, octet: u64) -> [[f32; 8]; OCTETS] {
-        let mut counters = [[0; OCTETS], [self.site; OCTETS], [self.step; OCTETS], [0; OCTETS]];
-        for lane in 0..OCTETS {
+        let (mut low, mut high) = ([0; OCTETS], [0; OCTETS]);
+        for (lane, (low, high)) in low.iter_mut().zip(&mut high).enumerate() {
             let octet = octet.wrapping_add(lane as u64);
-            (counters[0][lane], counters[3][lane]) = (octet as u32, (octet >> 32) as u32);
+            (*low, *high) = (octet as u32, (octet >> 32) as u32);
         }
+        let counters = [low, [self.site; OCTETS], [self.step; OCTETS], high];
         let mask = |number| if number < self.dropping { 0.0 } else { self.scale };
         let mut masks = [[0.0; 8]; OCTETS];
         for (i, words) in philox_lanes::<7, OCTETS>(self.key, counters).iter().enumerate() {

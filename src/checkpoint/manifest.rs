@@ -1,5 +1,6 @@
 //! One checkpoint: its manifest, and files that are read only when they are what the manifest says.
 
+use crate::optim::OptimizerKind;
 use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +31,9 @@ pub struct TrainingState {
     pub variants: BTreeMap<String, String>,
     /// The run's seed.
     pub seed: u64,
+    /// Whose state the checkpoint holds.
+    #[serde(default)]
+    pub optimizer: OptimizerKind,
     /// Tokens of a training sequence.
     pub sequence_length: usize,
     /// Cross-entropy of the validation at this step in nats, if there was one.

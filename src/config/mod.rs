@@ -14,7 +14,7 @@ mod train;
 
 pub use data::{DataConfig, TokenizerConfig};
 pub use micro_batch::MicroBatch;
-pub use train::{CheckpointConfig, OptimizerKind, TrainConfig, ValidationConfig};
+pub use train::{CheckpointConfig, TrainConfig, ValidationConfig};
 
 use crate::data::Masking;
 use crate::model::ModelConfig;

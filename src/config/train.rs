@@ -5,7 +5,7 @@ use crate::Result;
 use crate::data::check_mask_rate;
 use crate::kernels::Precision;
 use crate::model::Recompute;
-use crate::optim::{AdamW, LearningRate, Muon, Optimizer, Schedule};
+use crate::optim::{AdamW, LearningRate, Muon, Optimizer, OptimizerKind, Schedule};
 use crate::settings::{at_least_one, fraction, not_negative, positive, require};
 use serde::{Deserialize, Serialize};
 
@@ -76,16 +76,6 @@ pub struct TrainConfig {
     /// Steps between histograms of every parameter and its gradient in these. Each reads all of them from the device. Default 0:
     /// none.
     pub tensorboard_histograms: u64,
-}
-
-/// The rule by which parameters follow from gradients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimizerKind {
-    /// Loshchilov and Hutter, "Decoupled weight decay regularization", 2019.
-    AdamW,
-    /// Jordan et al., "Muon", 2024.
-    Muon,
 }
 
 /// Measuring the loss on held-out text.

@@ -18,6 +18,24 @@ use crate::exec::{Role, Tensor};
 use crate::model::Parameters;
 use crate::model::parameters::{Declaration, TrainingLayout};
 use crate::model::recorder::Recorder;
+use serde::{Deserialize, Serialize};
+
+/// An optimiser, as configs and checkpoints name it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Loshchilov and Hutter, "Decoupled weight decay regularization", 2019.
+    #[default]
+    AdamW,
+    /// Jordan et al., "Muon", 2024.
+    Muon,
+}
+
+impl std::fmt::Display for OptimizerKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
 
 /// The rule by which parameters follow from gradients.
 ///

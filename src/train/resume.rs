@@ -38,11 +38,14 @@ pub(super) fn newest(store: &CheckpointStore, run: &Path) -> Result<Checkpoint> 
 /// Refuses a config with which the training of the checkpoint cannot go on. Changes nothing.
 ///
 /// # Errors
-/// Another seed or model than the run began with; a damaged file.
+/// Another seed, optimiser or model than the run began with; a damaged file.
 pub(super) fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
     let state = checkpoint.state();
     if state.seed != config.seed {
         return Err(another("seed", config.seed, state.seed));
+    }
+    if state.optimizer != config.train.optimizer {
+        return Err(another("train.optimizer", config.train.optimizer, state.optimizer));
     }
     let (_, saved) = folder::read_config(&checkpoint.path().join(CONFIG), &checkpoint.read(CONFIG)?)?;
     check_model(&saved, &config.model(saved.vocab_size))?;

@@ -230,6 +230,7 @@ impl OnDevice {
             config_digest: config.digest(),
             sequence_length: config.data.sequence_length,
             micro_batch: self.micro_batch,
+            optimizer: config.train.optimizer,
             variants: device.variants_of(&training.program),
             data: data.seen.clone(),
             ..state

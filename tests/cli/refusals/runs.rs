@@ -32,6 +32,7 @@ fn a_resume_with_other_settings() {
     let before = content(&shop);
     for (set, words) in [
         ("seed=7", &["seed", "is 7, and the run began with 1", "--out"][..]),
+        ("train.optimizer=muon", &["train.optimizer", "is muon, and the run began with adamw", "set it back"]),
         ("model.hidden_size=64", &["model.hidden_size", "is 64, and the run began with 32", "--out"]),
         ("model.layers=2", &["model.layers", "is 2, and the run began with 1", "set it back"]),
         ("model.positions=learned", &["model.positions", "began with \"rope\"", "set it back"]),

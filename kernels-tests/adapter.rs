@@ -1,9 +1,12 @@
 //! The GPUs that tests run on.
 //!
 //! The convention for every test of Cloze that needs one: it goes through `gpus`, so it fails where there is no adapter
-//! and says how to get one, unless CLOZE_SKIP_GPU=1 is set; then it prints that it was skipped.
+//! and says how to get one, unless CLOZE_SKIP_GPU=1 is set; then it says that it was skipped.
 
 use cloze::exec::gpu::{Gpu, adapters};
+use cloze::kernels::{Kernel, Precision, Variant};
+use std::fmt::Display;
+use std::io::Write;
 use std::sync::LazyLock;
 
 static GPUS: LazyLock<Vec<Gpu>> = LazyLock::new(|| {
@@ -13,8 +16,7 @@ static GPUS: LazyLock<Vec<Gpu>> = LazyLock::new(|| {
 
 /// Every adapter of this machine, opened once; none when `CLOZE_SKIP_GPU=1` is set. Panics where there is none.
 pub fn gpus(test: &str) -> &'static [Gpu] {
-    if std::env::var("CLOZE_SKIP_GPU").is_ok_and(|value| value == "1") {
-        eprintln!("{test}: skipped, because CLOZE_SKIP_GPU=1 is set");
+    if are_skipped(test) {
         return &[];
     }
     assert!(
@@ -23,4 +25,45 @@ pub fn gpus(test: &str) -> &'static [Gpu] {
          `apt-get install mesa-vulkan-drivers libvulkan1`; CLOZE_SKIP_GPU=1 skips the tests that need one"
     );
     &GPUS
+}
+
+/// Whether CLOZE_SKIP_GPU=1 asks for it to be left out, which it says then.
+pub fn are_skipped(test: &str) -> bool {
+    let skipped = std::env::var("CLOZE_SKIP_GPU").is_ok_and(|value| value == "1");
+    if skipped {
+        skip(test, "CLOZE_SKIP_GPU=1 is set");
+    }
+    skipped
+}
+
+/// Says what of a test does not run here. Past the capture of what a test prints, which hides it when the test passes.
+pub fn skip(test: &str, why: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{test}: skipped, {why}");
+}
+
+/// Whether an adapter computes in a precision; says so where it does not.
+pub fn computes_in(gpu: &Gpu, precision: Precision, test: &str) -> bool {
+    let possible = gpu.check_precision(precision);
+    if let Err(error) = &possible {
+        assert_ne!(precision, Precision::F32, "{error}");
+        skip(test, error);
+    }
+    possible.is_ok()
+}
+
+/// The variants of a kernel that an adapter offers in a precision, with their places, and the names of those that it lacks
+/// something for.
+pub fn offered(
+    gpu: &Gpu,
+    kernel: &'static Kernel,
+    precision: Precision,
+) -> (Vec<(usize, &'static Variant)>, Vec<String>) {
+    let variants = kernel.variants.iter().enumerate().filter(|(_, variant)| variant.computes_in(precision));
+    let (offered, lacking): (Vec<_>, Vec<_>) = variants.partition(|(_, variant)| gpu.offers(variant));
+    for (_, variant) in &lacking {
+        let modest = variant.needs.is_empty() && variant.workgroup_memory <= 16 * 1024;
+        let asks = !modest || variant.matrices.is_some() || variant.lanes.is_some();
+        assert!(asks, "{}: {} {} needs nothing, and is not offered", gpu.describe(), kernel.name, variant.name);
+    }
+    (offered, lacking.iter().map(|(_, variant)| format!("{}/{}", kernel.name, variant.name)).collect())
 }

@@ -1,6 +1,6 @@
 //! What the plan says is what a device gives out.
 
-use crate::adapter::gpus;
+use crate::adapter::{gpus, skip};
 use cloze::device::Device;
 use cloze::model::{Kind, ModelConfig, Recipe, Recompute, Shape};
 use cloze::optim::AdamW;
@@ -22,11 +22,15 @@ fn the_allocator_has_given_out_what_was_planned() {
             training.parameters.initialize(&mut *executor, 1);
             training.parameters.read(&mut *executor, Kind::Value).unwrap();
             let planned = executor.memory().total();
-            let Some(measured) = executor.measured_memory() else { continue };
-            println!("{recompute:?}: {planned} planned, {measured} measured");
             assert!(planned > 200 << 20, "{planned} bytes are too few to tell");
-            let error = (measured as f64 / planned as f64 - 1.0).abs();
-            assert!(error < 0.05, "{recompute:?}: {planned} planned, {measured} measured");
+            match executor.measured_memory() {
+                None => skip("memory", format!("{} does not tell what it has given out", device.describe())),
+                Some(measured) => {
+                    println!("{recompute:?}: {planned} planned, {measured} measured");
+                    let error = (measured as f64 / planned as f64 - 1.0).abs();
+                    assert!(error < 0.05, "{recompute:?}: {planned} planned, {measured} measured");
+                }
+            }
         }
     }
 }

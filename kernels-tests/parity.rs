@@ -1,24 +1,31 @@
 //! Every kernel, variant and case on every adapter, with bounds checks and without, against the CPU twin.
 
-use crate::adapter::gpus;
+use crate::adapter::{computes_in, gpus, offered, skip};
 use crate::broken::sabotaged;
 use cloze::device::parity::Parity;
 use cloze::device::probes::PROBES;
 use cloze::exec::gpu::Gpu;
-use cloze::kernels::kernel::Matrices;
-use cloze::kernels::{KERNELS, Kernel, Precision};
+use cloze::kernels::{KERNELS, Kernel, Precision, kernels_of};
 use rayon::prelude::*;
 
 #[test]
 fn every_kernel_agrees_with_its_twin() {
     let chosen = std::env::var("CLOZE_KERNEL").ok();
     let all = KERNELS.iter().chain(PROBES);
-    let kernels: Vec<_> = all.filter(|k| chosen.as_ref().is_none_or(|name| name == k.name)).collect();
+    let kernels: Vec<&'static Kernel> =
+        all.copied().filter(|k| chosen.as_ref().is_none_or(|name| name == k.name)).collect();
     assert!(!kernels.is_empty(), "CLOZE_KERNEL names no kernel: {chosen:?}");
     for gpu in gpus("parity") {
         // Most of the time goes into compiling, which drivers do on the thread that asks.
         let failures: Vec<String> = kernels.par_iter().filter_map(|kernel| check(gpu, kernel).err()).collect();
         assert!(failures.is_empty(), "{}\n{}", gpu.describe(), failures.join("\n"));
+        let lacking = |precision| kernels.iter().flat_map(move |kernel| offered(gpu, kernel, precision).1);
+        let mut lacking: Vec<String> = lacking(Precision::F32).chain(lacking(Precision::F16)).collect();
+        lacking.sort();
+        lacking.dedup();
+        if !lacking.is_empty() {
+            skip("parity", format!("{} lacks what these variants need: {}", gpu.describe(), lacking.join(", ")));
+        }
     }
 }
 
@@ -26,12 +33,8 @@ fn every_kernel_agrees_with_its_twin() {
 #[test]
 fn a_glance_sees_what_is_wrong() {
     for gpu in gpus("a glance") {
-        for kernel in KERNELS {
-            for precision in [Precision::F32, Precision::F16] {
-                if gpu.check_precision(precision).is_ok() && (precision == Precision::F32 || kernel.stores_reals()) {
-                    check_glance(gpu, kernel, precision);
-                }
-            }
+        for precision in [Precision::F32, Precision::F16].into_iter().filter(|p| computes_in(gpu, *p, "a glance")) {
+            kernels_of(precision).for_each(|kernel| check_glance(gpu, kernel, precision));
         }
     }
 }
@@ -39,22 +42,17 @@ fn a_glance_sees_what_is_wrong() {
 fn check_glance(gpu: &Gpu, kernel: &'static Kernel, precision: Precision) {
     let glance = Parity::at_a_glance(kernel, precision).unwrap();
     let spoilt = Parity::at_a_glance(sabotaged(kernel), precision).unwrap();
-    for (place, variant) in kernel.variants.iter().enumerate() {
-        if gpu.offers(variant) && variant.computes_in(precision) {
-            assert!(glance.check(gpu, place, false).passed, "{} in {precision:?}", kernel.name);
-            assert!(!spoilt.check(gpu, place, false).passed, "{} in {precision:?}", kernel.name);
-        }
+    for (place, _) in offered(gpu, kernel, precision).0 {
+        assert!(glance.check(gpu, place, false).passed, "{} in {precision:?}", kernel.name);
+        assert!(!spoilt.check(gpu, place, false).passed, "{} in {precision:?}", kernel.name);
     }
 }
 
 /// All that is wrong with a kernel on an adapter, a line each.
 pub fn check(gpu: &Gpu, kernel: &'static Kernel) -> Result<(), String> {
     let mut problems: Vec<String> = check_in(gpu, kernel, Precision::F32).err().into_iter().collect();
-    if kernel.stores_reals() {
-        match gpu.check_precision(Precision::F16) {
-            Ok(()) => problems.extend(check_in(gpu, kernel, Precision::F16).err()),
-            Err(error) => eprintln!("{} in f16: skipped, {error}", kernel.name),
-        }
+    if kernel.stores_reals() && computes_in(gpu, Precision::F16, kernel.name) {
+        problems.extend(check_in(gpu, kernel, Precision::F16).err());
     }
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
@@ -62,20 +60,7 @@ pub fn check(gpu: &Gpu, kernel: &'static Kernel) -> Result<(), String> {
 fn check_in(gpu: &Gpu, kernel: &'static Kernel, precision: Precision) -> Result<(), String> {
     let parity = Parity::new(kernel, precision).map_err(|error| format!("{}: {error}", kernel.name))?;
     let mut problems = Vec::new();
-    for (place, variant) in kernel.variants.iter().enumerate() {
-        if !variant.computes_in(precision) {
-            continue;
-        }
-        if !gpu.offers(variant) {
-            let matrices = variant
-                .matrices
-                .map(|Matrices { side, of }| format!(" of {side}×{side}×{side} {of:?}"))
-                .unwrap_or_default();
-            let (name, needs) = (&gpu.info.name, variant.needs);
-            let lanes = variant.lanes.map(|most| format!(" or subgroups of {most} lanes at most")).unwrap_or_default();
-            eprintln!("{} {}: skipped, {name} lacks {needs}{matrices}{lanes}", kernel.name, variant.name);
-            continue;
-        }
+    for (place, variant) in offered(gpu, kernel, precision).0 {
         // With bounds checks in one precision: the text is the same in the other, and compiling is what takes the time.
         let both = precision == Precision::F32 || !variant.computes_in(Precision::F32);
         for (checked, checks) in [(false, "unchecked"), (true, "checked")].into_iter().filter(|(c, _)| both || !c) {

@@ -1,17 +1,21 @@
 //! Kernels broken on purpose, shaders and twins: each of them has to be caught, or the other tests are worth nothing.
 
-use crate::adapter::gpus;
-use crate::check::Check;
+use crate::adapter::{gpus, offered};
+use crate::mathematics::{check_spoilt, outputs_of};
 use crate::module::{Shader, every_shader};
-use crate::{forward, gradients, muon_kernels, optimizer, parity};
+use crate::optimizer::Optimizer;
+use crate::{mathematics, parity};
 use cloze::exec::gpu::Sabotage;
 use cloze::kernels::adamw::{ADAMW, AdamW};
 use cloze::kernels::attention::{ATTENTION, Attention};
 use cloze::kernels::attention_backward::ATTENTION_BACKWARD;
 use cloze::kernels::cross_entropy::{CROSS_ENTROPY, CrossEntropy};
+use cloze::kernels::gradient_norm::{GRADIENT_NORM, SUM_SQUARES};
+use cloze::kernels::kernel::Mathematics;
 use cloze::kernels::layer_norm::{LAYER_NORM, LayerNorm};
 use cloze::kernels::qkv::{QKV_BACKWARD, Qkv};
-use cloze::kernels::{KERNELS, Kernel, Params, Variant, Views};
+use cloze::kernels::{KERNELS, Kernel, Params, Precision, Variant, Views};
+use rayon::prelude::*;
 
 /// (kernel, what its shader says, what a mistake makes of it, what the report must say)
 const MISTAKES: [(&str, &str, &str, &str); 12] = [
@@ -38,8 +42,8 @@ fn mistakes_in_shaders_are_caught() {
         for (name, right, wrong, report) in MISTAKES {
             let kernel = KERNELS.iter().find(|kernel| kernel.name == name).expect("the table has it");
             let problem = parity::check(gpu, altered(kernel, right, wrong)).expect_err(name);
-            let run = kernel.variants.iter().filter(|variant| gpu.offers(variant));
-            for ending in run.flat_map(|v| ["checked", "unchecked"].map(|c| format!("({} {c})", v.name))) {
+            let run = offered(gpu, kernel, Precision::F32).0.into_iter();
+            for ending in run.flat_map(|(_, v)| ["checked", "unchecked"].map(|c| format!("({} {c})", v.name))) {
                 let found = problem.lines().any(|line| line.contains(report) && line.ends_with(&ending));
                 assert!(found, "{name}: no line says \"{report}\" of {ending}:\n{problem}");
             }
@@ -72,63 +76,82 @@ pub fn sabotaged(kernel: &'static Kernel) -> &'static Kernel {
 
 /// Formulas that are off by a little: each twin gets a parameter that is not the one of the launch.
 #[test]
-fn checks_see_a_twin_that_is_off() {
-    for (checks, kernel) in [
-        (
-            forward::CHECKS,
-            with_twin(&LAYER_NORM, |params, views| {
-                let p = LayerNorm::from_words(params);
-                (LAYER_NORM.twin)(LayerNorm { epsilon: 1.01 * p.epsilon, ..*p }.words(), views);
-            }),
-        ),
-        (
-            forward::CHECKS,
-            with_twin(&ATTENTION, |params, views| {
-                let p = Attention::from_words(params);
-                (ATTENTION.twin)(Attention { reach: p.reach + 1, ..*p }.words(), views);
-            }),
-        ),
-        (
-            gradients::CHECKS,
-            with_twin(&ATTENTION_BACKWARD, |params, views| {
-                let p = Attention::from_words(params);
-                (ATTENTION_BACKWARD.twin)(Attention { dropout: 0.0, ..*p }.words(), views);
-            }),
-        ),
-        (
-            gradients::CHECKS,
-            with_twin(&QKV_BACKWARD, |params, views| {
-                let p = Qkv::from_words(params);
-                (QKV_BACKWARD.twin)(Qkv { scale: 1.0001 * p.scale, ..*p }.words(), views);
-            }),
-        ),
-        (
-            gradients::CHECKS,
-            with_twin(&CROSS_ENTROPY, |params, views| {
-                let p = CrossEntropy::from_words(params);
-                (CROSS_ENTROPY.twin)(CrossEntropy { gradient: 0, ..*p }.words(), views);
-            }),
-        ),
-        (
-            optimizer::CHECKS,
-            with_twin(&ADAMW, |params, views| {
-                let p = AdamW::from_words(params);
-                (ADAMW.twin)(AdamW { weight_decay: 0.0, ..*p }.words(), views);
-            }),
-        ),
+fn mathematics_see_a_twin_that_is_off() {
+    for kernel in [
+        with_twin(&LAYER_NORM, |params, views| {
+            let p = LayerNorm::from_words(params);
+            (LAYER_NORM.twin)(LayerNorm { epsilon: 1.01 * p.epsilon, ..*p }.words(), views);
+        }),
+        with_twin(&ATTENTION, |params, views| {
+            let p = Attention::from_words(params);
+            (ATTENTION.twin)(Attention { reach: p.reach + 1, ..*p }.words(), views);
+        }),
+        with_twin(&ATTENTION_BACKWARD, |params, views| {
+            let p = Attention::from_words(params);
+            (ATTENTION_BACKWARD.twin)(Attention { dropout: 0.0, ..*p }.words(), views);
+        }),
+        with_twin(&QKV_BACKWARD, |params, views| {
+            let p = Qkv::from_words(params);
+            (QKV_BACKWARD.twin)(Qkv { scale: 1.0001 * p.scale, ..*p }.words(), views);
+        }),
+        with_twin(&CROSS_ENTROPY, |params, views| {
+            let p = CrossEntropy::from_words(params);
+            (CROSS_ENTROPY.twin)(CrossEntropy { gradient: 0, ..*p }.words(), views);
+        }),
+        without_decay(),
     ] {
-        let problem = check_of(checks, kernel.name)(kernel).expect_err(kernel.name);
+        let problem = mathematics::check(kernel).expect_err(kernel.name);
         assert!(problem.contains(": at ") && problem.contains(", want "), "{problem}");
     }
 }
 
+/// Every output of every kernel, off by a thousandth of its largest number, and off in one element alone.
 #[test]
-fn every_check_sees_a_twin_that_does_nothing() {
-    for &(kernel, check) in
-        [forward::CHECKS, gradients::CHECKS, optimizer::CHECKS, muon_kernels::CHECKS].concat().iter()
-    {
-        check(with_twin(kernel, |_, _| {})).expect_err(kernel.name);
+fn mathematics_see_an_output_that_is_off() {
+    let outputs = KERNELS.iter().flat_map(|kernel| outputs_of(kernel).into_iter().map(move |output| (kernel, output)));
+    outputs.collect::<Vec<_>>().par_iter().for_each(|(kernel, output)| {
+        for everywhere in [true, false] {
+            let problem = check_spoilt(kernel, |name, numbers| {
+                let largest = numbers.iter().fold(1.0, |most: f32, x| most.max(x.abs()));
+                let middle = numbers.len() / 2;
+                let spoilt = numbers.iter_mut().enumerate().filter(|(i, _)| everywhere || *i == middle);
+                if name == *output {
+                    spoilt.for_each(|(_, x)| *x += 0.001 * largest);
+                }
+            });
+            let problem = problem.expect_err(&format!("{} `{output}`", kernel.name));
+            assert!(problem.contains(&format!("`{output}`")), "{problem}");
+        }
+    });
+}
+
+#[test]
+fn mathematics_see_a_twin_that_does_nothing() {
+    for kernel in KERNELS {
+        mathematics::check(with_twin(kernel, |_, _| {})).expect_err(kernel.name);
     }
+}
+
+#[test]
+fn a_kernel_without_mathematics_is_named() {
+    let none = Mathematics { given: None, formula: None, gradient: None };
+    for kernel in KERNELS {
+        let problems = mathematics::unchecked(&Kernel { mathematics: none, ..**kernel });
+        assert!(problems.iter().any(|problem| problem.contains(kernel.name)), "{}", kernel.name);
+    }
+}
+
+#[test]
+fn optimizer_steps_see_a_twin_that_is_off() {
+    let steps = Optimizer { sum_squares: &SUM_SQUARES, gradient_norm: &GRADIENT_NORM, adamw: without_decay() };
+    steps.check().expect_err("no weight decay");
+}
+
+fn without_decay() -> &'static Kernel {
+    with_twin(&ADAMW, |params, views| {
+        let p = AdamW::from_words(params);
+        (ADAMW.twin)(AdamW { weight_decay: 0.0, ..*p }.words(), views);
+    })
 }
 
 #[test]
@@ -158,8 +181,4 @@ fn every_variant_can_be_sabotaged() {
 
 fn with_twin(kernel: &Kernel, twin: for<'a> fn(&[u32], Views<'a>)) -> &'static Kernel {
     Box::leak(Box::new(Kernel { twin, ..*kernel }))
-}
-
-fn check_of(checks: &[Check], kernel: &str) -> fn(&Kernel) -> Result<(), String> {
-    checks.iter().find(|(checked, _)| checked.name == kernel).map(|(_, check)| *check).expect("it is listed")
 }

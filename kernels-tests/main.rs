@@ -1,16 +1,16 @@
-//! Trust in the kernels, from the bottom up: PyTorch's figures check whole models (`golden`), an f64 reference and finite
-//! differences check the CPU twins (`forward`, `gradients`, `optimizer`), the twins check the shaders on every adapter
-//! (`parity`), shaders and declarations are held together (`reflection`) and every shader is translated for the drivers
-//! that are not at hand (`translate`); that of AMD compiles what runs by design without a GPU (`without_hardware`). `slope`
-//! holds whole models with dropout to their own losses, `microbatches` a step in parts to the step at once, and `recompute`
-//! what is computed twice to its first bits. `plan` and `random_programs` hold the memory planner and both executors to what
-//! memory that is never reused would give. `broken` shows that all of it can fail. The harnesses of `parity` and `golden` lie
-//! in `src/device/` and `src/doctor/`, since `cloze doctor` runs the same checks.
+//! Trust in the kernels, from the bottom up: PyTorch's figures check whole models (`golden`), formulas in f64 and finite
+//! differences, which kernels declare, check the CPU twins (`mathematics`; `optimizer` several of them at once), the twins check
+//! the shaders on every adapter (`parity`), shaders and declarations are held together (`reflection`) and every shader is
+//! translated for the drivers that are not at hand (`translate`); that of AMD compiles what runs by design without a GPU
+//! (`without_hardware`). `slope` holds whole models with dropout to their own losses, `microbatches` a step in parts to the step
+//! at once, and `recompute` what is computed twice to its first bits. `plan` and `random_programs` hold the memory planner and
+//! both executors to what memory that is never reused would give. `broken` shows that all of it can fail. The harnesses of
+//! `parity` and `golden` lie in `src/device/` and `src/doctor/`, since `cloze doctor` runs the same checks.
 //!
 //! ```text
 //! cargo test --release --test kernels                              all
 //! CLOZE_KERNEL=qkv cargo test --release --test kernels parity      one kernel
-//! cargo test --release --test kernels matmul                       the mathematics of some
+//! CLOZE_KERNEL=qkv cargo test --release --test kernels math        its twin's mathematics
 //! CLOZE_GOLDEN=folder cargo test --release --test kernels golden   other golden cases
 //! CLOZE_SKIP_GPU=1 cargo test --release --test kernels             on a machine without an adapter
 //! ```
@@ -19,25 +19,22 @@ mod adapter;
 #[cfg(target_os = "linux")]
 mod amd_compiler;
 mod broken;
-mod check;
 mod comparison;
 mod finite;
-mod forward;
 mod golden;
-mod gradients;
 mod half;
+mod launch;
+mod mathematics;
 mod memory;
 mod microbatches;
 mod module;
 mod muon;
-mod muon_kernels;
 mod optimizer;
 mod parity;
 mod philox;
 mod plan;
 mod random_programs;
 mod recompute;
-mod reference;
 mod reflection;
 mod slope;
 mod translate;

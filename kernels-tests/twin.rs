@@ -26,13 +26,6 @@ impl<'a> Call<'a> {
         self.with_words(name, numbers.iter().map(|&x| (x as f32).to_bits()).collect())
     }
 
-    pub fn with_some(self, name: &str, numbers: Option<&[f64]>) -> Self {
-        match numbers {
-            Some(numbers) => self.with(name, numbers),
-            None => self,
-        }
-    }
-
     pub fn with_words(mut self, name: &str, words: Vec<u32>) -> Self {
         let place = place(self.kernel, name);
         assert_eq!(words.len(), (self.kernel.args[place].len)(&self.params), "{}: `{name}`", self.kernel.name);
@@ -82,17 +75,30 @@ pub fn numbers(seed: u64, count: usize, low: f64, high: f64) -> Vec<f64> {
 
 /// Errors with the worst element unless `got` is within `tolerance` of `want`, relative to the largest of `want`.
 pub fn close(what: &str, got: &[f64], want: &[f64], tolerance: f64) -> Result<(), String> {
+    within(what, got, want, tolerance * largest(want))
+}
+
+/// The largest finite magnitude.
+pub fn largest(numbers: &[f64]) -> f64 {
+    numbers.iter().filter(|x| x.is_finite()).fold(0.0, |most, x| most.max(x.abs()))
+}
+
+/// Errors with the worst element unless `got` is within `allowed` of `want`, or the same infinity.
+pub fn within(what: &str, got: &[f64], want: &[f64], allowed: f64) -> Result<(), String> {
     assert_eq!(got.len(), want.len(), "{what}: lengths differ");
-    let largest = want.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
-    let error = |i: usize| Some((got[i] - want[i]).abs()).filter(|error| !error.is_nan()).unwrap_or(f64::INFINITY);
+    let error = |i: usize| match (got[i] - want[i]).abs() {
+        _ if got[i] == want[i] => 0.0,
+        error if error.is_nan() => f64::INFINITY,
+        error => error,
+    };
     let worst = (0..want.len()).max_by(|&a, &b| error(a).total_cmp(&error(b)));
-    match worst.filter(|&i| error(i) > tolerance * largest) {
+    match worst.filter(|&i| error(i) > allowed) {
         None => Ok(()),
         Some(i) => Err(format!(
-            "{what}: at {i} got {:e}, want {:e}; off by {:e} of the largest, allowed {tolerance:e}",
+            "{what}: at {i} got {:e}, want {:e}; off by {:e}, allowed {allowed:e}",
             got[i],
             want[i],
-            error(i) / largest
+            error(i)
         )),
     }
 }

@@ -31,6 +31,7 @@ kernel! {
     cases: || [4, 1020, 1028].map(copy_case).into(),
     bench: |s| copy_case(s.weights()),
     twin: copy,
+    formula(x) -> [y]: [x.to_vec()],
 }
 
 fn copy(_: &Copy, views: Views) {
@@ -70,6 +71,10 @@ kernel! {
     cases: || [[8, 1], [1016, 5], [2056, 100]].map(multiply_add_case).into(),
     bench: |s| multiply_add_case([s.weights(), 100]),
     twin: multiply_add,
+    formula(x) -> [y]: {
+        let (factor, term) = (f64::from(p.factor), f64::from(p.term));
+        [x.iter().map(|x| (0..p.rounds).fold(*x, |x, _| x * factor + term)).collect()]
+    },
 }
 
 fn multiply_add(p: &MultiplyAdd, views: Views) {

@@ -55,6 +55,30 @@ kernel! {
     cases: cases,
     bench: bench,
     twin: adamw,
+    formula(update, optimizer, parameters, gradients, first_moments, second_moments)
+        -> [parameters, gradients, first_moments, second_moments, copy]: {
+        let state = OptimizerState::from_words(&optimizer.words);
+        let [x, m, v] = updated(p, update[0], state, [parameters, gradients, first_moments, second_moments]);
+        [x.clone(), vec![0.0; x.len()], m, v, x]
+    },
+}
+
+/// The parameters and both moments after a step at a learning rate, in f64.
+fn updated(p: &AdamW, rate: f64, state: &OptimizerState, [x, g, m, v]: [&[f64]; 4]) -> [Vec<f64>; 3] {
+    if state.coefficient == 0.0 {
+        return [x, m, v].map(<[f64]>::to_vec);
+    }
+    let [beta1, beta2, rest1, rest2, epsilon, decay] =
+        [p.beta1, p.beta2, p.rest1, p.rest2, p.epsilon, p.weight_decay].map(f64::from);
+    let [correction1, correction2, coefficient] =
+        [state.correction1, state.correction2, state.coefficient].map(f64::from);
+    let average = |m: &[f64], beta: f64, rest: f64, power: i32| -> Vec<f64> {
+        m.iter().zip(g).map(|(m, g)| beta * m + rest * (g * coefficient).powi(power)).collect()
+    };
+    let (m, v) = (average(m, beta1, rest1, 1), average(v, beta2, rest2, 2));
+    let ratio = m.iter().zip(&v).map(|(m, v)| m / correction1 / ((v / correction2).sqrt() + epsilon));
+    let x = x.iter().zip(ratio).map(|(x, ratio)| x - rate * decay * x - rate * ratio).collect();
+    [x, m, v]
 }
 
 fn adamw(p: &AdamW, views: Views) {

@@ -12,6 +12,7 @@ use super::cpu::scratch::with_scratch;
 use super::cpu::simd::inlined;
 use super::dropout::{DropoutMasks, step_fill};
 use super::kernel::{Case, Class, Fill, Params, Views, fold, kernel, params};
+use super::mathematics::{dropout_mask, times};
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -146,6 +147,35 @@ kernel! {
     bench: |s| bench(s, forward_fills),
     typical: case(*p, p.sequence, forward_fills).fills,
     twin: attention,
+    formula(qkv, spans, step) -> [y, lse]: attended(p, qkv, &spans.words, &step.words),
+}
+
+/// y and the log-sum-exps, in f64.
+pub(super) fn attended(p: &Attention, qkv: &[f64], spans: &[u32], step: &[u32]) -> [Vec<f64>; 2] {
+    let [heads, sequence, head_dim] = [p.heads, p.sequence, p.head_dim].map(|size| size as usize);
+    let (rows, step) = (p.rows() as usize, StepState::from_words(step));
+    let vector = |part: usize, b: usize, head: usize, t: usize| {
+        &qkv[part * rows * heads * head_dim + ((b * heads + head) * sequence + t) * head_dim..][..head_dim]
+    };
+    let (mut y, mut lse) = (vec![0.0; rows * heads * head_dim], Vec::new());
+    for number in 0..rows * heads {
+        let (b, head, t) = (number / sequence / heads, number / sequence % heads, number % sequence);
+        let span = &spans[2 * (b * sequence + t)..][..2];
+        let sees = |j: &usize| (span[0]..span[1]).contains(&(*j as u32)) && j.abs_diff(t) <= p.reach as usize;
+        let keys: Vec<usize> = (0..sequence).filter(sees).collect();
+        let q = vector(0, b, head, t);
+        let weights = keys.iter().map(|&j| times(q, vector(1, b, head, j)).iter().sum::<f64>().exp());
+        let weights: Vec<f64> = weights.collect();
+        let sum = weights.iter().sum::<f64>();
+        let y = &mut y[((b * sequence + t) * heads + head) * head_dim..][..head_dim];
+        for (&j, weight) in keys.iter().zip(weights) {
+            let octet = (u64::from(step.first_row * p.heads + number as u32) << 32) + j as u64 / 8;
+            let weight = weight / sum * dropout_mask(step, p.site, octet, j as u32 % 8, p.dropout);
+            y.iter_mut().zip(vector(2, b, head, j)).for_each(|(y, v)| *y += weight * v);
+        }
+        lse.push(sum.ln());
+    }
+    [y, lse]
 }
 
 /// Query rows that the twin handles at once, so that their scores stay in cache.

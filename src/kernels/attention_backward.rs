@@ -1,12 +1,13 @@
 //! The gradient of softmax attention: the probabilities of a block of rows are computed again from their log-sum-exps.
 
-use super::attention::{ANY, Attention, BLOCK, Block, attention_design, bench, case, cases_of, heads};
+use super::attention::{ANY, Attention, BLOCK, Block, attended, attention_design, bench, case, cases_of, heads};
 use super::cpu::gemm::{Cores, Matrix, product};
 use super::cpu::math::{Math, with_math};
 use super::cpu::reduce::dot;
 use super::cpu::scratch::with_scratch;
 use super::cpu::simd::inlined;
 use super::kernel::{Fill, Params, Views, kernel};
+use super::mathematics::times;
 use super::step::{STEP_WORDS, StepState};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -81,6 +82,8 @@ kernel! {
     bench: |s| bench(s, backward_fills),
     typical: case(*p, p.sequence, backward_fills).fills,
     twin: attention_backward,
+    given(qkv, spans, step) -> [y, lse]: attended(p, qkv, &spans.words, &step.words),
+    gradient(qkv -> d_qkv; spans, step, dy): times(dy, &attended(p, qkv, &spans.words, &step.words)[0]),
 }
 
 fn attention_backward(p: &Attention, views: Views) {

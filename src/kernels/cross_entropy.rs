@@ -6,6 +6,7 @@ use super::cpu::reduce::{maximum, sum};
 use super::cpu::simd::inlined;
 use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
+use super::mathematics::plus;
 use super::step::{STEP_WORDS, StepState};
 
 params! {
@@ -84,6 +85,17 @@ kernel! {
     cases: cases,
     bench: |s| case((s.masked, s.vocabulary, columns_of(s.vocabulary as usize) as u32 - s.vocabulary, 1)),
     twin: cross_entropy,
+    formula(labels, step, optimizer, logits, metrics) -> [logits, metrics]: {
+        let rows: Vec<Row> = rows_of(p, &labels.words, logits);
+        let weight = weight_of(&step.words, &optimizer.words);
+        let gradients = rows.iter().flat_map(|row| row.gradient(p, weight));
+        let gradients = if p.gradient == 1 { gradients.collect() } else { logits.to_vec() };
+        [gradients, rows.iter().fold(metrics.to_vec(), |sums, row| plus(&sums, &row.metrics()))]
+    },
+    gradient(logits -> logits; labels, step, optimizer): {
+        let weight = if p.gradient == 1 { weight_of(&step.words, &optimizer.words) } else { f64::NAN };
+        rows_of(p, &labels.words, logits).iter().map(|row| weight * row.metrics()[0]).collect()
+    },
 }
 
 fn cross_entropy(p: &CrossEntropy, views: Views) {
@@ -144,7 +156,52 @@ fn row(math: Math, logits: &mut [f32], label: u32, weight: f32, gradient: bool) 
     [log_sum - own, f32::from(u8::from(right)), 1.0]
 }
 
-/// Some with padding, one with a scaled loss, and one with logits that are too large.
+/// What a row's cross-entropy counts in the scaled loss, in f64.
+fn weight_of(step: &[u32], optimizer: &[u32]) -> f64 {
+    let scale = if optimizer.is_empty() { 1.0 } else { OptimizerState::from_words(optimizer).loss_scale };
+    f64::from(StepState::from_words(step).loss_weight) * f64::from(scale)
+}
+
+/// A row with a label in f64, or one without.
+struct Row<'a> {
+    logits: &'a [f64],
+    label: Option<usize>,
+}
+
+fn rows_of<'a>(p: &CrossEntropy, labels: &[u32], logits: &'a [f64]) -> Vec<Row<'a>> {
+    let rows = logits.chunks(p.columns as usize).zip(labels);
+    let row = |(logits, label): (&'a [f64], &u32)| Row {
+        logits: &logits[..p.vocabulary as usize],
+        label: (*label != u32::MAX).then_some(*label as usize),
+    };
+    rows.map(row).collect()
+}
+
+impl Row<'_> {
+    /// Cross-entropy, whether the label is the first of the largest logits, and 1.
+    fn metrics(&self) -> [f64; METRICS] {
+        let Some(label) = self.label else { return [0.0; METRICS] };
+        let sum = self.logits.iter().map(|x| x.exp()).sum::<f64>();
+        let more = |(place, x): (usize, &f64)| *x > self.logits[label] || (*x == self.logits[label] && place < label);
+        let right = sum.is_finite() && !self.logits.iter().enumerate().any(more);
+        [sum.ln() - self.logits[label], f64::from(u8::from(right)), 1.0]
+    }
+
+    /// weight·(softmax − one at the label), infinite where the cross-entropy is, and zero in the padding.
+    fn gradient(&self, p: &CrossEntropy, weight: f64) -> Vec<f64> {
+        let sum = self.logits.iter().map(|x| x.exp()).sum::<f64>();
+        let element = |place: usize| match self.label {
+            Some(_) if place < self.logits.len() && !sum.is_finite() => f64::INFINITY,
+            Some(label) if place < self.logits.len() => {
+                weight * (self.logits[place].exp() / sum - f64::from(u8::from(place == label)))
+            }
+            _ => 0.0,
+        };
+        (0..p.columns as usize).map(element).collect()
+    }
+}
+
+/// Some with padding, one with a scaled loss, one with logits that are too large, and one with ties, which the smaller id wins.
 fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = [
         (1, 1, 0, 1),
@@ -162,6 +219,15 @@ fn cases() -> Vec<Case> {
     cases[4].fills[2] = Fill::Words(state.words().to_vec());
     let logits = (0..3 * 68).map(|i| if i == 70 { f32::INFINITY } else { (i % 7) as f32 });
     cases[5].fills[3] = Fill::Words(logits.map(f32::to_bits).collect());
+    let mut ties = case((4, 33, 15, 1));
+    let logit = |row: u32, column: u32| match (row, column) {
+        (_, 33..) => 9.0,
+        // The labels are 0, 31, 29 and 27.
+        (0, 0) | (1, 31 | 32) | (2, 28 | 29) => 7.0,
+        _ => (column % 7) as f32,
+    };
+    ties.fills[3] = Fill::Words((0..4 * 48).map(|i| f32::to_bits(logit(i / 48, i % 48))).collect());
+    cases.push(ties);
     cases
 }
 

@@ -23,6 +23,11 @@ macro_rules! params {
 /// an argument that rows are picked from, such as a table of embeddings, `touched` says how many elements a launch touches.
 /// Variants are listed as `variant!` has them, or come from a macro of their own as `variants: …`. `design` names variants for
 /// a class of adapter, from the best: see `Kernel::design`.
+///
+/// What the twin has to compute comes last, as expressions in f64 of what arguments hold: see `Mathematics`.
+/// `formula(x, weight) -> [y]: [product(x, weight)]` has an expression for each output. `gradient(x -> dx; weight, dy): terms`
+/// says that `dx` is the gradient with respect to x of the sum of these terms, which may use the arguments behind the semicolon.
+/// `given(x) -> [stats]: …` has inputs of a case follow from others.
 macro_rules! kernel {
     (
         $(#[$meta:meta])*
@@ -39,6 +44,9 @@ macro_rules! kernel {
         bench: $bench:expr,
         $(typical: $typical:expr,)?
         twin: $twin:path,
+        $(given($($source_of:ident),*) -> [$($implied:ident),*]: $values:expr,)?
+        $(formula($($input:ident),*) -> [$($output:ident),*]: $formula:expr,)?
+        $(gradient($($variable:ident -> $derivative:ident),*; $($other:ident),*): $terms:expr,)?
     ) => {
         $(#[$meta])*
         pub static $id: $crate::kernels::kernel::Kernel = {
@@ -96,10 +104,45 @@ macro_rules! kernel {
                     fills.unwrap_or_else(|| [$(Elem::$elem),*].map(Fill::any).into())
                 },
                 twin: |words, views| $twin(<$params as Params>::from_words(words), views),
+                mathematics: Mathematics {
+                    given: {
+                        const DECLARED: &[Formula] = &[$(Formula {
+                            of: &[$(stringify!($implied)),*],
+                            values: $crate::kernels::declare::of_contents!($p: &$params, [$($source_of),*] Vec::from($values)),
+                        })?];
+                        DECLARED.first().copied()
+                    },
+                    formula: {
+                        const DECLARED: &[Formula] = &[$(Formula {
+                            of: &[$(stringify!($output)),*],
+                            values: $crate::kernels::declare::of_contents!($p: &$params, [$($input),*] Vec::from($formula)),
+                        })?];
+                        DECLARED.first().copied()
+                    },
+                    gradient: {
+                        const DECLARED: &[Gradient] = &[$(Gradient {
+                            of: &[$((stringify!($variable), stringify!($derivative))),*],
+                            terms: $crate::kernels::declare::of_contents!($p: &$params, [$($variable,)* $($other),*] $terms),
+                        })?];
+                        DECLARED.first().copied()
+                    },
+                },
             }
         };
 
         $crate::kernels::declare::arguments!($arguments of $id ($params) [] [] $($access $arg,)*);
+    };
+}
+
+/// A function of the launch parameters and of what arguments hold, each bound to its name.
+macro_rules! of_contents {
+    ($p:ident: &$params:ty, [$($name:ident),* $(,)?] $value:expr) => {
+        |words, contents| {
+            let $p = <$params as Params>::from_words(words);
+            let _ = $p;
+            $(let $name = contents.get(stringify!($name));)*
+            $value
+        }
     };
 }
 
@@ -207,4 +250,4 @@ macro_rules! argument {
     };
 }
 
-pub(crate) use {argument, arguments, kernel, params, variant};
+pub(crate) use {argument, arguments, kernel, of_contents, params, variant};

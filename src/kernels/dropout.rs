@@ -11,6 +11,7 @@
 use super::cpu::parallel::blocks;
 use super::cpu::simd::inlined;
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
+use super::mathematics::dropped;
 use super::step::{STEP_WORDS, StepState};
 use crate::random::philox_lanes;
 
@@ -61,6 +62,7 @@ kernel! {
     cases: cases,
     bench: |s| case([s.rows(), s.width, 0], 0.1),
     twin: dropout,
+    formula(x, step) -> [y]: [dropped(x, p.width, &step.words, p.site, p.rate)],
 }
 
 /// Octets whose masks are made at once.

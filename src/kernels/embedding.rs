@@ -5,6 +5,7 @@ use super::cpu::parallel::each_row;
 use super::cpu::reduce::add;
 use super::cpu::simd::{inlined, simd};
 use super::kernel::{Case, Fill, Views, kernel, params};
+use super::mathematics::{plus, times};
 
 params! {
     pub struct Embedding {
@@ -46,6 +47,17 @@ kernel! {
     cases: embedding_cases,
     bench: embedding_bench,
     twin: embedding,
+    formula(ids, positions, types, token_table, position_table, type_table) -> [y]: {
+        let tokens = picked(token_table, &ids.words, p.width);
+        let places = plus(&tokens, &picked(position_table, &positions.words, p.width));
+        [plus(&places, &picked(type_table, &types.words, p.width))]
+    },
+}
+
+/// The rows of a table that ids pick, in f64; none of an absent one.
+fn picked(table: &[f64], ids: &[u32], width: u32) -> Vec<f64> {
+    let rows: Vec<&[f64]> = table.chunks(width as usize).collect();
+    if rows.is_empty() { Vec::new() } else { ids.iter().flat_map(|&id| rows[id as usize]).copied().collect() }
 }
 
 fn embedding(p: &Embedding, views: Views) {
@@ -115,6 +127,7 @@ kernel! {
     bench: |s| embedding_backward_case(s.ids(), s.width, s.vocabulary),
     typical: embedding_backward_case(ids(p.rows, p.entries), p.width, p.entries).fills,
     twin: embedding_backward,
+    gradient(table -> d_table; ids, dy): times(dy, &picked(table, &ids.words, p.width)),
 }
 
 fn embedding_backward(p: &EmbeddingBackward, views: Views) {

@@ -5,6 +5,7 @@ use super::cpu::math::with_math;
 use super::cpu::parallel::{blocks, each_row};
 use super::cpu::simd::inlined;
 use super::kernel::{Case, Fill, Views, kernel, params};
+use super::mathematics::{gelu, times};
 
 params! {
     pub struct Elements {
@@ -38,6 +39,7 @@ kernel! {
     cases: || COUNTS.map(gelu_case).into(),
     bench: |s| gelu_case(s.rows() * s.inner),
     twin: gelu_twin,
+    formula(pre) -> [y]: [pre.iter().map(gelu).collect()],
 }
 
 fn gelu_twin(_: &Elements, views: Views) {
@@ -82,6 +84,7 @@ kernel! {
     cases: || COUNTS.map(gelu_backward_case).into(),
     bench: |s| gelu_backward_case(s.rows() * s.inner),
     twin: gelu_backward,
+    gradient(pre -> d_pre; dy): times(dy, &pre.iter().map(gelu).collect::<Vec<_>>()),
 }
 
 fn gelu_backward(_: &Elements, views: Views) {
@@ -133,6 +136,16 @@ kernel! {
     cases: || SHAPES.map(gated_gelu_case).into(),
     bench: |s| gated_gelu_case((s.rows(), s.inner)),
     twin: gated_gelu,
+    formula(u) -> [y]: [gated(u, p.width)],
+}
+
+/// Rows of gelu(input) · gate in f64.
+fn gated(u: &[f64], width: u32) -> Vec<f64> {
+    let row = |row: &[f64]| {
+        let (input, gate) = row.split_at(width as usize);
+        times(&input.iter().map(gelu).collect::<Vec<_>>(), gate)
+    };
+    u.chunks(2 * width as usize).flat_map(row).collect()
 }
 
 fn gated_gelu(p: &GatedGelu, views: Views) {
@@ -179,6 +192,7 @@ kernel! {
     cases: || SHAPES.map(gated_gelu_backward_case).into(),
     bench: |s| gated_gelu_backward_case((s.rows(), s.inner)),
     twin: gated_gelu_backward,
+    gradient(u -> du; dy): times(dy, &gated(u, p.width)),
 }
 
 fn gated_gelu_backward(p: &GatedGelu, views: Views) {

@@ -44,6 +44,11 @@ kernel! {
     cases: sum_squares_cases,
     bench: |s| sum_squares_case(s.weights()),
     twin: sum_squares,
+    formula(x) -> [partials]: {
+        let sum = |share: &[f64]| share.iter().map(|x| if x.is_finite() { x * x } else { f64::INFINITY }).sum();
+        let sums = x.chunks(p.share() as usize).map(sum).chain(std::iter::repeat(0.0));
+        [sums.take(PARTIALS).collect()]
+    },
 }
 
 fn sum_squares(p: &SumSquares, views: Views) {
@@ -130,6 +135,32 @@ kernel! {
     cases: gradient_norm_cases,
     bench: |_| gradient_norm_case(2 * PARTIALS as u32, 1.0),
     twin: gradient_norm,
+    formula(partials, optimizer) -> [optimizer]: [next_state(p, partials.iter().sum(), optimizer)],
+}
+
+/// The optimiser's state after gradients with this sum of squares, in f64.
+fn next_state(p: &GradientNorm, sum: f64, state: &[f64]) -> Vec<f64> {
+    let [applied, correction1, correction2, skipped, in_a_row, _, _, loss_scale, at_scale] = state else {
+        panic!("the state has nine numbers");
+    };
+    let scale = if p.growth_interval > 0 { *loss_scale } else { 1.0 };
+    let norm = sum.sqrt() / scale;
+    let grows = sum.is_finite() && at_scale + 1.0 >= f64::from(p.growth_interval);
+    let [next_scale, next_at_scale] = match sum.is_finite() {
+        _ if p.growth_interval == 0 => [*loss_scale, *at_scale],
+        false => [f64::max(loss_scale / 2.0, 1.0), 0.0],
+        true if grows => [f64::min(loss_scale * 2.0, MAX_LOSS_SCALE.into()), 0.0],
+        true => [*loss_scale, at_scale + 1.0],
+    };
+    if !sum.is_finite() {
+        let counts = [skipped + 1.0, in_a_row + 1.0];
+        return [&[*applied, *correction1, *correction2], &counts[..], &[norm, 0.0, next_scale, next_at_scale]]
+            .concat();
+    }
+    let clipped = if p.clip > 0.0 { f64::min(f64::from(p.clip) / (norm + 1e-6), 1.0) } else { 1.0 };
+    let correction = |correction: &f64, beta: f32, rest: f32| correction * f64::from(beta) + f64::from(rest);
+    let corrections = [correction(correction1, p.beta1, p.rest1), correction(correction2, p.beta2, p.rest2)];
+    [&[applied + 1.0], &corrections[..], &[*skipped, 0.0, norm, clipped / scale, next_scale, next_at_scale]].concat()
 }
 
 fn gradient_norm(p: &GradientNorm, views: Views) {

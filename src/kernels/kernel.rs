@@ -1,7 +1,8 @@
-//! What a kernel is: its parameters, arguments, shader entry points, cost, test cases and CPU twin, declared once.
+//! What a kernel is: its parameters, arguments, shader entry points, cost, test cases, CPU twin and mathematics, declared once.
 
 use super::case::Sizes;
 pub(crate) use super::declare::{kernel, params};
+pub use super::mathematics::{Contents, Formula, Gradient, Mathematics};
 pub use super::variant::{Class, Design, Matrices, Pass, Variant};
 pub(crate) use super::variant::{on_gpus, usual_design};
 pub use super::view::{View, Views};
@@ -201,7 +202,8 @@ pub struct Kernel {
     pub design: Design,
     /// Floating-point operations of a launch.
     pub flops: fn(&[u32]) -> u64,
-    /// Largest error of a GPU against the twin, relative to the largest magnitude of the output.
+    /// Largest error of a GPU against the twin, and of the twin against the mathematics, relative to the largest magnitude of the
+    /// output.
     pub tolerance: f32,
     /// Whether small integers in give the exact answer out, in any order of summation.
     pub exact: bool,
@@ -211,6 +213,8 @@ pub struct Kernel {
     /// What the arguments of a launch typically hold, by which variants are timed: a fill for each.
     pub typical: fn(&[u32]) -> Vec<Fill>,
     pub twin: for<'a> fn(&[u32], Views<'a>),
+    /// What the twin has to compute.
+    pub mathematics: Mathematics,
 }
 
 impl Kernel {

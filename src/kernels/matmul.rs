@@ -9,6 +9,7 @@ use super::cpu::reduce::add;
 use super::cpu::simd::inlined;
 use super::dropout::{DropoutMasks, step_fill};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
+use super::mathematics::{dropped, gelu, linear, plus, times};
 use super::product_variants::{depth_parts, product_design, product_variants};
 use super::step::STEP_WORDS;
 use rayon::prelude::*;
@@ -102,6 +103,11 @@ kernel! {
     cases: nt_cases,
     bench: nt_bench,
     twin: matmul_nt,
+    formula(a, b, bias, residual, pre, step) -> [pre, c]: {
+        let sums = linear(a, b, bias, p.k);
+        let y = if pre.is_empty() { sums.clone() } else { sums.iter().map(gelu).collect() };
+        [sums, plus(&dropped(&y, p.n, &step.words, p.site, p.rate), residual)]
+    },
 }
 
 fn matmul_nt(p: &LinearProduct, views: Views) {
@@ -172,6 +178,10 @@ kernel! {
     cases: nn_cases,
     bench: nn_bench,
     twin: matmul_nn,
+    gradient(x -> c; a, b, residual, pre): {
+        let y = if pre.is_empty() { x.to_vec() } else { plus(pre, x).iter().map(gelu).collect() };
+        [times(a, &linear(&y, b, &[], p.n)), times(residual, x)].concat()
+    },
 }
 
 fn matmul_nn(p: &Product, views: Views) {
@@ -234,6 +244,7 @@ kernel! {
     cases: tn_cases,
     bench: tn_bench,
     twin: matmul_tn,
+    gradient(weight -> c, bias -> sums; a, b): times(a, &linear(b, weight, bias, p.n)),
 }
 
 fn matmul_tn(p: &Product, views: Views) {
@@ -313,6 +324,7 @@ fn nt_cases() -> Vec<Case> {
         Case::new(p, fills(bits, step_fill(n, bits as u32))).inexact()
     };
     let mut cases = cases_of::<LinearProduct>(Some(4), |i| fills(i, Fill::Absent));
+    // The last two have enough rows for the twin to go by blocks, of which 862 of 19 end inside a call of the generator.
     cases.extend(
         [
             (0, SHAPES[1]),
@@ -322,6 +334,8 @@ fn nt_cases() -> Vec<Case> {
             (7, SHAPES[7]),
             (3, SHAPES[8]),
             (5, SHAPES[11]),
+            (7, [870, 19, 2]),
+            (7, [1100, 3, 2]),
         ]
         .map(dropped),
     );
@@ -329,7 +343,10 @@ fn nt_cases() -> Vec<Case> {
 }
 
 fn nn_cases() -> Vec<Case> {
-    cases_of::<Product>(Some(3), |i| vec![ANY, ANY, when(i, 0, ANY), when(i, 2, ANY), Fill::Nothing])
+    let mut cases = cases_of::<Product>(Some(3), |i| vec![ANY, ANY, when(i, 0, ANY), when(i, 2, ANY), Fill::Nothing]);
+    // Enough rows for the twin to go by blocks.
+    cases.push(Case::new(Product { m: 1030, n: 5, k: 7 }, [ANY, ANY, ANY, ANY, Fill::Nothing]).inexact());
+    cases
 }
 
 /// Also of depths that are split: where the last part is cut short, with one tile and with several.

@@ -14,6 +14,7 @@ pub mod gelu;
 pub mod gradient_norm;
 pub mod kernel;
 pub mod layer_norm;
+pub mod mathematics;
 pub mod matmul;
 mod memory_model;
 pub mod muon;

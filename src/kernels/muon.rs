@@ -104,6 +104,32 @@ kernel! {
     cases: || SHAPES.map(momentum_case).into(),
     bench: |s| momentum_case(bench_shape(s)),
     twin: momentum,
+    formula(optimizer, gradients, momenta) -> [gradients, momenta, x]: {
+        let coefficient = OptimizerState::from_words(&optimizer.words).coefficient;
+        averaged(p, coefficient.into(), gradients, momenta)
+    },
+}
+
+/// The cleared gradients, the momenta and x after a step, in f64.
+fn averaged(p: &MuonMomentum, coefficient: f64, gradients: &[f64], momenta: &[f64]) -> [Vec<f64>; 3] {
+    let (cleared, mut x) = (vec![0.0; gradients.len()], vec![0.0; (p.stacked * p.stride) as usize]);
+    if coefficient == 0.0 {
+        return [cleared, momenta.to_vec(), x];
+    }
+    let [momentum, rest] = [p.momentum, p.rest].map(f64::from);
+    let gradients: Vec<f64> = gradients.iter().map(|g| coefficient * g).collect();
+    let momenta: Vec<f64> = momenta.iter().zip(&gradients).map(|(m, g)| m + rest * (g - m)).collect();
+    for (element, (m, g)) in momenta.iter().zip(&gradients).enumerate() {
+        x[in_x([p.rows, p.columns, p.stride], element)] = g + momentum * (m - g);
+    }
+    [cleared, momenta, x]
+}
+
+/// The place in `x` of an element of the stacked matrices.
+fn in_x(shape: [u32; 3], element: usize) -> usize {
+    let [rows, columns, stride] = shape.map(|size| size as usize);
+    let (matrix, row, column) = (element / (rows * columns), element / columns % rows, element % columns);
+    matrix * stride + if rows > columns { column * rows + row } else { row * columns + column }
 }
 
 fn momentum(p: &MuonMomentum, views: Views) {
@@ -151,6 +177,10 @@ kernel! {
     cases: || [1, 255, 1028].map(norm_case).into(),
     bench: |s| norm_case(s.width * s.width),
     twin: norm,
+    formula(partials, x) -> [x]: {
+        let norm = f64::max(partials.iter().sum::<f64>().sqrt(), 1e-7);
+        [x.iter().map(|x| x / norm).collect()]
+    },
 }
 
 fn norm(_: &MuonNorm, views: Views) {
@@ -177,6 +207,11 @@ kernel! {
     cases: || [1, 16, 37].map(polynomial_case).into(),
     bench: |s| polynomial_case(s.width),
     twin: polynomial,
+    formula(m, square) -> [y]: {
+        let [a, b, c] = [p.a, p.b, p.c].map(f64::from);
+        let unit = |at: usize| if at.is_multiple_of(p.size as usize + 1) { a } else { 0.0 };
+        [m.iter().zip(square.iter()).enumerate().map(|(at, (m, square))| unit(at) + b * m + c * square).collect()]
+    },
 }
 
 fn polynomial(p: &MuonPolynomial, views: Views) {
@@ -212,6 +247,16 @@ kernel! {
     cases: || SHAPES.map(|shape| update_case(shape, shape[1] == 24)).into(),
     bench: |s| update_case(bench_shape(s), false),
     twin: update,
+    formula(update, optimizer, x, parameters) -> [parameters, copy]: {
+        let rate = update[0] * f64::from(p.rate);
+        let (keep, step) = (1.0 - rate * f64::from(p.weight_decay), rate * f64::from(p.adjustment));
+        let moved = parameters.iter().enumerate().map(|(element, value)| {
+            value * keep - step * x[in_x([p.rows, p.columns, p.stride], element)]
+        });
+        let skipped = OptimizerState::from_words(&optimizer.words).coefficient == 0.0;
+        let values: Vec<f64> = if skipped { parameters.to_vec() } else { moved.collect() };
+        [values.clone(), values]
+    },
 }
 
 fn update(p: &MuonUpdate, views: Views) {

@@ -8,6 +8,7 @@ use super::cpu::reduce::add;
 use super::cpu::scratch::with_scratch;
 use super::cpu::simd::{inlined, simd};
 use super::kernel::{Case, Fill, Views, kernel, params};
+use super::mathematics::{linear, times};
 use super::product_variants::{product_design, product_variants};
 use rayon::prelude::*;
 
@@ -66,6 +67,26 @@ kernel! {
     cases: qkv_cases,
     bench: |s| Case::new(bench_shape(s), [ANY, ANY, ANY, ROPE, Fill::Nothing]),
     twin: qkv,
+    formula(x, weight, bias, rope) -> [qkv]: [turned(p, &linear(x, weight, bias, p.width()), rope)],
+}
+
+/// [3, B, heads, T, head_dim] from rows [B·T, 3·width], queries and keys turned and queries scaled, in f64.
+fn turned(p: &Qkv, rows: &[f64], rope: &[f64]) -> Vec<f64> {
+    let [batch, sequence, heads, head_dim] = [p.batch, p.sequence, p.heads, p.head_dim].map(|size| size as usize);
+    let (width, half) = (heads * head_dim, head_dim / 2);
+    let element = |place: usize| {
+        let (i, t, head) = (place % head_dim, place / head_dim % sequence, place / head_dim / sequence % heads);
+        let (part, b) = (place / (batch * sequence * width), place / (sequence * width) % batch);
+        let row = &rows[(b * sequence + t) * 3 * width + part * width + head * head_dim..][..head_dim];
+        let scale = if part == 0 { f64::from(p.scale) } else { 1.0 };
+        if part == 2 || rope.is_empty() {
+            return scale * row[i];
+        }
+        let angle = &rope[t * head_dim + 2 * (i % half)..][..2];
+        let across = if i < half { -row[i + half] } else { row[i - half] };
+        scale * (row[i] * angle[0] + across * angle[1])
+    };
+    (0..rows.len()).map(element).collect()
 }
 
 fn qkv(p: &Qkv, views: Views) {
@@ -140,6 +161,7 @@ kernel! {
     cases: qkv_backward_cases,
     bench: |s| Case::new(bench_shape(s), [ANY, ROPE, Fill::Nothing]),
     twin: qkv_backward,
+    gradient(y -> dy; d_qkv, rope): times(d_qkv, &turned(p, y, rope)),
 }
 
 fn qkv_backward(p: &Qkv, views: Views) {
@@ -185,6 +207,8 @@ fn cases_of(fills: impl Fn(usize, Fill) -> Vec<Fill>) -> Vec<Case> {
         [2, 33, 3, 24],
         [1, 70, 2, 72],
         [3, 23, 5, 8],
+        // Enough rows for the twin to go by blocks, of several sequences.
+        [60, 20, 1, 4],
     ];
     let shapes = shapes.map(shape);
     let rope = |p: &Qkv| if p.head_dim.is_multiple_of(4) && p.head_dim != 8 { ROPE } else { Fill::Absent };

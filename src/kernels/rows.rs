@@ -3,6 +3,7 @@
 use super::cpu::parallel::each_row;
 use super::cpu::simd::inlined;
 use super::kernel::{Case, Fill, Views, kernel, params};
+use super::mathematics::times;
 
 params! {
     pub struct Rows {
@@ -37,6 +38,11 @@ kernel! {
     cases: || SHAPES.map(gather_case).into(),
     bench: |s| gather_case([s.rows(), s.masked, s.width]),
     twin: gather_rows,
+    formula(x, picks) -> [y]: [picks.words.iter().flat_map(|&row| row_of(x, row, p.width)).copied().collect()],
+}
+
+fn row_of(x: &[f64], row: u32, width: u32) -> &[f64] {
+    &x[(row * width) as usize..][..width as usize]
 }
 
 fn gather_rows(p: &Rows, views: Views) {
@@ -69,6 +75,10 @@ kernel! {
     cases: || SHAPES.map(scatter_case).into(),
     bench: |s| scatter_case([s.rows(), s.masked, s.width]),
     twin: scatter_rows,
+    gradient(x -> dx; dy, slots): {
+        let picked = (0..).zip(&slots.words).filter(|(_, slot)| **slot != u32::MAX);
+        picked.flat_map(|(row, &slot)| times(row_of(dy, slot, p.width), row_of(x, row, p.width))).collect()
+    },
 }
 
 fn scatter_rows(p: &Rows, views: Views) {

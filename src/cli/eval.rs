@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(required = true)]
     pub data: Vec<PathBuf>,
 
-    /// Share of tokens that are masked
+    /// Share of tokens that are masked, at most 0.9
     #[arg(long, default_value = "0.15")]
     pub rate: f64,
 

@@ -24,7 +24,8 @@ fn model_defaults(table: &Table) -> Table {
     let model = table.get("model");
     let recipe = model.and_then(|model| model.get("recipe")).cloned().and_then(|recipe| recipe.try_into().ok());
     let size = |key| model.and_then(|model| model.get(key)).and_then(Value::as_integer);
-    let hidden_size = size("hidden_size").and_then(|size| usize::try_from(size).ok()).unwrap_or(1);
+    // What no network can have is refused by its own key, whatever follows from it here.
+    let hidden_size = size("hidden_size").and_then(|size| u32::try_from(size).ok()).unwrap_or(1) as usize;
     let mut defaults = recipe.unwrap_or(Recipe::Modern).config(0, 1, hidden_size, 1);
     if let Some(Ok(activation)) =
         model.and_then(|model| model.get("activation")).cloned().map(Value::try_into::<Activation>)

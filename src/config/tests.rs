@@ -41,6 +41,16 @@ fn what_is_written_wins_over_the_recipe() {
     assert_eq!((config.model.positions, config.train.warmup()), (Positions::Learned, 7));
 }
 
+/// What follows from such a size would be no number of TOML's.
+#[test]
+fn a_width_beyond_all_bounds_is_refused_by_its_own_key() {
+    for recipe in ["modern", "bert"] {
+        let sets = [format!("model.recipe={recipe}"), format!("model.hidden_size={}", i64::MAX)];
+        let message = config(&sets.each_ref().map(String::as_str)).unwrap_err().to_string();
+        assert!(message.starts_with("model.hidden_size: ") && message.contains("the most is 1048576"), "{message}");
+    }
+}
+
 #[test]
 fn layers_are_global_or_local_by_number() {
     let local = config(&["model.window=64", "model.layers=5"]).unwrap().model;

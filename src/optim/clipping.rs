@@ -7,7 +7,8 @@ use crate::model::Parameters;
 use crate::model::recorder::Recorder;
 
 /// Records the norm over all gradients, which writes to `state` the coefficient that they are to be multiplied by: at most what
-/// makes their norm `grad_clip` (0 for no limit), 0 where it is not finite, and one over the loss scale. The decays are the optimiser's.
+/// makes their norm `grad_clip` (0 for no limit), 0 where it is not finite, and one over the loss scale. The decays are the
+/// optimiser's.
 pub fn record_norm(
     r: &mut Recorder,
     parameters: &Parameters,

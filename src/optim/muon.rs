@@ -14,7 +14,7 @@ use crate::kernels::muon::{
     MuonUpdateArgs,
 };
 use crate::model::Parameters;
-use crate::model::parameters::{Declaration, ParameterKind};
+use crate::model::parameters::{Declaration, ParameterKind, ParameterTensors};
 use crate::model::recorder::Recorder;
 
 /// Steps of the Newton–Schulz iteration.
@@ -57,18 +57,11 @@ impl Optimizer for Muon {
     }
 
     fn record_update(&self, r: &mut Recorder, parameters: &Parameters, state: Tensor, update: Tensor) {
-        // Gradients and parameters are f32 in every program, and so is what is computed of them here.
-        let precision = r.program.record_in(Precision::F32);
-        let mut matrices = Vec::new();
         for (number, parameter) in parameters.list.iter().enumerate() {
             if let ParameterKind::Matrix { stacked } = parameter.kind {
-                let stack = Stack::new(stacked, &parameter.shape);
-                matrices.push((number, stack, self.record_direction(r, parameters, number, stack, state)));
+                let of = parameters.tensors(&mut r.program, number);
+                self.record_stack(r, Stack::new(stacked, &parameter.shape), of, state, update);
             }
-        }
-        r.program.record_in(precision);
-        for (number, stack, x) in matrices {
-            self.record_matrices(r, parameters, number, stack, x, [state, update]);
         }
         for flat in parameters.flats.iter().filter(|flat| flat.group >= ADAMW) {
             self.adamw.record_flat(r, flat, flat.group - ADAMW, state, update);
@@ -77,17 +70,17 @@ impl Optimizer for Muon {
 }
 
 impl Muon {
-    /// The directions that the matrices of a parameter go in, [stacked, stride].
-    fn record_direction(
+    /// Records the update of one parameter's matrices.
+    fn record_stack(
         &self,
         r: &mut Recorder,
-        parameters: &Parameters,
-        number: usize,
-        stack: Stack,
+        Stack { stacked, rows, columns, stride }: Stack,
+        of: ParameterTensors,
         optimizer: Tensor,
-    ) -> Tensor {
-        let Stack { stacked, rows, columns, stride } = stack;
-        let of = parameters.tensors(&mut r.program, number);
+        update: Tensor,
+    ) {
+        // Gradients are f32 in every program, and so is what is computed of them until the parameters' copy is written.
+        let precision = r.program.record_in(Precision::F32);
         let [x, directions] = ["momentum", "directions"].map(|name| r.statistics(name, stacked * stride));
         let shape = MuonMomentum {
             stacked: stacked as u32,
@@ -103,29 +96,18 @@ impl Muon {
                 [x, directions].map(|whole| r.program.part(whole, matrix * stride, rows * columns, "optimizer.matrix"));
             orthogonalize(r, [rows.min(columns), rows.max(columns)], x, y);
         }
-        directions
-    }
-
-    fn record_matrices(
-        &self,
-        r: &mut Recorder,
-        parameters: &Parameters,
-        number: usize,
-        stack: Stack,
-        x: Tensor,
-        [optimizer, update]: [Tensor; 2],
-    ) {
-        let of = parameters.tensors(&mut r.program, number);
+        r.program.record_in(precision);
         let shape = MuonUpdate {
-            stacked: stack.stacked as u32,
-            rows: stack.rows as u32,
-            columns: stack.columns as u32,
-            stride: stack.stride as u32,
+            stacked: stacked as u32,
+            rows: rows as u32,
+            columns: columns as u32,
+            stride: stride as u32,
             rate: self.rate as f32,
-            adjustment: (stack.rows as f64 / stack.columns as f64).max(1.0).sqrt() as f32,
+            adjustment: (rows as f64 / columns as f64).max(1.0).sqrt() as f32,
             weight_decay: self.weight_decay as f32,
         };
-        r.program.launch(shape, MuonUpdateArgs { update, optimizer, x, parameters: of.values, copy: of.copy });
+        let args = MuonUpdateArgs { update, optimizer, x: directions, parameters: of.values, copy: of.copy };
+        r.program.launch(shape, args);
     }
 }
 

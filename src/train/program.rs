@@ -57,7 +57,6 @@ pub struct Training {
     /// What the task measured in the microbatches since the host cleared it.
     pub metrics: Tensor,
     pub validation_metrics: Tensor,
-    metrics_words: usize,
     /// An `OptimizerState`.
     pub optimizer: Tensor,
     /// An `UpdateState`.
@@ -121,7 +120,6 @@ impl Training {
             validation_inputs,
             metrics,
             validation_metrics,
-            metrics_words: task.metrics(),
             optimizer: state,
             update_state,
             accumulate,
@@ -207,7 +205,7 @@ impl Training {
 
     /// Lets the next microbatch be the first that counts in what is measured.
     pub fn clear_metrics(&self, executor: &mut dyn Executor) {
-        executor.write(self.metrics, &vec![0; self.metrics_words]);
+        executor.write(self.metrics, &vec![0; self.program.len(self.metrics)]);
     }
 
     /// What the last step measured; waits for the device.

@@ -47,7 +47,8 @@ pub fn safetensors(data: &[u8]) -> bool {
         .collect();
     let _ = weights::read(std::io::Cursor::new(data), path, &entries, |_, _, _| {});
     let Ok(tensors) = Tensors::from_bytes(path, data.to_vec()) else { return false };
-    let own = Reader { family: None, config: &config, tensors: &tensors };
+    let task = MaskedLm::new(&config);
+    let own = Reader { family: None, task: &task, tensors: &tensors };
     let _ = (own.all(), own.some());
     let bert = Reader { family: Some(Family::Bert), ..own };
     let _ = bert.some();

@@ -1,4 +1,4 @@
-//! Whole models against PyTorch: `golden/` holds what transformers computed for four small ones.
+//! Whole models against PyTorch: `golden/` holds what transformers computed for small ones.
 
 use crate::adapter;
 use cloze::device::Device;

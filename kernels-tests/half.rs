@@ -55,7 +55,7 @@ impl Trained {
         let batches = std::slice::from_ref(&self.golden.batch);
         self.training.step(&mut *self.executor, batches, 1e-3, 1, self.steps).unwrap();
         self.steps += 1;
-        self.training.measured(&mut *self.executor).unwrap().loss
+        self.training.measured(&mut *self.executor).unwrap().loss()
     }
 
     fn state(&mut self) -> OptimizerState {

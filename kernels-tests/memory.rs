@@ -10,7 +10,7 @@ use cloze::train::{Training, TrainingOptions};
 #[test]
 fn the_allocator_has_given_out_what_was_planned() {
     let model = ModelConfig::new(Recipe::Bert, 8192, 4, 512, 8).unwrap();
-    let shape = Shape { batch: 8, sequence: 128, masked: 160 };
+    let shape = Shape { batch: 8, sequence: 128, selected: 160 };
     for gpu in gpus("memory") {
         // A device of its own: the report counts everything on it.
         let gpu = gpu.reopen().unwrap();

@@ -4,7 +4,7 @@
 use crate::adapter::gpus;
 use crate::recompute::models;
 use crate::twin::{call, numbers};
-use cloze::data::{Batch, MaskedSequence};
+use cloze::data::{Batch, Example};
 use cloze::device::Device;
 use cloze::kernels::Params;
 use cloze::kernels::attention::{ATTENTION, Attention};
@@ -17,33 +17,34 @@ use cloze::train::{Training, TrainingOptions};
 const SEQUENCES: usize = 4;
 const LENGTH: usize = 23;
 /// Most masked positions a sequence; the sequences have different numbers of them.
-const PICKS: usize = 7;
+const SELECTED: usize = 7;
 const STEPS: u64 = 6;
 
 /// Relative difference of two losses. Some 7e-7 was measured; with other masks it is 1e-3 and more.
 const TOLERANCE: f64 = 1e-5;
 
-fn sequence(number: usize) -> MaskedSequence {
+fn sequence(number: usize) -> Example {
     let ids = (0..LENGTH).map(|i| (5 + (i * 7 + number * 11) % 60) as u32).collect();
-    let picks: Vec<u32> = (0..PICKS - number % 4).map(|i| (3 * i + number % 3) as u32).collect();
-    let labels = picks.iter().map(|pick| (pick * 3 + number as u32) % 70).collect();
-    MaskedSequence::new(ids, picks, labels)
+    let selected: Vec<u32> = (0..SELECTED - number % 4).map(|i| (3 * i + number % 3) as u32).collect();
+    let labels = selected.iter().map(|position| (position * 3 + number as u32) % 70).collect();
+    Example::new(ids, selected, labels)
 }
 
 /// The losses of some steps, each cut into so many microbatches.
 fn losses(device: &Device, model: &ModelConfig, microbatches: usize) -> Vec<f64> {
     let batch = SEQUENCES / microbatches;
-    let shape = Shape { batch, sequence: LENGTH, masked: batch * PICKS };
+    let shape = Shape { batch, sequence: LENGTH, selected: batch * SELECTED };
     let options = TrainingOptions { accumulates: microbatches > 1, ..TrainingOptions::new(shape, device.binding()) };
     let training = Training::new(&MaskedLm::new(model), &AdamW::default(), options).unwrap();
     let executor = &mut *training.start(device, model).unwrap();
     training.parameters.initialize(executor, 1);
     let step = |number: u64| {
         let first = number as usize * SEQUENCES;
-        let sequences: Vec<MaskedSequence> = (first..first + SEQUENCES).map(sequence).collect();
-        let batches: Vec<Batch> = sequences.chunks(batch).map(|sequences| Batch::new(sequences, PICKS)).collect();
+        let sequences: Vec<Example> = (first..first + SEQUENCES).map(sequence).collect();
+        let batches: Vec<Batch> =
+            sequences.chunks(batch).map(|sequences| Batch::for_training(sequences, SELECTED)).collect();
         training.step(executor, &batches, 1e-3, 1, number).unwrap();
-        training.measured(executor).unwrap().loss
+        training.measured(executor).unwrap().loss()
     };
     (0..STEPS).map(step).collect()
 }

@@ -117,7 +117,7 @@ fn a_binding_may_be_just_under_2_gib() {
 #[test]
 fn memory_beyond_4_gib_is_counted_to_the_byte() {
     let model = ModelConfig::new(Recipe::Bert, 30522, 24, 1024, 16).unwrap();
-    let shape = Shape { batch: 64, sequence: 512, masked: 64 * 77 };
+    let shape = Shape { batch: 64, sequence: 512, selected: 64 * 77 };
     let options = TrainingOptions::new(shape, LARGEST_BINDING);
     let training = Training::new(&MaskedLm::new(&model), &AdamW::default(), options).unwrap();
     let plan = |memory| {
@@ -158,7 +158,7 @@ fn nothing_is_read_from_what_a_launch_writes() {
 fn a_layer_takes_7_launches_forward_and_12_backward_whatever_the_dropout() {
     let launches = |norm, dropout, layers| {
         let model = ModelConfig { norm, dropout, ..ModelConfig::new(Recipe::Bert, 70, layers, 32, 2).unwrap() };
-        let shape = Shape { batch: 2, sequence: 24, masked: 8 };
+        let shape = Shape { batch: 2, sequence: 24, selected: 8 };
         let options = TrainingOptions::new(shape, u64::MAX);
         let training = Training::new(&MaskedLm::new(&model), &AdamW::default(), options).unwrap();
         training.program.cost(training.accumulate).0

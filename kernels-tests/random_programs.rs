@@ -87,13 +87,13 @@ impl Recorded {
     fn gather(&mut self, x: usize, len: usize) {
         let x = x % self.values.len();
         let rows = self.values[x].content.len();
-        let picks: Vec<u32> = (0..len).map(|i| ((7 * i + 3) % rows) as u32).collect();
-        let content = picks.iter().map(|&pick| self.values[x].content[pick as usize]).collect();
-        let places = self.program.tensor(Role::Input, format!("picks {}", self.launches), &[len]);
-        self.inputs.push((places, picks));
-        let y = self.program.tensor(Role::Activation, format!("picked {}", self.launches), &[len]);
-        let p = Rows { rows: rows as u32, picked: len as u32, width: 1 };
-        self.program.launch(p, GatherRowsArgs { x: self.values[x].tensor, picks: places, y });
+        let selected: Vec<u32> = (0..len).map(|i| ((7 * i + 3) % rows) as u32).collect();
+        let content = selected.iter().map(|&row| self.values[x].content[row as usize]).collect();
+        let places = self.program.tensor(Role::Input, format!("selection {}", self.launches), &[len]);
+        self.inputs.push((places, selected));
+        let y = self.program.tensor(Role::Activation, format!("selected {}", self.launches), &[len]);
+        let p = Rows { rows: rows as u32, selected: len as u32, width: 1 };
+        self.program.launch(p, GatherRowsArgs { x: self.values[x].tensor, selected: places, y });
         self.launched(&[x], y, content);
     }
 

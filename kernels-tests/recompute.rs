@@ -1,18 +1,17 @@
 //! What the backward pass computes again has the bits it had before, and takes less memory the more of it there is.
 
 use crate::adapter::gpus;
-use bytemuck::Zeroable;
-use cloze::data::{Batch, MaskedSequence};
+use cloze::data::{Batch, Example};
 use cloze::device::Device;
 use cloze::exec::Executor;
 use cloze::exec::plan::{Limits, Plan};
 use cloze::kernels::step::StepState;
-use cloze::model::{Activation, Kind, ModelConfig, NormPlacement, Recipe, Recompute, Shape};
+use cloze::model::{Activation, Kind, Microbatch, ModelConfig, NormPlacement, Recipe, Recompute, Shape};
 use cloze::optim::AdamW;
 use cloze::tasks::MaskedLm;
 use cloze::train::{Training, TrainingOptions};
 
-pub const SHAPE: Shape = Shape { batch: 2, sequence: 24, masked: 8 };
+pub const SHAPE: Shape = Shape { batch: 2, sequence: 24, selected: 8 };
 
 /// Small models with dropout everywhere: norms before and after, plain and gated.
 pub fn models() -> Vec<ModelConfig> {
@@ -40,19 +39,19 @@ fn train_with(model: &ModelConfig, options: TrainingOptions) -> Training {
 }
 
 pub fn batch(number: u32) -> Batch {
-    let picks = |row| (0..4).map(|i| 5 * i + row).collect();
-    Batch::new(&[0, 1].map(|row| sequence(number, row, picks(row))), 4)
+    let selected = |row| (0..4).map(|i| 5 * i + row).collect();
+    Batch::for_training(&[0, 1].map(|row| sequence(number, row, selected(row))), 4)
 }
 
 /// Six sequences with every other token masked.
 fn crowd(number: u32) -> Batch {
-    Batch::new(&[0, 1, 2, 3, 4, 5].map(|row| sequence(number, row, (0..24).step_by(2).collect())), 12)
+    Batch::for_training(&[0, 1, 2, 3, 4, 5].map(|row| sequence(number, row, (0..24).step_by(2).collect())), 12)
 }
 
-fn sequence(number: u32, row: u32, picks: Vec<u32>) -> MaskedSequence {
+fn sequence(number: u32, row: u32, selected: Vec<u32>) -> Example {
     let ids = (0..24).map(|i| 5 + (i * 7 + row * 11 + number * 13) % 60).collect();
-    let labels = picks.iter().map(|pick| (pick * 3 + number) % 70).collect();
-    MaskedSequence::new(ids, picks, labels)
+    let labels = selected.iter().map(|position| (position * 3 + number) % 70).collect();
+    Example::new(ids, selected, labels)
 }
 
 /// Losses of three steps, then every parameter and gradient, as bits. A step has two microbatches, or one.
@@ -70,16 +69,13 @@ fn train(
         let batches: Vec<Batch> = (number * microbatches..(number + 1) * microbatches).map(batch).collect();
         training.step(executor, &batches, 1e-2, 1, number.into()).unwrap();
         bits.push(executor.read(training.metrics).unwrap());
-        training
-            .validation_inputs
-            .write(executor, &batch(20), StepState { loss_weight: 0.1, ..Zeroable::zeroed() })
-            .unwrap();
+        training.validation_inputs.write(executor, &batch(20), Microbatch::default()).unwrap();
         executor.run(training.validate).unwrap();
         bits.push(executor.read(training.validation_metrics).unwrap());
     }
     // An update uses the gradients up; these are of a microbatch after it.
     let step = StepState { loss_weight: 0.1, seed_low: 1, seed_high: 0, number: 6, first_row: 0 };
-    training.inputs.write(executor, &batch(9), step).unwrap();
+    training.inputs.write(executor, &batch(9), Microbatch { step, ..Default::default() }).unwrap();
     executor.run(training.accumulate).unwrap();
     for kind in [Kind::Value, Kind::Gradient] {
         let values = training.parameters.read(executor, kind).unwrap();
@@ -121,7 +117,7 @@ fn the_cpu_gets_the_same_bits_from_steps_of_one_microbatch() {
 /// gradient goes to.
 #[test]
 fn the_cpu_gets_the_same_bits_where_gradients_are_added_to() {
-    let shape = Shape { batch: 6, sequence: 24, masked: 72 };
+    let shape = Shape { batch: 6, sequence: 24, selected: 72 };
     for tied_decoder in [true, false] {
         let model = ModelConfig { tied_decoder, max_positions: 32, ..models()[2].clone() };
         let [apart, shared] = [true, false].map(|accumulates| {
@@ -168,7 +164,7 @@ fn launches_cut_into_parts_give_the_same_bits() {
 
 #[test]
 fn activations_shrink() {
-    let shape = Shape { batch: 8, sequence: 64, masked: 64 };
+    let shape = Shape { batch: 8, sequence: 64, selected: 64 };
     for model in
         models().into_iter().map(|model| ModelConfig { layers: 6, hidden_size: 64, intermediate_size: 256, ..model })
     {
@@ -186,7 +182,7 @@ fn a_plan_is_near_what_lives_at_once() {
     let base = ModelConfig { layers: 12, hidden_size: 768, heads: 12, intermediate_size: 3072, ..models()[2].clone() };
     let model = ModelConfig { vocab_size: 30522, ..base };
     for (batch, sequence) in [(4, 512), (8, 128)] {
-        let shape = Shape { batch, sequence, masked: batch * sequence * 3 / 20 };
+        let shape = Shape { batch, sequence, selected: batch * sequence * 3 / 20 };
         for recompute in Recompute::ALL {
             let taken = |program, arena| {
                 let memory = Plan::unchecked(program, arena).memory();
@@ -213,7 +209,7 @@ fn a_plan_is_near_what_lives_at_once() {
 #[test]
 fn gradients_of_one_microbatch_share_their_memory() {
     let model = ModelConfig { layers: 12, hidden_size: 64, intermediate_size: 256, ..models()[2].clone() };
-    let shape = Shape { batch: 2, sequence: 64, masked: 16 };
+    let shape = Shape { batch: 2, sequence: 64, selected: 16 };
     let bytes = |training: Training, arena| Plan::unchecked(&training.program, arena).memory();
     let apart = bytes(training(&model, shape, Recompute::None), true);
     let shared = bytes(training_of_one(&model, shape, Recompute::None), true);

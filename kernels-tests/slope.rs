@@ -7,7 +7,7 @@ use cloze::device::Device;
 use cloze::exec::Executor;
 use cloze::kernels::cross_entropy::METRICS;
 use cloze::kernels::step::StepState;
-use cloze::model::{Kind, ModelConfig, Recompute};
+use cloze::model::{Kind, Microbatch, ModelConfig, Recompute};
 use cloze::random::{Site, Stream};
 use cloze::train::Training;
 
@@ -106,7 +106,7 @@ impl Slopes {
     fn loss(&mut self) -> f64 {
         let executor = &mut *self.executor;
         let step = StepState { loss_weight: 1.0, seed_low: 1, seed_high: 0, number: 6, first_row: 0 };
-        self.training.inputs.write(executor, &batch(9), step).unwrap();
+        self.training.inputs.write(executor, &batch(9), Microbatch { step, ..Default::default() }).unwrap();
         // Added to what was there, the sum would lose digits.
         executor.write(self.training.metrics, &[0; METRICS]);
         executor.run(self.training.accumulate).unwrap();

@@ -1,6 +1,6 @@
 //! Training steps on a device that does nothing, to see what they cost the host; and on the CPU.
 
-use cloze::data::{Batch, MaskedSequence};
+use cloze::data::{Batch, Example};
 use cloze::device::Device;
 use cloze::exec::Executor;
 use cloze::exec::gpu::Gpu;
@@ -29,14 +29,14 @@ pub struct Steps {
 
 impl Steps {
     pub fn new(device: &Device, config: &ModelConfig, batch: usize, sequence: usize) -> Self {
-        let picks: Vec<u32> = (0..sequence as u32).step_by(7).collect();
-        let shape = Shape { batch, sequence, masked: batch * picks.len() };
+        let selected: Vec<u32> = (0..sequence as u32).step_by(7).collect();
+        let shape = Shape { batch, sequence, selected: batch * selected.len() };
         let ids = (0..sequence).map(|t| (t * 31 % config.vocab_size) as u32).collect();
-        let one = MaskedSequence::new(ids, picks.clone(), vec![1; picks.len()]);
+        let one = Example::new(ids, selected.clone(), vec![1; selected.len()]);
         let options = TrainingOptions::new(shape, device.binding());
         let training = Training::new(&MaskedLm::new(config), &AdamW::default(), options).unwrap();
         let executor = training.start(device, config).unwrap();
-        Steps { batch: Batch::new(&vec![one; batch], picks.len()), training, executor, done: 0 }
+        Steps { batch: Batch::for_training(&vec![one; batch], selected.len()), training, executor, done: 0 }
     }
 
     /// Launches of a step.

@@ -1,12 +1,12 @@
 struct Rows {
     rows: u32,
-    picked: u32,
+    selected: u32,
     width: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Rows;
 @group(0) @binding(1) var<storage, read> x: array<Stored>;
-@group(0) @binding(2) var<storage, read> picks: array<u32>;
+@group(0) @binding(2) var<storage, read> selected: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<Stored>;
 
 @compute @workgroup_size(256)
@@ -17,7 +17,7 @@ fn main(
 ) {
     let width = params.width / ELEMENTS;
     let i = group_number(group, groups) * 256u + lane;
-    if i < params.picked * width {
-        y[i] = x[picks[i / width] * width + i % width];
+    if i < params.selected * width {
+        y[i] = x[selected[i / width] * width + i % width];
     }
 }

@@ -1,15 +1,15 @@
 struct Rows {
     rows: u32,
-    picked: u32,
+    selected: u32,
     width: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Rows;
 @group(0) @binding(1) var<storage, read> dy: array<Stored>;
-@group(0) @binding(2) var<storage, read> slots: array<u32>;
+@group(0) @binding(2) var<storage, read> inverse: array<u32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<Stored>;
 
-const NO_SLOT: u32 = 0xffffffffu;
+const NONE: u32 = 0xffffffffu;
 
 @compute @workgroup_size(256)
 fn main(
@@ -22,10 +22,10 @@ fn main(
     if i >= params.rows * width {
         return;
     }
-    let slot = slots[i / width];
-    if slot == NO_SLOT {
+    let place = inverse[i / width];
+    if place == NONE {
         dx[i] = Stored();
     } else {
-        dx[i] = dy[slot * width + i % width];
+        dx[i] = dy[place * width + i % width];
     }
 }

@@ -3,13 +3,13 @@
 use super::Timing;
 use crate::Result;
 use crate::config::Config;
-use crate::data::{Encoded, Loader, Masker, Packing, SpecialTokens};
+use crate::data::{Documents, Encoded, Loader, SpecialTokens};
 use crate::device::{Device, DeviceChoice, speed};
 use crate::exec::host_memory::Resident;
 use crate::exec::{Executor, Profile, Speed};
 use crate::model::{ModelConfig, Shape};
 use crate::random::{Site, Stream};
-use crate::tasks::Measured;
+use crate::tasks::{Measured, Text};
 use crate::train::Training;
 use crate::train::planning;
 use serde::Serialize;
@@ -104,13 +104,15 @@ impl TrainingBench {
         let device = planning::open(choice, &config)?;
         let model = config.model(planning::vocabulary(&config)?);
         let length = config.data.sequence_length;
-        let masker = Masker::new(config.masking, SPECIALS, model.vocab_size)?;
+        let task = config.task(&model);
         let (micro_batch, training, mut executor) = planning::start(&config, &model, &device)?;
         let (shape, ready) = (training.inputs.shape, start.elapsed());
         training.parameters.initialize(&mut *executor, config.seed);
-        let text = random_text(config.train.batch_size * (length - 2), model.vocab_size as u32, config.seed);
-        let packing = Arc::new(Packing::new(Arc::new(vec![text]), SPECIALS, length)?);
-        let loader = Loader::new(packing, masker, micro_batch, config.seed, 0)?;
+        let document = |seed| random_text(config.train.batch_size * (length - 2), model.vocab_size as u32, seed);
+        let documents: Arc<dyn Documents> = Arc::new(vec![document(config.seed)]);
+        let others = Arc::new(vec![document(config.seed.wrapping_add(1))]);
+        let text = Text { documents, others, specials: SPECIALS, vocab_size: model.vocab_size };
+        let loader = Loader::new(task.examples(&text, length)?, micro_batch, config.seed, 0)?;
         Ok(TrainingBench { config, model, device, shape, training, executor, loader, ready, step: 0 })
     }
 
@@ -190,7 +192,7 @@ impl TrainingBench {
         executor.request(&[self.training.metrics, self.training.optimizer])?;
         let values = executor.collect(true)?.expect("a request is answered");
         self.step += 1;
-        Ok(Measured::from_words(&values[0]).loss)
+        Ok(Measured::from_words(&values[0]).loss())
     }
 }
 
@@ -205,7 +207,7 @@ impl Shapes {
             batch_size: config.train.batch_size,
             micro_batch: shape.batch,
             sequence_length: shape.sequence,
-            masked: shape.masked,
+            masked: shape.selected,
         }
     }
 }

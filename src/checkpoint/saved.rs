@@ -1,9 +1,10 @@
 //! A model as a checkpoint keeps it.
 
 use super::{Checkpoint, Choice, has_manifest, with_model};
-use crate::data::{SpecialNames, Tokenizer};
+use crate::data::{Masking, SpecialNames, Tokenizer};
 use crate::hf::{self, Family, HfModel, folder};
 use crate::model::ModelConfig;
+use crate::tasks::{Task, TaskKind};
 use crate::{Error, Result, files};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,8 @@ pub(crate) const UNIGRAM: &str = "unigram.bin";
 /// A trained model, read and checked, not yet on a device.
 pub struct SavedModel {
     pub config: ModelConfig,
+    /// What it was trained to do.
+    pub task: TaskKind,
     pub tokenizer: Tokenizer,
     /// Token counts of the training text; empty where they are not known.
     pub unigram: Vec<u64>,
@@ -42,14 +45,36 @@ impl SavedModel {
     /// # Errors
     /// There is none, or a file of it is damaged.
     pub fn open(path: &Path) -> Result<SavedModel> {
+        Self::open_as(path, None)
+    }
+
+    fn open_as(path: &Path, kind: Option<TaskKind>) -> Result<SavedModel> {
         if path.join(CONFIG).is_file() && !has_manifest(path) {
-            Self::from_hugging_face(&HfModel::open(path)?)
+            let model = HfModel::open(path)?;
+            Self::of_transformers(&model, kind.unwrap_or(model.task))
         } else {
             with_model(path, |choice| {
                 choice.announce();
-                Self::from_checkpoint(&choice.checkpoint)?.check()
+                Self::from_checkpoint(&choice.checkpoint, kind)?.check()
             })
         }
+    }
+
+    /// As `open_with_head`, for a training of a task, which may be another than the model's: what its head lacks is fresh.
+    ///
+    /// # Errors
+    /// As [`SavedModel::open`].
+    pub fn open_for(path: &Path, kind: TaskKind) -> Result<SavedModel> {
+        let model = Self::open_as(path, Some(kind))?;
+        model.warn_if_headless();
+        if model.task != kind {
+            log::info!(
+                "{} was trained for the task \"{}\", and goes on as \"{kind}\"",
+                model.path.display(),
+                model.task
+            );
+        }
+        Ok(SavedModel { task: kind, ..model })
     }
 
     /// As `open`, for what needs the head: says so in the log if it is fresh.
@@ -78,12 +103,18 @@ impl SavedModel {
     /// # Errors
     /// A file of it is damaged.
     pub fn from_hugging_face(model: &HfModel) -> Result<SavedModel> {
+        Self::of_transformers(model, model.task)
+    }
+
+    /// With the values for a task.
+    fn of_transformers(model: &HfModel, kind: TaskKind) -> Result<SavedModel> {
         SavedModel {
+            task: model.task,
             tokenizer: model.tokenizer()?,
             unigram: Vec::new(),
             sequence_length: model.config.max_positions.min(512),
             has_head: model.has_head(),
-            values: model.values()?,
+            values: model.values(kind)?,
             config: model.config.clone(),
             path: model.folder().to_path_buf(),
         }
@@ -100,19 +131,26 @@ impl SavedModel {
         Ok(self)
     }
 
-    fn from_checkpoint(checkpoint: &Checkpoint) -> Result<SavedModel> {
+    fn from_checkpoint(checkpoint: &Checkpoint, kind: Option<TaskKind>) -> Result<SavedModel> {
         let at = |name: &str| checkpoint.path().join(name);
-        let (family, config) = folder::read_config(&at(CONFIG), &checkpoint.read(CONFIG)?)?;
+        let json = checkpoint.read(CONFIG)?;
+        let ((family, config), task) = (folder::read_config(&at(CONFIG), &json)?, folder::read_task(&json));
         let unigram = checkpoint.read(UNIGRAM)?;
         Ok(SavedModel {
             tokenizer: read_tokenizer(checkpoint)?,
             unigram: unigram.as_chunks::<8>().0.iter().map(|count| u64::from_le_bytes(*count)).collect(),
             sequence_length: checkpoint.state().sequence_length,
             has_head: true,
-            values: read_values(checkpoint, family, &config)?,
+            values: read_values(checkpoint, family, &*kind.unwrap_or(task).task(&config, Masking::default()))?,
+            task,
             config,
             path: checkpoint.path().to_path_buf(),
         })
+    }
+
+    /// The task that it was trained to do, with this masking.
+    pub fn task(&self, masking: Masking) -> Box<dyn Task> {
+        self.task.task(&self.config, masking)
     }
 
     /// The folder of the model's files.
@@ -120,7 +158,7 @@ impl SavedModel {
         &self.path
     }
 
-    /// The values of every parameter, in the order that the architecture declares them.
+    /// The values of every parameter, in the order that `tasks::parameters` gives.
     pub fn values(&self) -> &[Vec<f32>] {
         &self.values
     }
@@ -142,12 +180,12 @@ pub fn read_config(path: &Path) -> Result<ModelConfig> {
     config.map(|(_, config)| config)
 }
 
-/// The parameters in a checkpoint of a model with this config.
+/// The parameters in a checkpoint of a task's model.
 ///
 /// # Errors
 /// The file is damaged, or its tensors are not those that the config asks for.
-fn read_values(checkpoint: &Checkpoint, family: Option<Family>, config: &ModelConfig) -> Result<Vec<Vec<f32>>> {
-    hf::values::values(family, config, checkpoint.read(MODEL)?, &checkpoint.path().join(MODEL))
+fn read_values(checkpoint: &Checkpoint, family: Option<Family>, task: &dyn Task) -> Result<Vec<Vec<f32>>> {
+    hf::values::values(family, task, checkpoint.read(MODEL)?, &checkpoint.path().join(MODEL))
 }
 
 /// The tokenizer in a checkpoint.

@@ -5,13 +5,12 @@ use super::output;
 use super::progress::batch_bar;
 use crate::checkpoint::SavedModel;
 use crate::data::{
-    Corpus, CorpusOptions, DocumentSplit, Documents, MAX_BAD_LINES, Masker, Masking, Packing, Prepared, Split,
-    check_mask_rate, check_maskable, spool, validation_batches,
+    Corpus, CorpusOptions, DocumentSplit, Documents, MAX_BAD_LINES, Masking, Packing, Prepared, Split, check_mask_rate,
+    check_maskable, spool, validation_batches,
 };
 use crate::device::{Device, DeviceChoice};
-use crate::model::Shape;
-use crate::tasks::{self, MaskedLm};
-use crate::train::evaluate::Gauge;
+use crate::tasks::{self, Text};
+use crate::train::evaluate::Evaluator;
 use crate::train::metrics::Validation;
 use crate::train::trainer::VALIDATION_SEED;
 use crate::train::{PseudoLikelihood, interrupt};
@@ -131,23 +130,22 @@ fn validation(
     documents: Arc<dyn Documents>,
     length: usize,
 ) -> anyhow::Result<Validation> {
-    let specials = model.tokenizer.specials();
     check_mask_rate("--rate", args.rate)?;
-    let masking = Masking { rate: args.rate, ..Default::default() };
-    let masker = Masker::new(masking, specials, model.config.vocab_size)?;
-    let packing = Packing::new(documents, specials, length).context("--sequence-length")?;
-    let batch = args.batch_size.get().min(packing.len().max(1));
+    let task = model.task(Masking { rate: args.rate, ..Default::default() });
+    let (specials, vocab_size) = (model.tokenizer.specials(), model.config.vocab_size);
+    let text = Text { others: documents.clone(), documents, specials, vocab_size };
+    let examples = task.examples(&text, length).context("--sequence-length")?;
+    let batch = args.batch_size.get().min(examples.len().max(1));
     let limit = args.max_sequences.map(NonZeroUsize::get);
-    let batches = validation_batches(&packing, &masker, batch, VALIDATION_SEED, limit)?;
+    let batches = validation_batches(&*examples, batch, VALIDATION_SEED, limit)?;
     let batches = batch_bar("measuring", batches.len()).wrap_iter(batches);
 
     let device = open(args)?;
-    let shape = Shape { batch, sequence: length, masked: batch * masking.masked_per_sequence(length) };
-    let evaluation = tasks::evaluation(&MaskedLm::new(&model.config), shape, device.binding())?;
+    let evaluation = tasks::evaluation(&*task, tasks::shape(&*task, batch, length), device.binding())?;
     let mut executor = evaluation.start(&device, &model.config, model.values())?;
-    let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
-    let sums = gauge.measure(&mut *executor, batches, &model.unigram)?;
-    sums.means().context("the sequences measured on have no token to mask; measure on more with --max-sequences")
+    let measured = Evaluator::of(&evaluation).measure(&mut *executor, batches, &model.unigram)?;
+    let means = measured.means(task.losses());
+    means.context("the sequences measured on have no token to mask; measure on more with --max-sequences")
 }
 
 fn pseudo_likelihood(
@@ -221,6 +219,9 @@ fn print(result: &Validation, json: bool) -> anyhow::Result<()> {
             writeln!(out, "unigram cross-entropy  {:.4}", result.unigram_cross_entropy)?;
         }
         writeln!(out, "masked tokens          {}", result.masked_tokens)?;
+        for (name, value) in &result.others {
+            writeln!(out, "{:<22} {value:.4}", name.replace('_', " "))?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::choices::choice;
 use super::output;
 use crate::checkpoint::SavedModel;
+use crate::data::Masking;
 use crate::hf::save::{SaveOptions, save};
 use crate::hf::{Precision, write};
 use crate::train::interrupt;
@@ -40,12 +41,13 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<()> {
     interrupt::install()?;
     let model = SavedModel::open_with_head(&args.model)?;
-    let family = write::family(&model.config, &model.tokenizer).map_err(|misfits| {
+    let task = model.task(Masking::default());
+    let family = write::family(&*task, &model.tokenizer).map_err(|misfits| {
         let folder = args.model.display();
         anyhow::anyhow!("{folder}: no family of transformers computes this model: {misfits}")
     })?;
     let options = SaveOptions { precision: args.dtype, max_shard: args.max_shard_size.unwrap_or(u64::MAX) };
-    save(&args.out, &model.config, &model.tokenizer, model.values(), options, &interrupt::flag())?;
+    save(&args.out, &*task, &model.tokenizer, model.values(), options, &interrupt::flag())?;
     writeln!(output::stdout(), "{}: {} from {}", args.out.display(), family.model_type(), model.path().display())?;
     Ok(())
 }

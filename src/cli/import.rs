@@ -2,9 +2,10 @@
 
 use super::output;
 use crate::checkpoint::SavedModel;
+use crate::data::Masking;
 use crate::hf::save::{SaveOptions, save};
 use crate::hf::{Family, HfModel};
-use crate::tasks::{self, MaskedLm};
+use crate::tasks;
 use crate::train::interrupt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -47,10 +48,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let model = SavedModel::from_hugging_face(&HfModel::open(&args.from)?)?;
     model.warn_if_headless();
-    save(&args.out, &model.config, &model.tokenizer, model.values(), SaveOptions::default(), &interrupt::flag())?;
+    let task = model.task(Masking::default());
+    save(&args.out, &*task, &model.tokenizer, model.values(), SaveOptions::default(), &interrupt::flag())?;
     let family = Family::of(&model.config).map_or("cloze", Family::model_type);
-    let parameters: usize =
-        tasks::parameters(&MaskedLm::new(&model.config)).iter().map(|parameter| parameter.count()).sum();
+    let parameters: usize = tasks::parameters(&*task).iter().map(|parameter| parameter.count()).sum();
     let tokens = model.config.vocab_size;
     writeln!(output::stdout(), "{}: {family}, {parameters} parameters, vocabulary of {tokens}", args.out.display())?;
     Ok(())

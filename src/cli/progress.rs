@@ -57,12 +57,13 @@ impl Sink for Progress {
 
     fn validation(&mut self, step: u64, validation: &Validation) -> Result<()> {
         self.note(&format!(
-            "step {step}/{}  validation: cross-entropy {:.4} (unigram {:.4}), perplexity {:.2}, accuracy {:.1} %",
+            "step {step}/{}  validation: cross-entropy {:.4} (unigram {:.4}), perplexity {:.2}, accuracy {:.1} %{}",
             self.steps,
             validation.cross_entropy,
             validation.unigram_cross_entropy,
             validation.perplexity,
             100.0 * validation.accuracy,
+            others(validation),
         ))
     }
 
@@ -83,6 +84,11 @@ impl Drop for Progress {
             bar.abandon();
         }
     }
+}
+
+/// What a validation measured beside masked words, as the end of a sentence.
+pub(super) fn others(validation: &Validation) -> String {
+    validation.others.iter().map(|(name, value)| format!(", {} {value:.3}", name.replace('_', " "))).collect()
 }
 
 fn bar(steps: u64, done: u64) -> ProgressBar {
@@ -130,6 +136,7 @@ mod tests {
             grad_norm: 1.0,
             tokens_per_second,
             loss_scale: None,
+            losses: Default::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::output;
 use super::plan;
-use super::progress::Progress;
+use super::progress::{Progress, others};
 use crate::checkpoint::TrainingState;
 use crate::config::Config;
 use crate::device::{Device, DeviceChoice};
@@ -99,11 +99,12 @@ fn finished(trainer: &Trainer, path: &Path, done_before: u64) -> anyhow::Result<
         None => writeln!(out, "{} had reached its last step already", path.display())?,
         Some(validation) => writeln!(
             out,
-            "held-out loss {:.4} (unigram frequencies alone: {:.4}), perplexity {:.2}, accuracy {:.1} %",
+            "held-out loss {:.4} (unigram frequencies alone: {:.4}), perplexity {:.2}, accuracy {:.1} %{}",
             validation.cross_entropy,
             validation.unigram_cross_entropy,
             validation.perplexity,
-            100.0 * validation.accuracy
+            100.0 * validation.accuracy,
+            others(validation),
         )?,
     }
     writeln!(out, "try it: cloze fill-mask {} \"The {} was dark.\"", path.display(), trainer.mask_token())?;

@@ -10,15 +10,18 @@ mod defaults;
 mod init;
 mod micro_batch;
 mod paths;
+mod task;
 mod train;
 
 pub use data::{DataConfig, TokenizerConfig};
 pub use micro_batch::MicroBatch;
+pub use task::TaskConfig;
 pub use train::{CheckpointConfig, TrainConfig, ValidationConfig};
 
 use crate::data::Masking;
 use crate::model::ModelConfig;
 use crate::settings::{explain, require, set};
+use crate::tasks::Task;
 use crate::{Error, Result};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -41,6 +44,7 @@ pub struct Config {
     pub seed: u64,
     pub tokenizer: TokenizerConfig,
     pub data: DataConfig,
+    pub task: TaskConfig,
     pub masking: Masking,
     /// `vocab_size` is 0 here, until the tokenizer is known: see [`Config::model`]. With `init` it is that model's.
     pub model: ModelConfig,
@@ -58,6 +62,7 @@ struct Names {
     seed: IgnoredAny,
     tokenizer: IgnoredAny,
     data: IgnoredAny,
+    task: IgnoredAny,
     masking: IgnoredAny,
     model: IgnoredAny,
     train: IgnoredAny,
@@ -126,6 +131,16 @@ impl Config {
         ModelConfig { vocab_size, init: None, ..self.model.clone() }
     }
 
+    /// What a model of this shape is trained to do.
+    pub fn task(&self, model: &ModelConfig) -> Box<dyn Task> {
+        self.task.kind.task(model, self.masking)
+    }
+
+    /// The same with the masks of validation.
+    pub fn validation_task(&self, model: &ModelConfig) -> Box<dyn Task> {
+        self.task.kind.task(model, Masking { rate: self.validation.rate, ..Default::default() })
+    }
+
     fn check(&self) -> Result<()> {
         require(is_file_name(&self.name), "name", || {
             format!(
@@ -147,6 +162,9 @@ impl Config {
             "is given beside model.init, whose tokenizer is taken; leave one of them out",
         )?;
         self.model.check()?;
+        if let Some((key, problem)) = self.task(&self.model).misfit() {
+            return Err(Error::config(format!("model.{key}"), format!("{problem}; or set task.kind = \"mlm\"")));
+        }
         self.train.check()?;
         self.validation.check()?;
         self.checkpoint.check()?;

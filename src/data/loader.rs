@@ -5,9 +5,8 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use super::batch::Batch;
-use super::masking::{MaskedSequence, Masker};
+use super::example::{Example, Examples, evenly_spread};
 use super::order::Permutation;
-use super::packing::{Packing, Sequence};
 use crate::{Error, Result};
 
 /// Microbatches ready before they're asked for.
@@ -26,12 +25,12 @@ impl Loader {
     ///
     /// # Errors
     /// There are no sequences, or `batch` is 0.
-    pub fn new(packing: Arc<Packing>, masker: Masker, batch: usize, seed: u64, first: u64) -> Result<Self> {
-        check(&packing, batch)?;
+    pub fn new(examples: Arc<dyn Examples>, batch: usize, seed: u64, first: u64) -> Result<Self> {
+        check(&*examples, batch)?;
         let (sender, batches) = sync_channel(AHEAD);
         let work = move || {
             for next in first.. {
-                let batch = training_batch(&packing, &masker, batch, seed, next);
+                let batch = training_batch(&*examples, batch, seed, next);
                 let failed = batch.is_err();
                 if sender.send(batch).is_err() || failed {
                     break;
@@ -65,16 +64,16 @@ impl Drop for Loader {
 }
 
 /// Microbatch `number` of the training stream.
-fn training_batch(packing: &Packing, masker: &Masker, batch: usize, seed: u64, number: u64) -> Result<Batch> {
-    let epoch_length = packing.len() as u64;
-    let sequence = |place: u64| {
+fn training_batch(examples: &dyn Examples, batch: usize, seed: u64, number: u64) -> Result<Batch> {
+    let epoch_length = examples.len() as u64;
+    let example = |place: u64| {
         let epoch = place / epoch_length;
         let index = Permutation::new(seed, epoch, epoch_length).at(place % epoch_length);
-        masked(packing, masker, index as usize, seed, epoch * epoch_length + index)
+        examples.example(index as usize, seed, epoch * epoch_length + index)
     };
     let first = number * batch as u64;
-    let sequences: Vec<MaskedSequence> = (first..first + batch as u64).map(sequence).collect::<Result<_>>()?;
-    Ok(Batch::new(&sequences, masker.masking().masked_per_sequence(packing.sequence_length())))
+    let list: Vec<Example> = (first..first + batch as u64).map(example).collect::<Result<_>>()?;
+    Ok(Batch::for_training(&list, examples.selected_per_sequence()))
 }
 
 /// Microbatches for validation: the same sequences in the same order with the same masks for a given `seed`. `limit`
@@ -82,43 +81,31 @@ fn training_batch(packing: &Packing, masker: &Masker, batch: usize, seed: u64, n
 ///
 /// # Errors
 /// There are no sequences, or `batch` is 0. A microbatch is an error where its documents can't be read.
-pub fn validation_batches<'a>(
-    packing: &'a Packing,
-    masker: &'a Masker,
+pub fn validation_batches(
+    examples: &dyn Examples,
     batch: usize,
     seed: u64,
     limit: Option<usize>,
-) -> Result<impl ExactSizeIterator<Item = Result<Batch>> + use<'a>> {
-    check(packing, batch)?;
-    let sequences: Vec<usize> = packing.sample(limit).collect();
-    let k = masker.masking().masked_per_sequence(packing.sequence_length());
-    Ok((0..sequences.len().div_ceil(batch)).map(move |number| {
-        let sequence = |place: usize| match sequences.get(place) {
-            Some(&index) => masked(packing, masker, index, seed, index as u64),
-            None => Ok(MaskedSequence {
-                sequence: Sequence::empty(packing.specials().pad, packing.sequence_length()),
-                ..Default::default()
-            }),
+) -> Result<impl ExactSizeIterator<Item = Result<Batch>>> {
+    check(examples, batch)?;
+    let indices: Vec<usize> = evenly_spread(examples.len(), limit).collect();
+    Ok((0..indices.len().div_ceil(batch)).map(move |number| {
+        let example = |place: usize| match indices.get(place) {
+            Some(&index) => examples.example(index, seed, index as u64),
+            None => Ok(Example::padding(examples.pad(), examples.sequence_length())),
         };
-        let sequences: Vec<MaskedSequence> =
-            (number * batch..(number + 1) * batch).map(sequence).collect::<Result<_>>()?;
-        Ok(Batch::new(&sequences, k))
+        let list: Vec<Example> = (number * batch..(number + 1) * batch).map(example).collect::<Result<_>>()?;
+        Ok(Batch::new(&list, examples.selected_per_sequence()))
     }))
 }
 
-fn check(packing: &Packing, batch: usize) -> Result<()> {
-    if packing.is_empty() {
+fn check(examples: &dyn Examples, batch: usize) -> Result<()> {
+    if examples.is_empty() {
         return Err(Error::config("data", "there are no tokens to make sequences of"));
     }
     // Rows are counted in 32 bits.
-    if batch == 0 || batch.saturating_mul(packing.sequence_length()) > 1 << 31 {
+    if batch == 0 || batch.saturating_mul(examples.sequence_length()) > 1 << 31 {
         return Err(Error::config("micro_batch", format!("{batch} sequences are none, or too many")));
     }
     Ok(())
-}
-
-fn masked(packing: &Packing, masker: &Masker, index: usize, seed: u64, step: u64) -> Result<MaskedSequence> {
-    let mut sequence = Sequence::default();
-    packing.sequence(index, &mut sequence)?;
-    Ok(masker.mask(sequence, seed, step))
 }

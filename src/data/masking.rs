@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::packing::Sequence;
+use super::example::{Example, Examples};
+use super::packing::{Packing, Sequence};
 use super::special::SpecialTokens;
 use crate::random::{Site, Stream};
 use crate::settings::require;
@@ -61,23 +62,6 @@ pub fn check_mask_rate(key: &str, rate: f64) -> Result<()> {
     require(rate > 0.0 && rate <= 0.9, key, || format!("is {rate}; it must be above 0 and at most 0.9"))
 }
 
-/// A sequence after masking. `ids` are what the model sees.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MaskedSequence {
-    pub sequence: Sequence,
-    /// Chosen positions, ascending.
-    pub picks: Vec<u32>,
-    /// The original ids at `picks`.
-    pub labels: Vec<u32>,
-}
-
-impl MaskedSequence {
-    /// One document of `ids` as the model sees them, where `picks`, ascending, are to be guessed as `labels`.
-    pub fn new(ids: Vec<u32>, picks: Vec<u32>, labels: Vec<u32>) -> Self {
-        MaskedSequence { sequence: Sequence::document(ids), picks, labels }
-    }
-}
-
 /// Applies a `Masking` for a vocabulary.
 #[derive(Clone, Copy, Debug)]
 pub struct Masker {
@@ -111,9 +95,9 @@ impl Masker {
 
     /// Chooses exactly round(rate · real) tokens, at least one, or all that aren't special if those are fewer, and
     /// replaces them. The result is a pure function of the sequence, `seed` and `step`.
-    pub fn mask(&self, mut sequence: Sequence, seed: u64, step: u64) -> MaskedSequence {
+    pub fn mask(&self, mut sequence: Sequence, seed: u64, step: u64) -> Example {
         let mut stream = Stream::new(seed, Site::MaskPick, step);
-        let mut picks = match self.masking.whole_word {
+        let mut selected = match self.masking.whole_word {
             true => {
                 let words = sequence.words(&self.specials);
                 let count = self.count(&sequence, words.iter().map(Range::len).sum());
@@ -125,13 +109,13 @@ impl Masker {
                 pick_positions(positions, count, &mut stream)
             }
         };
-        picks.sort_unstable();
-        let labels = picks.iter().map(|pick| sequence.ids[*pick as usize]).collect();
+        selected.sort_unstable();
+        let labels = selected.iter().map(|position| sequence.ids[*position as usize]).collect();
         let mut stream = Stream::new(seed, Site::MaskReplace, step);
-        for pick in &picks {
-            self.replace(&mut sequence.ids[*pick as usize], &mut stream);
+        for position in &selected {
+            self.replace(&mut sequence.ids[*position as usize], &mut stream);
         }
-        MaskedSequence { sequence, picks, labels }
+        Example { sequence, selected, labels, class: None }
     }
 
     /// How many to choose of `maskable` tokens.
@@ -159,6 +143,36 @@ impl Masker {
     }
 }
 
+/// The sequences of a packing, masked anew each epoch.
+pub struct MaskedSequences {
+    pub packing: Packing,
+    pub masker: Masker,
+}
+
+impl Examples for MaskedSequences {
+    fn len(&self) -> usize {
+        self.packing.len()
+    }
+
+    fn sequence_length(&self) -> usize {
+        self.packing.sequence_length()
+    }
+
+    fn selected_per_sequence(&self) -> usize {
+        self.masker.masking.masked_per_sequence(self.packing.sequence_length())
+    }
+
+    fn pad(&self) -> u32 {
+        self.packing.specials().pad
+    }
+
+    fn example(&self, index: usize, seed: u64, step: u64) -> Result<Example> {
+        let mut sequence = Sequence::default();
+        self.packing.sequence(index, &mut sequence)?;
+        Ok(self.masker.mask(sequence, seed, step))
+    }
+}
+
 /// `count` of the positions, uniformly and without replacement.
 fn pick_positions(mut positions: Vec<u32>, count: usize, stream: &mut Stream) -> Vec<u32> {
     for index in 0..count {
@@ -171,23 +185,23 @@ fn pick_positions(mut positions: Vec<u32>, count: usize, stream: &mut Stream) ->
 
 /// `count` positions: words in random order as long as they fit whole, then the start of the first that didn't fit.
 fn pick_words(mut words: Vec<Range<u32>>, count: usize, stream: &mut Stream) -> Vec<u32> {
-    let mut picks = Vec::with_capacity(count);
+    let mut selected = Vec::with_capacity(count);
     let mut skipped = None;
     for index in 0..words.len() {
         let other = index + stream.below((words.len() - index) as u32) as usize;
         words.swap(index, other);
         let word = words[index].clone();
-        match word.len() <= count - picks.len() {
-            true => picks.extend(word),
+        match word.len() <= count - selected.len() {
+            true => selected.extend(word),
             false => skipped = skipped.or(Some(word)),
         }
-        if picks.len() == count {
-            return picks;
+        if selected.len() == count {
+            return selected;
         }
     }
-    let left = count - picks.len();
-    picks.extend(skipped.into_iter().flatten().take(left));
-    picks
+    let left = count - selected.len();
+    selected.extend(skipped.into_iter().flatten().take(left));
+    selected
 }
 
 #[cfg(test)]
@@ -216,6 +230,7 @@ mod tests {
                 .map(|at| if at < real as u32 { [0, real as u32] } else { [at, at + 1] })
                 .collect(),
             positions: (0..length as u32).collect(),
+            types: vec![0; length],
             real,
         }
     }
@@ -226,14 +241,14 @@ mod tests {
             for whole_word in [false, true] {
                 for step in 0..50 {
                     let masked = masker(whole_word).mask(sequence(real, length, |at| at % 7 == 0), 1, step);
-                    assert_eq!((masked.picks.len(), masked.labels.len()), (expected, expected));
-                    assert!(masked.picks.windows(2).all(|pair| pair[0] < pair[1]));
+                    assert_eq!((masked.selected.len(), masked.labels.len()), (expected, expected));
+                    assert!(masked.selected.windows(2).all(|pair| pair[0] < pair[1]));
                 }
             }
         }
         let all = Masker::new(Masking { rate: 0.9, ..Masking::default() }, SPECIALS, VOCABULARY).unwrap();
-        assert_eq!(all.mask(sequence(11, 16, |_| true), 1, 0).picks, (1..10).collect::<Vec<_>>());
-        assert!(all.mask(Sequence::empty(SPECIALS.pad, 16), 1, 0).picks.is_empty());
+        assert_eq!(all.mask(sequence(11, 16, |_| true), 1, 0).selected, (1..10).collect::<Vec<_>>());
+        assert!(all.mask(Sequence::empty(SPECIALS.pad, 16), 1, 0).selected.is_empty());
     }
 
     #[test]
@@ -244,7 +259,8 @@ mod tests {
             let original = sequence(64, 64, |_| true);
             let masked = masker(false).mask(original.clone(), 5, step);
             for (at, (before, after)) in original.ids.iter().zip(&masked.sequence.ids).enumerate() {
-                let label = masked.picks.iter().position(|pick| *pick as usize == at).map(|index| masked.labels[index]);
+                let label =
+                    masked.selected.iter().position(|place| *place as usize == at).map(|index| masked.labels[index]);
                 match label {
                     None => assert_eq!(before, after),
                     Some(label) => {
@@ -279,10 +295,10 @@ mod tests {
             let original = sequence(90, 96, starts);
             let words = original.words(&SPECIALS);
             let masked = masker(true).mask(original, 9, step);
-            let picked = |word: &&Range<u32>| masked.picks.iter().filter(|pick| word.contains(pick)).count();
+            let picked = |word: &&Range<u32>| masked.selected.iter().filter(|place| word.contains(place)).count();
             let cut: Vec<_> = words.iter().filter(|word| (1..word.len()).contains(&picked(word))).collect();
-            assert!(cut.len() <= 1, "{cut:?} of {:?}", masked.picks);
-            assert!(cut.iter().all(|word| masked.picks.contains(&word.start)));
+            assert!(cut.len() <= 1, "{cut:?} of {:?}", masked.selected);
+            assert!(cut.iter().all(|word| masked.selected.contains(&word.start)));
         }
     }
 
@@ -290,8 +306,8 @@ mod tests {
     fn pure_and_fresh() {
         let mask = |seed, step| masker(false).mask(sequence(64, 64, |_| true), seed, step);
         assert_eq!(mask(1, 2), mask(1, 2));
-        assert_ne!(mask(1, 2).picks, mask(1, 3).picks);
-        assert_ne!(mask(1, 2).picks, mask(2, 2).picks);
+        assert_ne!(mask(1, 2).selected, mask(1, 3).selected);
+        assert_ne!(mask(1, 2).selected, mask(2, 2).selected);
     }
 
     #[test]

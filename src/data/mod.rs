@@ -1,8 +1,8 @@
 //! Text → tokenizer → shards → masked batches.
 //!
 //! [`Corpus`] streams documents from files; [`Tokenizer`] turns them into ids; [`prepare`] writes those to a folder that
-//! [`Prepared`] reads. [`Packing`] cuts documents into sequences, [`Masker`] hides tokens, and [`Loader`]
-//! hands out [`Batch`]es.
+//! [`Prepared`] reads. A task's [`Examples`] are made of them, such as
+//! [`MaskedSequences`], which [`Packing`] cuts and [`Masker`] hides tokens of; [`Loader`] hands out [`Batch`]es.
 
 mod added_tokens;
 mod alphabet;
@@ -13,6 +13,7 @@ mod dataset;
 mod divide;
 mod documents;
 mod encode;
+mod example;
 mod growth;
 mod inputs;
 mod json_lines;
@@ -41,16 +42,17 @@ mod unknown;
 mod word_counts;
 mod words;
 
-pub use batch::{Batch, NONE};
+pub use batch::{Batch, Classes, NONE, Orders};
 pub use corpus::{Corpus, CorpusOptions, DocumentSplit, MAX_BAD_LINES, Report};
 pub use dataset::{Prepared, Split, Tokens};
 pub use documents::Documents;
+pub use example::{Example, Examples, evenly_spread};
 pub use inputs::files;
 pub(crate) use inputs::is_there;
 pub use loader::{Loader, validation_batches};
 pub use manifest::{FileEntry, Manifest, ShardEntry, SplitEntry};
 pub use maskable::{check_maskable, warn_of_unknown};
-pub use masking::{MaskedSequence, Masker, Masking, check_mask_rate};
+pub use masking::{MaskedSequences, Masker, Masking, check_mask_rate};
 pub use order::Permutation;
 pub use packing::{Packing, Sequence};
 pub use prepare::{PrepareOptions, Validation, prepare};

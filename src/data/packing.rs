@@ -45,6 +45,8 @@ pub struct Sequence {
     pub spans: Vec<[u32; 2]>,
     /// `[T]` number within the piece; 0 in padding.
     pub positions: Vec<u32>,
+    /// `[T]` token types: 1 in the second text of a pair, else 0.
+    pub types: Vec<u32>,
     /// Positions that are not padding; they come first.
     pub real: usize,
 }
@@ -91,13 +93,6 @@ impl Packing {
 
     pub fn is_empty(&self) -> bool {
         self.sequences == 0
-    }
-
-    /// The numbers of all sequences, or of `limit` (at least one) that are evenly spread over the data.
-    pub fn sample(&self, limit: Option<usize>) -> impl ExactSizeIterator<Item = usize> + use<> {
-        let all = self.len();
-        let count = limit.unwrap_or(all).max(1).min(all);
-        (0..count).map(move |place| (place as u64 * all as u64 / count as u64) as usize)
     }
 
     /// Tokens a sequence.
@@ -171,6 +166,7 @@ impl Sequence {
             word_starts: vec![true; length],
             spans: vec![[0, length as u32]; length],
             positions: (0..length as u32).collect(),
+            types: vec![0; length],
             real: length,
             ids,
         }
@@ -201,6 +197,7 @@ impl Sequence {
         self.word_starts.clear();
         self.spans.clear();
         self.positions.clear();
+        self.types.clear();
         self.real = 0;
     }
 
@@ -211,6 +208,7 @@ impl Sequence {
         self.word_starts.push(true);
         self.spans.resize(start + length, [start as u32, (start + length) as u32]);
         self.positions.extend(0..length as u32);
+        self.types.resize(start + length, 0);
         self.real = start + length;
     }
 
@@ -220,6 +218,7 @@ impl Sequence {
         self.word_starts.resize(length, true);
         self.spans.extend((self.real as u32..length as u32).map(|at| [at, at + 1]));
         self.positions.resize(length, 0);
+        self.types.resize(length, 0);
     }
 }
 

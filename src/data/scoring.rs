@@ -5,7 +5,7 @@
 //! itself hidden, the rest of its word would give it away, and rare words of many tokens would look likely.
 
 use super::batch::Batch;
-use super::masking::MaskedSequence;
+use super::example::{Example, evenly_spread};
 use super::packing::{Packing, Sequence};
 use super::special::SpecialTokens;
 use crate::Result;
@@ -29,8 +29,13 @@ impl<'a> Scoring<'a> {
     /// # Errors
     /// The documents can't be read.
     pub fn new(packing: &'a Packing, limit: Option<usize>) -> Result<Self> {
-        let mut scoring =
-            Scoring { packing, sequences: packing.sample(limit).collect(), documents: 1, words: 0, rows: 0 };
+        let mut scoring = Scoring {
+            packing,
+            sequences: evenly_spread(packing.len(), limit).collect(),
+            documents: 1,
+            words: 0,
+            rows: 0,
+        };
         for &index in &scoring.sequences {
             let documents = documents(&sequence(packing, index)?, &packing.specials());
             scoring.words += documents.iter().map(|words| words.len() as u64).sum::<u64>();
@@ -54,10 +59,9 @@ impl<'a> Scoring<'a> {
             Err(error) => vec![Err(error)],
         };
         let mut rows = self.sequences.iter().flat_map(rows);
-        let padding =
-            MaskedSequence { sequence: Sequence::empty(specials.pad, packing.sequence_length()), ..Default::default() };
+        let padding = Example::padding(specials.pad, packing.sequence_length());
         std::iter::from_fn(move || {
-            let mut group: Vec<MaskedSequence> = match rows.by_ref().take(batch).collect() {
+            let mut group: Vec<Example> = match rows.by_ref().take(batch).collect() {
                 Ok(group) => group,
                 Err(error) => return Some(Err(error)),
             };
@@ -88,16 +92,16 @@ fn tokens(words: &[Range<u32>]) -> usize {
 
 /// In the n-th copy of a sequence, the n-th token of each of its documents is hidden with what follows in its word. The
 /// documents don't see each other, so that each is scored as if it were alone.
-fn masked(sequence: &Sequence, specials: &SpecialTokens) -> Vec<MaskedSequence> {
-    let mut rows: Vec<MaskedSequence> = Vec::new();
+fn masked(sequence: &Sequence, specials: &SpecialTokens) -> Vec<Example> {
+    let mut rows: Vec<Example> = Vec::new();
     for words in documents(sequence, specials) {
         let tokens = words.into_iter().flat_map(|word| word.clone().map(move |token| token..word.end));
         for (number, hidden) in tokens.enumerate() {
             if number == rows.len() {
-                rows.push(MaskedSequence { sequence: sequence.clone(), ..Default::default() });
+                rows.push(Example { sequence: sequence.clone(), ..Default::default() });
             }
             let row = &mut rows[number];
-            row.picks.push(hidden.start);
+            row.selected.push(hidden.start);
             row.labels.push(sequence.ids[hidden.start as usize]);
             row.sequence.ids[hidden.start as usize..hidden.end as usize].fill(specials.mask);
         }
@@ -129,8 +133,8 @@ mod tests {
         assert_eq!(ids(0, 1), [2, 10, 4, 4, 3, 2, 20, 1, 4, 3]);
         assert_eq!(ids(1, 0), [2, 10, 11, 4, 3, 2, 20, 1, 21, 3]);
         assert_eq!(ids(1, 1), [0; 10]);
-        assert_eq!((&batches[0].masked[..], &batches[0].labels[..]), (&[1, 6, 26, 32][..], &[10, 20, 11, 21][..]));
-        assert_eq!((&batches[1].masked[..1], &batches[1].labels[..]), (&[3][..], &[12, NONE, NONE, NONE][..]));
+        assert_eq!((&batches[0].selected[..], &batches[0].labels[..]), (&[1, 6, 26, 32][..], &[10, 20, 11, 21][..]));
+        assert_eq!((&batches[1].selected[..1], &batches[1].labels[..]), (&[3][..], &[12, NONE, NONE, NONE][..]));
     }
 
     #[test]

@@ -5,10 +5,12 @@ use super::family::Family;
 use super::tensors::Tensors;
 use super::tokenizer;
 use super::values::Reader;
-use super::write::{OWN, contradiction};
-use crate::data::Tokenizer;
+use super::write::{OWN, TASK, contradiction};
+use crate::data::{Masking, Tokenizer};
 use crate::model::ModelConfig;
+use crate::tasks::TaskKind;
 use crate::{Error, Result, files};
+use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +19,8 @@ pub struct HfModel {
     /// `None` for a model of Cloze that no family computes.
     pub family: Option<Family>,
     pub config: ModelConfig,
+    /// What it was trained to do: as Cloze wrote, or what it has the whole head for.
+    pub task: TaskKind,
     folder: PathBuf,
     tensors: Tensors,
 }
@@ -28,8 +32,19 @@ impl HfModel {
     /// A file is missing or damaged, or the model is not one that Cloze computes.
     pub fn open(folder: &Path) -> Result<HfModel> {
         let path = folder.join("config.json");
-        let (family, config) = read_foreign_config(&path, &files::read(&path)?)?;
-        Ok(HfModel { family, config, folder: folder.to_path_buf(), tensors: Tensors::open(folder)? })
+        let json = files::read(&path)?;
+        let (family, config) = read_foreign_config(&path, &json)?;
+        let mut model = HfModel {
+            family,
+            config,
+            task: read_task(&json),
+            folder: folder.to_path_buf(),
+            tensors: Tensors::open(folder)?,
+        };
+        if let Some(kind) = TaskKind::ALL.into_iter().rev().find(|&kind| model.has_whole_head(kind)) {
+            model.task = kind;
+        }
+        Ok(model)
     }
 
     pub fn folder(&self) -> &Path {
@@ -44,23 +59,34 @@ impl HfModel {
         tokenizer::open(&self.folder)
     }
 
-    /// The values of every parameter, in the order that `tasks::parameters` gives. A model that was saved without
-    /// its head gets a fresh one, always the same.
+    /// The values of every parameter of its task, in the order that `tasks::parameters` gives. A model that was saved without
+    /// its head, or a part of it, gets a fresh one, always the same.
     ///
     /// # Errors
     /// A tensor is missing, left over, of another shape or type.
-    pub fn values(&self) -> Result<Vec<Vec<f32>>> {
-        self.reader().all()
+    pub fn values(&self, kind: TaskKind) -> Result<Vec<Vec<f32>>> {
+        self.read(kind, |reader| reader.all())
     }
 
     /// Whether the files have a masked-language-model head.
     pub fn has_head(&self) -> bool {
-        self.reader().has_head()
+        self.read(TaskKind::Mlm, |reader| reader.has_head())
     }
 
-    fn reader(&self) -> Reader<'_> {
-        Reader { family: self.family, config: &self.config, tensors: &self.tensors }
+    fn has_whole_head(&self, kind: TaskKind) -> bool {
+        self.read(kind, |reader| reader.has_whole_head())
     }
+
+    fn read<T>(&self, kind: TaskKind, read: impl FnOnce(Reader) -> T) -> T {
+        let task = kind.task(&self.config, Masking::default());
+        read(Reader { family: self.family, task: &*task, tensors: &self.tensors })
+    }
+}
+
+/// The task in our section of a `config.json`; masked language modelling where none is named.
+pub fn read_task(json: &[u8]) -> TaskKind {
+    let json: Value = serde_json::from_slice(json).unwrap_or_default();
+    TaskKind::deserialize(&json[OWN][TASK]).unwrap_or_default()
 }
 
 /// Reads the `config.json` of a checkpoint: our own section of it where there is one, which is exact, else the family's
@@ -92,7 +118,9 @@ fn read(
 ) -> Result<(Option<Family>, ModelConfig)> {
     let json: Value = serde_json::from_slice(json).map_err(|error| Error::file(path, error.to_string()))?;
     if let Some(own) = json.get(OWN) {
-        let config = ModelConfig::from_json(path, own.clone())?;
+        let mut own = own.clone();
+        own.as_object_mut().and_then(|own| own.remove(TASK));
+        let config = ModelConfig::from_json(path, own)?;
         match contradiction(&config, &json) {
             None => return Ok((Family::of(&config), config)),
             Some(key) => contradicted(key)?,

@@ -2,6 +2,7 @@
 
 use super::family::Family;
 use crate::model::ModelConfig;
+use crate::tasks::Task;
 
 /// Where a parameter lies in a family's files: one tensor, or several stacked along their first dimension.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,13 +16,15 @@ impl Source {
     }
 }
 
-/// The tensors behind the parameter `name`, such as `layers.0.attention.qkv.weight`. `None` where the family has no such
-/// parameter.
-pub fn source(family: Family, config: &ModelConfig, name: &str) -> Option<Source> {
+/// The tensors behind the parameter `name` of a task's model, such as `layers.0.attention.qkv.weight`. `None` where the family
+/// has no such parameter.
+pub fn source(family: Family, task: &dyn Task, name: &str) -> Option<Source> {
+    if let Some(theirs) = task.tensor(family.model_type(), name) {
+        return Some(Source::one(theirs));
+    }
     match family {
-        Family::Bert => bert(name, "bert", BERT_HEAD),
-        Family::Roberta => bert(name, "roberta", ROBERTA_HEAD),
-        Family::ModernBert if name == "final_norm.weight" && !config.head_transform => {
+        Family::Bert | Family::Roberta => bert(name, family.model_type()),
+        Family::ModernBert if name == "final_norm.weight" && !task.config().head_transform => {
             Some(Source::one("head.norm.weight"))
         }
         Family::ModernBert => modernbert(name),
@@ -103,24 +106,6 @@ pub fn spellings(family: Family, name: &str) -> Vec<String> {
 /// Ours and theirs, of what lies outside of the layers.
 type Table = &'static [(&'static str, &'static str)];
 
-const BERT_HEAD: Table = &[
-    ("head.dense.weight", "cls.predictions.transform.dense.weight"),
-    ("head.dense.bias", "cls.predictions.transform.dense.bias"),
-    ("head.norm.weight", "cls.predictions.transform.LayerNorm.weight"),
-    ("head.norm.bias", "cls.predictions.transform.LayerNorm.bias"),
-    ("decoder.weight", "cls.predictions.decoder.weight"),
-    ("decoder.bias", "cls.predictions.bias"),
-];
-
-const ROBERTA_HEAD: Table = &[
-    ("head.dense.weight", "lm_head.dense.weight"),
-    ("head.dense.bias", "lm_head.dense.bias"),
-    ("head.norm.weight", "lm_head.layer_norm.weight"),
-    ("head.norm.bias", "lm_head.layer_norm.bias"),
-    ("decoder.weight", "lm_head.decoder.weight"),
-    ("decoder.bias", "lm_head.bias"),
-];
-
 const BERT_EMBEDDINGS: Table = &[
     ("embeddings.tokens.weight", "word_embeddings.weight"),
     ("embeddings.positions.weight", "position_embeddings.weight"),
@@ -143,12 +128,6 @@ const MODERNBERT: Table = &[
     ("embeddings.norm.bias", "model.embeddings.norm.bias"),
     ("final_norm.weight", "model.final_norm.weight"),
     ("final_norm.bias", "model.final_norm.bias"),
-    ("head.dense.weight", "head.dense.weight"),
-    ("head.dense.bias", "head.dense.bias"),
-    ("head.norm.weight", "head.norm.weight"),
-    ("head.norm.bias", "head.norm.bias"),
-    ("decoder.weight", "decoder.weight"),
-    ("decoder.bias", "decoder.bias"),
 ];
 
 const MODERNBERT_LAYER: Table = &[
@@ -160,10 +139,7 @@ const MODERNBERT_LAYER: Table = &[
     ("mlp.down", "mlp.Wo"),
 ];
 
-fn bert(name: &str, base: &str, head: Table) -> Option<Source> {
-    if let Some(theirs) = look_up(head, name) {
-        return Some(Source::one(theirs));
-    }
+fn bert(name: &str, base: &str) -> Option<Source> {
     if let Some(theirs) = look_up(BERT_EMBEDDINGS, name) {
         return Some(Source::one(format!("{base}.embeddings.{theirs}")));
     }

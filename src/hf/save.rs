@@ -5,9 +5,8 @@ use super::tensors::{INDEX, MODEL};
 use super::write::{self, Named};
 use crate::data::{Staging, Tokenizer};
 use crate::files;
-use crate::model::ModelConfig;
 use crate::model::weights::serialize;
-use crate::tasks::{self, MaskedLm};
+use crate::tasks::Task;
 use crate::{Error, Remedy, Result};
 use serde_json::json;
 use std::path::Path;
@@ -27,14 +26,14 @@ impl Default for SaveOptions {
     }
 }
 
-/// Writes a model with its tokenizer to the folder `out`. `values` are in the order that `tasks::parameters` gives. `stop`
+/// Writes a task's model with its tokenizer to the folder `out`. `values` are in the order that `tasks::parameters` gives. `stop`
 /// becoming true interrupts it, which leaves nothing behind.
 ///
 /// # Errors
 /// `out` exists; a value does not fit the precision; the disk refuses; it was interrupted.
 pub fn save(
     out: &Path,
-    config: &ModelConfig,
+    task: &dyn Task,
     tokenizer: &Tokenizer,
     values: &[Vec<f32>],
     options: SaveOptions,
@@ -48,13 +47,12 @@ pub fn save(
             false => Ok(()),
         }
     };
-    put("config.json", &write::config(config, tokenizer, options.precision))?;
+    put("config.json", &write::config(task, tokenizer, options.precision))?;
     put("tokenizer.json", tokenizer.json())?;
-    for (name, bytes) in write::tokenizer_files(config, tokenizer) {
+    for (name, bytes) in write::tokenizer_files(task.config(), tokenizer) {
         put(name, &bytes)?;
     }
-    let list = tasks::parameters(&MaskedLm::new(config));
-    let tensors = write::tensors(config, &list, values);
+    let tensors = write::tensors(task, values);
     let shards = shards(&tensors, options);
     let count = shards.len();
     let file = |number: usize| match count {

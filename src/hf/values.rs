@@ -3,9 +3,11 @@
 use super::family::Family;
 use super::names::{self, source};
 use super::tensors::Tensors;
+use crate::data::Masking;
 use crate::model::ModelConfig;
+use crate::model::architecture::declare;
 use crate::model::parameters::Declaration;
-use crate::tasks::{self, MaskedLm};
+use crate::tasks::{self, Task, TaskKind};
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,35 +18,41 @@ const HEAD_SEED: u64 = 1;
 /// Ours of the tokens' vectors.
 const EMBEDDINGS: &str = "embeddings.tokens.weight";
 
-/// A model's files, read as a config says they are to be read.
+/// A model's files, read as a task says they are to be read.
 pub struct Reader<'a> {
     /// `None` for files with our own names.
     pub family: Option<Family>,
-    pub config: &'a ModelConfig,
+    pub task: &'a dyn Task,
     pub tensors: &'a Tensors,
 }
 
 impl Reader<'_> {
-    /// The values of every parameter, in the order that `tasks::parameters` gives. A model without a head gets a
-    /// fresh one.
+    /// The values of every parameter, in the order that `tasks::parameters` gives. A part of the head that the files have nothing
+    /// of is a fresh one.
     ///
     /// # Errors
     /// A tensor is missing, left over, of another shape or type.
     pub fn all(&self) -> Result<Vec<Vec<f32>>> {
         let mut used = BTreeSet::new();
-        let has_head = self.has_head();
         let mut values = Vec::new();
-        for (number, parameter) in tasks::parameters(&MaskedLm::new(self.config)).iter().enumerate() {
-            values.push(match has_head || !is_head(parameter) {
-                true => self.parameter(parameter, &mut used)?,
-                // The encoder's matrices, which are read before, bound its size.
-                false => parameter.first_values(HEAD_SEED, number),
-            });
+        for parameter in declare(self.config()) {
+            values.push(self.parameter(&parameter, &mut used)?);
+        }
+        for part in self.task.parts() {
+            let there = self.has(&part);
+            for parameter in part {
+                values.push(match there {
+                    true => self.parameter(&parameter, &mut used)?,
+                    // The encoder's matrices, which are read before, bound its size.
+                    false => parameter.first_values(HEAD_SEED, values.len()),
+                });
+            }
         }
         self.check_fixed(&mut used)?;
         self.check_copies(&mut used)?;
+        let others = self.heads_of_tasks();
         let mut names = self.tensors.names();
-        match names.find(|name| !used.contains(*name) && !is_superfluous(name)) {
+        match names.find(|name| !used.contains(*name) && !others.contains(*name) && !is_superfluous(name)) {
             Some(name) => {
                 let problem = format!("has a tensor `{name}` that the config does not ask for");
                 Err(Error::file(self.tensors.path_of(name), problem))
@@ -58,19 +66,44 @@ impl Reader<'_> {
     /// # Errors
     /// A tensor is missing, of another shape or type.
     pub fn some(&self) -> Result<Vec<Vec<f32>>> {
-        tasks::parameters(&MaskedLm::new(self.config))
-            .iter()
-            .map(|parameter| self.parameter(parameter, &mut BTreeSet::new()))
-            .collect()
+        let parameters = tasks::parameters(self.task);
+        parameters.iter().map(|parameter| self.parameter(parameter, &mut BTreeSet::new())).collect()
     }
 
     /// Whether the files hold anything of a masked-language-model head: what `BertModel` and its like save has none.
     pub fn has_head(&self) -> bool {
-        let is_stored =
-            |parameter: &Declaration| self.sources(&parameter.name).iter().any(|name| self.stored_name(name).is_some());
-        tasks::parameters(&MaskedLm::new(self.config))
-            .iter()
-            .any(|parameter| is_head(parameter) && is_stored(parameter))
+        self.task.parts().first().is_none_or(|part| self.has(part))
+    }
+
+    /// Whether the files hold every parameter of the task's head.
+    pub fn has_whole_head(&self) -> bool {
+        self.task.parts().iter().flatten().all(|parameter| self.is_stored(parameter))
+    }
+
+    /// Whether the files hold something of a part of the head.
+    fn has(&self, part: &[Declaration]) -> bool {
+        part.iter().any(|parameter| self.is_stored(parameter))
+    }
+
+    fn is_stored(&self, parameter: &Declaration) -> bool {
+        self.sources(&parameter.name).iter().any(|name| self.stored_name(name).is_some())
+    }
+
+    /// The names of what any task has in its head: the files of a model that was trained for another are read all the same.
+    fn heads_of_tasks(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for kind in TaskKind::ALL {
+            let task = kind.task(self.config(), Masking::default());
+            let reader = Reader { task: &*task, ..*self };
+            for parameter in task.parts().concat() {
+                names.extend(reader.sources(&parameter.name).iter().flat_map(|name| reader.spellings(name)));
+            }
+        }
+        names
+    }
+
+    fn config(&self) -> &ModelConfig {
+        self.task.config()
     }
 
     /// Adds the names of the tensors it reads to `used`.
@@ -95,26 +128,29 @@ impl Reader<'_> {
     fn sources(&self, parameter: &str) -> Vec<String> {
         match self.family {
             None => vec![parameter.to_string()],
-            Some(family) => source(family, self.config, parameter).map(|source| source.tensors).unwrap_or_default(),
+            Some(family) => source(family, self.task, parameter).map(|source| source.tensors).unwrap_or_default(),
         }
     }
 
     /// The name that a tensor has in the files, if it is there.
     fn stored_name(&self, name: &str) -> Option<String> {
-        let names = self.family.map_or_else(|| vec![name.to_string()], |family| names::spellings(family, name));
-        names.into_iter().find(|name| self.tensors.has(name))
+        self.spellings(name).into_iter().find(|name| self.tensors.has(name))
+    }
+
+    fn spellings(&self, name: &str) -> Vec<String> {
+        self.family.map_or_else(|| vec![name.to_string()], |family| names::spellings(family, name))
     }
 
     /// The decoder's matrix in place of the embeddings that it is tied to: some files have it alone.
     fn twin(&self, parameter: &Declaration) -> Option<String> {
-        let tied = self.config.tied_decoder && parameter.name == EMBEDDINGS;
+        let tied = self.config().tied_decoder && parameter.name == EMBEDDINGS;
         let decoder = self.family.filter(|_| tied).map(names::decoder_weight)?;
         self.tensors.has(decoder).then(|| decoder.to_string())
     }
 
     /// What the family's files must have and our model does without has to be what makes no difference.
     fn check_fixed(&self, used: &mut BTreeSet<String>) -> Result<()> {
-        for fixed in self.family.map(|family| names::fixed(family, self.config)).unwrap_or_default() {
+        for fixed in self.family.map(|family| names::fixed(family, self.config())).unwrap_or_default() {
             let values = self.tensors.floats(fixed.name, &fixed.shape)?;
             if let Some(at) = (0..values.len()).find(|&at| values[at] != fixed.value(at)) {
                 let problem = format!(
@@ -134,10 +170,10 @@ impl Reader<'_> {
     fn check_copies(&self, used: &mut BTreeSet<String>) -> Result<()> {
         let Some(family) = self.family else { return Ok(()) };
         let copy = names::decoder_weight(family);
-        if !self.config.tied_decoder || !self.tensors.has(copy) {
+        if !self.config().tied_decoder || !self.tensors.has(copy) {
             return Ok(());
         }
-        let shape = [self.config.vocab_size, self.config.hidden_size];
+        let shape = [self.config().vocab_size, self.config().hidden_size];
         let Some(tokens) = self.stored_name(&self.sources(EMBEDDINGS).concat()) else { return Ok(()) };
         if self.tensors.floats(copy, &shape)? != self.tensors.floats(&tokens, &shape)? {
             let problem = format!(
@@ -151,33 +187,26 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a parameter belongs to the head, and not to the encoder.
-fn is_head(parameter: &Declaration) -> bool {
-    parameter.name.starts_with("head.") || parameter.name.starts_with("decoder.")
-}
-
-/// What files may also hold, and masked language modelling does without: position numbers, the pooler and the
-/// next-sentence head of BERT, and a second copy of the decoder's bias.
+/// What files may also hold, and a model does without: position numbers, a pooler, and a second copy of the decoder's bias.
 fn is_superfluous(name: &str) -> bool {
     name.ends_with("embeddings.position_ids")
         || name.starts_with("pooler.")
         || name.contains(".pooler.")
-        || name.starts_with("cls.seq_relationship.")
         || ["cls.predictions.bias", "lm_head.bias"].contains(&name)
 }
 
-/// The values of a config's parameters in one safetensors file with a family's names, or ours; `path` is for messages.
+/// The values of the parameters of a task's model in one safetensors file with a family's names, or ours; `path` is for messages.
 ///
 /// # Errors
 /// As [`Reader::all`].
-pub fn values(family: Option<Family>, config: &ModelConfig, bytes: Vec<u8>, path: &Path) -> Result<Vec<Vec<f32>>> {
-    Reader { family, config, tensors: &Tensors::from_bytes(path, bytes)? }.all()
+pub fn values(family: Option<Family>, task: &dyn Task, bytes: Vec<u8>, path: &Path) -> Result<Vec<Vec<f32>>> {
+    Reader { family, task, tensors: &Tensors::from_bytes(path, bytes)? }.all()
 }
 
 /// `values` of a file that may hold other tensors as well.
 ///
 /// # Errors
 /// As [`Reader::some`].
-pub fn some_values(family: Option<Family>, config: &ModelConfig, bytes: Vec<u8>, path: &Path) -> Result<Vec<Vec<f32>>> {
-    Reader { family, config, tensors: &Tensors::from_bytes(path, bytes)? }.some()
+pub fn some_values(family: Option<Family>, task: &dyn Task, bytes: Vec<u8>, path: &Path) -> Result<Vec<Vec<f32>>> {
+    Reader { family, task, tensors: &Tensors::from_bytes(path, bytes)? }.some()
 }

@@ -5,22 +5,28 @@ use super::names::{decoder_bias_copy, fixed, source};
 use super::precision::Precision;
 use crate::data::Tokenizer;
 use crate::model::ModelConfig;
-use crate::model::parameters::Declaration;
 use crate::model::weights::Entry;
+use crate::tasks::{self, Task, TaskKind};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
 /// The key of `config.json` under which the exact `ModelConfig` lies; transformers passes over it.
 pub const OWN: &str = "cloze";
 
-/// The family that computes a model with a tokenizer: RoBERTa in transformers counts positions from the number after that
+/// The key in there of the task that the model was trained to do, where it is another than masked language modelling.
+pub const TASK: &str = "task";
+
+/// The family that computes a task's model with a tokenizer: RoBERTa in transformers counts positions from the number after that
 /// of the padding token, so the two must agree.
 ///
 /// # Errors
 /// What of the model keeps the closest family from computing it, by the keys of `[model]`.
-pub fn family(config: &ModelConfig, tokenizer: &Tokenizer) -> Result<Family, String> {
-    let pad = tokenizer.specials().pad;
+pub fn family(task: &dyn Task, tokenizer: &Tokenizer) -> Result<Family, String> {
+    let (config, pad) = (task.config(), tokenizer.specials().pad);
     match Family::of(config) {
+        Some(family) if task.architecture(family.model_type()).is_none() => {
+            Err(format!("transformers has no class of {} for task.kind = \"{}\"", family.model_type(), task.kind()))
+        }
         Some(Family::Roberta) if config.position_offset != pad as usize + 1 => Err(format!(
             "model.position_offset is {}, and roberta needs {}, the number after the padding token's",
             config.position_offset,
@@ -46,16 +52,24 @@ pub fn family(config: &ModelConfig, tokenizer: &Tokenizer) -> Result<Family, Str
 
 /// `config.json` for weights of this type. A model that no family computes gets the model_type "cloze", which
 /// transformers refuses.
-pub fn config(config: &ModelConfig, tokenizer: &Tokenizer, precision: Precision) -> Vec<u8> {
-    let specials = tokenizer.specials();
-    let mut fields = fields(config, family(config, tokenizer).ok());
+pub fn config(task: &dyn Task, tokenizer: &Tokenizer, precision: Precision) -> Vec<u8> {
+    let (config, specials) = (task.config(), tokenizer.specials());
+    let family = family(task, tokenizer).ok();
+    let mut fields = fields(config, family);
+    if let Some(architecture) = family.and_then(|family| task.architecture(family.model_type())) {
+        fields.insert("architectures".into(), json!([architecture]));
+    }
+    let mut own = serde_json::to_value(config).expect("a struct of numbers and names is always JSON");
+    if task.kind() != TaskKind::default() {
+        own[TASK] = task.kind().name().into();
+    }
     for (key, value) in [
         ("pad_token_id", specials.pad.into()),
         ("bos_token_id", specials.cls.into()),
         ("eos_token_id", specials.sep.into()),
         ("dtype", precision.torch_name().into()),
         ("initializer_range", config.initializer_range.into()),
-        (OWN, serde_json::to_value(config).expect("a struct of numbers and names is always JSON")),
+        (OWN, own),
     ] {
         fields.insert(key.into(), value);
     }
@@ -74,10 +88,8 @@ fn fields(config: &ModelConfig, family: Option<Family>) -> Map<String, Value> {
         "tie_word_embeddings": config.tied_decoder,
     });
     let more = match family {
-        Some(Family::Bert) => bert(config, "BertForMaskedLM", "bert", config.max_positions),
-        Some(Family::Roberta) => {
-            bert(config, "RobertaForMaskedLM", "roberta", config.max_positions + config.position_offset)
-        }
+        Some(Family::Bert) => bert(config, "bert", config.max_positions),
+        Some(Family::Roberta) => bert(config, "roberta", config.max_positions + config.position_offset),
         Some(Family::ModernBert) => modernbert(config),
         None => json!({ "model_type": "cloze" }),
     };
@@ -93,9 +105,9 @@ fn fields(config: &ModelConfig, family: Option<Family>) -> Map<String, Value> {
 /// The first key of a `config.json` that says something else than the exact config in its section `cloze`: the file was
 /// changed after Cloze wrote it.
 pub fn contradiction(config: &ModelConfig, json: &Value) -> Option<String> {
-    // Which class saved it, and what is dropped in training, is nobody's contradiction; nor is a token's number, but for
-    // the padding that RoBERTa counts positions from.
-    let is_free = |key: &str| key == "architectures" || key.contains("dropout") || key.ends_with("_token_id");
+    // What is dropped in training is nobody's contradiction; nor is a token's number, but for the padding that RoBERTa counts
+    // positions from.
+    let is_free = |key: &str| key.contains("dropout") || key.ends_with("_token_id");
     let family = Family::of(config).filter(|family| json["model_type"] == family.model_type());
     let pad = json.get("pad_token_id").and_then(Value::as_u64);
     if family == Some(Family::Roberta) && pad.is_some_and(|pad| pad + 1 != config.position_offset as u64) {
@@ -117,9 +129,8 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-fn bert(config: &ModelConfig, architecture: &str, model_type: &str, positions: usize) -> Value {
+fn bert(config: &ModelConfig, model_type: &str, positions: usize) -> Value {
     json!({
-        "architectures": [architecture],
         "model_type": model_type,
         "max_position_embeddings": positions,
         "hidden_act": "gelu",
@@ -139,7 +150,6 @@ fn modernbert(config: &ModelConfig) -> Value {
     };
     let layer = |number: usize| if number.is_multiple_of(every) { "full_attention" } else { "sliding_attention" };
     json!({
-        "architectures": ["ModernBertForMaskedLM"],
         "model_type": "modernbert",
         "hidden_activation": "gelu",
         "classifier_activation": if config.head_transform { "gelu" } else { "linear" },
@@ -187,11 +197,12 @@ pub enum Source {
 }
 
 /// The tensors of a family's files; without a family, under our own names.
-pub fn layout(config: &ModelConfig, list: &[Declaration]) -> Vec<Placed> {
+pub fn layout(task: &dyn Task) -> Vec<Placed> {
+    let config = task.config();
     let family = Family::of(config);
     let mut tensors = Vec::new();
-    for (number, parameter) in list.iter().enumerate() {
-        let named = family.and_then(|family| source(family, config, &parameter.name));
+    for (number, parameter) in tasks::parameters(task).iter().enumerate() {
+        let named = family.and_then(|family| source(family, task, &parameter.name));
         let names = named.map_or_else(|| vec![parameter.name.clone()], |source| source.tensors);
         let mut shape = parameter.shape.clone();
         shape[0] /= names.len();
@@ -213,8 +224,8 @@ pub fn layout(config: &ModelConfig, list: &[Declaration]) -> Vec<Placed> {
     tensors
 }
 
-/// The tensors of a family's files with their values, which are in the order of `list`.
-pub fn tensors<'a>(config: &ModelConfig, list: &[Declaration], values: &'a [Vec<f32>]) -> Vec<Named<'a>> {
+/// The tensors of a family's files with their values, which are in the order of `tasks::parameters`.
+pub fn tensors<'a>(task: &dyn Task, values: &'a [Vec<f32>]) -> Vec<Named<'a>> {
     let named = |Placed { entry: Entry { name, shape }, source }| {
         let values = match source {
             Source::Parameter { number, start } => (&values[number][start..][..shape.iter().product()]).into(),
@@ -222,7 +233,7 @@ pub fn tensors<'a>(config: &ModelConfig, list: &[Declaration], values: &'a [Vec<
         };
         Named { name, shape, values }
     };
-    layout(config, list).into_iter().map(named).collect()
+    layout(task).into_iter().map(named).collect()
 }
 
 /// `tokenizer_config.json` and `special_tokens_map.json`, which stand beside `tokenizer.json`.

@@ -1,4 +1,4 @@
-//! Softmax cross-entropy over the masked rows, with its gradient and the count of right answers in one pass.
+//! Softmax cross-entropy over selected rows, with its gradient and the count of right answers in one pass.
 
 use super::cpu::math::{Math, with_math};
 use super::cpu::parallel::each_row_with;
@@ -11,7 +11,7 @@ use super::step::{STEP_WORDS, StepState};
 
 params! {
     pub struct CrossEntropy {
-        /// Masked rows of this chunk.
+        /// Selected rows of this chunk.
         rows: u32,
         vocabulary: u32,
         /// Columns of the logits: the vocabulary's, and padding, which is no guess.

@@ -27,7 +27,7 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
         false => (init, init),
     };
 
-    list.vocabulary("embeddings.tokens.weight", &[config.vocab_size, width], init, ParameterKind::Embedding);
+    list.padded("embeddings.tokens.weight", &[config.vocab_size, width], init, ParameterKind::Embedding);
     if config.positions == Positions::Learned {
         list.table("embeddings.positions.weight", config.max_positions + config.position_offset, position_init);
     }
@@ -92,9 +92,10 @@ impl<'a> Declarations<'a> {
         self.add(name.to_string(), &[entries, self.config.hidden_size], init, ParameterKind::Embedding);
     }
 
-    /// A parameter with a row for each entry of the vocabulary, which on a device has those of [`vocabulary_rows`].
-    pub fn vocabulary(&mut self, name: &str, shape: &[usize], init: Init, kind: ParameterKind) {
-        let rows = vocabulary_rows(self.config);
+    /// A parameter with a row for each class that logits are computed of, such as the vocabulary's tokens. On a device it has one
+    /// for each column of the logits.
+    pub fn padded(&mut self, name: &str, shape: &[usize], init: Init, kind: ParameterKind) {
+        let rows = columns_of(shape[0]);
         self.list.push(Declaration { name: name.to_string(), shape: shape.to_vec(), init, kind, rows });
     }
 

@@ -1,13 +1,13 @@
 //! The attention block: q, k, v from one product, attention without its scores in memory, and the output product.
 //!
-//! N = B·T rows, H = width; M rows are kept behind attention, in all layers but the last all of them. Every activation is
+//! N = B·T rows, H = width; M rows go on behind attention, in all layers but the last all of them. Every activation is
 //! [N, H] unless a comment says otherwise.
 
 use super::config::ModelConfig;
 use super::inputs::{Inputs, Shape};
-use super::kept::Kept;
 use super::parameters::Parameters;
 use super::recorder::{DropoutLayer, DropoutPlace, Linear, Recorder};
+use super::row_set::RowSet;
 use crate::exec::Tensor;
 use crate::kernels::attention::{Attention as AttentionShape, AttentionArgs};
 use crate::kernels::attention_backward::AttentionBackwardArgs;
@@ -17,7 +17,7 @@ pub(super) struct Attention {
     shape: Shape,
     width: usize,
     heads: usize,
-    kept: Kept,
+    rows: RowSet,
     qkv: Linear,
     output: Linear,
     /// How far a token sees to each side.
@@ -34,8 +34,8 @@ pub(super) struct AttentionSaved {
     pub x: Tensor,
     pub qkv: Tensor, // [3, B, heads, T, head_dim]
     pub y: Tensor,
-    pub lse: Tensor,  // [B, heads, T]
-    pub kept: Tensor, // [M, H], rows of y
+    pub lse: Tensor,      // [B, heads, T]
+    pub selected: Tensor, // [M, H], rows of y
 }
 
 impl Attention {
@@ -44,7 +44,7 @@ impl Attention {
         config: &ModelConfig,
         parameters: &Parameters,
         shape: Shape,
-        kept: Kept,
+        rows: RowSet,
         train: bool,
         number: usize,
     ) -> Self {
@@ -54,14 +54,14 @@ impl Attention {
         };
         let rate = |rate| if train { rate } else { 0.0 };
         let weights = DropoutPlace::AttentionWeights(number);
-        let dropout = Recorder::dropout_layer(rate(config.attention_dropout), weights, shape.sequence, Kept::All);
+        let dropout = Recorder::dropout_layer(rate(config.attention_dropout), weights, shape.sequence, RowSet::All);
         let output_place = DropoutPlace::AttentionOutput(number);
-        let output_dropout = Recorder::dropout_layer(rate(config.dropout), output_place, width, kept);
+        let output_dropout = Recorder::dropout_layer(rate(config.dropout), output_place, width, rows);
         Attention {
             shape,
             width,
             heads: config.heads,
-            kept,
+            rows,
             qkv: linear("qkv", 3 * width),
             output: linear("output", width),
             reach: if config.is_global(number) { shape.sequence } else { config.window / 2 },
@@ -71,15 +71,15 @@ impl Attention {
         }
     }
 
-    /// x → attention's y and its rows that are kept, and what the way back needs.
+    /// x → attention's y and its rows that go on, and what the way back needs.
     pub fn forward(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> AttentionSaved {
         let qkv = self.project(r, inputs, x);
         let y = r.activation("output", self.shape.rows() * self.width);
         let lse = r.statistics("lse", self.shape.rows() * self.heads);
         let args = AttentionArgs { qkv, spans: inputs.spans, step: r.step, y, lse };
         r.program.launch(self.attention_shape(), args);
-        let kept = self.kept.gather(r, inputs, y);
-        AttentionSaved { x, qkv, y, lse, kept }
+        let selected = self.rows.gather(r, inputs, y);
+        AttentionSaved { x, qkv, y, lse, selected }
     }
 
     /// x → q, k, v [3, B, heads, T, head_dim]
@@ -90,9 +90,9 @@ impl Attention {
         qkv
     }
 
-    /// residual [M, H] + the output layer over the rows kept of y
-    pub fn output(&self, r: &mut Recorder, kept: Tensor, residual: Tensor) -> Tensor {
-        r.linear_dropout(&self.output, self.output_dropout, kept, residual)
+    /// residual [M, H] + the output layer over the rows of y that go on
+    pub fn output(&self, r: &mut Recorder, selected: Tensor, residual: Tensor) -> Tensor {
+        r.linear_dropout(&self.output, self.output_dropout, selected, residual)
     }
 
     /// residual + dx, given the gradient [M, H] of what the output layer gave before dropout
@@ -105,8 +105,8 @@ impl Attention {
         residual: Option<Tensor>,
     ) -> Tensor {
         let rows = self.shape.rows();
-        let d_kept = r.linear_backward(&self.output, saved.kept, d_branch, None);
-        let dy = self.kept.scatter(r, inputs, d_kept);
+        let d_selected = r.linear_backward(&self.output, saved.selected, d_branch, None);
+        let dy = self.rows.scatter(r, inputs, d_selected);
         let d_qkv = r.activation("d_qkv", 3 * rows * self.width); // [3, B, heads, T, head_dim]
         let AttentionSaved { x, qkv, y, lse, .. } = saved;
         let args = AttentionBackwardArgs { qkv, spans: inputs.spans, step: r.step, y, lse, dy, d_qkv };

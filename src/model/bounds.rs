@@ -2,7 +2,7 @@
 
 use super::config::{ModelConfig, Positions};
 use super::inputs::Shape;
-use crate::data::Batch;
+use crate::data::{Batch, Orders};
 use crate::{Error, Result};
 
 /// Entries of the tables that a batch points into.
@@ -26,19 +26,21 @@ impl Bounds {
     /// # Errors
     /// Names the first index that is out of bounds, and where it stands.
     pub fn check(&self, batch: &Batch, shape: Shape) -> Result<()> {
-        let (rows, masked, length) = (shape.rows() as u32, shape.masked as u32, shape.sequence as u32);
+        let (rows, selected, length) = (shape.rows() as u32, shape.selected as u32, shape.sequence as u32);
         let below = |name, values: &[u32], bound| refuse(name, values, bound, |value| value < bound);
         let below_or_none = |name, values: &[u32], bound| refuse(name, values, bound, |v| v < bound || v == u32::MAX);
         below("ids", &batch.ids, self.vocabulary)?;
         below("positions", &batch.positions, self.positions)?;
         below("types", &batch.types, self.types)?;
-        below("masked", &batch.masked, rows)?;
+        below("selected", &batch.selected, rows)?;
         below_or_none("labels", &batch.labels, self.vocabulary)?;
-        below_or_none("slots", &batch.slots, masked)?;
-        for (name, order) in
-            [("ids", &batch.id_order), ("positions", &batch.position_order), ("types", &batch.type_order)]
-        {
-            below(name, order, rows)?;
+        below_or_none("inverse", &batch.inverse, selected)?;
+        below("firsts", &batch.classes.firsts, selected)?;
+        below_or_none("classes", &batch.classes.inverse, shape.batch as u32)?;
+        if let Some(Orders { ids, positions, types }) = &batch.orders {
+            [("ids", ids), ("positions", positions), ("types", types)]
+                .iter()
+                .try_for_each(|(name, order)| below(name, order, rows))?;
         }
         // Every row lies in its own span, which ends with the sequence at the latest.
         let lies =
@@ -67,7 +69,7 @@ fn damaged(name: &str, value: &str, place: usize, problem: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::MaskedSequence;
+    use crate::data::Example;
     use crate::model::recipe::Recipe;
 
     /// Each kind of index, put one past its end.
@@ -75,18 +77,20 @@ mod tests {
     fn every_index_is_looked_at() {
         let config = ModelConfig::new(Recipe::Bert, 50, 1, 8, 2).unwrap();
         let bounds = Bounds::of(&config);
-        let shape = Shape { batch: 2, sequence: 4, masked: 2 };
-        let batch = Batch::new(&vec![MaskedSequence::new(vec![2, 49, 7, 3], vec![1], vec![49]); 2], 1);
+        let shape = Shape { batch: 2, sequence: 4, selected: 2 };
+        let batch = Batch::for_training(&vec![Example::new(vec![2, 49, 7, 3], vec![1], vec![49]); 2], 1);
         bounds.check(&batch, shape).unwrap();
         type Spoil = fn(&mut Batch);
-        let spoil: [(&str, Spoil); 9] = [
+        let spoil: [(&str, Spoil); 11] = [
             ("ids", |batch| batch.ids[3] = 50),
             ("positions", |batch| batch.positions[0] = 1 << 20),
             ("types", |batch| batch.types[5] = 2),
-            ("masked", |batch| batch.masked[1] = 8),
+            ("selected", |batch| batch.selected[1] = 8),
             ("labels", |batch| batch.labels[0] = 50),
-            ("slots", |batch| batch.slots[0] = 2),
-            ("ids", |batch| batch.id_order[7] = 8),
+            ("inverse", |batch| batch.inverse[0] = 2),
+            ("firsts", |batch| batch.classes.firsts[1] = 2),
+            ("classes", |batch| batch.classes.inverse[0] = 2),
+            ("ids", |batch| batch.orders.as_mut().unwrap().ids[7] = 8),
             ("spans", |batch| batch.spans[4] = [0, 5]),
             ("spans", |batch| batch.spans[6] = [0, 2]),
         ];

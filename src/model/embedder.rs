@@ -3,17 +3,15 @@
 use super::architecture::declare;
 use super::config::ModelConfig;
 use super::encoder::Encoder;
-use super::inputs::{Inputs, Shape};
-use super::kept::Kept;
+use super::inputs::{Contents, Inputs, Microbatch, Shape};
 use super::parameters::{Kind, Parameters};
 use super::recorder::Recorder;
-use crate::data::{Batch, MaskedSequence, Sequence};
+use super::row_set::RowSet;
+use crate::data::{Batch, Example, NONE};
 use crate::device::Device;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};
 use crate::kernels::rows::{GatherRowsArgs, Rows};
-use crate::kernels::step::StepState;
 use crate::{Error, Result};
-use bytemuck::Zeroable;
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 
@@ -31,7 +29,7 @@ pub enum Pooling {
 
 impl Pooling {
     /// Positions whose mean is the vector of a text of `length` tokens.
-    fn picks(self, length: usize) -> std::ops::Range<u32> {
+    fn selected(self, length: usize) -> std::ops::Range<u32> {
         match self {
             Pooling::Mean => 0..length as u32,
             Pooling::Cls => 0..1,
@@ -40,7 +38,7 @@ impl Pooling {
 
     /// Most such positions in a sequence of `length`.
     fn most(self, length: usize) -> usize {
-        self.picks(length).len()
+        self.selected(length).len()
     }
 }
 
@@ -68,7 +66,7 @@ struct Ready {
 
 struct Length {
     inputs: Inputs,
-    /// The picked rows, [K, H].
+    /// The selected rows, [K, H].
     hidden: Tensor,
     phase: Phase,
 }
@@ -149,22 +147,23 @@ impl Ready {
         (batch, longest): (usize, usize),
     ) -> Result<Ready> {
         let shapes: Vec<Shape> = lengths(longest, config.max_positions)
-            .map(|sequence| Shape { batch, sequence, masked: batch * pooling.most(sequence) })
+            .map(|sequence| Shape { batch, sequence, selected: batch * pooling.most(sequence) })
             .collect();
         let mut program = Program::new();
         let parameters = Parameters::new(&mut program, declare(config), None, device.binding());
         let width = config.hidden_size;
-        let largest = shapes.iter().map(|shape| shape.masked * width).max().unwrap_or(0);
+        let largest = shapes.iter().map(|shape| shape.selected * width).max().unwrap_or(0);
         let whole = program.tensor(Role::Output, "hidden", &[largest]);
         let mut lengths = Vec::with_capacity(shapes.len());
         for shape in shapes {
-            let inputs = Inputs::new(&mut program, config, shape, &format!("batch of {}", shape.sequence));
-            let hidden = program.part(whole, 0, shape.masked * width, "hidden");
+            let inputs =
+                Inputs::new(&mut program, config, shape, Contents::default(), &format!("batch of {}", shape.sequence));
+            let hidden = program.part(whole, 0, shape.selected * width, "hidden");
             let phase = program.phase("forward");
             let mut r = Recorder::new(program, &inputs);
-            let (x, _) = Encoder::new(config, &parameters, shape, Kept::All).forward(&mut r, &inputs);
-            let rows = Rows { rows: shape.rows() as u32, picked: shape.masked as u32, width: width as u32 };
-            r.program.launch(rows, GatherRowsArgs { x, picks: inputs.masked, y: hidden });
+            let (x, _) = Encoder::new(config, &parameters, shape, RowSet::All).forward(&mut r, &inputs);
+            let rows = Rows { rows: shape.rows() as u32, selected: shape.selected as u32, width: width as u32 };
+            r.program.launch(rows, GatherRowsArgs { x, selected: inputs.selected, y: hidden });
             program = r.program;
             lengths.push(Length { inputs, hidden, phase });
         }
@@ -183,22 +182,21 @@ impl Ready {
         let length = self.lengths.iter().find(|length| length.inputs.shape.sequence >= longest);
         let Length { inputs, hidden, phase } = length.expect("the longest text fits");
         let sequence = |text: &Vec<u32>| {
-            let mut sequence = Sequence::document(text.clone());
-            sequence.pad(pad, inputs.shape.sequence);
-            MaskedSequence { sequence, picks: pooling.picks(text.len()).collect(), labels: Vec::new() }
+            let selected: Vec<u32> = pooling.selected(text.len()).collect();
+            let labels = vec![NONE; selected.len()];
+            let mut example = Example::new(text.clone(), selected, labels);
+            example.sequence.pad(pad, inputs.shape.sequence);
+            example
         };
-        let mut sequences: Vec<MaskedSequence> = texts.into_iter().map(sequence).collect();
-        sequences.resize_with(self.batch, || MaskedSequence {
-            sequence: Sequence::empty(pad, inputs.shape.sequence),
-            ..Default::default()
-        });
+        let mut sequences: Vec<Example> = texts.into_iter().map(sequence).collect();
+        sequences.resize(self.batch, Example::padding(pad, inputs.shape.sequence));
         let batch = Batch::new(&sequences, pooling.most(inputs.shape.sequence));
-        inputs.write(&mut *self.executor, &batch, StepState::zeroed())?;
+        inputs.write(&mut *self.executor, &batch, Microbatch::default())?;
         self.executor.run(*phase)?;
         self.executor.request(&[*hidden])
     }
 
-    /// The picked rows of the oldest batch that was started: those of one text after those of another.
+    /// The selected rows of the oldest batch that was started: those of one text after those of another.
     fn finished(&mut self) -> Result<Vec<f32>> {
         let tensors = self.executor.collect(true)?.unwrap_or_default();
         Ok(tensors.iter().flat_map(|words| bytemuck::cast_slice::<u32, f32>(words)).copied().collect())

@@ -1,14 +1,14 @@
 //! The encoder: embeddings and transformer layers, forward top to bottom, then its mirror image backward.
 //!
-//! N = B·T rows, H = width. Every activation is [N, H], but the encoder's output and its gradient have the rows `kept`.
+//! N = B·T rows, H = width. Every activation is [N, H], but the encoder's output and its gradient have the rows `rows`.
 
 use super::config::{ModelConfig, Positions};
 use super::inputs::{Inputs, Shape};
-use super::kept::Kept;
 use super::layer::{Layer, LayerSaved};
 use super::parameters::{Parameters, Weight};
 use super::recompute::Recompute;
 use super::recorder::{DropoutLayer, DropoutPlace, Norm, NormSaved, Recorder};
+use super::row_set::RowSet;
 use crate::exec::Tensor;
 use crate::kernels::embedding::{Embedding, EmbeddingArgs, EmbeddingBackward, EmbeddingBackwardArgs};
 
@@ -33,27 +33,27 @@ pub struct Saved {
 
 impl Encoder {
     /// The encoder of a config, over parameters declared by `architecture::declare`, to be run forward only.
-    pub fn new(config: &ModelConfig, parameters: &Parameters, shape: Shape, kept: Kept) -> Self {
-        Self::build(config, parameters, shape, kept, Recompute::None, false)
+    pub fn new(config: &ModelConfig, parameters: &Parameters, shape: Shape, rows: RowSet) -> Self {
+        Self::build(config, parameters, shape, rows, Recompute::None, false)
     }
 
-    /// As `new`, to be trained on its masked rows: with dropout.
+    /// As `new`, to be trained on its selected rows: with dropout.
     pub fn training(config: &ModelConfig, parameters: &Parameters, shape: Shape, recompute: Recompute) -> Self {
-        Self::build(config, parameters, shape, Kept::Masked, recompute, true)
+        Self::build(config, parameters, shape, RowSet::Selected, recompute, true)
     }
 
     fn build(
         config: &ModelConfig,
         parameters: &Parameters,
         shape: Shape,
-        kept: Kept,
+        rows: RowSet,
         recompute: Recompute,
         train: bool,
     ) -> Self {
         let norm = |name: &str| Recorder::norm_layer(parameters, name, config.hidden_size, config.norm_eps);
         let layer = |number| {
-            let kept = if number + 1 == config.layers { kept } else { Kept::All };
-            Layer::new(config, parameters, shape, kept, recompute, train, number)
+            let rows = if number + 1 == config.layers { rows } else { RowSet::All };
+            Layer::new(config, parameters, shape, rows, recompute, train, number)
         };
         Encoder {
             shape,
@@ -67,7 +67,7 @@ impl Encoder {
                 if train { config.dropout } else { 0.0 },
                 DropoutPlace::Embeddings,
                 config.hidden_size,
-                Kept::All,
+                RowSet::All,
             ),
             layers: (0..config.layers).map(layer).collect(),
             final_norm: config.final_norm.then(|| norm("final_norm")),
@@ -133,10 +133,11 @@ impl Encoder {
     }
 
     fn embed_backward(&self, r: &mut Recorder, inputs: &Inputs, dy: Tensor) {
+        let orders = inputs.orders.expect("a backward pass has inputs with orders");
         let tables = [
-            (Some(self.tokens), inputs.ids, inputs.id_order),
-            (self.positions, inputs.positions, inputs.position_order),
-            (self.types, inputs.types, inputs.type_order),
+            (Some(self.tokens), inputs.ids, orders.ids),
+            (self.positions, inputs.positions, orders.positions),
+            (self.types, inputs.types, orders.types),
         ];
         for (table, ids, order) in tables {
             if let Some(table) = table {

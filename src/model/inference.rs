@@ -3,10 +3,10 @@
 use super::architecture::declare;
 use super::config::ModelConfig;
 use super::encoder::Encoder;
-use super::inputs::{Inputs, Shape};
-use super::kept::Kept;
+use super::inputs::{Contents, Inputs, Shape};
 use super::parameters::{Declaration, Kind, Parameters};
 use super::recorder::Recorder;
+use super::row_set::RowSet;
 use crate::Result;
 use crate::device::Device;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};
@@ -25,39 +25,38 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// The encoder alone: `output` has its result in the rows that the batch calls masked, [K, H].
+    /// The encoder alone: `output` has its result in the rows that the batch selects, [K, H].
     ///
     /// # Errors
     /// As [`Inference::new`].
     pub fn encoding(config: &ModelConfig, shape: Shape, binding: u64) -> Result<Self> {
-        let (rows, picked, width) = (shape.rows() as u32, shape.masked as u32, config.hidden_size as u32);
-        let output = Output { name: "hidden", rows: shape.masked, columns: (config.hidden_size, config.hidden_size) };
-        Self::new(config, Vec::new(), shape, Kept::All, binding, output, |r, _, inputs, x, hidden| {
-            let args = GatherRowsArgs { x, picks: inputs.masked, y: hidden };
-            r.program.launch(Rows { rows, picked, width }, args);
+        let (rows, selected, width) = (shape.rows() as u32, shape.selected as u32, config.hidden_size as u32);
+        let output = Output { name: "hidden", rows: shape.selected, columns: (config.hidden_size, config.hidden_size) };
+        let forward = Forward { shape, rows: RowSet::All, classes: false, binding };
+        Self::new(config, Vec::new(), forward, output, |r, _, inputs, x, hidden| {
+            let args = GatherRowsArgs { x, selected: inputs.selected, y: hidden };
+            r.program.launch(Rows { rows, selected, width }, args);
         })
     }
 
-    /// The encoder's forward pass, and `finish` over the rows `kept` of its result, with the parameters of a head.
+    /// The encoder's forward pass, and `finish` over the rows `rows` of its result, with the parameters of a head.
     ///
     /// # Errors
-    /// A tensor is too large for any device; `binding` is the device's largest binding in bytes.
+    /// A tensor is too large for any device.
     pub fn new(
         config: &ModelConfig,
         head: Vec<Declaration>,
-        shape: Shape,
-        kept: Kept,
-        binding: u64,
-        Output { name, rows, columns }: Output,
+        Forward { shape, rows, classes, binding }: Forward,
+        Output { name, rows: output_rows, columns }: Output,
         finish: impl FnOnce(&mut Recorder, &Parameters, &Inputs, Tensor, Tensor),
     ) -> Result<Self> {
         let mut program = Program::new();
         let parameters = Parameters::new(&mut program, [declare(config), head].concat(), None, binding);
-        let inputs = Inputs::new(&mut program, config, shape, "batch");
-        let output = program.tensor(Role::Output, name, &[rows, columns.1]);
+        let inputs = Inputs::new(&mut program, config, shape, Contents { orders: false, classes }, "batch");
+        let output = program.tensor(Role::Output, name, &[output_rows, columns.1]);
         let phase = program.phase("forward");
         let mut r = Recorder::new(program, &inputs);
-        let (x, _) = Encoder::new(config, &parameters, shape, kept).forward(&mut r, &inputs);
+        let (x, _) = Encoder::new(config, &parameters, shape, rows).forward(&mut r, &inputs);
         finish(&mut r, &parameters, &inputs, x, output);
         Ok(Inference { program: r.program.finish()?, parameters, inputs, output, phase, columns })
     }
@@ -84,6 +83,17 @@ impl Inference {
         let rows = bytemuck::cast_slice::<u32, f32>(&words).chunks(columns);
         Ok(rows.flat_map(|row| &row[..count]).copied().collect())
     }
+}
+
+/// A forward pass of the encoder.
+pub struct Forward {
+    pub shape: Shape,
+    /// Those of its result that there are.
+    pub rows: RowSet,
+    /// Whether its batches have classes of whole sequences.
+    pub classes: bool,
+    /// The device's largest binding in bytes.
+    pub binding: u64,
 }
 
 /// The tensor that an inference gives, [rows, columns]: of its columns those that count, and all.

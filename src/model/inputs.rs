@@ -3,10 +3,11 @@
 use super::bounds::Bounds;
 use super::config::{ModelConfig, Positions};
 use crate::Result;
-use crate::data::Batch;
+use crate::data::{Batch, Orders};
 use crate::exec::{Executor, Program, Role, Tensor};
 use crate::kernels::Params;
 use crate::kernels::step::{STEP_WORDS, StepState};
+use bytemuck::Zeroable;
 
 /// The sizes of a batch, fixed for a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub struct Shape {
     pub batch: usize,
     /// Tokens a sequence, T.
     pub sequence: usize,
-    /// Masked rows in all, K.
-    pub masked: usize,
+    /// Rows that the task wants, K.
+    pub selected: usize,
 }
 
 impl Shape {
@@ -26,31 +27,60 @@ impl Shape {
     }
 }
 
+/// What batches have beside tokens, rows and their labels.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Contents {
+    /// The orders of a backward pass.
+    pub orders: bool,
+    /// Classes of whole sequences.
+    pub classes: bool,
+}
+
+/// What a microbatch is in its step.
+#[derive(Clone, Copy)]
+pub struct Microbatch {
+    pub step: StepState,
+    /// Of the step's whole batch so many selected rows come before.
+    pub first_selected: u32,
+    /// What a sequence's cross-entropy counts in the loss: one over the sequences of the whole step that have a class.
+    pub class_weight: f32,
+}
+
+impl Default for Microbatch {
+    /// The first of its step, of which the loss is not asked for.
+    fn default() -> Self {
+        Microbatch { step: StepState::zeroed(), first_selected: 0, class_weight: 0.0 }
+    }
+}
+
 /// Words that each part of `whole` starts at a multiple of.
 const ALIGNMENT: usize = Program::PART_ALIGNMENT / 4;
+
+/// Parts of `whole`.
+const PARTS: usize = 16;
 
 /// One batch on the device; see `Batch` for what each tensor holds.
 #[derive(Clone, Copy)]
 pub struct Inputs {
     pub shape: Shape,
+    contents: Contents,
     /// All that changes with a batch, one after another, so that it is uploaded at once.
     whole: Tensor,
-    /// The words of its parts, in the order of `write`.
-    lens: [usize; 12],
-    pub ids: Tensor,            // [N]
-    pub positions: Tensor,      // [N]
-    pub types: Tensor,          // [N]
-    pub spans: Tensor,          // [N, 2]
-    pub id_order: Tensor,       // [N]
-    pub position_order: Tensor, // [N]
-    pub type_order: Tensor,     // [N]
-    pub masked: Tensor,         // [K]
-    pub labels: Tensor,         // [K]
-    pub slots: Tensor,          // [N]
+    /// The words of its parts, in the order of `write`; 0 of those that it does not have.
+    lens: [usize; PARTS],
+    pub ids: Tensor,       // [N]
+    pub positions: Tensor, // [N]
+    pub types: Tensor,     // [N]
+    pub spans: Tensor,     // [N, 2]
+    pub selected: Tensor,  // [K]
+    pub labels: Tensor,    // [K]
+    pub inverse: Tensor,   // [N]
     /// The `step` input of kernels over all rows.
     pub step: Tensor,
-    /// The same of kernels over the rows that are kept: see `kept.rs`.
-    pub kept_step: Tensor,
+    /// The same of kernels over the selected rows: see `row_set.rs`.
+    pub selected_step: Tensor,
+    pub orders: Option<OrderInputs>,
+    pub classes: Option<ClassInputs>,
     /// Cosines and sines, [T, head_dim/2, 2], of global layers; `None` without RoPE.
     rope: Option<Tensor>,
     /// The same of local layers; `None` also without a window.
@@ -59,50 +89,78 @@ pub struct Inputs {
     bounds: Bounds,
 }
 
+/// `Orders` on the device, [N] each.
+#[derive(Clone, Copy)]
+pub struct OrderInputs {
+    pub ids: Tensor,
+    pub positions: Tensor,
+    pub types: Tensor,
+}
+
+/// `Classes` on the device.
+#[derive(Clone, Copy)]
+pub struct ClassInputs {
+    pub labels: Tensor,  // [B]
+    pub firsts: Tensor,  // [B]
+    pub inverse: Tensor, // [K]
+    /// The `step` input of their cross-entropy.
+    pub step: Tensor,
+}
+
 impl Inputs {
-    pub fn new(program: &mut Program, config: &ModelConfig, shape: Shape, name: &str) -> Self {
-        let (rows, masked) = (shape.rows(), shape.masked);
+    pub fn new(program: &mut Program, config: &ModelConfig, shape: Shape, contents: Contents, name: &str) -> Self {
+        let (rows, selected) = (shape.rows(), shape.selected);
+        let of = |there: bool, len: usize| if there { len } else { 0 };
+        let (sorted, sequences) = (of(contents.orders, rows), of(contents.classes, shape.batch));
         let parts = [
             ("ids", rows),
             ("positions", rows),
             ("types", rows),
             ("spans", 2 * rows),
-            ("id_order", rows),
-            ("position_order", rows),
-            ("type_order", rows),
-            ("masked", masked),
-            ("labels", masked),
-            ("slots", rows),
+            ("selected", selected),
+            ("labels", selected),
+            ("inverse", rows),
             ("step", STEP_WORDS),
-            ("kept_step", STEP_WORDS),
+            ("selected_step", STEP_WORDS),
+            ("id_order", sorted),
+            ("position_order", sorted),
+            ("type_order", sorted),
+            ("classes", sequences),
+            ("firsts", sequences),
+            ("first_inverse", of(contents.classes, selected)),
+            ("class_step", of(contents.classes, STEP_WORDS)),
         ];
-        let len = parts.iter().map(|(_, len)| len.next_multiple_of(ALIGNMENT)).sum();
-        let whole = program.tensor(Role::Input, name, &[len]);
+        let whole =
+            program.tensor(Role::Input, name, &[parts.iter().map(|(_, len)| len.next_multiple_of(ALIGNMENT)).sum()]);
         let mut end = 0;
         let tensors = parts.map(|(what, len)| {
             let start = end;
             end += len.next_multiple_of(ALIGNMENT);
-            program.part(whole, start, len, format!("{name}.{what}"))
+            (len > 0).then(|| program.part(whole, start, len, format!("{name}.{what}")))
         });
-        let [ids, positions, types, spans, id_order, position_order, type_order, masked, labels, slots, ..] = tensors;
-        let [.., step, kept_step] = tensors;
+        let [always @ .., id_order, position_order, type_order, class_labels, firsts, first_inverse, class_step] =
+            tensors;
+        let [ids, positions, types, spans, selected, labels, inverse, step, selected_step] =
+            always.map(|tensor| tensor.expect("a batch has rows, and selects some"));
+        let orders = id_order.zip(position_order).zip(type_order);
+        let classes = class_labels.zip(firsts).zip(first_inverse).zip(class_step);
         let mut input = |what: &str, len| program.tensor(Role::Input, format!("{name}.{what}"), &[len]);
         Inputs {
             shape,
+            contents,
             whole,
             lens: parts.map(|(_, len)| len),
             ids,
             positions,
             types,
             spans,
-            id_order,
-            position_order,
-            type_order,
-            masked,
+            selected,
             labels,
-            slots,
+            inverse,
             step,
-            kept_step,
+            selected_step,
+            orders: orders.map(|((ids, positions), types)| OrderInputs { ids, positions, types }),
+            classes: classes.map(|(((labels, firsts), inverse), step)| ClassInputs { labels, firsts, inverse, step }),
             rope: match config.positions {
                 Positions::Rope => Some(input("rope", shape.sequence * config.head_dim())),
                 Positions::Learned => None,
@@ -131,42 +189,43 @@ impl Inputs {
         if global { self.rope } else { self.rope_local }
     }
 
-    /// Writes a batch that is the first of its step, or the only one: see [`Inputs::write_microbatch`].
-    ///
-    /// # Errors
-    /// As of a microbatch.
-    pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, step: StepState) -> Result<()> {
-        self.write_microbatch(executor, batch, step, 0)
-    }
-
-    /// Writes a microbatch in one upload. Of the step's whole batch `step.first_row` rows and `first_kept` kept ones come
-    /// before. Panics when it has another shape.
+    /// Writes a microbatch in one upload. Panics when it has another shape, or lacks what the program was recorded with.
     ///
     /// # Errors
     /// An index of the batch lies outside of what it points into: kernels do not look.
-    pub fn write_microbatch(
-        &self,
-        executor: &mut dyn Executor,
-        batch: &Batch,
-        step: StepState,
-        first_kept: u32,
-    ) -> Result<()> {
+    pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, microbatch: Microbatch) -> Result<()> {
         self.bounds.check(batch, self.shape)?;
+        let Microbatch { step, first_selected, class_weight } = microbatch;
         let positions: Vec<u32> = batch.positions.iter().map(|position| position + self.position_offset).collect();
-        let kept_step = StepState { first_row: first_kept, ..step };
-        let parts: [&[u32]; 12] = [
+        let selected_step = StepState { first_row: first_selected, ..step };
+        let class_step = StepState { loss_weight: class_weight, ..step };
+        let Contents { orders, classes } = self.contents;
+        let [id_order, position_order, type_order]: [&[u32]; 3] = match &batch.orders {
+            Some(Orders { ids, positions, types }) if orders => [ids, positions, types],
+            _ => [&[]; 3],
+        };
+        let whole = &batch.classes;
+        let [labels, firsts, inverse, class_step]: [&[u32]; 4] = match classes {
+            true => [&whole.labels, &whole.firsts, &whole.inverse, class_step.words()],
+            false => [&[]; 4],
+        };
+        let parts: [&[u32]; PARTS] = [
             &batch.ids,
             &positions,
             &batch.types,
             bytemuck::cast_slice(&batch.spans),
-            &batch.id_order,
-            &batch.position_order,
-            &batch.type_order,
-            &batch.masked,
+            &batch.selected,
             &batch.labels,
-            &batch.slots,
+            &batch.inverse,
             step.words(),
-            kept_step.words(),
+            selected_step.words(),
+            id_order,
+            position_order,
+            type_order,
+            labels,
+            firsts,
+            inverse,
+            class_step,
         ];
         let mut words = Vec::new();
         for (part, len) in parts.into_iter().zip(self.lens) {

@@ -1,14 +1,14 @@
 //! A transformer layer: the attention and the feed-forward block with their norms, forward and then its mirror image
-//! backward, and what is kept in between. Of N rows M go on behind attention: see `kept.rs`.
+//! backward, and what is kept in between. Of N rows M go on behind attention: see `row_set.rs`.
 
 use super::attention::{Attention, AttentionSaved};
 use super::config::{ModelConfig, NormPlacement};
 use super::inputs::{Inputs, Shape};
-use super::kept::Kept;
 use super::mlp::{Mlp, MlpSaved};
 use super::parameters::Parameters;
 use super::recompute::Recompute;
 use super::recorder::{DropoutLayer, Norm, NormSaved, Recorder, SumGradient};
+use super::row_set::RowSet;
 use crate::exec::Tensor;
 
 /// A norm whose result nobody has to keep, and what it ran over.
@@ -22,7 +22,7 @@ pub(super) struct Layer {
     name: String,
     placement: NormPlacement,
     recompute: Recompute,
-    kept: Kept,
+    rows: RowSet,
     attention_norm: Option<Norm>,
     attention: Attention,
     mlp_norm: Norm,
@@ -42,12 +42,12 @@ pub(super) struct LayerSaved {
 }
 
 impl Layer {
-    /// Layer `number` of a config's encoder, whose output has the rows `kept`. `train` turns dropout on.
+    /// Layer `number` of a config's encoder, whose output has the rows `rows`. `train` turns dropout on.
     pub fn new(
         config: &ModelConfig,
         parameters: &Parameters,
         shape: Shape,
-        kept: Kept,
+        rows: RowSet,
         recompute: Recompute,
         train: bool,
         number: usize,
@@ -59,11 +59,11 @@ impl Layer {
         Layer {
             placement: config.norm,
             recompute,
-            kept,
+            rows,
             attention_norm: config.has_attention_norm(number).then(|| norm("attention")),
-            attention: Attention::new(config, parameters, shape, kept, train, number),
+            attention: Attention::new(config, parameters, shape, rows, train, number),
             mlp_norm: norm("mlp"),
-            mlp: Mlp::new(config, parameters, kept, train, number),
+            mlp: Mlp::new(config, parameters, rows, train, number),
             name,
         }
     }
@@ -96,8 +96,8 @@ impl Layer {
         r.scope = format!("{}.attention", self.name);
         let (normed, attention_norm) = r.maybe_norm(self.attention_norm.as_ref(), x);
         let attention = self.attention.forward(r, inputs, normed);
-        let residual = self.kept.gather(r, inputs, x);
-        let sum = self.attention.output(r, attention.kept, residual);
+        let residual = self.rows.gather(r, inputs, x);
+        let sum = self.attention.output(r, attention.selected, residual);
         r.scope = format!("{}.mlp", self.name);
         let (normed, mlp_norm) = r.norm(&self.mlp_norm, sum);
         let mlp = self.mlp.forward(r, normed);
@@ -108,8 +108,8 @@ impl Layer {
     fn forward_post(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> (Tensor, LayerSaved) {
         r.scope = format!("{}.attention", self.name);
         let attention = self.attention.forward(r, inputs, x);
-        let residual = self.kept.gather(r, inputs, x);
-        let sum = self.attention.output(r, attention.kept, residual);
+        let residual = self.rows.gather(r, inputs, x);
+        let sum = self.attention.output(r, attention.selected, residual);
         let (middle, attention_norm) = r.maybe_norm(self.attention_norm.as_ref(), sum);
         r.scope = format!("{}.mlp", self.name);
         let mlp = self.mlp.forward(r, middle);
@@ -166,7 +166,7 @@ impl Layer {
             r.norm_backward(&self.mlp_norm, saved.mlp_norm, d_normed, Some(dy.sum), self.attention.output_dropout);
         r.scope = format!("{}.attention", self.name);
         let attention = self.restore_attention(r, inputs, saved);
-        let residual = self.kept.scatter(r, inputs, d_sum.sum);
+        let residual = self.rows.scatter(r, inputs, d_sum.sum);
         match (&self.attention_norm, saved.attention_norm) {
             (Some(norm), Some(norm_saved)) => {
                 let d_normed = self.attention.backward(r, inputs, attention, d_sum.branch, None);
@@ -188,7 +188,7 @@ impl Layer {
         let attention = self.restore_attention(r, inputs, saved);
         let (norm, dropout) = (self.attention_norm.as_ref(), self.attention.output_dropout);
         let d_sum = r.maybe_norm_backward(norm, saved.attention_norm, dx, dropout);
-        let residual = self.kept.scatter(r, inputs, d_sum.sum);
+        let residual = self.rows.scatter(r, inputs, d_sum.sum);
         self.attention.backward(r, inputs, attention, d_sum.branch, Some(residual))
     }
 

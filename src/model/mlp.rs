@@ -3,9 +3,9 @@
 //! N = B·T rows, H = width, F = feed-forward width. Every activation is [N, H] unless a comment says otherwise.
 
 use super::config::{Activation, ModelConfig};
-use super::kept::Kept;
 use super::parameters::Parameters;
 use super::recorder::{DropoutLayer, DropoutPlace, Linear, Recorder};
+use super::row_set::RowSet;
 use crate::exec::Tensor;
 
 pub(super) struct Mlp {
@@ -24,8 +24,8 @@ pub(super) struct MlpSaved {
 }
 
 impl Mlp {
-    /// The block of layer `number`, over the rows `kept`. `train` turns dropout on.
-    pub fn new(config: &ModelConfig, parameters: &Parameters, kept: Kept, train: bool, number: usize) -> Self {
+    /// The block of layer `number`, over the rows `rows`. `train` turns dropout on.
+    pub fn new(config: &ModelConfig, parameters: &Parameters, rows: RowSet, train: bool, number: usize) -> Self {
         let linear = |part: &str, inputs, outputs| {
             Recorder::linear_layer(parameters, &format!("layers.{number}.mlp.{part}"), inputs, outputs)
         };
@@ -36,7 +36,7 @@ impl Mlp {
             up: linear("up", width, up),
             down: linear("down", inner, width),
             activation: config.activation,
-            dropout: Recorder::dropout_layer(rate, DropoutPlace::MlpOutput(number), width, kept),
+            dropout: Recorder::dropout_layer(rate, DropoutPlace::MlpOutput(number), width, rows),
         }
     }
 

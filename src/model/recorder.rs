@@ -1,13 +1,14 @@
 //! The layers of a network as kernel launches: what the pages `encoder.rs` and `head.rs` are written in.
 
 use super::inputs::Inputs;
-use super::kept::Kept;
 use super::parameters::{Parameters, Weight};
+use super::row_set::RowSet;
 use crate::exec::{Program, Role, Tensor};
 use crate::kernels::dropout::{Dropout, DropoutArgs};
 use crate::kernels::gelu::{Elements, GatedGelu, GatedGeluArgs, GatedGeluBackwardArgs, GeluArgs, GeluBackwardArgs};
 use crate::kernels::layer_norm::{LayerNorm, LayerNormArgs, LayerNormBackward, LayerNormBackwardArgs};
 use crate::kernels::matmul::{LinearProduct, MatmulNnArgs, MatmulNtArgs, MatmulTnArgs, Product};
+use crate::kernels::rows::{GatherRowsArgs, Rows, ScatterRowsArgs};
 use crate::random::Site;
 
 /// y = x·Wᵀ + b, with W [outputs, inputs] and b [outputs] or none.
@@ -35,17 +36,17 @@ pub struct NormSaved {
     pub stats: Tensor,
 }
 
-/// A dropout layer over rows of `width`, of which there are those `kept`; a rate of 0 leaves it out.
+/// A dropout layer over rows of `width`, of which there are those of the set; a rate of 0 leaves it out.
 #[derive(Clone, Copy)]
 pub struct DropoutLayer {
     pub rate: f32,
     pub site: u32,
     pub width: usize,
-    pub kept: Kept,
+    pub rows: RowSet,
 }
 
 impl DropoutLayer {
-    pub const NONE: DropoutLayer = DropoutLayer { rate: 0.0, site: 0, width: 0, kept: Kept::All };
+    pub const NONE: DropoutLayer = DropoutLayer { rate: 0.0, site: 0, width: 0, rows: RowSet::All };
 }
 
 /// Where a model has dropout, with the number of the layer.
@@ -68,8 +69,8 @@ pub struct Recorder {
     pub program: Program,
     /// The `step` input of kernels that need it, over all rows.
     pub step: Tensor,
-    /// The same of kernels over the rows that are kept.
-    pub kept_step: Tensor,
+    /// The same of kernels over the selected rows.
+    pub selected_step: Tensor,
     /// Names the activations recorded next, such as `layers.3.attention`.
     pub scope: String,
 }
@@ -77,7 +78,7 @@ pub struct Recorder {
 impl Recorder {
     /// Records launches that take their `step` from these inputs.
     pub fn new(program: Program, inputs: &Inputs) -> Self {
-        Recorder { program, step: inputs.step, kept_step: inputs.kept_step, scope: String::new() }
+        Recorder { program, step: inputs.step, selected_step: inputs.selected_step, scope: String::new() }
     }
 
     pub fn linear_layer(parameters: &Parameters, name: &str, inputs: usize, outputs: usize) -> Linear {
@@ -91,21 +92,21 @@ impl Recorder {
     }
 
     /// The dropout layer at a place of the model, with a site of its own.
-    pub fn dropout_layer(rate: f64, place: DropoutPlace, width: usize, kept: Kept) -> DropoutLayer {
+    pub fn dropout_layer(rate: f64, place: DropoutPlace, width: usize, rows: RowSet) -> DropoutLayer {
         let number = match place {
             DropoutPlace::Embeddings => 0,
             DropoutPlace::AttentionWeights(layer) => 1 + 3 * layer,
             DropoutPlace::AttentionOutput(layer) => 2 + 3 * layer,
             DropoutPlace::MlpOutput(layer) => 3 + 3 * layer,
         };
-        DropoutLayer { rate: rate as f32, site: Site::Dropout as u32 + number as u32, width, kept }
+        DropoutLayer { rate: rate as f32, site: Site::Dropout as u32 + number as u32, width, rows }
     }
 
     /// The `step` input of a dropout layer.
     fn step_of(&self, layer: DropoutLayer) -> Tensor {
-        match layer.kept {
-            Kept::All => self.step,
-            Kept::Masked => self.kept_step,
+        match layer.rows {
+            RowSet::All => self.step,
+            RowSet::Selected => self.selected_step,
         }
     }
 
@@ -262,6 +263,25 @@ impl Recorder {
         let shape = Dropout { rows, width, rate: layer.rate, site: layer.site };
         self.program.launch(shape, DropoutArgs { x, step: self.step_of(layer), y });
         y
+    }
+
+    /// x [rows, width] → its rows `selected`, [selected, width]
+    pub fn gather_rows(&mut self, selected: Tensor, x: Tensor, rows: usize) -> Tensor {
+        let (width, count) = (self.program.len(x) / rows, self.program.len(selected));
+        let y = self.activation("gathered", count * width);
+        let shape = Rows { rows: rows as u32, selected: count as u32, width: width as u32 };
+        self.program.launch(shape, GatherRowsArgs { x, selected, y });
+        y
+    }
+
+    /// The way back of `gather_rows`: dy [selected, width] → dx [rows, width], zero elsewhere. `inverse` [rows] is that of the
+    /// selection.
+    pub fn scatter_rows(&mut self, inverse: Tensor, dy: Tensor, selected: usize) -> Tensor {
+        let (width, rows) = (self.program.len(dy) / selected, self.program.len(inverse));
+        let dx = self.activation("d_gathered", rows * width);
+        let shape = Rows { rows: rows as u32, selected: selected as u32, width: width as u32 };
+        self.program.launch(shape, ScatterRowsArgs { dy, inverse, dx });
+        dx
     }
 
     /// gelu(pre) alone, as `linear_gelu` has it.

@@ -1,34 +1,101 @@
-//! What a model is trained to do: a task says which of the encoder's rows it wants, what its head and its loss are, and what it
-//! measures.
+//! What a model is trained to do: a task says which of the encoder's rows it wants, what its head and its loss are, what it
+//! measures, and what transformers calls it.
 //!
-//! A new task is its file here, a line where a config names it, and its keys.
+//! A new task is its file here, a line of [`TaskKind`], and its keys.
 
+pub mod measured;
 pub mod mlm;
 
+pub use measured::{Measured, Sums};
 pub use mlm::{Filler, Guess, MaskedLm};
 
 use crate::Result;
+use crate::data::{Documents, Examples, Masking, SpecialTokens};
 use crate::exec::Tensor;
 use crate::kernels::Precision;
 use crate::model::architecture::declare;
 use crate::model::inference::Output;
 use crate::model::parameters::Declaration;
 use crate::model::recorder::Recorder;
-use crate::model::{Inference, Inputs, Kept, ModelConfig, Parameters, Shape};
+use crate::model::{Forward, Inference, Inputs, ModelConfig, Parameters, RowSet, Shape};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// The tasks there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskKind {
+    /// Masked language modelling: [`MaskedLm`].
+    #[default]
+    Mlm,
+}
+
+impl TaskKind {
+    pub const ALL: [TaskKind; 1] = [TaskKind::Mlm];
+
+    /// As configs call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            TaskKind::Mlm => "mlm",
+        }
+    }
+
+    /// The task over a model of this shape.
+    pub fn task(self, config: &ModelConfig, masking: Masking) -> Box<dyn Task> {
+        let words = MaskedLm { config: config.clone(), masking };
+        match self {
+            TaskKind::Mlm => Box::new(words),
+        }
+    }
+}
+
+impl fmt::Display for TaskKind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// What a model is trained to do.
 pub trait Task: Send + Sync {
+    fn kind(&self) -> TaskKind;
+
     /// The encoder's shape.
     fn config(&self) -> &ModelConfig;
 
-    /// The parameters of its head, which come after the encoder's.
-    fn parameters(&self) -> Vec<Declaration>;
+    /// Whether an encoder of this shape can be trained to do it: else the field of its config that keeps it from that, and why.
+    fn misfit(&self) -> Option<(&'static str, String)> {
+        None
+    }
+
+    /// The parameters of its head, which come after the encoder's, in parts: a model's files have all of one or nothing of it.
+    fn parts(&self) -> Vec<Vec<Declaration>>;
 
     /// Its head over a model's parameters. `binding` is the device's largest binding in bytes.
     fn head(&self, parameters: &Parameters, binding: u64, precision: Precision) -> Box<dyn Head>;
 
-    /// Words of what a step measures: see [`Measured`].
-    fn metrics(&self) -> usize;
+    /// The names of its losses. Training lowers their sum; the accuracy of the first is that of the task.
+    fn losses(&self) -> &'static [&'static str];
+
+    /// Most rows that it wants of a sequence of so many tokens.
+    fn selected_per_sequence(&self, length: usize) -> usize;
+
+    /// Whether whole sequences have a class.
+    fn has_classes(&self) -> bool {
+        false
+    }
+
+    /// Its sequences of `length` tokens.
+    ///
+    /// # Errors
+    /// The text has nothing to make them of, or can't be read.
+    fn examples(&self, text: &Text, length: usize) -> Result<Arc<dyn Examples>>;
+
+    /// The class of transformers for it in a family, such as `bert`; `None` where there is none.
+    fn architecture(&self, model_type: &str) -> Option<&'static str>;
+
+    /// What a family of transformers calls a parameter of its head.
+    fn tensor(&self, model_type: &str, parameter: &str) -> Option<&'static str>;
 }
 
 /// A task's head and loss, recorded behind the encoder.
@@ -44,44 +111,42 @@ pub trait Head {
         scaling: Option<Tensor>,
     ) -> Tensor;
 
-    /// Forward alone: adds the loss and the right answers to `metrics`.
+    /// Forward alone: adds the losses and the right answers to `metrics`.
     fn record_eval(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor);
 
     /// Bytes of the largest activation that is there at once.
     fn largest_bytes(&self, inputs: &Inputs) -> u64;
 }
 
-/// Every parameter of a task's model: the encoder's, then the head's.
-pub fn parameters(task: &dyn Task) -> Vec<Declaration> {
-    [declare(task.config()), task.parameters()].concat()
+/// Tokenised text that a task makes its sequences of.
+pub struct Text {
+    pub documents: Arc<dyn Documents>,
+    /// Where a task takes what belongs to no document of its own; `documents` again, or others.
+    pub others: Arc<dyn Documents>,
+    pub specials: SpecialTokens,
+    pub vocab_size: usize,
 }
 
-/// A program that measures: its phase adds the sums of a batch to the output, [`Task::metrics`] words.
+/// Every parameter of a task's model: the encoder's, then the head's.
+pub fn parameters(task: &dyn Task) -> Vec<Declaration> {
+    [declare(task.config()), task.parts().concat()].concat()
+}
+
+/// The shape of a batch of so many sequences.
+pub fn shape(task: &dyn Task, batch: usize, sequence: usize) -> Shape {
+    Shape { batch, sequence, selected: batch * task.selected_per_sequence(sequence) }
+}
+
+/// A program that measures: its phase adds the sums of a batch to the output, which [`Measured`] reads.
 ///
 /// # Errors
 /// As [`Inference::new`].
 pub fn evaluation(task: &dyn Task, shape: Shape, binding: u64) -> Result<Inference> {
-    let output = Output { name: "metrics", rows: 1, columns: (task.metrics(), task.metrics()) };
-    let head = task.parameters();
-    Inference::new(task.config(), head, shape, Kept::Masked, binding, output, |r, parameters, inputs, x, metrics| {
+    let words = measured::words(task.losses().len());
+    let output = Output { name: "metrics", rows: 1, columns: (words, words) };
+    let forward = Forward { shape, rows: RowSet::Selected, classes: task.has_classes(), binding };
+    let head = task.parts().concat();
+    Inference::new(task.config(), head, forward, output, |r, parameters, inputs, x, metrics| {
         task.head(parameters, binding, Precision::F32).record_eval(r, inputs, x, metrics);
     })
-}
-
-/// Means over the labels of a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Measured {
-    /// Cross-entropy in nats.
-    pub loss: f64,
-    /// Share of the labels guessed right.
-    pub accuracy: f64,
-}
-
-impl Measured {
-    /// From the sums that a step's microbatches added up.
-    pub fn from_words(words: &[u32]) -> Self {
-        let sums: &[f32] = bytemuck::cast_slice(words);
-        let labels = f64::from(sums[2]).max(1.0);
-        Measured { loss: f64::from(sums[0]) / labels, accuracy: f64::from(sums[1]) / labels }
-    }
 }

@@ -43,8 +43,17 @@ mod tests {
 
     fn message(loss: f64, loss_scale: Option<f64>) -> String {
         let [accuracy, learning_rate, grad_norm, tokens_per_second] = [0.0, 1e-3, f64::NAN, 1.0];
-        let metrics =
-            Metrics { step: 12, tokens: 9, loss, accuracy, learning_rate, grad_norm, tokens_per_second, loss_scale };
+        let metrics = Metrics {
+            step: 12,
+            tokens: 9,
+            loss,
+            accuracy,
+            learning_rate,
+            grad_norm,
+            tokens_per_second,
+            loss_scale,
+            losses: Default::default(),
+        };
         diverged(&metrics, 10).to_string()
     }
 

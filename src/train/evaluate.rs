@@ -2,47 +2,55 @@
 
 use super::metrics::Validation;
 use crate::Result;
-use crate::data::Batch;
+use crate::data::{Batch, NONE};
 use crate::exec::{Executor, Phase, Tensor};
-use crate::kernels::cross_entropy::METRICS;
-use crate::kernels::step::StepState;
-use crate::model::Inputs;
-use bytemuck::Zeroable;
+use crate::model::{Inference, Inputs, Microbatch};
+use crate::tasks::Measured;
 use std::borrow::Borrow;
 
-/// Sums over the masked tokens of some batches.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Sums {
-    pub cross_entropy: f64,
-    pub right: f64,
+/// What some batches measured, and what guessing by token frequencies would have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evaluation {
+    pub measured: Measured,
+    /// Tokens to guess.
     pub masked_tokens: u64,
+    /// Sum in nats over these; NaN where the frequencies are not known.
     pub unigram_cross_entropy: f64,
 }
 
-impl Sums {
-    /// The means, as they are reported; `None` where no token was masked, since nothing was measured then.
-    pub fn means(&self) -> Option<Validation> {
-        let count = self.masked_tokens as f64;
-        let cross_entropy = self.cross_entropy / count;
-        (self.masked_tokens > 0).then(|| Validation {
+impl Evaluation {
+    /// The means, as they are reported, with the task's names of its losses; `None` where no token was masked, since nothing was
+    /// measured then.
+    pub fn means(&self, losses: &[&str]) -> Option<Validation> {
+        let words = self.measured.losses.first().filter(|_| self.masked_tokens > 0)?;
+        let (count, cross_entropy) = (self.masked_tokens as f64, words.loss());
+        let others = self.measured.parts(losses).into_iter().skip(2);
+        Some(Validation {
+            loss: self.measured.loss(),
             cross_entropy,
             perplexity: cross_entropy.exp(),
-            accuracy: self.right / count,
+            accuracy: words.accuracy(),
             unigram_cross_entropy: self.unigram_cross_entropy / count,
             masked_tokens: self.masked_tokens,
+            others: others.collect(),
         })
     }
 }
 
 /// Where a program measures: its batch, the phase to run, and the sums that the phase adds to.
 #[derive(Clone, Copy)]
-pub struct Gauge {
+pub struct Evaluator {
     pub inputs: Inputs,
     pub phase: Phase,
     pub metrics: Tensor,
 }
 
-impl Gauge {
+impl Evaluator {
+    /// Of a program that `tasks::evaluation` recorded.
+    pub fn of(evaluation: &Inference) -> Self {
+        Evaluator { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output }
+    }
+
     /// Runs the batches, and sums up in f64 what each gives. `unigram` are the token counts of the training text.
     ///
     /// # Errors
@@ -52,36 +60,29 @@ impl Gauge {
         executor: &mut dyn Executor,
         batches: impl Iterator<Item = Result<impl Borrow<Batch>>>,
         unigram: &[u64],
-    ) -> Result<Sums> {
+    ) -> Result<Evaluation> {
         let total: f64 = unigram.iter().map(|&count| count as f64 + 1.0).sum();
-        let mut sums = Sums::default();
+        let zeros = vec![0; executor.read(self.metrics)?.len()];
+        let mut sums = Evaluation::default();
         for batch in batches {
             let batch = batch?;
             let batch = batch.borrow();
-            executor.write(self.metrics, &[0; METRICS]);
-            self.inputs.write(executor, batch, StepState::zeroed())?;
+            executor.write(self.metrics, &zeros);
+            self.inputs.write(executor, batch, Microbatch::default())?;
             executor.run(self.phase)?;
             executor.request(&[self.metrics])?;
-            for &label in batch.labels.iter().filter(|&&label| label != u32::MAX) {
+            for &label in batch.labels.iter().filter(|&&label| label != NONE) {
                 sums.masked_tokens += 1;
                 sums.unigram_cross_entropy -= unigram_probability(unigram, total, label).ln();
             }
             while let Some(values) = executor.collect(false)? {
-                sums.add(&values);
+                sums.measured.add(&Measured::from_words(&values[0]));
             }
         }
         while let Some(values) = executor.collect(true)? {
-            sums.add(&values);
+            sums.measured.add(&Measured::from_words(&values[0]));
         }
         Ok(sums)
-    }
-}
-
-impl Sums {
-    fn add(&mut self, values: &[Vec<u32>]) {
-        let metrics: &[f32] = bytemuck::cast_slice(&values[0]);
-        self.cross_entropy += f64::from(metrics[0]);
-        self.right += f64::from(metrics[1]);
     }
 }
 

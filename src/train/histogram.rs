@@ -134,7 +134,7 @@ pub(super) fn of_gradients(training: &Training, executor: &mut dyn Executor) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Batch, MaskedSequence};
+    use crate::data::{Batch, Example};
     use crate::device::Device;
     use crate::model::{ModelConfig, Recipe, Shape};
     use crate::optim::AdamW;
@@ -171,9 +171,9 @@ mod tests {
         for recipe in [Recipe::Modern, Recipe::Bert] {
             let config = ModelConfig::new(recipe, 100, 2, 32, 2).unwrap();
             let tokens = vec![2, 17, 4, 46, 28, 3];
-            let batch = Batch::new(&[MaskedSequence::new(tokens, vec![2], vec![59])], 1);
+            let batch = Batch::for_training(&[Example::new(tokens, vec![2], vec![59])], 1);
             let gradients = |accumulates| {
-                let (shape, device) = (Shape { batch: 1, sequence: 6, masked: 1 }, Device::Cpu);
+                let (shape, device) = (Shape { batch: 1, sequence: 6, selected: 1 }, Device::Cpu);
                 let options = TrainingOptions { accumulates, ..TrainingOptions::new(shape, device.binding()) };
                 let training = Training::new(&MaskedLm::new(&config), &AdamW::default(), options).unwrap();
                 let mut executor = training.start(&device, &config).unwrap();

@@ -1,6 +1,7 @@
 //! What training measures.
 
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What one optimiser step measured. A value that is not finite is written as `null`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -9,7 +10,7 @@ pub struct Metrics {
     pub step: u64,
     /// Tokens seen since the start of training, padding not included.
     pub tokens: u64,
-    /// Mean cross-entropy of the masked tokens in nats.
+    /// What training lowers: the mean cross-entropy of the masked tokens in nats, and that of other losses added to it.
     pub loss: f64,
     /// Share of the masked tokens guessed right.
     pub accuracy: f64,
@@ -21,11 +22,17 @@ pub struct Metrics {
     /// What the losses of the next step are multiplied by in training; only with `train.precision = "f16"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<f64>,
+    /// Mean and accuracy of each loss of a task that has several, by names such as `masked_loss`.
+    #[serde(flatten)]
+    pub losses: BTreeMap<String, f64>,
 }
 
 /// What one validation measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Validation {
+    /// The sum of all losses of the task, the lowest of which makes the best checkpoint.
+    #[serde(skip)]
+    pub loss: f64,
     /// Mean cross-entropy of the masked tokens in nats.
     pub cross_entropy: f64,
     /// exp(`cross_entropy`)
@@ -37,4 +44,7 @@ pub struct Validation {
     pub unigram_cross_entropy: f64,
     /// How many tokens were guessed.
     pub masked_tokens: u64,
+    /// Mean and accuracy of each further loss of the task, by names such as `next_sentence_loss`.
+    #[serde(flatten)]
+    pub others: BTreeMap<String, f64>,
 }

@@ -49,9 +49,15 @@ impl PendingSteps {
         self.last = Instant::now();
     }
 
-    /// Takes out the oldest step, of which the measurements have arrived: what they say, and its histograms. Panics when there is
+    /// Takes out the oldest step, of which the measurements have arrived: what they say, with the task's names of its
+    /// losses, and its histograms. Panics when there is
     /// none: every request belongs to a step.
-    pub fn arrived(&mut self, measured: Measured, optimizer: &OptimizerState) -> (Metrics, Vec<(String, Histogram)>) {
+    pub fn arrived(
+        &mut self,
+        measured: &Measured,
+        losses: &[&str],
+        optimizer: &OptimizerState,
+    ) -> (Metrics, Vec<(String, Histogram)>) {
         let oldest = self.queue.pop_front().expect("every request belongs to a step");
         let PendingStep { step, tokens, learning_rate, histograms } = oldest;
         let seconds = self.last.elapsed().as_secs_f64();
@@ -60,12 +66,13 @@ impl PendingSteps {
         let metrics = Metrics {
             step,
             tokens: self.tokens,
-            loss: measured.loss,
-            accuracy: measured.accuracy,
+            loss: measured.loss(),
+            accuracy: measured.accuracy(),
             learning_rate,
             grad_norm: f64::from(optimizer.gradient_norm),
             tokens_per_second: self.throughput.update(tokens, seconds),
             loss_scale: self.scaled.then_some(f64::from(optimizer.loss_scale)),
+            losses: measured.parts(losses).into_iter().collect(),
         };
         (metrics, histograms)
     }
@@ -85,7 +92,7 @@ mod tests {
             pending.push(PendingStep { step, tokens, learning_rate: 1e-3, histograms: Vec::new() });
         }
         pending.last -= Duration::from_secs(2);
-        let mut arrived = || pending.arrived(Measured { loss: 2.5, accuracy: 0.25 }, &OptimizerState::zeroed()).0;
+        let mut arrived = || pending.arrived(&Measured::default(), &[], &OptimizerState::zeroed()).0;
         let (first, second) = (arrived(), arrived());
         assert_eq!((first.step, first.tokens, first.loss_scale), (11, 1_000_512, Some(0.0)));
         assert!(first.tokens_per_second > 0.0 && first.tokens_per_second <= 256.0, "{}", first.tokens_per_second);

@@ -2,14 +2,14 @@
 
 use super::program::{Training, TrainingOptions};
 use crate::config::{Config, MicroBatch};
-use crate::data::{Manifest, Masking, Tokenizer};
+use crate::data::{Manifest, Tokenizer};
 use crate::device::{Device, DeviceChoice};
 use crate::exec::Speed;
 use crate::exec::plan::{Limits, Plan};
 use crate::exec::{Executor, Memory};
 use crate::kernels::Sizes;
 use crate::model::{ModelConfig, Recompute, Shape, weights};
-use crate::tasks::MaskedLm;
+use crate::tasks::{self, Task};
 use crate::{Error, Remedy, Result};
 use serde::Serialize;
 use std::time::Duration;
@@ -24,7 +24,8 @@ pub fn sizes(config: &Config) -> Sizes {
         MicroBatch::Sequences(number) => number,
         MicroBatch::Auto => config.train.batch_size,
     };
-    let Shape { batch, sequence, masked } = shape(config, batch, config.masking.rate);
+    let task = config.task(&model);
+    let Shape { batch, sequence, selected } = tasks::shape(&*task, batch, config.data.sequence_length);
     Sizes {
         name: "training",
         batch: batch as u32,
@@ -33,7 +34,7 @@ pub fn sizes(config: &Config) -> Sizes {
         heads: model.heads as u32,
         inner: model.intermediate_size as u32,
         vocabulary: model.vocab_size as u32,
-        masked: masked as u32,
+        masked: selected as u32,
     }
 }
 
@@ -47,13 +48,6 @@ pub fn open(choice: &DeviceChoice, config: &Config) -> Result<Device> {
     Ok(device.giving_up_after(Duration::from_secs(config.train.hang_seconds)))
 }
 
-/// A microbatch of so many sequences, masked at a rate.
-fn shape(config: &Config, batch: usize, rate: f64) -> Shape {
-    let sequence = config.data.sequence_length;
-    let masking = Masking { rate, ..Default::default() };
-    Shape { batch, sequence, masked: batch * masking.masked_per_sequence(sequence) }
-}
-
 /// Records the program of a config's training.
 ///
 /// # Errors
@@ -65,17 +59,18 @@ pub fn record(
     recompute: Recompute,
     binding: u64,
 ) -> Result<Training> {
-    let shape = |rate| shape(config, micro_batch, rate);
+    let task = config.task(model);
+    let shape = |task: &dyn Task| tasks::shape(task, micro_batch, config.data.sequence_length);
     let options = TrainingOptions {
-        shape: shape(config.masking.rate),
-        validation_shape: shape(config.validation.rate),
+        shape: shape(&*task),
+        validation_shape: shape(&*config.validation_task(model)),
         recompute,
         precision: config.train.precision,
         grad_clip: config.train.clip,
         accumulates: micro_batch < config.train.batch_size,
         binding,
     };
-    Training::new(&MaskedLm::new(model), &*config.train.optimizer(), options)
+    Training::new(&*task, &*config.train.optimizer(), options)
 }
 
 /// Puts the training of a config on a device, with the microbatch of the config or, where that is "auto", the largest

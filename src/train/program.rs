@@ -9,7 +9,7 @@ use crate::kernels::step::{StepState, UPDATE_WORDS, UpdateState};
 use crate::kernels::{Params, Precision};
 use crate::model::encoder::Encoder;
 use crate::model::recorder::Recorder;
-use crate::model::{Inputs, Kept, ModelConfig, Parameters, Recompute, Shape};
+use crate::model::{Contents, Inputs, Microbatch, ModelConfig, Parameters, Recompute, RowSet, Shape};
 use crate::optim::{self, LossScale, Optimizer};
 use crate::random;
 use crate::tasks::{self, Measured, Task};
@@ -86,10 +86,12 @@ impl Training {
         let gradients = if accumulates { Role::Gradient } else { Role::StepGradient };
         let layout = optim::layout(optimizer, &list, gradients);
         let parameters = Parameters::new(&mut program, list, Some(&layout), binding);
-        let inputs = Inputs::new(&mut program, config, shape, "batch");
-        let validation_inputs = Inputs::new(&mut program, config, validation_shape, "validation");
-        let metrics = program.tensor(Role::Output, "metrics", &[task.metrics()]);
-        let validation_metrics = program.tensor(Role::Output, "validation metrics", &[task.metrics()]);
+        let contents = |orders| Contents { orders, classes: task.has_classes() };
+        let inputs = Inputs::new(&mut program, config, shape, contents(true), "batch");
+        let validation_inputs = Inputs::new(&mut program, config, validation_shape, contents(false), "validation");
+        let sums = tasks::measured::words(task.losses().len());
+        let metrics = program.tensor(Role::Output, "metrics", &[sums]);
+        let validation_metrics = program.tensor(Role::Output, "validation metrics", &[sums]);
         let state = program.tensor(Role::Optimizer, "optimizer state", &[OPTIMIZER_WORDS]);
         let update_state = program.tensor(Role::Input, "update", &[UPDATE_WORDS]);
         let head = task.head(&parameters, binding, precision);
@@ -109,7 +111,7 @@ impl Training {
 
         let mut r = Recorder::new(r.program, &validation_inputs);
         let validate = r.program.phase("validate");
-        let encoder = Encoder::new(config, &parameters, validation_shape, Kept::Masked);
+        let encoder = Encoder::new(config, &parameters, validation_shape, RowSet::Selected);
         let (x, _) = encoder.forward(&mut r, &validation_inputs);
         head.record_eval(&mut r, &validation_inputs, x, validation_metrics);
 
@@ -179,17 +181,17 @@ impl Training {
         number: u64,
     ) -> Result<()> {
         assert!(self.accumulates || batches.len() == 1, "the program was recorded for one microbatch a step");
-        let labels: u32 = batches.iter().map(|batch| batch.count).sum();
+        let weight = |count: fn(&Batch) -> u32| 1.0 / batches.iter().map(count).sum::<u32>().max(1) as f32;
+        let (loss_weight, class_weight) = (weight(|batch| batch.label_count), weight(|batch| batch.classes.count));
         let [seed_low, seed_high] = random::key(seed);
         self.clear_metrics(executor);
-        let (mut first_row, mut first_kept) = (0, 0);
+        let (mut first_row, mut first_selected) = (0, 0);
         for batch in batches {
-            let loss_weight = 1.0 / labels.max(1) as f32;
             let step = StepState { loss_weight, seed_low, seed_high, number: number as u32, first_row };
-            self.inputs.write_microbatch(executor, batch, step, first_kept)?;
+            self.inputs.write(executor, batch, Microbatch { step, first_selected, class_weight })?;
             executor.run(self.accumulate)?;
             first_row += self.inputs.shape.rows() as u32;
-            first_kept += batch.count;
+            first_selected += batch.selected_count;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The pseudo-log-likelihood of a text under a model.
 
-use super::evaluate::Gauge;
+use super::evaluate::Evaluator;
 use crate::Result;
 use crate::data::{Packing, Scoring};
 use crate::device::Device;
@@ -38,18 +38,19 @@ impl PseudoLikelihood {
     ) -> Result<PseudoLikelihood> {
         let scoring = Scoring::new(packing, limit)?;
         let batch = batch.min(scoring.rows.max(1));
-        let masked = batch * scoring.masked_per_sequence();
-        let shape = Shape { batch, sequence: packing.sequence_length(), masked };
+        let selected = batch * scoring.masked_per_sequence();
+        let shape = Shape { batch, sequence: packing.sequence_length(), selected };
         let evaluation = tasks::evaluation(&MaskedLm::new(config), shape, device.binding())?;
         let mut executor = evaluation.start(device, config, values)?;
-        let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
+        let evaluator = Evaluator::of(&evaluation);
         let count = scoring.rows.div_ceil(batch);
         let batches = scoring.batches(batch).enumerate().map(|(done, batch)| {
             progress(done, count);
             batch
         });
-        let sums = gauge.measure(&mut *executor, batches, &[])?;
-        Ok(Self::of(-sums.cross_entropy, scoring.words, sums.masked_tokens))
+        let sums = evaluator.measure(&mut *executor, batches, &[])?;
+        let cross_entropy = sums.measured.losses.first().map_or(0.0, |words| words.cross_entropy);
+        Ok(Self::of(-cross_entropy, scoring.words, sums.masked_tokens))
     }
 
     fn of(total: f64, words: u64, tokens: u64) -> Self {

@@ -11,6 +11,7 @@ use crate::hf::{self, folder};
 use crate::kernels::Params;
 use crate::kernels::gradient_norm::OptimizerState;
 use crate::model::{Kind, ModelConfig, weights};
+use crate::tasks::Task;
 use crate::{Error, Remedy, Result};
 use std::path::Path;
 
@@ -38,7 +39,7 @@ pub(super) fn newest(store: &CheckpointStore, run: &Path) -> Result<Checkpoint> 
 /// Refuses a config with which the training of the checkpoint cannot go on. Changes nothing.
 ///
 /// # Errors
-/// Another seed, optimiser or model than the run began with; a damaged file.
+/// Another seed, optimiser, task or model than the run began with; a damaged file.
 pub(super) fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
     let state = checkpoint.state();
     if state.seed != config.seed {
@@ -47,7 +48,12 @@ pub(super) fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
     if state.optimizer != config.train.optimizer {
         return Err(another("train.optimizer", config.train.optimizer, state.optimizer));
     }
-    let (_, saved) = folder::read_config(&checkpoint.path().join(CONFIG), &checkpoint.read(CONFIG)?)?;
+    let json = checkpoint.read(CONFIG)?;
+    let began = folder::read_task(&json);
+    if began != config.task.kind {
+        return Err(another("task.kind", config.task.kind, began));
+    }
+    let (_, saved) = folder::read_config(&checkpoint.path().join(CONFIG), &json)?;
     check_model(&saved, &config.model(saved.vocab_size))?;
     if state.config_digest != config.digest() {
         log::warn!("the config differs from the one that {} was trained with", checkpoint.path().display());
@@ -144,7 +150,7 @@ fn another(key: &str, value: impl std::fmt::Display, began: impl std::fmt::Displ
 /// A file is damaged, or is not of this model.
 pub(super) fn restore(
     checkpoint: &Checkpoint,
-    model: &ModelConfig,
+    task: &dyn Task,
     training: &Training,
     executor: &mut dyn Executor,
 ) -> Result<TrainingState> {
@@ -154,7 +160,7 @@ pub(super) fn restore(
         let (kind, number) = moments.sources[place];
         parameters.write_part(executor, kind, number, first, values);
     })?;
-    let (layout, path) = (hf::write::layout(model, &parameters.list), checkpoint.path().join(MODEL));
+    let (layout, path) = (hf::write::layout(task), checkpoint.path().join(MODEL));
     weights::read(checkpoint.open_file(MODEL)?, &path, &saving::entries(&layout), |place, first, values| {
         if let Source::Parameter { number, start } = layout[place].source {
             parameters.write_part(executor, Kind::Value, number, start + first, values);

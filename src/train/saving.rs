@@ -9,9 +9,9 @@ use crate::exec::Executor;
 use crate::hf;
 use crate::hf::write::{Placed, Source};
 use crate::model::Kind;
-use crate::model::ModelConfig;
 use crate::model::parameters::Parameters;
 use crate::model::weights::{self, Entry};
+use crate::tasks::Task;
 
 /// Writes the files of a checkpoint.
 ///
@@ -19,28 +19,28 @@ use crate::model::weights::{self, Entry};
 /// The device fails, or the disk refuses.
 pub(super) fn write(
     out: &mut CheckpointWriter,
-    model: &ModelConfig,
+    task: &dyn Task,
     training: &Training,
     executor: &mut dyn Executor,
     data: &Prepared,
 ) -> Result<()> {
     let (parameters, tokenizer) = (&training.parameters, data.tokenizer());
-    out.file(MODEL, |out| write_model(out, model, parameters, executor))?;
+    out.file(MODEL, |out| write_model(out, task, parameters, executor))?;
     out.file(MOMENTS, |out| write_moments(out, parameters, executor))?;
     out.put(OPTIMIZER, bytemuck::cast_slice(&executor.read(training.optimizer)?))?;
     out.put(UNIGRAM, bytemuck::cast_slice(data.unigram()))?;
-    out.put(CONFIG, &hf::write::config(model, tokenizer, hf::Precision::F32))?;
+    out.put(CONFIG, &hf::write::config(task, tokenizer, hf::Precision::F32))?;
     out.put(TOKENIZER, tokenizer.json())?;
-    hf::write::tokenizer_files(model, tokenizer).iter().try_for_each(|(name, bytes)| out.put(name, bytes))
+    hf::write::tokenizer_files(task.config(), tokenizer).iter().try_for_each(|(name, bytes)| out.put(name, bytes))
 }
 
 fn write_model(
     out: &mut HashingWriter,
-    model: &ModelConfig,
+    task: &dyn Task,
     parameters: &Parameters,
     executor: &mut dyn Executor,
 ) -> Result<()> {
-    let layout = hf::write::layout(model, &parameters.list);
+    let layout = hf::write::layout(task);
     weights::write(
         &entries(&layout),
         |bytes| out.put(bytes),

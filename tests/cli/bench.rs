@@ -198,7 +198,7 @@ fn sizes_of_a_model_may_be_changed() {
     };
     let flops = done(attention, "gflops");
     assert!((flops / (4.0 * 768.0 * 32.0 * 32.0) - 1.0).abs() < 1e-6, "{flops}");
-    // 5 of 32 rows are picked: they are read and written, and the others left alone.
+    // 5 of 32 rows are selected: they are read and written, and the others left alone.
     let bytes = done(gather, "gbytes_per_second");
     assert!((bytes / (5.0 * (2.0 * 768.0 + 1.0) * 4.0) - 1.0).abs() < 1e-6, "{bytes}");
 }

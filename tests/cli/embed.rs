@@ -2,12 +2,10 @@
 
 use crate::adapter;
 use crate::workshop::{Workshop, names, outcome};
-use bytemuck::Zeroable;
 use cloze::checkpoint::SavedModel;
-use cloze::data::{Batch, MaskedSequence};
+use cloze::data::{Batch, Example};
 use cloze::device::Device;
-use cloze::kernels::step::StepState;
-use cloze::model::{Inference, Shape};
+use cloze::model::{Inference, Microbatch, Shape};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -70,11 +68,11 @@ fn assert_close(found: &[Vec<f32>], expected: &[Vec<f32>], tolerance: f32, what:
 
 /// The encoder's output for a text that is alone, a row a token.
 fn rows(model: &SavedModel, ids: &[u32]) -> Vec<Vec<f32>> {
-    let shape = Shape { batch: 1, sequence: ids.len(), masked: ids.len() };
+    let shape = Shape { batch: 1, sequence: ids.len(), selected: ids.len() };
     let encoding = Inference::encoding(&model.config, shape, u64::MAX).unwrap();
     let mut executor = encoding.start(&Device::Cpu, &model.config, model.values()).unwrap();
-    let text = MaskedSequence::new(ids.to_vec(), (0..ids.len() as u32).collect(), ids.to_vec());
-    encoding.inputs.write(&mut *executor, &Batch::new(&[text], ids.len()), StepState::zeroed()).unwrap();
+    let text = Example::new(ids.to_vec(), (0..ids.len() as u32).collect(), ids.to_vec());
+    encoding.inputs.write(&mut *executor, &Batch::new(&[text], ids.len()), Microbatch::default()).unwrap();
     executor.run(encoding.phase).unwrap();
     encoding.read(&mut *executor).unwrap().chunks(WIDTH).map(<[f32]>::to_vec).collect()
 }

@@ -2,12 +2,10 @@
 
 use crate::workshop::Workshop;
 use cloze::checkpoint::SavedModel;
-use cloze::data::{Masker, Masking, Packing, validation_batches};
+use cloze::data::{Masking, validation_batches};
 use cloze::device::Device;
-use cloze::model::Shape;
-use cloze::tasks::Filler;
-use cloze::tasks::{self, MaskedLm};
-use cloze::train::evaluate::Gauge;
+use cloze::tasks::{self, Filler, MaskedLm, Task, Text};
+use cloze::train::evaluate::Evaluator;
 use cloze::train::trainer::VALIDATION_SEED;
 use std::sync::Arc;
 
@@ -22,18 +20,23 @@ fn the_masks_of_an_evaluation_are_the_same_for_all_models() {
     let text = shop.text("text.txt");
     let documents: Vec<_> = text.lines().map(|line| model.tokenizer.encode_with_word_starts(line).unwrap()).collect();
     let masking = Masking { rate: 0.15, mask: 0.8, random: 0.1, keep: 0.1, whole_word: false };
-    let masker = Masker::new(masking, model.tokenizer.specials(), model.config.vocab_size).unwrap();
-    let packing = Packing::new(Arc::new(documents), model.tokenizer.specials(), 32).unwrap();
-    let shape = Shape { batch: 32, sequence: 32, masked: 32 * 5 };
-    let evaluation = tasks::evaluation(&MaskedLm::new(&model.config), shape, u64::MAX).unwrap();
+    let task = MaskedLm { config: model.config.clone(), masking };
+    let documents = Arc::new(documents);
+    let (specials, vocab_size) = (model.tokenizer.specials(), model.config.vocab_size);
+    let text = Text { documents: documents.clone(), others: documents, specials, vocab_size };
+    let examples = task.examples(&text, 32).unwrap();
+    let shape = tasks::shape(&task, 32, 32);
+    assert_eq!(shape.selected, 32 * 5);
+    let evaluation = tasks::evaluation(&task, shape, u64::MAX).unwrap();
     let mut executor = evaluation.start(&Device::Cpu, &model.config, model.values()).unwrap();
-    let gauge = Gauge { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output };
+    let evaluator = Evaluator::of(&evaluation);
     for (limit, more) in [(None, ""), (Some(40), " --max-sequences 40")] {
         let line = format!("eval runs/run text.txt --split line --device cpu --json{more}");
         let result = shop.done(&line, &[]).json();
         let number = |key: &str| result[key].as_f64().unwrap();
-        let batches = validation_batches(&packing, &masker, 32, VALIDATION_SEED, limit).unwrap();
-        let expected = gauge.measure(&mut *executor, batches, &model.unigram).unwrap().means().unwrap();
+        let batches = validation_batches(&*examples, 32, VALIDATION_SEED, limit).unwrap();
+        let expected =
+            evaluator.measure(&mut *executor, batches, &model.unigram).unwrap().means(task.losses()).unwrap();
         assert_eq!((number("cross_entropy"), number("accuracy")), (expected.cross_entropy, expected.accuracy));
         assert_eq!(number("masked_tokens"), expected.masked_tokens as f64);
         assert!(limit.is_none_or(|limit| (180..=5 * limit as u64).contains(&expected.masked_tokens)), "{expected:?}");

@@ -1,7 +1,7 @@
 //! Whole words in scripts that set no spaces between them.
 
 use crate::workshop::Workshop;
-use cloze::data::{Loader, Masker, Masking, Packing, Prepared, Split};
+use cloze::data::{Loader, MaskedSequences, Masker, Masking, Packing, Prepared, Split};
 use std::sync::Arc;
 
 const WORDS: [&str; 12] =
@@ -31,18 +31,18 @@ fn the_rate_of_masks_is_even_over_a_line() {
         shop.done(&format!("prepare --tokenizer {kind}.json --split line --out {kind} chinese.txt"), &[]);
         let prepared = Prepared::open(shop.path(kind)).unwrap();
         let documents = prepared.split(Split::Train).clone();
-        let packing = Arc::new(Packing::whole(documents, prepared.specials(), 128).unwrap());
+        let packing = Packing::whole(documents, prepared.specials(), 128).unwrap();
         let masking = Masking { rate: 0.15, whole_word: true, ..Default::default() };
         let masker = Masker::new(masking, prepared.specials(), prepared.vocab_size()).unwrap();
-        let mut loader = Loader::new(packing, masker, 8, 1, 0).unwrap();
+        let mut loader = Loader::new(Arc::new(MaskedSequences { packing, masker }), 8, 1, 0).unwrap();
         let [mut masked, mut all] = [[0.0; 3]; 2];
         for _ in 0..100 {
             let batch = loader.next().unwrap();
-            let rows = batch.spans.iter().zip(&batch.positions).zip(&batch.slots);
-            for ((span, &position), &slot) in rows.filter(|((span, _), _)| span[1] - span[0] > 6) {
+            let rows = batch.spans.iter().zip(&batch.positions).zip(&batch.inverse);
+            for ((span, &position), &place) in rows.filter(|((span, _), _)| span[1] - span[0] > 6) {
                 let third = 3 * position / (span[1] - span[0]);
                 all[third as usize] += 1.0;
-                masked[third as usize] += f64::from(u8::from(slot != cloze::data::NONE));
+                masked[third as usize] += f64::from(u8::from(place != cloze::data::NONE));
             }
         }
         let rates = [0, 1, 2].map(|third| masked[third] / all[third]);

@@ -1,12 +1,14 @@
 //! A golden case's files: a model, a batch, and what PyTorch made of them. `make_golden.py` writes them.
 
-use crate::data::{Batch, MaskedSequence, Sequence};
-use crate::hf::{folder, values};
+use crate::data::{Batch, Example, Masking, NONE};
+use crate::hf::{Family, folder, values};
 use crate::model::weights::deserialize;
 use crate::model::{ModelConfig, Shape};
+use crate::tasks::{Task, TaskKind};
 use crate::{Error, Result};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 /// A model, a batch, and what PyTorch made of them.
 pub struct Golden {
     pub name: String,
+    pub task: TaskKind,
     /// Without dropout, as the answers are.
     pub config: ModelConfig,
     /// Of each parameter.
@@ -21,6 +24,9 @@ pub struct Golden {
     /// As PyTorch had it, with every labelled position.
     pub batch: Batch,
     pub shape: Shape,
+    /// The same with the masked words alone.
+    pub(super) words: Batch,
+    pub(super) words_shape: Shape,
     /// Rows that are not padding.
     pub(super) real_rows: Vec<u32>,
     pub(super) answers: Answers,
@@ -48,6 +54,11 @@ const STEPS: &str = "steps.safetensors";
 type Files<'a> = dyn Fn(&str) -> Result<Cow<'a, [u8]>> + 'a;
 
 impl Golden {
+    /// What its model is trained to do.
+    pub fn task(&self) -> Box<dyn Task> {
+        self.task.task(&self.config, Masking::default())
+    }
+
     /// The case in a folder.
     ///
     /// # Errors
@@ -92,26 +103,70 @@ impl Golden {
         let path = |name: &str| folder.join(name);
         let (family, mut config) = folder::read_config(&path("config.json"), &files("config.json")?)?;
         (config.dropout, config.attention_dropout) = (0.0, 0.0);
+        let (bytes, batch_path) = (files("batch.safetensors")?, path("batch.safetensors"));
+        let file = Tensors::new(&bytes, &batch_path)?;
+        let sequences = file.sequences(&config)?;
+        let kind = kind_of(family, &config, &files("config.json")?);
+        let task = kind.task(&config, Masking::default());
         let parameters =
-            values::values(family, &config, files("model.safetensors")?.into_owned(), &path("model.safetensors"))?;
-        let of_each = |name: &str| values::some_values(family, &config, files(name)?.into_owned(), &path(name));
+            values::values(family, &*task, files("model.safetensors")?.into_owned(), &path("model.safetensors"))?;
+        let of_each = |name: &str| values::some_values(family, &*task, files(name)?.into_owned(), &path(name));
         let (gradients, stepped) = (of_each("grads.safetensors")?, of_each(steps)?);
 
         let (bytes, path) = (files(steps)?, path(steps));
         let losses = Tensors::new(&bytes, &path)?.floats("losses")?;
-        let (bytes, path) = (files("batch.safetensors")?, folder.join("batch.safetensors"));
-        let file = Tensors::new(&bytes, &path)?;
-        let (shape, batch, real_rows) = file.batch(&config)?;
+        let [(words_shape, words), (shape, batch)] = sequences.batches();
         let answers = Answers {
             loss: file.sized_floats("loss", 1)?[0],
-            logits: file.sized_floats("logits", batch.count as usize * config.vocab_size)?,
+            logits: file.sized_floats("logits", words.label_count as usize * config.vocab_size)?,
             hidden: file.sized_floats("hidden", shape.rows() * config.hidden_size)?,
             gradients,
             losses,
             stepped,
         };
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Golden { name, config, values: parameters, batch, shape, real_rows, answers })
+        let (task, real_rows) = (kind, sequences.real_rows);
+        Ok(Golden { name, task, config, values: parameters, batch, shape, words, words_shape, real_rows, answers })
+    }
+}
+
+/// The task whose class in transformers made the case.
+fn kind_of(family: Option<Family>, config: &ModelConfig, json: &[u8]) -> TaskKind {
+    let json: Value = serde_json::from_slice(json).unwrap_or_default();
+    let model_type = family.map_or("", Family::model_type);
+    let made = |kind: &TaskKind| {
+        let architecture = kind.task(config, Masking::default()).architecture(model_type);
+        architecture.is_some_and(|name| json["architectures"][0] == name)
+    };
+    TaskKind::ALL.into_iter().find(made).unwrap_or_default()
+}
+
+/// The sequences of a case.
+struct Sequences {
+    length: usize,
+    /// With their masked words.
+    examples: Vec<Example>,
+    classes: Option<Vec<u32>>,
+    /// Rows that are not padding.
+    real_rows: Vec<u32>,
+}
+
+impl Sequences {
+    /// The batch of the masked words alone, and that of the task, with their shapes.
+    fn batches(&self) -> [(Shape, Batch); 2] {
+        let with_class = |(example, &class): (&Example, &u32)| {
+            let mut example = Example { class: Some(class), ..example.clone() };
+            example.selected.insert(0, 0);
+            example.labels.insert(0, NONE);
+            example
+        };
+        let all: Option<Vec<Example>> =
+            self.classes.as_ref().map(|classes| self.examples.iter().zip(classes).map(with_class).collect());
+        [&self.examples, all.as_ref().unwrap_or(&self.examples)].map(|examples| {
+            let most = examples.iter().map(|example| example.selected.len()).max().unwrap_or_default();
+            let (batch, selected) = (Batch::for_training(examples, most), examples.len() * most);
+            (Shape { batch: examples.len(), sequence: self.length, selected }, batch)
+        })
     }
 }
 
@@ -126,8 +181,7 @@ impl<'a> Tensors<'a> {
         Ok(Tensors { file: deserialize(bytes, path)?, path })
     }
 
-    /// The batch with its shape, and the rows that are not padding.
-    fn batch(&self, config: &ModelConfig) -> Result<(Shape, Batch, Vec<u32>)> {
+    fn sequences(&self, config: &ModelConfig) -> Result<Sequences> {
         let &[count, sequence] = self.tensor("input_ids")?.shape() else {
             return Err(self.refuse("`input_ids` is not [B, T]"));
         };
@@ -139,20 +193,28 @@ impl<'a> Tensors<'a> {
         let (ids, labels) =
             (self.ints("input_ids", rows, 0..vocabulary)?, self.ints("labels", rows, -100..vocabulary)?);
         let mask = self.ints("attention_mask", rows, 0..2)?;
-        let masked = |b: usize| {
-            let rows = b * sequence..(b + 1) * sequence;
-            masked_sequence(&ids[rows.clone()], &mask[rows.clone()], &labels[rows])
+        let types = match config.token_types > 0 && self.file.tensor("token_type_ids").is_ok() {
+            true => self.ints("token_type_ids", rows, 0..config.token_types as i32)?,
+            false => vec![0; rows],
         };
-        let sequences: Vec<MaskedSequence> = (0..count).map(masked).collect();
-        let most = sequences.iter().map(|sequence| sequence.picks.len()).max().unwrap_or_default();
-        let mut batch = Batch::new(&sequences, most);
-        if config.token_types > 0 && self.file.tensor("token_type_ids").is_ok() {
-            let types = self.ints("token_type_ids", rows, 0..config.token_types as i32)?;
-            batch.types = types.iter().map(|&id| id as u32).collect();
-            batch.type_order.sort_by_key(|&row| batch.types[row as usize]);
-        }
+        let example = |b: usize| {
+            let rows = b * sequence..(b + 1) * sequence;
+            let mut example = example(&ids[rows.clone()], &mask[rows.clone()], &labels[rows.clone()]);
+            example.sequence.types = types[rows].iter().map(|&id| id as u32).collect();
+            example
+        };
+        let examples: Vec<Example> = (0..count).map(example).collect();
         let real_rows = (0..mask.len() as u32).filter(|&row| mask[row as usize] == 1).collect();
-        Ok((Shape { batch: count, sequence, masked: batch.masked.len() }, batch, real_rows))
+        Ok(Sequences { length: sequence, examples, classes: self.classes(count)?, real_rows })
+    }
+
+    /// Of each pair whether the second segment does not follow; nothing in a case of masked words alone.
+    fn classes(&self, count: usize) -> Result<Option<Vec<u32>>> {
+        if self.file.tensor("next_sentence_label").is_err() {
+            return Ok(None);
+        }
+        let classes = self.ints("next_sentence_label", count, 0..2)?;
+        Ok(Some(classes.into_iter().map(|class| class as u32).collect()))
     }
 
     fn sized_floats(&self, name: &str, len: usize) -> Result<Vec<f32>> {
@@ -190,19 +252,14 @@ impl<'a> Tensors<'a> {
 }
 
 /// A sequence of the batch: padding attends to itself alone, and all else to what is not padding.
-fn masked_sequence(ids: &[i32], mask: &[i32], labels: &[i32]) -> MaskedSequence {
+fn example(ids: &[i32], mask: &[i32], labels: &[i32]) -> Example {
     let real = mask.iter().filter(|&&real| real == 1).count();
+    let selected: Vec<u32> = (0..ids.len() as u32).filter(|&t| labels[t as usize] >= 0).collect();
+    let labels = selected.iter().map(|&t| labels[t as usize] as u32).collect();
+    let mut example = Example::new(ids.iter().map(|&id| id as u32).collect(), selected, labels);
     let span = |t: usize| if t < real { [0, real as u32] } else { [t as u32, t as u32 + 1] };
-    let picks: Vec<u32> = (0..ids.len() as u32).filter(|&t| labels[t as usize] >= 0).collect();
-    MaskedSequence {
-        labels: picks.iter().map(|&t| labels[t as usize] as u32).collect(),
-        picks,
-        sequence: Sequence {
-            ids: ids.iter().map(|&id| id as u32).collect(),
-            word_starts: vec![true; ids.len()],
-            spans: (0..ids.len()).map(span).collect(),
-            positions: (0..ids.len() as u32).map(|t| if (t as usize) < real { t } else { 0 }).collect(),
-            real,
-        },
-    }
+    example.sequence.spans = (0..ids.len()).map(span).collect();
+    example.sequence.positions = (0..ids.len() as u32).map(|t| if (t as usize) < real { t } else { 0 }).collect();
+    example.sequence.real = real;
+    example
 }

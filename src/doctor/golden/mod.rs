@@ -10,9 +10,9 @@ use crate::data::Batch;
 use crate::device::Device;
 use crate::exec::Executor;
 use crate::kernels::step::StepState;
-use crate::model::{Inference, Kind, Shape};
+use crate::model::{Inference, Kind, Microbatch, Shape};
 use crate::optim::{AdamW, Optimizer};
-use crate::tasks::{MaskedLm, Measured};
+use crate::tasks::MaskedLm;
 use crate::train::{Training, TrainingOptions};
 use bytemuck::Zeroable;
 
@@ -33,16 +33,16 @@ impl Golden {
     }
 
     fn check_forward(&self, device: &Device) -> Result<[Check; 2]> {
-        let prediction = MaskedLm::new(&self.config).prediction(self.shape, device.binding())?;
-        let logits = self.run_forward(device, &prediction, &self.batch)?;
+        let prediction = MaskedLm::new(&self.config).prediction(self.words_shape, device.binding())?;
+        let logits = self.run_forward(device, &prediction, &self.words)?;
         let want = &self.answers.logits;
         let logits = self.within("logits", largest_difference(&logits[..want.len()], want), 1e-4);
 
-        let picks =
-            Batch { masked: self.real_rows.clone(), labels: vec![0; self.real_rows.len()], ..self.batch.clone() };
-        let shape = Shape { masked: self.real_rows.len(), ..self.shape };
+        let labels = vec![0; self.real_rows.len()];
+        let all = Batch { selected: self.real_rows.clone(), labels, ..self.words.clone() };
+        let shape = Shape { selected: self.real_rows.len(), ..self.words_shape };
         let encoding = Inference::encoding(&self.config, shape, device.binding())?;
-        let hidden = self.run_forward(device, &encoding, &picks)?;
+        let hidden = self.run_forward(device, &encoding, &all)?;
         let width = self.config.hidden_size;
         let row = |&row: &u32| &self.answers.hidden[row as usize * width..][..width];
         let want: Vec<f32> = self.real_rows.iter().flat_map(row).copied().collect();
@@ -51,7 +51,7 @@ impl Golden {
 
     fn run_forward(&self, device: &Device, inference: &Inference, batch: &Batch) -> Result<Vec<f32>> {
         let mut executor = inference.start(device, &self.config, &self.values)?;
-        inference.inputs.write(&mut *executor, batch, step(0.0))?;
+        inference.inputs.write(&mut *executor, batch, Microbatch::default())?;
         executor.run(inference.phase)?;
         inference.read(&mut *executor)
     }
@@ -88,7 +88,7 @@ impl Golden {
         accumulates: bool,
     ) -> Result<(Training, Box<dyn Executor>)> {
         let options = TrainingOptions { accumulates, ..TrainingOptions::new(self.shape, device.binding()) };
-        let training = Training::new(&MaskedLm::new(&self.config), optimizer, options)?;
+        let training = Training::new(&*self.task(), optimizer, options)?;
         let mut executor = training.start(device, &self.config)?;
         training.parameters.write(&mut *executor, Kind::Value, &self.values);
         Ok((training, executor))
@@ -97,11 +97,15 @@ impl Golden {
     /// Forward and backward over the batch; returns the mean loss, NaN if not every label was counted.
     fn accumulate(&self, training: &Training, executor: &mut dyn Executor) -> Result<f64> {
         training.clear_metrics(executor);
-        training.inputs.write(executor, &self.batch, step(1.0 / self.batch.count as f32))?;
+        let weight = |count: u32| 1.0 / count.max(1) as f32;
+        let step = StepState { loss_weight: weight(self.batch.label_count), ..StepState::zeroed() };
+        let class_weight = weight(self.batch.classes.count);
+        training.inputs.write(executor, &self.batch, Microbatch { step, class_weight, ..Default::default() })?;
         executor.run(training.accumulate)?;
-        let words = executor.read(training.metrics)?;
-        let counted = f32::from_bits(words[2]) == self.batch.count as f32;
-        Ok(if counted { Measured::from_words(&words).loss } else { f64::NAN })
+        let measured = training.measured(executor)?;
+        let expected = [self.batch.label_count, self.batch.classes.count];
+        let counted = measured.losses.iter().zip(expected).all(|(sums, labels)| sums.labels == f64::from(labels));
+        Ok(if counted { measured.loss() } else { f64::NAN })
     }
 
     fn loss_error(&self, loss: f64, want: f32) -> f64 {
@@ -126,10 +130,6 @@ impl Golden {
     fn within(&self, what: &str, error: f64, allowed: f64) -> Check {
         Check::within(format!("{}: {what}", self.name), error, allowed)
     }
-}
-
-fn step(loss_weight: f32) -> StepState {
-    StepState { loss_weight, ..StepState::zeroed() }
 }
 
 /// NaN where either side has one.

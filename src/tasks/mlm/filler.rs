@@ -2,18 +2,16 @@
 
 use super::{MaskedLm, MlmHead};
 use crate::Result;
-use crate::data::{Batch, MaskedSequence};
+use crate::data::{Batch, Example};
 use crate::device::Device;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};
 use crate::kernels::Precision;
-use crate::kernels::step::StepState;
 use crate::model::architecture::vocabulary_rows;
 use crate::model::embedder::lengths;
 use crate::model::encoder::Encoder;
 use crate::model::recorder::Recorder;
-use crate::model::{Inputs, Kept, Kind, ModelConfig, Parameters, Shape};
+use crate::model::{Contents, Inputs, Kind, Microbatch, ModelConfig, Parameters, RowSet, Shape};
 use crate::tasks;
-use bytemuck::Zeroable;
 
 /// Most shapes that a program has phases for: more than texts of one kind have.
 const SHAPES: usize = 16;
@@ -51,7 +49,7 @@ struct Prediction {
 }
 
 impl<'a> Filler<'a> {
-    /// `values` has those of every parameter, in the order of `tasks::parameters`.
+    /// `values` has those of every parameter, in the order of `tasks::parameters`; there may be more behind them.
     pub fn new(config: &'a ModelConfig, device: &'a Device, values: &'a [Vec<f32>]) -> Self {
         Filler { config, device, values, ready: None }
     }
@@ -63,13 +61,13 @@ impl<'a> Filler<'a> {
     /// The device fails, or is too small.
     pub fn guess(&mut self, ids: &[u32], masked: &[u32], pad: u32, k: usize) -> Result<Vec<Vec<Guess>>> {
         let sequence = lengths(ids.len(), self.config.max_positions).last().unwrap_or(0).max(ids.len());
-        let shape = Shape { batch: 1, sequence, masked: masked.len().next_power_of_two() };
+        let shape = Shape { batch: 1, sequence, selected: masked.len().next_power_of_two() };
         let vocabulary = self.config.vocab_size;
         let (prediction, executor) = self.get_ready(shape)?;
-        prediction.inputs.write(executor, &batch(ids, masked, pad, shape), StepState::zeroed())?;
+        prediction.inputs.write(executor, &batch(ids, masked, pad, shape), Microbatch::default())?;
         executor.run(prediction.phase)?;
         let words = executor.read(prediction.logits)?;
-        let rows = bytemuck::cast_slice::<u32, f32>(&words).chunks(words.len() / shape.masked);
+        let rows = bytemuck::cast_slice::<u32, f32>(&words).chunks(words.len() / shape.selected);
         Ok(rows.take(masked.len()).map(|row| best(&row[..vocabulary], k)).collect())
     }
 
@@ -95,16 +93,16 @@ impl Ready {
         let binding = device.binding();
         let parameters = Parameters::new(&mut program, tasks::parameters(&MaskedLm::new(config)), None, binding);
         let columns = vocabulary_rows(config);
-        let rows = shapes.iter().map(|shape| shape.masked).max().unwrap_or(0);
+        let rows = shapes.iter().map(|shape| shape.selected).max().unwrap_or(0);
         let whole = program.tensor(Role::Output, "logits", &[rows, columns]);
         let mut predictions = Vec::with_capacity(shapes.len());
         for &shape in shapes {
-            let name = format!("batch of {} with {} masks", shape.sequence, shape.masked);
-            let inputs = Inputs::new(&mut program, config, shape, &name);
-            let logits = program.part(whole, 0, shape.masked * columns, "logits");
+            let name = format!("batch of {} with {} masks", shape.sequence, shape.selected);
+            let inputs = Inputs::new(&mut program, config, shape, Contents::default(), &name);
+            let logits = program.part(whole, 0, shape.selected * columns, "logits");
             let phase = program.phase("forward");
             let mut r = Recorder::new(program, &inputs);
-            let (x, _) = Encoder::new(config, &parameters, shape, Kept::Masked).forward(&mut r, &inputs);
+            let (x, _) = Encoder::new(config, &parameters, shape, RowSet::Selected).forward(&mut r, &inputs);
             MlmHead::new(config, &parameters, binding, Precision::F32).predict(&mut r, &inputs, x, logits);
             program = r.program;
             predictions.push(Prediction { inputs, logits, phase });
@@ -112,7 +110,7 @@ impl Ready {
         let program = program.finish()?;
         let mut executor = device.executor(&program)?;
         predictions.iter().for_each(|prediction| prediction.inputs.prepare(&mut *executor, config));
-        parameters.write(&mut *executor, Kind::Value, values);
+        parameters.write(&mut *executor, Kind::Value, &values[..parameters.list.len()]);
         Ok(Ready { shapes: predictions, executor })
     }
 
@@ -130,9 +128,9 @@ fn with(mut before: Vec<Shape>, shape: Shape) -> Vec<Shape> {
 
 fn batch(ids: &[u32], masked: &[u32], pad: u32, shape: Shape) -> Batch {
     let labels = masked.iter().map(|&position| ids[position as usize]).collect();
-    let mut text = MaskedSequence::new(ids.to_vec(), masked.to_vec(), labels);
+    let mut text = Example::new(ids.to_vec(), masked.to_vec(), labels);
     text.sequence.pad(pad, shape.sequence);
-    Batch::new(&[text], shape.masked)
+    Batch::new(&[text], shape.selected)
 }
 
 /// The k largest of a row's softmax.
@@ -157,7 +155,7 @@ mod tests {
 
     #[test]
     fn shapes_of_the_program_before_are_kept_up_to_a_number() {
-        let shape = |sequence| Shape { batch: 1, sequence, masked: 1 };
+        let shape = |sequence| Shape { batch: 1, sequence, selected: 1 };
         assert_eq!(with(vec![shape(16), shape(32)], shape(24)), [shape(16), shape(32), shape(24)]);
         let all: Vec<Shape> = (1..=SHAPES).map(shape).collect();
         let next = with(all.clone(), shape(100));

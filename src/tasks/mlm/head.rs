@@ -1,4 +1,4 @@
-//! The masked-language-model head over the encoder's masked rows, K of them, H wide, and a vocabulary that takes V columns:
+//! The masked-language-model head over the encoder's selected rows, K of them, H wide, and a vocabulary that takes V columns:
 //! see `architecture::vocabulary_rows`.
 
 use crate::exec::{Program, Tensor};
@@ -70,7 +70,7 @@ impl MlmHead {
         }
     }
 
-    /// Logits of the masked rows [K, V] into `logits`.
+    /// Logits of the selected rows [K, V] into `logits`.
     pub fn predict(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, logits: Tensor) {
         let saved = self.forward(r, x);
         for (start, rows) in self.chunks(inputs) {
@@ -101,26 +101,20 @@ impl MlmHead {
         r.program.launch(shape, args);
     }
 
-    /// (first row, rows) of every chunk.
-    fn chunks(&self, inputs: &Inputs) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let (masked, chunk) = (inputs.shape.masked, self.chunk);
-        (0..masked).step_by(chunk).map(move |start| (start, chunk.min(masked - start)))
-    }
-}
-
-impl Head for MlmHead {
-    // The logits of a chunk turn into their gradient and are gone before the next.
-    fn record_loss(
+    /// As [`Head::record_loss`], added to `residual` [K, H], which only a head with a transform takes. The logits of a chunk turn
+    /// into their gradient and are gone before the next.
+    pub fn record_loss_onto(
         &self,
         r: &mut Recorder,
         inputs: &Inputs,
         x: Tensor,
         metrics: Tensor,
         scaling: Option<Tensor>,
+        residual: Option<Tensor>,
     ) -> Tensor {
         let width = self.decoder.inputs;
         let saved = self.forward(r, x);
-        let dy = r.activation("d_decoder", inputs.shape.masked * width); // [K, H]
+        let dy = r.activation("d_decoder", inputs.shape.selected * width); // [K, H]
         for (start, rows) in self.chunks(inputs) {
             let y = r.program.part(saved.y, start * width, rows * width, "head.chunk");
             let dy = r.program.part(dy, start * width, rows * width, "head.d_chunk");
@@ -133,10 +127,32 @@ impl Head for MlmHead {
             (Some(transform), Some(transform_saved)) => {
                 let d_activated = r.norm_backward(&transform.norm, transform_saved.norm, dy, None, DropoutLayer::NONE);
                 let du = r.gelu_backward(transform_saved.u, d_activated.sum);
-                r.linear_backward(&transform.dense, x, du, None)
+                r.linear_backward(&transform.dense, x, du, residual)
             }
-            _ => dy,
+            _ => {
+                assert!(residual.is_none(), "a head without a transform adds to no gradient");
+                dy
+            }
         }
+    }
+
+    /// (first row, rows) of every chunk.
+    fn chunks(&self, inputs: &Inputs) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (selected, chunk) = (inputs.shape.selected, self.chunk);
+        (0..selected).step_by(chunk).map(move |start| (start, chunk.min(selected - start)))
+    }
+}
+
+impl Head for MlmHead {
+    fn record_loss(
+        &self,
+        r: &mut Recorder,
+        inputs: &Inputs,
+        x: Tensor,
+        metrics: Tensor,
+        scaling: Option<Tensor>,
+    ) -> Tensor {
+        self.record_loss_onto(r, inputs, x, metrics, scaling, None)
     }
 
     fn record_eval(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor) {
@@ -149,6 +165,6 @@ impl Head for MlmHead {
     }
 
     fn largest_bytes(&self, inputs: &Inputs) -> u64 {
-        (self.precision.bytes() * self.chunk.min(inputs.shape.masked) * self.decoder.outputs) as u64
+        (self.precision.bytes() * self.chunk.min(inputs.shape.selected) * self.decoder.outputs) as u64
     }
 }

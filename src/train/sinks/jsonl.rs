@@ -162,11 +162,19 @@ mod tests {
             grad_norm: 1.5,
             tokens_per_second: 10.0,
             loss_scale: None,
+            losses: Default::default(),
         }
     }
 
-    const VALIDATION: Validation =
-        Validation { cross_entropy: 2.0, perplexity: 7.5, accuracy: 0.5, unigram_cross_entropy: 6.0, masked_tokens: 9 };
+    const VALIDATION: Validation = Validation {
+        loss: 2.0,
+        cross_entropy: 2.0,
+        perplexity: 7.5,
+        accuracy: 0.5,
+        unigram_cross_entropy: 6.0,
+        masked_tokens: 9,
+        others: BTreeMap::new(),
+    };
 
     fn log_of_four(path: &Path) {
         let mut log = MetricsLog::open(path, 0).unwrap();

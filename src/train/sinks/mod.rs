@@ -188,9 +188,18 @@ mod tests {
             grad_norm,
             tokens_per_second,
             loss_scale: None,
+            losses: Default::default(),
         };
         let [cross_entropy, perplexity, accuracy, unigram_cross_entropy, _] = numbers;
-        let validation = Validation { cross_entropy, perplexity, accuracy, unigram_cross_entropy, masked_tokens: 9 };
+        let validation = Validation {
+            loss: cross_entropy,
+            cross_entropy,
+            perplexity,
+            accuracy,
+            unigram_cross_entropy,
+            masked_tokens: 9,
+            others: Default::default(),
+        };
         sinks.step(&metrics).unwrap();
         assert!(sinks.wants_histograms(2) && !sinks.wants_histograms(3));
         sinks.histograms(2, &[]).unwrap();

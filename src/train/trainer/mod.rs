@@ -3,7 +3,7 @@
 mod start;
 mod step;
 
-use super::evaluate::Gauge;
+use super::evaluate::Evaluator;
 use super::pending::PendingSteps;
 use super::profiling::{HostTime, Profiling};
 use super::program::Training;
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::data::{Batch, Loader, Prepared};
 use crate::device::Device;
 use crate::exec::Executor;
-use crate::model::ModelConfig;
+use crate::tasks::Task;
 use std::time::Instant;
 
 /// Seed of the validation masks: the same whatever the seed of a run, so that runs can be compared.
@@ -30,7 +30,7 @@ pub enum Outcome {
 
 pub struct Trainer {
     config: Config,
-    model: ModelConfig,
+    task: Box<dyn Task>,
     /// Holds the lock on the run's folder.
     run: RunDir,
     store: CheckpointStore,
@@ -134,10 +134,10 @@ impl Trainer {
         self.collect(true)?;
         let training = &self.training;
         let (inputs, metrics) = (training.validation_inputs, training.validation_metrics);
-        let gauge = Gauge { inputs, phase: training.validate, metrics };
+        let evaluator = Evaluator { inputs, phase: training.validate, metrics };
         let unigram = self.prepared.unigram();
         let batches = self.validation.iter().take_while(|_| !interrupt::interrupted()).map(Ok);
-        let means = gauge.measure(&mut *self.executor, batches, unigram)?.means();
+        let means = evaluator.measure(&mut *self.executor, batches, unigram)?.means(self.task.losses());
         if interrupt::interrupted() {
             return Ok(None);
         }
@@ -149,8 +149,8 @@ impl Trainer {
             return Ok(None);
         };
         self.sinks.validation(self.state.step, &validation)?;
-        if self.state.best_validation_loss.is_none_or(|best| validation.cross_entropy < best) {
-            self.state.best_validation_loss = Some(validation.cross_entropy);
+        if self.state.best_validation_loss.is_none_or(|best| validation.loss < best) {
+            self.state.best_validation_loss = Some(validation.loss);
             self.state.best_step = Some(self.state.step);
         }
         self.state.validated_step = Some(self.state.step);
@@ -159,12 +159,12 @@ impl Trainer {
 
     fn save(&mut self, validated: Option<Validation>) -> Result<()> {
         self.collect(true)?;
-        self.state.validation_loss = validated.map(|validation| validation.cross_entropy);
+        self.state.validation_loss = validated.map(|validation| validation.loss);
         self.state.elapsed_seconds = self.earlier_seconds + self.started.elapsed().as_secs_f64();
-        let (model, training, data) = (&self.model, &self.training, &self.prepared);
+        let (task, training, data) = (&*self.task, &self.training, &self.prepared);
         let executor = &mut *self.executor;
         self.sinks.sync()?;
-        let path = self.store.save(&self.state, |out| saving::write(out, model, training, executor, data))?;
+        let path = self.store.save(&self.state, |out| saving::write(out, task, training, executor, data))?;
         self.sinks.saved(self.state.step)?;
         log::debug!("saved {}", path.display());
         self.pending.restart_clock();

@@ -5,10 +5,11 @@ use crate::Result;
 use crate::checkpoint::saved::read_tokenizer;
 use crate::checkpoint::{Checkpoint, CheckpointStore, DataSeen, SavedModel, TrainingState};
 use crate::config::{Config, MicroBatch};
-use crate::data::{Batch, Loader, Masker, Masking, Packing, Prepared, Split, Tokenizer, validation_batches};
+use crate::data::{Batch, Documents, Examples, Loader, Prepared, Split, Tokenizer, validation_batches};
 use crate::device::Device;
 use crate::exec::Executor;
 use crate::model::{Kind, ModelConfig};
+use crate::tasks::{Task, Text};
 use crate::train::pending::PendingSteps;
 use crate::train::profiling::HostTime;
 use crate::train::program::Training;
@@ -28,16 +29,17 @@ impl Trainer {
         let origin = Origin::find(&mut config, &run, &store, resume)?;
         let data = Data::open(&config, &run, &origin, device)?;
         let model = config.model(data.prepared.vocab_size());
+        let task = config.task(&model);
         let mut on_device = OnDevice::start(&mut config, &run, &model, &origin, device)?;
-        let validation = data.validation(&config, on_device.micro_batch)?;
-        let state = on_device.state(&config, &run, &model, &origin, &data, device)?;
-        let loader = data.loader(&config, &state)?;
+        let validation = data.validation(&config, &model, on_device.micro_batch)?;
+        let state = on_device.state(&config, &run, &*task, &origin, &data, device)?;
+        let loader = data.loader(&config, &*task, &state)?;
         let trainer = Trainer {
             sinks: Sinks::of_run(&config, &run, state.step)?,
             pending: PendingSteps::after(state.tokens, config.train.precision),
             earlier_seconds: state.elapsed_seconds,
             config,
-            model,
+            task,
             run,
             store,
             prepared: data.prepared,
@@ -126,18 +128,16 @@ impl Origin {
 
 /// The model of `model.init`, which the config must fit.
 fn model_of(config: &Config, init: &Path) -> Result<SavedModel> {
-    let origin = SavedModel::open_with_head(init)?;
+    let origin = SavedModel::open_for(init, config.task.kind)?;
     config.check_origin(&origin.config)?;
     log::info!("starting from {}", origin.path().display());
     Ok(origin)
 }
 
-/// What a training reads, and how tokens of it are masked.
+/// What a training reads.
 struct Data {
     prepared: Prepared,
     seen: DataSeen,
-    masker: Masker,
-    validation_masker: Masker,
 }
 
 impl Data {
@@ -152,27 +152,33 @@ impl Data {
         if let Some(checkpoint) = origin.checkpoint() {
             resume::check_data(checkpoint, &seen)?;
         }
-        let masker = |masking| Masker::new(masking, prepared.specials(), prepared.vocab_size());
-        let validation_masking = Masking { rate: config.validation.rate, ..Default::default() };
-        let (masker, validation_masker) = (masker(config.masking)?, masker(validation_masking)?);
-        Ok(Data { prepared, seen, masker, validation_masker })
+        Ok(Data { prepared, seen })
     }
 
-    fn packing(&self, config: &Config, split: Split) -> Result<Arc<Packing>> {
-        let (split, specials) = (self.prepared.split(split).clone(), self.prepared.specials());
-        Packing::new(split, specials, config.data.sequence_length).map(Arc::new)
+    /// A task's sequences of a part of the data.
+    fn examples(&self, config: &Config, task: &dyn Task, split: Split) -> Result<Arc<dyn Examples>> {
+        let documents: Arc<dyn Documents> = self.prepared.split(split).clone();
+        // One document has no other: what is needed of others is the training text's then.
+        let others = match split == Split::Validation && documents.documents() < 2 {
+            true => self.prepared.split(Split::Train).clone(),
+            false => documents.clone(),
+        };
+        let (specials, vocab_size) = (self.prepared.specials(), self.prepared.vocab_size());
+        task.examples(&Text { documents, others, specials, vocab_size }, config.data.sequence_length)
     }
 
     /// The batches that every validation measures.
-    fn validation(&self, config: &Config, micro_batch: usize) -> Result<Vec<Batch>> {
-        let (packing, limit) = (self.packing(config, Split::Validation)?, Some(config.validation.max_sequences));
-        validation_batches(&packing, &self.validation_masker, micro_batch, VALIDATION_SEED, limit)?.collect()
+    fn validation(&self, config: &Config, model: &ModelConfig, micro_batch: usize) -> Result<Vec<Batch>> {
+        let task = config.validation_task(model);
+        let examples = self.examples(config, &*task, Split::Validation)?;
+        let limit = Some(config.validation.max_sequences);
+        validation_batches(&*examples, micro_batch, VALIDATION_SEED, limit)?.collect()
     }
 
     /// The training batches from where the state is on.
-    fn loader(&self, config: &Config, state: &TrainingState) -> Result<Loader> {
+    fn loader(&self, config: &Config, task: &dyn Task, state: &TrainingState) -> Result<Loader> {
         let first = state.sequences.div_ceil(state.micro_batch as u64);
-        Loader::new(self.packing(config, Split::Train)?, self.masker, state.micro_batch, config.seed, first)
+        Loader::new(self.examples(config, task, Split::Train)?, state.micro_batch, config.seed, first)
     }
 }
 
@@ -211,7 +217,7 @@ impl OnDevice {
         &mut self,
         config: &Config,
         run: &RunDir,
-        model: &ModelConfig,
+        task: &dyn Task,
         origin: &Origin,
         data: &Data,
         device: &Device,
@@ -220,7 +226,7 @@ impl OnDevice {
         let mut state = TrainingState { seed: config.seed, ..Default::default() };
         match origin {
             Origin::Checkpoint(checkpoint, _) => {
-                state = resume::restore(checkpoint, model, training, executor)?;
+                state = resume::restore(checkpoint, task, training, executor)?;
                 run.write_config(config)?;
             }
             Origin::Model(origin) => training.parameters.write(executor, Kind::Value, origin.values()),

@@ -53,7 +53,7 @@ impl Trainer {
     pub(super) fn collect(&mut self, wait: bool) -> Result<()> {
         while let Some(values) = self.executor.collect(wait && !self.pending.is_empty())? {
             let (measured, optimizer) = (Measured::from_words(&values[0]), OptimizerState::from_words(&values[1]));
-            let (metrics, histograms) = self.pending.arrived(measured, optimizer);
+            let (metrics, histograms) = self.pending.arrived(&measured, self.task.losses(), optimizer);
             self.sinks.step(&metrics)?;
             if !histograms.is_empty() {
                 self.sinks.histograms(metrics.step, &histograms)?;

@@ -56,6 +56,8 @@ pub enum Site {
     MaskReplace = 3,
     /// Initial weights; the parameter's number is added to the step.
     Init = 4,
+    /// What the second segment of a pair is.
+    Pairs = 5,
     /// Dropout masks; the layer's own number is added (`Dropout as u32 + n`).
     Dropout = 1 << 16,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskConfig {
-    /// "mlm" (default): guess masked tokens.
+    /// "mlm" (default): guess masked tokens. "nsp": BERT's of 2018, masked tokens, and whether the second segment of a pair follows
+    /// the first in its document; for a model with the recipe "bert".
     pub kind: TaskKind,
 }

@@ -22,6 +22,7 @@ pub mod product_variants;
 pub mod qkv;
 pub mod rows;
 pub mod step;
+pub mod tanh;
 pub mod translate;
 pub mod variant;
 pub mod view;
@@ -49,6 +50,8 @@ pub static KERNELS: &[&Kernel] = &[
     &gelu::GELU_BACKWARD,
     &gelu::GATED_GELU,
     &gelu::GATED_GELU_BACKWARD,
+    &tanh::TANH,
+    &tanh::TANH_BACKWARD,
     &dropout::DROPOUT,
     &rows::GATHER_ROWS,
     &rows::SCATTER_ROWS,

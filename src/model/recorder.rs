@@ -9,6 +9,7 @@ use crate::kernels::gelu::{Elements, GatedGelu, GatedGeluArgs, GatedGeluBackward
 use crate::kernels::layer_norm::{LayerNorm, LayerNormArgs, LayerNormBackward, LayerNormBackwardArgs};
 use crate::kernels::matmul::{LinearProduct, MatmulNnArgs, MatmulNtArgs, MatmulTnArgs, Product};
 use crate::kernels::rows::{GatherRowsArgs, Rows, ScatterRowsArgs};
+use crate::kernels::tanh::{TanhArgs, TanhBackwardArgs};
 use crate::random::Site;
 
 /// y = x·Wᵀ + b, with W [outputs, inputs] and b [outputs] or none.
@@ -290,6 +291,20 @@ impl Recorder {
         let y = self.activation("gelu", count);
         self.program.launch(Elements { count: count as u32 }, GeluArgs { pre, y });
         y
+    }
+
+    pub fn tanh(&mut self, pre: Tensor) -> Tensor {
+        let count = self.program.len(pre);
+        let y = self.activation("tanh", count);
+        self.program.launch(Elements { count: count as u32 }, TanhArgs { pre, y });
+        y
+    }
+
+    pub fn tanh_backward(&mut self, pre: Tensor, dy: Tensor) -> Tensor {
+        let count = self.program.len(pre);
+        let d_pre = self.activation("d_before_tanh", count);
+        self.program.launch(Elements { count: count as u32 }, TanhBackwardArgs { pre, dy, d_pre });
+        d_pre
     }
 
     pub fn gelu_backward(&mut self, pre: Tensor, dy: Tensor) -> Tensor {

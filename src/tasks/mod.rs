@@ -5,9 +5,11 @@
 
 pub mod measured;
 pub mod mlm;
+pub mod nsp;
 
 pub use measured::{Measured, Sums};
 pub use mlm::{Filler, Guess, MaskedLm};
+pub use nsp::NextSentence;
 
 use crate::Result;
 use crate::data::{Documents, Examples, Masking, SpecialTokens};
@@ -29,15 +31,18 @@ pub enum TaskKind {
     /// Masked language modelling: [`MaskedLm`].
     #[default]
     Mlm,
+    /// Masked language modelling and next-sentence prediction: [`NextSentence`].
+    Nsp,
 }
 
 impl TaskKind {
-    pub const ALL: [TaskKind; 1] = [TaskKind::Mlm];
+    pub const ALL: [TaskKind; 2] = [TaskKind::Mlm, TaskKind::Nsp];
 
     /// As configs call it.
     pub fn name(self) -> &'static str {
         match self {
             TaskKind::Mlm => "mlm",
+            TaskKind::Nsp => "nsp",
         }
     }
 
@@ -46,6 +51,7 @@ impl TaskKind {
         let words = MaskedLm { config: config.clone(), masking };
         match self {
             TaskKind::Mlm => Box::new(words),
+            TaskKind::Nsp => Box::new(NextSentence { words }),
         }
     }
 }

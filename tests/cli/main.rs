@@ -20,6 +20,7 @@ mod learnable;
 mod lost_device;
 mod measures;
 mod metrics;
+mod next_sentence;
 mod output;
 mod outputs;
 mod planning;

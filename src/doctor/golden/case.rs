@@ -146,8 +146,8 @@ impl<'a> Tensors<'a> {
         let sequences: Vec<MaskedSequence> = (0..count).map(masked).collect();
         let most = sequences.iter().map(|sequence| sequence.picks.len()).max().unwrap_or_default();
         let mut batch = Batch::new(&sequences, most);
-        if config.token_types > 0 && self.file.tensor("token_type_ids").is_ok() {
-            let types = self.ints("token_type_ids", rows, 0..config.token_types as i32)?;
+        if config.type_vocab_size > 0 && self.file.tensor("token_type_ids").is_ok() {
+            let types = self.ints("token_type_ids", rows, 0..config.type_vocab_size as i32)?;
             batch.types = types.iter().map(|&id| id as u32).collect();
             batch.type_order.sort_by_key(|&row| batch.types[row as usize]);
         }

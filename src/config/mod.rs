@@ -11,6 +11,7 @@ mod init;
 mod micro_batch;
 mod paths;
 mod renamed;
+pub(crate) mod run_format;
 mod train;
 
 pub use data::{DataConfig, TokenizerConfig};
@@ -20,7 +21,7 @@ pub use train::{CheckpointConfig, TrainConfig, ValidationConfig};
 use crate::data::Masking;
 use crate::model::ModelConfig;
 use crate::settings::{explain, require, set};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use renamed::OldNames;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -71,16 +72,20 @@ impl Config {
     /// Reads a config file and puts `sets`, each `key=value`, over it.
     ///
     /// # Errors
-    /// A file that cannot be read or is not TOML; a key that is unknown, missing, of the wrong type or impossible, by
+    /// A file that cannot be read, is not TOML, or is of a run that a later version wrote; a key that is unknown, missing, of the wrong type or impossible, by
     /// its full path.
     pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let is_kept = text.starts_with(KEPT);
+        if is_kept {
+            run_format::check(files::folder_of(path))?;
+        }
         let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
             Error::file(path, format!("is not TOML\n{}", error.to_string().trim_end()))
         })?;
         let mut old_names = OldNames::default();
         old_names.replace_in(&mut table)?;
-        if text.starts_with(KEPT) {
+        if is_kept {
             // An earlier version chose them, and the next one to write the file replaces them.
             old_names = OldNames::default();
         } else if let Some(folder) = path.parent() {

@@ -96,8 +96,16 @@ fn scores(guesses: &Value) -> Vec<f64> {
 fn raw_text_is_enough() {
     let shop = Workshop::new();
     shop.done("train run.toml --device cpu --out mine", &[]);
-    let expected =
-        ["checkpoints", "config.toml", "data", "data.settings", "data.sources.json", "lock", "metrics.jsonl"];
+    let expected = [
+        "checkpoints",
+        "config.toml",
+        "data",
+        "data.settings",
+        "data.sources.json",
+        "lock",
+        "metrics.jsonl",
+        "run.json",
+    ];
     assert_eq!(names(shop.path("mine")), expected);
     assert_eq!(names(shop.path("mine/checkpoints")), ["step-000006", "step-000008", "step-000012"]);
 

@@ -15,7 +15,8 @@ pub enum Error {
     File { path: PathBuf, problem: String, remedy: Option<Remedy> },
     /// The file `path` is of a version of its format that this Cloze does not read: a later one wrote it.
     #[error(
-        "{}: is of version {found} of its format, and the newest that this Cloze reads is {newest}; take the Cloze that wrote it, or a later one",
+        "{}: is of version {found} of its format, and the newest that this Cloze reads is {newest}; take the Cloze that wrote it, \
+         or a later one",
         path.display()
     )]
     Version { path: PathBuf, found: u64, newest: u32 },

@@ -72,8 +72,8 @@ impl Config {
     /// Reads a config file and puts `sets`, each `key=value`, over it.
     ///
     /// # Errors
-    /// A file that cannot be read, is not TOML, or is of a run that a later version wrote; a key that is unknown, missing, of the wrong type or impossible, by
-    /// its full path.
+    /// A file that cannot be read, is not TOML, or is of a run that a later version wrote; a key that is unknown, missing, of the
+    /// wrong type or impossible, by its full path.
     pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         let is_kept = text.starts_with(KEPT);
@@ -100,7 +100,8 @@ impl Config {
     /// Completes and checks a table in which `old_names` have been replaced.
     fn from_table(mut table: Table, sets: &[String], mut old_names: OldNames) -> Result<Config> {
         for assignment in sets {
-            set(&mut table, &old_names.replaced(assignment))?;
+            let assignment = old_names.replaced(assignment);
+            set(&mut table, &assignment).map_err(|error| old_names.named_in(error))?;
             old_names.replace_in(&mut table)?;
         }
         old_names.announce();

@@ -152,6 +152,11 @@ mod tests {
         let note = "train.grad_clip: is -1; it must be 0 or more (train.clip is called train.grad_clip now)";
         assert_eq!(refused(["clip = -1.0", ""], &[]), note);
         assert_eq!(refused(["", ""], &["train.clip=-1"]), note);
+        let cut = refused(["", ""], &["train.clip=[1"]);
+        assert!(
+            cut.starts_with("train.grad_clip: `[1` is not a TOML value") && cut.contains("(train.clip is"),
+            "{cut}"
+        );
         assert_eq!(refused(["grad_clip = -1.0", ""], &[]), "train.grad_clip: is -1; it must be 0 or more");
         let misspelt = refused(["", "windou = 8"], &[]);
         assert!(misspelt.contains("`sliding_window`") && !misspelt.contains("`window`"), "{misspelt}");
@@ -168,7 +173,8 @@ mod tests {
 
     #[test]
     fn first_names_stand_in_their_sections_alone() {
-        let text = "grad_clip = 1\n\n[train]\ngrad_clip = 1.0\ngrad_clipped = 2\nsliding_window = 3\n\n[model]\nsliding_window = 0\n";
+        let text = "grad_clip = 1\n\n[train]\ngrad_clip = 1.0\ngrad_clipped = 2\nsliding_window = 3\n\n\
+                    [model]\nsliding_window = 0\n";
         let first =
             "grad_clip = 1\n\n[train]\nclip = 1.0\ngrad_clipped = 2\nsliding_window = 3\n\n[model]\nwindow = 0\n";
         assert_eq!(by_first_names(text), first);

@@ -1,4 +1,5 @@
-//! The folder of a run: `run.json`, `config.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, and a lock that keeps a second training out.
+//! The folder of a run: `run.json`, `config.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, and a lock that keeps a second
+//! training out.
 
 use crate::checkpoint::has_checkpoints;
 use crate::config::{Config, run_format};
@@ -111,7 +112,8 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"version\":1}\n");
         std::fs::write(&file, "{\"version\": 2, \"more\": []}").unwrap();
         let problem = format!(
-            "{}: is of version 2 of its format, and the newest that this Cloze reads is 1; take the Cloze that wrote it, or a later one",
+            "{}: is of version 2 of its format, and the newest that this Cloze reads is 1; take the Cloze that wrote it, or a \
+             later one",
             file.display()
         );
         for resume in [true, false] {

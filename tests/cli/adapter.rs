@@ -3,7 +3,8 @@
 use std::fmt::Display;
 use std::io::Write;
 
-/// Whether there is an adapter. Without one the test fails, unless CLOZE_SKIP_GPU=1 asks for it to be left out, which is said then.
+/// Whether there is an adapter. Without one the test fails, unless CLOZE_SKIP_GPU=1 asks for it to be left out, which it says
+/// then.
 pub fn present() -> bool {
     if std::env::var("CLOZE_SKIP_GPU").is_ok_and(|value| value == "1") {
         skip("CLOZE_SKIP_GPU=1 is set");

@@ -16,7 +16,7 @@ params! {
 }
 
 kernel! {
-    /// y[i] = x[picks[i]].
+    /// `y[i] = x[picks[i]]`.
     pub static GATHER_ROWS(GatherRowsArgs) = "gather_rows" (p: &Rows);
     args {
         In x: real[p.rows * p.width] touched p.picked * p.width,
@@ -52,7 +52,7 @@ fn gather_rows(p: &Rows, views: Views) {
 }
 
 kernel! {
-    /// dx[r] = dy[slots[r]], zero where the slot is u32::MAX. `slots` is the inverse of the picks: each row is written
+    /// `dx[r] = dy[slots[r]]`, zero where the slot is u32::MAX. `slots` is the inverse of the picks: each row is written
     /// once, so nothing has to be cleared or added.
     pub static SCATTER_ROWS(ScatterRowsArgs) = "scatter_rows" (p: &Rows);
     args {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Formats, lints and tests everything, from a fresh clone: needs Rust, a C toolchain and a network for cargo; on Windows, Git's bash.
-# On Linux it installs Mesa's drivers where there is no Vulkan adapter, since llvmpipe is a software one, or where AMD's compiler
-# is missing, which a test needs. CLOZE_SKIP_GPU=1 leaves out the tests that need a driver.
+# Formats, lints, documents and tests everything, from a fresh clone: needs Rust, a C toolchain and a network for cargo; on
+# Windows, Git's bash. On Linux it installs Mesa's drivers where there is no Vulkan adapter, since llvmpipe is a software one, or
+# where AMD's compiler is missing, which a test needs. CLOZE_SKIP_GPU=1 leaves out the tests that need a driver.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -50,4 +50,5 @@ fi
 phase cargo test --release --locked
 # In the same profile, so that build scripts and macros are not built twice.
 phase cargo clippy --release --all-targets --locked -- -D warnings
+phase env RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --locked
 echo "all passed in $SECONDS s"

@@ -107,7 +107,7 @@ fn check_formula(launch: &Launch, results: &Contents, records: &[&str]) -> Resul
     Ok(())
 }
 
-/// Whether the launch has a gradient.
+/// Whether the launch has a gradient that was checked.
 fn check_gradient(launch: &Launch, results: &Contents) -> Result<bool, String> {
     let (mathematics, params) = (launch.kernel.mathematics, &launch.case.params);
     let Some(gradient) = mathematics.gradient else { return Ok(false) };
@@ -124,14 +124,16 @@ fn check_gradient(launch: &Launch, results: &Contents) -> Result<bool, String> {
         assert!(covered, "{launch}: the sum is not finite, and an output has no formula");
         return Ok(false);
     }
+    let mut checked = false;
     for &(variable, output) in gradient.of {
         let Some(arg) = launch.given(output) else { continue };
+        checked = true;
         let added_to = arg.access.reads() && variable != output;
         let before = launch.contents.get(output).iter().map(|x| if added_to { *x } else { 0.0 });
         let variable = Variable { launch, gradient, point: &point, name: variable };
         variable.check(&format!("{launch} `{output}`"), results.get(output), &before.collect::<Vec<_>>())?;
     }
-    Ok(true)
+    Ok(checked)
 }
 
 fn free(numbers: Vec<f64>) -> Content {

@@ -6,7 +6,7 @@ use cloze::kernels::KERNELS;
 
 #[test]
 fn every_shader_becomes_spirv_msl_and_hlsl() {
-    let mut translated = 0;
+    let (mut translated, mut for_dx12) = (0, 0);
     for shader in every_shader() {
         let parsed = shader.parse();
         for pass in shader.variant.passes {
@@ -18,16 +18,18 @@ fn every_shader_becomes_spirv_msl_and_hlsl() {
             if parsed.suits_dx12() {
                 let text = parsed.hlsl(pass.entry).unwrap_or_else(|error| panic!("{shader} {error}"));
                 assert!(text.contains("numthreads"), "{shader}: no entry point in the HLSL");
+                for_dx12 += 1;
             }
         }
     }
-    assert!(translated >= KERNELS.len());
+    assert!(translated >= KERNELS.len() && for_dx12 >= KERNELS.len(), "{translated} entry points, {for_dx12} for DX12");
 }
 
 /// Whatever is cut by its grid is still a shader, and one of several workgroups asks for its place where the part's is added.
 #[test]
 fn every_shader_can_be_cut() {
     let part = Part { first: [0, 3, 0], grid: [2, 4, 1] };
+    let mut asked = 0;
     for mut shader in every_shader() {
         assert!(!shader.wgsl.contains("global_invocation_id"), "{shader}");
         for pass in shader.variant.passes {
@@ -42,5 +44,7 @@ fn every_shader_can_be_cut() {
         let shifted = shader.wgsl.matches("let group = group_of_part + vec3<u32>(0u, 3u, 0u);").count();
         assert_eq!(shifted, asking, "{shader}");
         shader.parse();
+        asked += asking;
     }
+    assert!(asked >= KERNELS.len(), "{asked} entry points of several workgroups");
 }

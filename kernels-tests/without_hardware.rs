@@ -68,6 +68,8 @@ fn nothing_that_runs_by_design_spills_on_amd() {
         println!("{}", report.table());
         let seen = matches!(&report.spilling, Answer::Compiled(figures) if figures["Scratch size"] > 0);
         assert!(seen, "{}: of an array that must spill it is said: {}", report.gpu, report.spilling);
+        let compiled = report.answers.iter().any(|(_, answer)| matches!(answer, Answer::Compiled(_)));
+        assert!(compiled, "{}: no shader was compiled", report.gpu);
     }
     let problems: Vec<String> = reports.iter().flat_map(Report::problems).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));

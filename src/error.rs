@@ -13,6 +13,13 @@ pub enum Error {
     /// The content of the file or folder `path` is not what it should be.
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String, remedy: Option<Remedy> },
+    /// The file `path` is of a version of its format that this Cloze does not read: a later one wrote it.
+    #[error(
+        "{}: is of version {found} of its format, and the newest that this Cloze reads is {newest}; take the Cloze that wrote it, \
+         or a later one",
+        path.display()
+    )]
+    Version { path: PathBuf, found: u64, newest: u32 },
     /// A setting, named by its path in the config (`train.steps`), is unknown, of the wrong type or impossible.
     #[error("{key}: {problem}")]
     Config { key: String, problem: String, remedy: Option<Remedy> },
@@ -133,7 +140,7 @@ impl Error {
     /// What may help, where that is known.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
-            Error::Io { .. } => None,
+            Error::Io { .. } | Error::Version { .. } => None,
             Error::File { remedy, .. } | Error::Config { remedy, .. } | Error::Device { remedy, .. } => *remedy,
             Error::DeviceLost(_) | Error::Diverged(_) => Some(Remedy::Resume),
             Error::OutOfMemory(_) => Some(Remedy::SmallerBatch),

@@ -1,7 +1,7 @@
 //! Parse, run, exit code: 0 done, 1 failed, 2 wrong usage, 3 a device hangs (`exec::gpu::watchdog`), 130 interrupted.
 
 use clap::Parser;
-use cloze::cli::{self, Cli, output};
+use cloze::cli::{self, Cli, output, renamed};
 use cloze::train::interrupt;
 use std::process::ExitCode;
 
@@ -9,7 +9,10 @@ fn main() -> ExitCode {
     quieten_drivers();
     let done = match Cli::try_parse() {
         Ok(cli) => cli.run(),
-        Err(usage) if usage.use_stderr() => usage.exit(),
+        Err(usage) if usage.use_stderr() => {
+            renamed::notes().iter().for_each(|note| output::complain(&format!("warning: {note}")));
+            usage.exit()
+        }
         // Help and the version, which are asked for.
         Err(help) => help.print().map_err(|error| cloze::Error::io(output::NAME)(error).into()),
     };

@@ -1,17 +1,17 @@
-//! The inputs that fuzzing starts from, and those that it once found to panic, hang or take too much memory.
+//! The inputs that fuzzing starts from, and those that it once found to panic, hang or take too much memory, or that were made by
+//! hand to.
 
 #[path = "../fuzz/entries.rs"]
 mod entries;
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn every_seed_is_accepted() {
     for (target, entry) in entries::ALL {
-        let seeds = files("seeds", target);
-        assert!(!seeds.is_empty(), "{target} has no seeds");
-        for (name, content) in seeds {
+        for (name, content) in files("seeds", target) {
             assert!(entry(&content), "{target}/{name} is refused");
         }
     }
@@ -27,12 +27,30 @@ fn what_fuzzing_found_does_no_harm() {
     }
 }
 
-/// Name and content of what is stored for a target; a target that has found nothing has no folder.
+/// What lies in the folder of no target would be run by none.
+#[test]
+fn every_folder_is_that_of_a_target() {
+    let targets: BTreeSet<String> = entries::ALL.iter().map(|(target, _)| target.to_string()).collect();
+    for kind in ["seeds", "regressions"] {
+        assert_eq!(names(&folder(kind)), targets, "{kind}");
+    }
+    let programs: BTreeSet<String> = targets.iter().map(|target| format!("{target}.rs")).collect();
+    assert_eq!(names(&folder("fuzz_targets")), programs);
+}
+
+/// Name and content of what is stored for a target: at least one.
 fn files(kind: &str, target: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(kind).join(target);
-    let read = |entry: std::io::Result<fs::DirEntry>| {
-        let entry = entry.unwrap();
-        (entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path()).unwrap())
-    };
-    fs::read_dir(folder).into_iter().flatten().map(read).collect()
+    let folder = folder(kind).join(target);
+    let names = names(&folder);
+    assert!(!names.is_empty(), "{target} has no {kind}");
+    names.into_iter().map(|name| (name.clone(), fs::read(folder.join(name)).unwrap())).collect()
+}
+
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn folder(kind: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(kind)
 }

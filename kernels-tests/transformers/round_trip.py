@@ -32,8 +32,8 @@ SHAPES = {
     "bert": 'recipe = "bert"\n',
     # Cloze's tokenizers have their padding at 0, from which RoBERTa counts positions.
     "roberta": 'recipe = "bert"\nposition_offset = 1\n',
-    "modernbert": "window = 8\nglobal_every = 2\nrope_base = 160000.0\n",
-    "modernbert-transform": "head_transform = true\nwindow = 8\nglobal_every = 2\n",
+    "modernbert": "sliding_window = 8\nglobal_every = 2\nrope_base = 160000.0\n",
+    "modernbert-transform": "head_transform = true\nsliding_window = 8\nglobal_every = 2\n",
     "modernbert-biases": "head_transform = true\nbias = true\n",
 }
 
@@ -168,7 +168,7 @@ every = 0
         lines = lines[:: max(1, len(lines) // count)][:count]
         (self.work / "lines.txt").write_text("\n".join(lines)); (self.work / "other.txt").write_text("something else")
         tokenizer, prepared = self.train_tokenizer(kind, 4000), self.work / f"prepared-{kind}"
-        self.cloze("prepare", "--tokenizer", tokenizer, "--out", prepared, "--split", "line", "--validation", "other.txt", "lines.txt")
+        self.cloze("prepare", "--tokenizer", tokenizer, "--out", prepared, "--documents", "line", "--validation", "other.txt", "lines.txt")
         mine = documents(prepared)
         config = self.work / f"tokenizer-{kind}.toml"
         config.write_text(f'data.prepared = {json.dumps(str(prepared))}\nmodel = {{ layers = 1, hidden_size = 32, heads = 2 }}\n'

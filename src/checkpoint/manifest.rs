@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) const MANIFEST: &str = "manifest.json";
 const MANIFEST_HASH: &str = "manifest.json.blake3";
+/// The newest version that is read, and the one that is written.
 const FORMAT: u32 = 1;
 
 /// Where training stands, apart from weights and moments: with the config, all that a resume needs.
@@ -173,7 +174,11 @@ fn check(entry: &FileEntry, found: blake3::Hash, path: &Path) -> Result<()> {
 
 /// Whether an error says that the checkpoint itself is damaged, and not that the system refuses to read it now.
 pub(super) fn is_damage(error: &Error) -> bool {
-    !matches!(error, Error::Io { source, .. } if source.kind() != ErrorKind::NotFound)
+    match error {
+        Error::Io { source, .. } => source.kind() == ErrorKind::NotFound,
+        Error::Version { .. } => false,
+        _ => true,
+    }
 }
 
 fn damaged(path: &Path, problem: String) -> Error {
@@ -193,15 +198,11 @@ pub(super) fn write(path: &Path, state: &TrainingState, files: BTreeMap<String, 
 fn parse(file: &Path, bytes: &[u8]) -> Result<Manifest> {
     #[derive(Deserialize)]
     struct Format {
-        format: u32,
+        format: u64,
     }
     let invalid = |error: serde_json::Error| Error::file(file, format!("is not a checkpoint's manifest: {error}"));
     let Format { format } = serde_json::from_slice(bytes).map_err(invalid)?;
-    if format != FORMAT {
-        let problem =
-            format!("has format {format}, and this version of Cloze reads {FORMAT}; use the one that wrote it");
-        return Err(Error::file(file, problem));
-    }
+    files::check_version(file, format, FORMAT)?;
     let manifest: Manifest = serde_json::from_slice(bytes).map_err(invalid)?;
     match manifest.files.keys().find(|name| !is_plain(name)) {
         Some(name) => Err(Error::file(file, format!("lists `{name}`, which is not a file of the checkpoint"))),

@@ -169,8 +169,11 @@ pub(super) fn best_of(mut checkpoints: Vec<Checkpoint>) -> Result<Option<Checkpo
 /// Says that a checkpoint is damaged. One that is gone was removed by the training beside, which keeps newer ones.
 ///
 /// # Errors
-/// It is not damaged, but can't be read now.
+/// It is not damaged, but can't be read now, or not by this version.
 fn pass_over(path: &Path, error: Error) -> Result<()> {
+    if matches!(error, Error::Version { .. }) {
+        return Err(error);
+    }
     if !is_damage(&error) {
         let problem = format!(
             "cannot be read now, which is no damage ({error}); nothing was changed: try again, or \

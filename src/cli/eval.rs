@@ -32,13 +32,13 @@ const COUNTED_AT_ONCE: usize = 1 << 16;
 /// With --pll it is the pseudo-log-likelihood instead, by PLL-word-l2r (Kauf and Ivanova 2023): each token is guessed from
 /// the whole text, with [MASK] for itself and for what follows in its word. That takes a pass through the model for every
 /// token of the longest document in a sequence. Documents longer than a sequence are cut into pieces that are scored
-/// alone; --split line makes a document of each line.
+/// alone; --documents line makes a document of each line.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cloze eval runs/quickstart my/test.txt
   cloze eval runs/quickstart/checkpoints/step-000500 my/test.txt --json
-  cloze eval runs/quickstart my/sentences.txt --split line --pll")]
+  cloze eval runs/quickstart my/sentences.txt --documents line --pll")]
 pub struct Args {
     /// The folder of a run, of which the best checkpoint is taken, or the newest where training went on unvalidated;
     /// of a checkpoint; or of a model as transformers saves it
@@ -49,11 +49,11 @@ pub struct Args {
     pub data: Vec<PathBuf>,
 
     /// Share of tokens that are masked, at most 0.9
-    #[arg(long, default_value = "0.15")]
-    pub rate: f64,
+    #[arg(long, alias = "rate", default_value = "0.15")]
+    pub mask_rate: f64,
 
     /// Score every token once: the pseudo-log-likelihood, in nats
-    #[arg(long, conflicts_with = "rate")]
+    #[arg(long, conflicts_with = "mask_rate")]
     pub pll: bool,
 
     /// Most sequences to measure on, evenly spread over the text [default: all]
@@ -69,8 +69,8 @@ pub struct Args {
     pub batch_size: NonZeroUsize,
 
     /// What a document is in a text file
-    #[arg(long, value_parser = choice::<DocumentSplit>(), default_value = "file")]
-    pub split: DocumentSplit,
+    #[arg(long, alias = "split", value_parser = choice::<DocumentSplit>(), default_value = "file")]
+    pub documents: DocumentSplit,
 
     /// The key that holds the text in .jsonl files
     #[arg(long, default_value = "text")]
@@ -130,8 +130,8 @@ fn validation(
     documents: Arc<dyn Documents>,
     length: usize,
 ) -> anyhow::Result<Validation> {
-    check_mask_rate("--rate", args.rate)?;
-    let task = model.task(Masking { rate: args.rate, ..Default::default() });
+    check_mask_rate("--mask-rate", args.mask_rate)?;
+    let task = model.task(Masking { rate: args.mask_rate, ..Default::default() });
     let (specials, vocab_size) = (model.tokenizer.specials(), model.config.vocab_size);
     let text = Text { others: documents.clone(), documents, specials, vocab_size };
     let examples = task.examples(&text, length).context("--sequence-length")?;
@@ -189,7 +189,7 @@ fn is_prepared(args: &Args) -> crate::Result<bool> {
 }
 
 fn corpus(args: &Args) -> crate::Result<Corpus> {
-    let options = CorpusOptions { split: args.split, field: args.field.clone(), max_bad_lines: args.max_bad_lines };
+    let options = CorpusOptions { split: args.documents, field: args.field.clone(), max_bad_lines: args.max_bad_lines };
     Corpus::open(&args.data, options)
 }
 

@@ -19,6 +19,7 @@ mod plan;
 mod prepare;
 mod progress;
 mod remedies;
+pub mod renamed;
 mod threads;
 mod tokenizer;
 mod train;
@@ -74,6 +75,7 @@ impl Cli {
     /// Whatever kept it from its end, for `main` to print.
     pub fn run(self) -> anyhow::Result<()> {
         logging::start(self.verbose, self.quiet);
+        renamed::notes().iter().for_each(|note| log::warn!("{note}"));
         bars::show();
         watchdog::tell_by(|error| output::complain(&format!("error: {}", remedies::told(error))));
         threads::start()?;

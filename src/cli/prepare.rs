@@ -17,7 +17,7 @@ use crate::train::interrupt;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cloze prepare --tokenizer tokenizer.json --out data books/
-  cloze prepare --tokenizer tokenizer.json --out data --split blank-line --validation valid.txt train.txt.gz
+  cloze prepare --tokenizer tokenizer.json --out data --documents blank-line --validation valid.txt train.txt.gz
   cloze prepare --tokenizer tokenizer.json --out data --field content --overwrite 'crawl/part-*.jsonl.zst'")]
 pub struct Args {
     /// Text: .txt or .jsonl files, also .gz and .zst of them; folders; patterns with *, ? and **
@@ -30,8 +30,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// What one document is in a text file; in a .jsonl file each line is one
-    #[arg(long, value_parser = choice::<DocumentSplit>(), default_value = "file")]
-    split: DocumentSplit,
+    #[arg(long, alias = "split", value_parser = choice::<DocumentSplit>(), default_value = "file")]
+    documents: DocumentSplit,
     /// The key that holds the text in .jsonl files
     #[arg(long, default_value = "text")]
     field: String,
@@ -57,7 +57,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         false => Validation::Files(args.validation),
     };
     let options = PrepareOptions {
-        corpus: CorpusOptions { split: args.split, field: args.field, max_bad_lines: args.max_bad_lines },
+        corpus: CorpusOptions { split: args.documents, field: args.field, max_bad_lines: args.max_bad_lines },
         validation,
         overwrite: args.overwrite,
         stop: interrupt::flag(),

@@ -10,6 +10,8 @@ mod defaults;
 mod init;
 mod micro_batch;
 mod paths;
+mod renamed;
+pub(crate) mod run_format;
 mod task;
 mod train;
 
@@ -22,7 +24,8 @@ use crate::data::Masking;
 use crate::model::ModelConfig;
 use crate::settings::{explain, require, set};
 use crate::tasks::Task;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
+use renamed::OldNames;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -74,26 +77,43 @@ impl Config {
     /// Reads a config file and puts `sets`, each `key=value`, over it.
     ///
     /// # Errors
-    /// A file that cannot be read or is not TOML; a key that is unknown, missing, of the wrong type or impossible, by
-    /// its full path.
+    /// A file that cannot be read, is not TOML, or is of a run that a later version wrote; a key that is unknown, missing, of the
+    /// wrong type or impossible, by its full path.
     pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let is_kept = text.starts_with(KEPT);
+        if is_kept {
+            run_format::check(files::folder_of(path))?;
+        }
         let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
             Error::file(path, format!("is not TOML\n{}", error.to_string().trim_end()))
         })?;
-        if let Some(folder) = path.parent().filter(|_| !text.starts_with(KEPT)) {
+        let mut old_names = OldNames::default();
+        old_names.replace_in(&mut table)?;
+        if is_kept {
+            // An earlier version chose them, and the next one to write the file replaces them.
+            old_names = OldNames::default();
+        } else if let Some(folder) = path.parent() {
             paths::lead_on_from(folder, &mut table);
         }
         if let Some(stem) = path.file_stem() {
             table.entry("name").or_insert_with(|| Value::String(stem.to_string_lossy().into_owned()));
         }
-        Config::from_table(table, sets)
+        Config::from_table(table, sets, old_names)
     }
 
-    fn from_table(mut table: Table, sets: &[String]) -> Result<Config> {
+    /// Completes and checks a table in which `old_names` have been replaced.
+    fn from_table(mut table: Table, sets: &[String], mut old_names: OldNames) -> Result<Config> {
         for assignment in sets {
-            set(&mut table, assignment)?;
+            let assignment = old_names.replaced(assignment);
+            set(&mut table, &assignment).map_err(|error| old_names.named_in(error))?;
+            old_names.replace_in(&mut table)?;
         }
+        old_names.announce();
+        Config::complete(table).map_err(|error| old_names.named_in(error))
+    }
+
+    fn complete(mut table: Table) -> Result<Config> {
         let origin = init::fill(&mut table)?;
         defaults::fill_defaults(&mut table);
         // A mistyped section is told of before what is missing in its place.
@@ -120,9 +140,10 @@ impl Config {
         format!("{KEPT}\n\n{body}")
     }
 
-    /// BLAKE3 of [`Config::to_toml`] in hexadecimal: tells whether two runs have the same settings.
+    /// BLAKE3 in hexadecimal of [`Config::to_toml`] with all keys by their first names, so that a checkpoint of an earlier version
+    /// has the same: tells whether two runs have the same settings.
     pub fn digest(&self) -> String {
-        blake3::hash(self.to_toml().as_bytes()).to_hex().to_string()
+        blake3::hash(renamed::by_first_names(&self.to_toml()).as_bytes()).to_hex().to_string()
     }
 
     /// The model's shape for a tokenizer of `vocab_size` entries. A model that training goes on from may have more.

@@ -10,7 +10,7 @@ model = { layers = 2, hidden_size = 128, heads = 2 }
 
 fn config(sets: &[&str]) -> Result<Config> {
     let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
-    Config::from_table(SMALL.parse().unwrap(), &sets)
+    Config::from_table(SMALL.parse().unwrap(), &sets, OldNames::default())
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn defaults_follow_the_recipe_and_other_keys() {
     assert_eq!(modern.model.recipe, Recipe::Modern);
     assert_eq!((modern.model.norm, modern.model.positions), (NormPlacement::Pre, Positions::Rope));
     assert_eq!((modern.model.intermediate_size, modern.model.max_positions), (336, 512));
-    assert_eq!((modern.model.bias, modern.model.token_types, modern.model.norm_eps), (false, 0, 1e-5));
+    assert_eq!((modern.model.bias, modern.model.type_vocab_size, modern.model.norm_eps), (false, 0, 1e-5));
     assert_eq!((modern.train.micro_batch, modern.train.warmup(), modern.seed), (MicroBatch::Sequences(32), 5, 1));
     assert!(modern.tokenizer.lowercase && modern.tokenizer.strip_accents);
     let cased = config(&["tokenizer.lowercase=false"]).unwrap().tokenizer;
@@ -28,7 +28,7 @@ fn defaults_follow_the_recipe_and_other_keys() {
     let bert = config(&["model.recipe=bert", "data.sequence_length=1024", "tokenizer.kind=bpe"]).unwrap();
     assert_eq!((bert.model.norm, bert.model.positions), (NormPlacement::Post, Positions::Learned));
     assert_eq!((bert.model.intermediate_size, bert.model.max_positions), (512, 1024));
-    assert_eq!((bert.model.bias, bert.model.token_types, bert.model.norm_eps), (true, 2, 1e-12));
+    assert_eq!((bert.model.bias, bert.model.type_vocab_size, bert.model.norm_eps), (true, 2, 1e-12));
     assert!(!bert.tokenizer.lowercase && !bert.tokenizer.strip_accents);
 }
 
@@ -53,7 +53,7 @@ fn a_width_beyond_all_bounds_is_refused_by_its_own_key() {
 
 #[test]
 fn layers_are_global_or_local_by_number() {
-    let local = config(&["model.window=64", "model.layers=5"]).unwrap().model;
+    let local = config(&["model.sliding_window=64", "model.layers=5"]).unwrap().model;
     assert_eq!((0..5).map(|layer| local.is_global(layer)).collect::<Vec<_>>(), [true, false, false, true, false]);
     let global = config(&["model.layers=5"]).unwrap().model;
     assert!((0..5).all(|layer| global.is_global(layer)));
@@ -64,7 +64,7 @@ fn the_resolved_config_reads_back_the_same() {
     let sets = ["model.recipe=bert", "train.warmup_steps=3", "data.prepared=some/dir", "train.micro_batch=auto"];
     let config = config(&sets).unwrap();
     assert_eq!(config.train.micro_batch, MicroBatch::Auto);
-    let read = Config::from_table(config.to_toml().parse().unwrap(), &[]).unwrap();
+    let read = Config::from_table(config.to_toml().parse().unwrap(), &[], OldNames::default()).unwrap();
     assert_eq!(read, config);
     assert_eq!(read.digest(), config.digest());
 }
@@ -72,7 +72,7 @@ fn the_resolved_config_reads_back_the_same() {
 #[test]
 fn a_model_config_survives_json() {
     let json = |model: &ModelConfig| serde_json::to_value(model).unwrap();
-    let model = config(&["model.window=64"]).unwrap().model(4096);
+    let model = config(&["model.sliding_window=64"]).unwrap().model(4096);
     assert_eq!(ModelConfig::from_json(Path::new("config.json"), json(&model)).unwrap(), model);
     let without = json(&config(&[]).unwrap().model);
     let message = ModelConfig::from_json(Path::new("config.json"), without).unwrap_err().to_string();
@@ -125,7 +125,7 @@ fn bad_configs_are_refused_by_key() {
         ("train.warmup_fraction=1.0", "train.warmup_fraction", "must be at least 0 and below 1"),
         ("train.min_learning_rate=1", "train.min_learning_rate", "at most train.learning_rate = 0.001"),
         ("train.beta2=1", "train.beta2", "must be at least 0 and below 1"),
-        ("train.clip=-1", "train.clip", "is -1; it must be 0 or more"),
+        ("train.grad_clip=-1", "train.grad_clip", "is -1; it must be 0 or more"),
         ("masking.rate=0", "masking.rate", "is 0; it must be above 0 and at most 0.9"),
         ("masking.rate=0.95", "masking.rate", "is 0.95; it must be above 0 and at most 0.9"),
         ("masking.keep=0.3", "masking", "mask + random + keep is 1.2"),
@@ -134,9 +134,9 @@ fn bad_configs_are_refused_by_key() {
         ("model.heads=128", "model.heads", "needs an even width"),
         ("model.hidden_size=512", "model.heads", "makes heads 256 wide"),
         ("model.layers=100000000000", "model.layers", "the most is 1024"),
-        ("model.window=100000000000", "model.window", "the most is 1048576"),
+        ("model.sliding_window=100000000000", "model.sliding_window", "the most is 1048576"),
         ("train.batch_size=100000000000", "train.batch_size", "the most is 33554432 tokens a step"),
-        ("model.window=1", "model.window", "a token would see only itself"),
+        ("model.sliding_window=1", "model.sliding_window", "a token would see only itself"),
         ("model.dropout=1", "model.dropout", "below 1"),
         ("model.vocab_size=100", "model.vocab_size", "set tokenizer.vocab_size instead"),
         ("model.max_positions=64", "data.sequence_length", "is 128, more than model.max_positions = 64"),
@@ -164,7 +164,7 @@ fn what_has_no_default_is_asked_for() {
     {
         let mut table: Table = SMALL.parse().unwrap();
         table[section].as_table_mut().unwrap().remove(key);
-        let message = Config::from_table(table, &[]).unwrap_err().to_string();
+        let message = Config::from_table(table, &[], OldNames::default()).unwrap_err().to_string();
         assert_eq!(message, format!("{section}.{key}: is not given, and has no default"));
     }
 }
@@ -182,7 +182,7 @@ fn a_model_by_its_sizes_is_that_of_a_config_file() {
 #[test]
 fn a_mistyped_section_is_told_of_before_what_it_holds() {
     let table: Table = SMALL.replace("model = {", "modle = {").parse().unwrap();
-    let message = Config::from_table(table, &[]).unwrap_err().to_string();
+    let message = Config::from_table(table, &[], OldNames::default()).unwrap_err().to_string();
     assert!(message.starts_with("modle: unknown key `modle` (did you mean `model`?)"), "{message}");
 }
 
@@ -230,6 +230,6 @@ fn the_configs_to_compare_with_have_the_shapes_of_their_names() {
         assert_eq!((model.intermediate_size, tokenizer.vocab_size), (intermediate_size, vocabulary), "{name}");
         assert_eq!((train.batch_size, data.sequence_length), (batch_size, 128), "{name}");
         assert_eq!((model.recipe, model.dropout, model.attention_dropout), (Recipe::Bert, 0.0, 0.0), "{name}");
-        assert_eq!((masking.rate, model.max_positions, train.clip), (0.15, 512, 1.0), "{name}");
+        assert_eq!((masking.rate, model.max_positions, train.grad_clip), (0.15, 512, 1.0), "{name}");
     }
 }

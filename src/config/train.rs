@@ -53,7 +53,7 @@ pub struct TrainConfig {
     /// AdamW's decay of weights, not of biases and norms, as a share of the learning rate. Default 0.01.
     pub weight_decay: f64,
     /// Largest global norm of the gradient; 0 leaves it alone. Default 1.
-    pub clip: f64,
+    pub grad_clip: f64,
     /// How activations, their gradients and the weights of products are stored: "f32" (default), or "f16" for half the memory
     /// and traffic, on GPUs that have it. Sums, statistics, losses, parameters and the optimiser stay f32 with either, and with
     /// "f16" the loss is scaled so that small gradients do not vanish.
@@ -172,7 +172,7 @@ impl TrainConfig {
         fraction("train.beta2", self.beta2)?;
         positive("train.epsilon", self.epsilon)?;
         not_negative("train.weight_decay", self.weight_decay)?;
-        not_negative("train.clip", self.clip)
+        not_negative("train.grad_clip", self.grad_clip)
     }
 
     fn check_schedule(&self) -> Result<()> {

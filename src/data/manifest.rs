@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::corpus::Report;
@@ -9,12 +10,13 @@ use super::shard::damaged;
 use super::special::{SpecialNames, SpecialTokens};
 use super::staging::recover;
 use super::tokenizer::Tokenizer;
-use crate::{Error, Remedy, Result};
+use crate::{Error, Remedy, Result, files};
 
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const UNIGRAM: &str = "unigram.bin";
 const FORMAT: &str = "cloze-prepared";
+/// The newest that is read, and the one that is written.
 const VERSION: u32 = 1;
 
 /// The name of a shard; `split` is `train` or `validation`.
@@ -122,11 +124,12 @@ impl Manifest {
             }
             read => read.map_err(Error::io(&path))?,
         };
-        let manifest: Manifest = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(&json))
-            .map_err(|error| damaged(&path, &error.to_string()))?;
-        if manifest.format != FORMAT || manifest.version != VERSION {
-            return Err(damaged(&path, "not of this version of Cloze"));
+        let Format { format, version } = parse(&path, &json)?;
+        if format != FORMAT {
+            return Err(damaged(&path, "not of prepared data"));
         }
+        files::check_version(&path, version, VERSION)?;
+        let manifest: Manifest = parse(&path, &json)?;
         let shards = manifest.train.shards.iter().chain(&manifest.validation.shards).map(|shard| &shard.file);
         for name in shards.chain([&manifest.tokenizer.file, &manifest.unigram.file]) {
             if Path::new(name).file_name() != Some(name.as_ref()) {
@@ -135,6 +138,18 @@ impl Manifest {
         }
         Ok(manifest)
     }
+}
+
+/// What a manifest of any version has.
+#[derive(Deserialize)]
+struct Format {
+    format: String,
+    version: u64,
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, json: &[u8]) -> Result<T> {
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(json))
+        .map_err(|error| damaged(path, &error.to_string()))
 }
 
 fn is_usual(names: &SpecialNames) -> bool {

@@ -26,6 +26,7 @@ use crate::{Error, Remedy, Result};
 const _: () = assert!(cfg!(target_endian = "little"), "shards are read as they lie: the host must be little-endian");
 
 const MAGIC: [u8; 8] = *b"CLOZESHD";
+/// The newest that is read, and the one that is written.
 const VERSION: u32 = 1;
 
 #[derive(Clone, Copy, PartialEq, Pod, Zeroable)]

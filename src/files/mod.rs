@@ -33,6 +33,17 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(Error::io(path))
 }
 
+/// Refuses a file that is of another version of its format than those from 1 to `newest`.
+///
+/// # Errors
+/// It is.
+pub fn check_version(path: &Path, found: u64, newest: u32) -> Result<()> {
+    match (1..=newest.into()).contains(&found) {
+        true => Ok(()),
+        false => Err(Error::Version { path: path.to_path_buf(), found, newest }),
+    }
+}
+
 /// Waits until the disk has the names of a folder's files. Windows, where folders cannot be opened, does it unasked.
 ///
 /// # Errors

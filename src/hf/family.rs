@@ -63,11 +63,11 @@ fn bert(family: Family, c: &ModelConfig) -> Vec<(bool, Misfit)> {
         (c.bias, "bias", "true"),
         (c.positions == Positions::Learned, "positions", "\"learned\""),
         (c.activation == Activation::Gelu, "activation", "\"gelu\""),
-        (c.token_types > 0, "token_types", "above 0"),
+        (c.type_vocab_size > 0, "type_vocab_size", "above 0"),
         (!c.final_norm, "final_norm", "false"),
         (c.head_transform, "head_transform", "true"),
         (c.decoder_bias, "decoder_bias", "true"),
-        (c.window == 0, "window", "0"),
+        (c.sliding_window == 0, "sliding_window", "0"),
     ] {
         list.push((fits, Misfit { key, needed }));
     }
@@ -80,11 +80,11 @@ fn modernbert(c: &ModelConfig) -> Vec<(bool, Misfit)> {
         (!c.first_attention_norm, "first_attention_norm", "false"),
         (c.positions == Positions::Rope, "positions", "\"rope\""),
         (c.activation == Activation::GatedGelu, "activation", "\"gated-gelu\""),
-        (c.token_types == 0, "token_types", "0"),
+        (c.type_vocab_size == 0, "type_vocab_size", "0"),
         (c.final_norm, "final_norm", "true"),
         // Without a transform the head is written as one that changes nothing: see `names::fixed`.
         (c.head_transform || !c.bias, "head_transform", "true, as the model has biases"),
-        (c.window.is_multiple_of(2), "window", "even"),
+        (c.sliding_window.is_multiple_of(2), "sliding_window", "even"),
     ]
     .map(|(fits, key, needed)| (fits, Misfit { key, needed }))
     .into()

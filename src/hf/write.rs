@@ -135,7 +135,7 @@ fn bert(config: &ModelConfig, model_type: &str, positions: usize) -> Value {
         "max_position_embeddings": positions,
         "hidden_act": "gelu",
         "layer_norm_eps": config.norm_eps,
-        "type_vocab_size": config.token_types,
+        "type_vocab_size": config.type_vocab_size,
         "hidden_dropout_prob": config.dropout,
         "attention_probs_dropout_prob": config.attention_dropout,
         "position_embedding_type": "absolute",
@@ -144,7 +144,7 @@ fn bert(config: &ModelConfig, model_type: &str, positions: usize) -> Value {
 
 fn modernbert(config: &ModelConfig) -> Value {
     // transformers has no ModernBERT without a window: one as long as the model sees everything.
-    let (window, every) = match config.window {
+    let (window, every) = match config.sliding_window {
         0 => (2 * config.max_positions, 1),
         window => (window, config.global_every),
     };
@@ -251,7 +251,7 @@ pub fn tokenizer_files(config: &ModelConfig, tokenizer: &Tokenizer) -> [(&'stati
     settings["tokenizer_class"] = "PreTrainedTokenizerFast".into();
     settings["model_max_length"] = config.max_positions.into();
     // Without them transformers takes the second text of a pair for the first.
-    settings["model_input_names"] = match config.token_types {
+    settings["model_input_names"] = match config.type_vocab_size {
         0 | 1 => json!(["input_ids", "attention_mask"]),
         _ => json!(["input_ids", "token_type_ids", "attention_mask"]),
     };

@@ -32,7 +32,7 @@ pub fn columns_of(vocabulary: usize) -> usize {
 pub const METRICS: usize = 3;
 
 kernel! {
-    /// metrics += [Σ −ln softmax(logits)[label], Σ (argmax = label), Σ 1] over the rows whose label is not u32::MAX;
+    /// `metrics += [Σ −ln softmax(logits)[label], Σ (argmax = label), Σ 1]` over the rows whose label is not u32::MAX;
     /// logits = their gradient, weighted by `step.loss_weight` and, where the optimiser's state is given, by its loss scale;
     /// zero in the padding.
     /// Where logits are too large for a loss, it and its gradient are infinite, so that the step is skipped.

@@ -21,7 +21,7 @@ params! {
 }
 
 kernel! {
-    /// y = token_table[ids] + position_table[positions] + type_table[types]
+    /// `y = token_table[ids] + position_table[positions] + type_table[types]`
     pub static EMBEDDING(EmbeddingArgs) = "embedding" (p: &Embedding);
     args {
         In ids: u32[p.rows],
@@ -98,7 +98,7 @@ params! {
 const CHUNK: u32 = 16;
 
 kernel! {
-    /// d_table[id] += the sum of dy over the rows with that id. `order` holds the rows sorted by id, so that each id is
+    /// `d_table[id]` += the sum of dy over the rows with that id. `order` holds the rows sorted by id, so that each id is
     /// one run, added up in one order.
     pub static EMBEDDING_BACKWARD(EmbeddingBackwardArgs) = "embedding_backward" (p: &EmbeddingBackward);
     args {

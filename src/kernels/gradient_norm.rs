@@ -23,7 +23,7 @@ impl SumSquares {
 }
 
 kernel! {
-    /// partials[i] = Σ x² over the i-th share of x; infinity when any of it is not finite.
+    /// `partials[i]` = Σ x² over the i-th share of x; infinity when any of it is not finite.
     pub static SUM_SQUARES(SumSquaresArgs) = "sum_squares" (p: &SumSquares);
     args {
         In x: f32[p.count],

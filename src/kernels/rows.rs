@@ -16,7 +16,7 @@ params! {
 }
 
 kernel! {
-    /// y[i] = x[selected[i]].
+    /// `y[i] = x[selected[i]]`.
     pub static GATHER_ROWS(GatherRowsArgs) = "gather_rows" (p: &Rows);
     args {
         In x: real[p.rows * p.width] touched p.selected * p.width,
@@ -56,7 +56,7 @@ fn gather_rows(p: &Rows, views: Views) {
 }
 
 kernel! {
-    /// dx[r] = dy[inverse[r]], zero where the place is u32::MAX. `inverse` is the inverse of the selected: each row is written
+    /// `dx[r] = dy[inverse[r]]`, zero where that is u32::MAX. `inverse` is that of the selection: each row is written
     /// once, so nothing has to be cleared or added.
     pub static SCATTER_ROWS(ScatterRowsArgs) = "scatter_rows" (p: &Rows);
     args {

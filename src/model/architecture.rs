@@ -31,8 +31,8 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
     if config.positions == Positions::Learned {
         list.table("embeddings.positions.weight", config.max_positions + config.position_offset, position_init);
     }
-    if config.token_types > 0 {
-        list.table("embeddings.types.weight", config.token_types, init);
+    if config.type_vocab_size > 0 {
+        list.table("embeddings.types.weight", config.type_vocab_size, init);
     }
     if config.embedding_norm {
         list.norm("embeddings.norm");

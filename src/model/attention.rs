@@ -64,7 +64,7 @@ impl Attention {
             rows,
             qkv: linear("qkv", 3 * width),
             output: linear("output", width),
-            reach: if config.is_global(number) { shape.sequence } else { config.window / 2 },
+            reach: if config.is_global(number) { shape.sequence } else { config.sliding_window / 2 },
             global: config.is_global(number),
             dropout,
             output_dropout,

@@ -20,7 +20,7 @@ impl Bounds {
             Positions::Learned => config.max_positions as u32,
             Positions::Rope => u32::MAX,
         };
-        Bounds { vocabulary: config.vocab_size as u32, positions, types: config.token_types.max(1) as u32 }
+        Bounds { vocabulary: config.vocab_size as u32, positions, types: config.type_vocab_size.max(1) as u32 }
     }
 
     /// # Errors

@@ -4,7 +4,7 @@ use super::recipe::Recipe;
 use crate::settings::{at_least_one, fraction, positive, require};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use std::path::{Path, PathBuf};
 
 /// The shape of the network, complete: every default filled in. A checkpoint keeps it as `config.json`.
@@ -51,7 +51,7 @@ pub struct ModelConfig {
     /// The feed-forward layer: "gated-gelu" (modern) or "gelu" (bert).
     pub activation: Activation,
     /// Rows of the token type embedding; 0 leaves it out. Default: 0 (modern), 2 (bert).
-    pub token_types: usize,
+    pub type_vocab_size: usize,
     /// A layer norm after the embeddings. Default true.
     pub embedding_norm: bool,
     /// A layer norm after the last layer. Default: true (modern), false (bert).
@@ -75,7 +75,7 @@ pub struct ModelConfig {
     /// 2023). Default: false (modern), true (bert).
     pub mimetic_init: bool,
     /// Width in tokens of the sliding attention window of local layers; 0 (default) makes every layer global.
-    pub window: usize,
+    pub sliding_window: usize,
     /// With a window, layers 0, n, 2n, … are global. Default 3.
     pub global_every: usize,
     /// Share of activations dropped in training, to the nearest 1/65536. Default 0: in a single pass or few over the data it
@@ -125,6 +125,9 @@ const MAX_VOCABULARY: usize = 1 << 24;
 const MAX_LAYERS: usize = 1 << 10;
 
 impl ModelConfig {
+    /// Keys that were called otherwise in earlier versions: the old name, which a checkpoint may have, and the one of now.
+    pub const RENAMED: [(&str, &str); 2] = [("window", "sliding_window"), ("token_types", "type_vocab_size")];
+
     /// A model of these sizes; everything else is as the recipe has it.
     ///
     /// # Errors
@@ -151,7 +154,7 @@ impl ModelConfig {
 
     /// Whether layer `layer` (from 0) attends to the whole document.
     pub fn is_global(&self, layer: usize) -> bool {
-        self.window == 0 || layer.is_multiple_of(self.global_every)
+        self.sliding_window == 0 || layer.is_multiple_of(self.global_every)
     }
 
     /// Whether layer `layer` (from 0) has a norm before its attention, or after it with norm = "post".
@@ -163,7 +166,10 @@ impl ModelConfig {
     ///
     /// # Errors
     /// Unknown, missing or impossible values.
-    pub fn from_json(path: &Path, json: Json) -> Result<Self> {
+    pub fn from_json(path: &Path, mut json: Json) -> Result<Self> {
+        if let Json::Object(keys) = &mut json {
+            rename(keys);
+        }
         let config: ModelConfig = serde_json::from_value(json)
             .map_err(|error| Error::file(path, format!("is not a model's config: {error}")))?;
         let config = ModelConfig { init: None, ..config };
@@ -193,9 +199,9 @@ impl ModelConfig {
             ("model.hidden_size", self.hidden_size),
             ("model.intermediate_size", self.intermediate_size),
             ("model.max_positions", self.max_positions),
-            ("model.token_types", self.token_types),
+            ("model.type_vocab_size", self.type_vocab_size),
             ("model.position_offset", self.position_offset),
-            ("model.window", self.window),
+            ("model.sliding_window", self.sliding_window),
         ] {
             require(size <= MAX_SIZE, key, || format!("is {size}; the most is {MAX_SIZE}"))?;
         }
@@ -203,7 +209,11 @@ impl ModelConfig {
         require(tokens <= MAX_VOCABULARY, "model.vocab_size", || format!("is {tokens}; the most is {MAX_VOCABULARY}"))?;
         require(layers <= MAX_LAYERS, "model.layers", || format!("is {layers}; the most is {MAX_LAYERS}"))?;
         self.check_heads()?;
-        require(self.window != 1, "model.window", "is 1: a token would see only itself; 0 means no window")?;
+        require(
+            self.sliding_window != 1,
+            "model.sliding_window",
+            "is 1: a token would see only itself; 0 means no window",
+        )?;
         positive("model.rope_base", self.rope_base)?;
         positive("model.rope_local_base", self.rope_local_base)?;
         positive("model.norm_eps", self.norm_eps)?;
@@ -226,6 +236,16 @@ impl ModelConfig {
         require(self.positions != Positions::Rope || width.is_multiple_of(2), "model.heads", || {
             format!("makes heads {width} wide, and model.positions = \"rope\" needs an even width")
         })
+    }
+}
+
+/// Calls keys by their names of now. One that is there by both is left, to be refused as unknown.
+fn rename(keys: &mut Map<String, Json>) {
+    for (old, new) in ModelConfig::RENAMED {
+        if let Some(value) = keys.get(old).filter(|_| !keys.contains_key(new)).cloned() {
+            keys.remove(old);
+            keys.insert(new.into(), value);
+        }
     }
 }
 

@@ -61,7 +61,7 @@ impl Encoder {
             tokens: parameters.weight("embeddings.tokens.weight"),
             positions: (config.positions == Positions::Learned)
                 .then(|| parameters.weight("embeddings.positions.weight")),
-            types: (config.token_types > 0).then(|| parameters.weight("embeddings.types.weight")),
+            types: (config.type_vocab_size > 0).then(|| parameters.weight("embeddings.types.weight")),
             embedding_norm: config.embedding_norm.then(|| norm("embeddings.norm")),
             embedding_dropout: Recorder::dropout_layer(
                 if train { config.dropout } else { 0.0 },

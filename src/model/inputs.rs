@@ -166,7 +166,9 @@ impl Inputs {
                 Positions::Learned => None,
             },
             rope_local: match config.positions {
-                Positions::Rope if config.window > 0 => Some(input("rope_local", shape.sequence * config.head_dim())),
+                Positions::Rope if config.sliding_window > 0 => {
+                    Some(input("rope_local", shape.sequence * config.head_dim()))
+                }
                 _ => None,
             },
             position_offset: config.position_offset as u32,

@@ -12,7 +12,7 @@ use crate::kernels::rows::{GatherRowsArgs, Rows, ScatterRowsArgs};
 use crate::kernels::tanh::{TanhArgs, TanhBackwardArgs};
 use crate::random::Site;
 
-/// y = x·Wᵀ + b, with W [outputs, inputs] and b [outputs] or none.
+/// y = x·Wᵀ + b, with W `[outputs, inputs]` and b `[outputs]` or none.
 #[derive(Clone, Copy)]
 pub struct Linear {
     pub weight: Weight,
@@ -111,13 +111,13 @@ impl Recorder {
         }
     }
 
-    /// A new activation [len], named after the scope, in the precision of the program.
+    /// A new activation `[len]`, named after the scope, in the precision of the program.
     pub fn activation(&mut self, name: &str, len: usize) -> Tensor {
         let name = format!("{}.{name}", self.scope);
         self.program.reals(Role::Activation, name, &[len])
     }
 
-    /// A new activation [len] that is f32 in every precision: a mean, a sum.
+    /// A new activation `[len]` that is f32 in every precision: a mean, a sum.
     pub fn statistics(&mut self, name: &str, len: usize) -> Tensor {
         let name = format!("{}.{name}", self.scope);
         self.program.tensor(Role::Activation, name, &[len])

@@ -51,6 +51,20 @@ fn parse_value(key: &str, text: &str) -> Result<Value> {
     }
 }
 
+/// Calls the key `old` of a section `new`, and says whether it was there.
+///
+/// # Errors
+/// The section has both.
+pub fn rename(table: &mut Table, section: &str, old: &str, new: &str) -> Result<bool> {
+    let Some(Value::Table(keys)) = table.get_mut(section) else { return Ok(false) };
+    let Some(value) = keys.remove(old) else { return Ok(false) };
+    if keys.insert(new.to_string(), value).is_some() {
+        let problem = format!("is called {section}.{new} now, and that is given too; leave one of them out");
+        return Err(Error::config(format!("{section}.{old}"), problem));
+    }
+    Ok(true)
+}
+
 /// Fills in what the table lacks. Values of a wrong type are left as they are, for the typed reading to refuse.
 pub fn fill(table: &mut Table, defaults: &Table) {
     for (key, default) in defaults {
@@ -85,6 +99,18 @@ mod tests {
         assert_eq!(table["data"]["prepared"].as_str(), Some("my data/x=y"));
         assert_eq!(table["masking"]["rate"].as_float(), Some(0.3));
         assert_eq!(table["name"].as_str(), Some("2024-run"));
+    }
+
+    #[test]
+    fn a_key_is_renamed_in_its_section_alone() {
+        let mut table = "old = 1\n[train]\nold = 2\nother = 3".parse::<Table>().unwrap();
+        assert!(rename(&mut table, "train", "old", "new").unwrap());
+        assert_eq!(table, "old = 1\n[train]\nnew = 2\nother = 3".parse().unwrap());
+        for (section, old) in [("train", "old"), ("model", "old"), ("old", "old")] {
+            assert!(!rename(&mut table, section, old, "new").unwrap(), "{section}.{old}");
+        }
+        let message = rename(&mut table, "train", "other", "new").unwrap_err().to_string();
+        assert_eq!(message, "train.other: is called train.new now, and that is given too; leave one of them out");
     }
 
     #[test]

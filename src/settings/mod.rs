@@ -7,4 +7,4 @@ mod layers;
 
 pub use check::{at_least_one, fraction, not_negative, positive, require};
 pub use explain::{explain, unknown};
-pub use layers::{fill, set};
+pub use layers::{fill, rename, set};

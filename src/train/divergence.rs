@@ -28,7 +28,7 @@ pub(super) fn diverged(metrics: &Metrics, in_a_row: u64) -> Error {
             "{culprit} is not finite, at loss scale {scale}. Set train.precision = \"f32\" if it is too large for f16 at any \
              scale, or lower train.learning_rate"
         ),
-        None => format!("{culprit} is not finite; lower train.learning_rate or train.clip"),
+        None => format!("{culprit} is not finite; lower train.learning_rate or train.grad_clip"),
     };
     Error::Diverged(format!("{in_a_row} steps in a row up to step {} were skipped, since {why}", metrics.step))
 }
@@ -65,7 +65,7 @@ mod tests {
         assert!(message(2.0, Some(1.0)).contains("the gradient is not finite, at loss scale 1."));
         let diverged = message(f64::INFINITY, None);
         assert!(
-            diverged.contains("lower train.learning_rate or train.clip") && !diverged.contains("f16"),
+            diverged.contains("lower train.learning_rate or train.grad_clip") && !diverged.contains("f16"),
             "{diverged}"
         );
     }

@@ -66,7 +66,7 @@ pub fn record(
         validation_shape: shape(&*config.validation_task(model)),
         recompute,
         precision: config.train.precision,
-        grad_clip: config.train.clip,
+        grad_clip: config.train.grad_clip,
         accumulates: micro_batch < config.train.batch_size,
         binding,
     };

@@ -1,7 +1,8 @@
-//! The folder of a run: `config.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, and a lock that keeps a second training out.
+//! The folder of a run: `run.json`, `config.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, and a lock that keeps a second
+//! training out.
 
 use crate::checkpoint::has_checkpoints;
-use crate::config::Config;
+use crate::config::{Config, run_format};
 use crate::files::{self, Lock};
 use crate::{Error, Remedy, Result};
 use std::path::{Path, PathBuf};
@@ -21,11 +22,12 @@ impl RunDir {
     ///
     /// # Errors
     /// A new run would overwrite checkpoints; there is no run to resume; another training holds the folder; the disk
-    /// refuses.
+    /// refuses; a later version of Cloze wrote what is there.
     pub fn create(path: &Path, resume: bool) -> Result<RunDir> {
         if resume && !path.join(CONFIG).is_file() {
             return Err(Error::file(path, "holds no run to resume").with(Remedy::BeginAnew));
         }
+        run_format::check(path)?;
         std::fs::create_dir_all(path).map_err(Error::io(path))?;
         let run = RunDir { path: path.to_path_buf(), _lock: Arc::new(lock(path)?) };
         if !resume && has_checkpoints(&run.checkpoints())? {
@@ -36,11 +38,12 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Writes `config.toml`.
+    /// Writes `config.toml`, and `run.json` with the version of what is written.
     ///
     /// # Errors
     /// The disk refuses.
     pub fn write_config(&self, config: &Config) -> Result<()> {
+        run_format::write(&self.path)?;
         files::replace(&self.config(), config.to_toml().as_bytes())
     }
 
@@ -97,6 +100,35 @@ mod tests {
         let run = RunDir::create(&dir.path().join("runs/a"), false).unwrap();
         run.write_config(&config).unwrap();
         assert_eq!(Config::load(&run.path().join("config.toml"), &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn the_run_of_a_later_version_is_refused_and_one_without_a_number_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        let path = dir.path().join("runs/a");
+        RunDir::create(&path, false).unwrap().write_config(&config).unwrap();
+        let file = path.join("run.json");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\"version\":1}\n");
+        std::fs::write(&file, "{\"version\": 2, \"more\": []}").unwrap();
+        let problem = format!(
+            "{}: is of version 2 of its format, and the newest that this Cloze reads is 1; take the Cloze that wrote it, or a \
+             later one",
+            file.display()
+        );
+        for resume in [true, false] {
+            assert_eq!(RunDir::create(&path, resume).unwrap_err().to_string(), problem);
+        }
+        // Before any key that this version does not know.
+        assert_eq!(Config::load(&path.join("config.toml"), &[]).unwrap_err().to_string(), problem);
+        std::fs::write(&file, "{").unwrap();
+        assert!(RunDir::create(&path, true).unwrap_err().to_string().contains("run.json: is damaged"));
+
+        std::fs::remove_file(&file).unwrap();
+        let run = RunDir::create(&path, true).unwrap();
+        assert_eq!(Config::load(&run.config(), &[]).unwrap(), config);
+        run.write_config(&config).unwrap();
+        assert!(file.exists());
     }
 
     #[test]

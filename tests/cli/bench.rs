@@ -138,7 +138,7 @@ fn half_gpu(shop: &Workshop) -> Option<Box<Gpu>> {
     if gpu.check_precision(Precision::F16).is_err() {
         let refused = shop.run("bench matmul_nt --precision f16 --device gpu", &[]);
         assert!(refused.code == 1 && refused.stderr.contains("--precision f32"), "{}", refused.stderr);
-        println!("skipped: {} has no half precision, and says so", gpu.describe());
+        adapter::skip(format!("{} has no half precision, and says so", gpu.describe()));
         return None;
     }
     Some(gpu)

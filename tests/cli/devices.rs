@@ -6,7 +6,7 @@ use crate::{adapter, workshop::CONFIG};
 
 #[test]
 fn modern_with_a_sliding_window() {
-    train_on_both("model.recipe=modern model.layers=3 model.window=8 model.global_every=3");
+    train_on_both("model.recipe=modern model.layers=3 model.sliding_window=8 model.global_every=3");
 }
 
 #[test]

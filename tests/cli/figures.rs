@@ -11,10 +11,10 @@ fn the_unigram_figure_of_one_word() {
     let shop = Workshop::new();
     shop.write("river.txt", "river ".repeat(5000));
     shop.done("tokenizer --vocab-size 64 river.txt", &[]);
-    shop.done("prepare --tokenizer tokenizer.json --out prepared --split line river.txt", &[]);
+    shop.done("prepare --tokenizer tokenizer.json --out prepared --documents line river.txt", &[]);
     shop.done("train run.toml --device cpu --set data.prepared=prepared --set train.steps=1", &[]);
     shop.write("test.txt", ["river ".repeat(30), "river ".repeat(30), "river ".repeat(30)].join("\n"));
-    let result = shop.done("eval runs/run test.txt --split line --device cpu --json", &[]).json();
+    let result = shop.done("eval runs/run test.txt --documents line --device cpu --json", &[]).json();
 
     let manifest: Value = serde_json::from_slice(&shop.read("prepared/manifest.json")).unwrap();
     let (n, v) = (manifest["train"]["tokens"].as_f64().unwrap(), manifest["vocab_size"].as_f64().unwrap());

@@ -98,7 +98,7 @@ fn what_a_command_replaces_is_the_old_or_the_new_one() {
     let shop = Workshop::new();
     shop.done(TRAIN, &["trained"]);
     shop.write("longer.txt", shop.text("text.txt").repeat(2));
-    let prepare = "prepare --tokenizer trained/data/tokenizer.json --split line";
+    let prepare = "prepare --tokenizer trained/data/tokenizer.json --documents line";
     let embed = "embed trained text.txt --device cpu";
     for (old, new) in [
         (format!("{prepare} text.txt --out"), format!("{prepare} longer.txt --overwrite --out")),

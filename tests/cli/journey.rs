@@ -23,7 +23,7 @@ fn whole_way(kind: &str) {
     let made = shop.done(&format!("tokenizer --kind {kind} --vocab-size 400 text.txt"), &[]);
     assert!(made.stdout.starts_with("tokenizer.json: 400 tokens\n"), "{}", made.stdout);
 
-    let line = "prepare --tokenizer tokenizer.json --out prepared --split line --validation-fraction 0.1 text.txt";
+    let line = "prepare --tokenizer tokenizer.json --out prepared --documents line --validation-fraction 0.1 text.txt";
     let prepared = shop.done(line, &[]);
     assert!(prepared.stdout.starts_with("prepared: vocabulary of 400\n  training: "), "{}", prepared.stdout);
     assert_eq!(names(shop.path("prepared")).len(), 5);
@@ -96,8 +96,16 @@ fn scores(guesses: &Value) -> Vec<f64> {
 fn raw_text_is_enough() {
     let shop = Workshop::new();
     shop.done("train run.toml --device cpu --out mine", &[]);
-    let expected =
-        ["checkpoints", "config.toml", "data", "data.settings", "data.sources.json", "lock", "metrics.jsonl"];
+    let expected = [
+        "checkpoints",
+        "config.toml",
+        "data",
+        "data.settings",
+        "data.sources.json",
+        "lock",
+        "metrics.jsonl",
+        "run.json",
+    ];
     assert_eq!(names(shop.path("mine")), expected);
     assert_eq!(names(shop.path("mine/checkpoints")), ["step-000006", "step-000008", "step-000012"]);
 

@@ -23,7 +23,7 @@ fn nothing_to_mask_is_refused() {
         "the kind unigram",
         "--kind",
     ];
-    refused(&shop, "prepare --tokenizer tokenizer.json --split line --out prepared long.txt", &words);
+    refused(&shop, "prepare --tokenizer tokenizer.json --documents line --out prepared long.txt", &words);
     assert!(!shop.path("prepared").exists());
     let set = "--set tokenizer.file=tokenizer.json --set data.train=[\"long.txt\"]";
     refused(&shop, &format!("train run.toml --device cpu {set}"), &words);
@@ -40,7 +40,8 @@ fn many_unknown_tokens_are_warned_of() {
     let mixed = [shop.text("text.txt"), "ж ".repeat(3000)].join("\n");
     shop.write("mixed.txt", &mixed);
     let words = ["% of the tokens of the training text are unknown", "lacks characters such as ж"];
-    let prepared = shop.done("prepare --tokenizer tokenizer.json --split line --out prepared mixed.txt", &[]).stderr;
+    let prepared =
+        shop.done("prepare --tokenizer tokenizer.json --documents line --out prepared mixed.txt", &[]).stderr;
     assert!(words.iter().all(|word| prepared.contains(word)), "{prepared}");
     let trained = shop.done("train run.toml --device cpu --set data.prepared=prepared --out run", &[]).stderr;
     assert!(trained.contains("% of the tokens of the training part of data.prepared are unknown"), "{trained}");

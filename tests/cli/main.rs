@@ -26,6 +26,7 @@ mod outputs;
 mod planning;
 mod profile;
 mod refusals;
+mod renamed;
 mod resume;
 mod stale_data;
 mod tensorboard;

@@ -31,7 +31,7 @@ fn the_masks_of_an_evaluation_are_the_same_for_all_models() {
     let mut executor = evaluation.start(&Device::Cpu, &model.config, model.values()).unwrap();
     let evaluator = Evaluator::of(&evaluation);
     for (limit, more) in [(None, ""), (Some(40), " --max-sequences 40")] {
-        let line = format!("eval runs/run text.txt --split line --device cpu --json{more}");
+        let line = format!("eval runs/run text.txt --documents line --device cpu --json{more}");
         let result = shop.done(&line, &[]).json();
         let number = |key: &str| result[key].as_f64().unwrap();
         let batches = validation_batches(&*examples, 32, VALIDATION_SEED, limit).unwrap();
@@ -50,7 +50,7 @@ fn pseudo_log_likelihood_by_hand() {
     shop.done("train run.toml --device cpu --set model.recipe=bert", &[]);
     let sentences = ["unquestionable gratitude", "yes", "the acknowledgment was unfavourable"];
     shop.write("sentences.txt", sentences.join("\n"));
-    let line = "eval runs/run sentences.txt --split line --device cpu --pll";
+    let line = "eval runs/run sentences.txt --documents line --device cpu --pll";
     let result = shop.done(&format!("{line} --json"), &[]).json();
 
     let model = SavedModel::open(&shop.path("runs/run")).unwrap();

@@ -53,7 +53,8 @@ fn it_is_exported_as_bert_for_pre_training_and_comes_back() {
     }
 
     let eval = |model: &str| {
-        shop.done(&format!("eval {model} text.txt --split line --sequence-length 32 --device cpu --json"), &[]).json()
+        shop.done(&format!("eval {model} text.txt --documents line --sequence-length 32 --device cpu --json"), &[])
+            .json()
     };
     let own = eval("runs/run");
     assert!(own["next_sentence_accuracy"].as_f64().is_some_and(|share| share > 0.2), "{own}");
@@ -91,7 +92,7 @@ fn a_masked_language_model_goes_on_with_a_fresh_head_and_back() {
 fn what_makes_no_pairs_is_refused() {
     let shop = Workshop::new();
     for (line, parts) in [
-        ("train run.toml --device cpu --set task.kind=nsp", &["model.token_types", "task.kind"][..]),
+        ("train run.toml --device cpu --set task.kind=nsp", &["model.type_vocab_size", "task.kind"][..]),
         ("train run.toml --device cpu --set task.kind=nps", &["task.kind", "mlm", "nsp"]),
         (
             "train run.toml --device cpu --set task.kind=nsp --set model.recipe=bert --set data.documents=file",

@@ -30,11 +30,12 @@ fn a_plan_tells_what_does_not_fit() {
     let shop = Workshop::new();
     let sets = "--set model.hidden_size=8192 --set model.heads=64 --set model.layers=100";
     let plan = shop.run(&format!("train run.toml --device cpu --plan {sets}"), &[]);
-    assert!(
-        plan.stdout.contains("none does not fit: training needs") && plan.stdout.contains("none"),
-        "{}",
-        plan.stdout
-    );
+    for recompute in ["none", "elementwise", "attention", "layer"] {
+        let mut rows = plan.stdout.lines().map(|line| line.trim_start_matches(['*', ' ']).split_whitespace());
+        let row = rows.find_map(|mut row| (row.next() == Some(recompute)).then(|| row.nth(1)));
+        assert_eq!(row, Some(Some("none")), "{recompute} has an `auto`: {}", plan.stdout);
+        assert!(plan.stdout.contains(&format!("\n{recompute} does not fit: training needs")), "{}", plan.stdout);
+    }
     assert_eq!(plan.code, 1);
     assert!(
         plan.stderr.contains("error: nothing fits") && plan.stderr.contains("lower `model.layers`"),

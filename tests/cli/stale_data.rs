@@ -74,7 +74,7 @@ fn another_tokenizer_file_is_noticed() {
 fn a_prepared_folder_made_anew_is_refused_and_another_is_a_choice() {
     let shop = Workshop::new();
     shop.done("tokenizer --vocab-size 400 --out tokenizer.json text.txt", &[]);
-    let prepare = "prepare --tokenizer tokenizer.json --split line --overwrite";
+    let prepare = "prepare --tokenizer tokenizer.json --documents line --overwrite";
     shop.done(&format!("{prepare} --out prepared text.txt"), &[]);
     let prepared = "--set data.prepared=prepared";
     shop.done(&format!("{LINE} {prepared}"), &[]);

@@ -24,6 +24,7 @@ pub fn assert_shows_the_metrics(shop: &Workshop, run: &str) -> Shown {
         }
     }
     let shown = shown(&shop.path(&format!("{run}/tensorboard")));
+    assert!(!scalars.is_empty(), "{run} has measured nothing");
     assert_eq!(shown.scalars, scalars);
     shown
 }

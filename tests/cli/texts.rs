@@ -18,7 +18,7 @@ fn bytes_that_are_not_utf8_are_told_of_wherever_text_is_read() {
         assert!(outcome.stderr.contains(&line), "{}", outcome.stderr);
     };
     told(shop.done("tokenizer --vocab-size 300 --out t.json cp1252.txt", &[]), "cp1252.txt", 360);
-    told(shop.done("prepare --tokenizer tokenizer.json --out p --split line cp1252.txt", &[]), "cp1252.txt", 360);
+    told(shop.done("prepare --tokenizer tokenizer.json --out p --documents line cp1252.txt", &[]), "cp1252.txt", 360);
     told(shop.done("train run.toml --device cpu --set data.train=[\"cp1252.txt\"]", &[]), "cp1252.txt", 360);
     told(shop.done("eval runs/run cp1252.txt --device cpu", &[]), "cp1252.txt", 360);
     told(shop.done("embed runs/run cp1252.txt --device cpu", &[]), "cp1252.txt", 360);
@@ -78,7 +78,7 @@ fn folders_as_they_are() {
 fn validation_is_cut_out_where_documents_are_too_few() {
     let shop = shop();
     shop.write("lines.txt", "it is a truth universally acknowledged\n".repeat(1100));
-    let prepare = "prepare --tokenizer tokenizer.json --out p --split line --validation-fraction 0.0001 lines.txt";
+    let prepare = "prepare --tokenizer tokenizer.json --out p --documents line --validation-fraction 0.0001 lines.txt";
     let done = shop.done(prepare, &[]);
     assert!(done.stdout.contains("validation: "), "{}", done.stdout);
 }
@@ -112,7 +112,7 @@ fn a_pipe_is_refused_and_does_not_block() {
 fn what_a_killed_prepare_left_is_cleared() {
     let shop = shop();
     fs::create_dir(shop.path(".p.partial-killed")).unwrap();
-    shop.done("prepare --tokenizer tokenizer.json --out p --split line text.txt", &[]);
+    shop.done("prepare --tokenizer tokenizer.json --out p --documents line text.txt", &[]);
     assert!(!shop.path(".p.partial-killed").exists());
     fs::rename(shop.path("p"), shop.path(".p.replaced")).unwrap();
     shop.done("train run.toml --device cpu --set data.prepared=p --set train.steps=1", &[]);

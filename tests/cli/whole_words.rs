@@ -28,7 +28,7 @@ fn the_rate_of_masks_is_even_over_a_line() {
     shop.write("chinese.txt", chinese());
     for kind in ["unigram", "bpe"] {
         shop.done(&format!("tokenizer --kind {kind} --vocab-size 320 --out {kind}.json chinese.txt"), &[]);
-        shop.done(&format!("prepare --tokenizer {kind}.json --split line --out {kind} chinese.txt"), &[]);
+        shop.done(&format!("prepare --tokenizer {kind}.json --documents line --out {kind} chinese.txt"), &[]);
         let prepared = Prepared::open(shop.path(kind)).unwrap();
         let documents = prepared.split(Split::Train).clone();
         let packing = Packing::whole(documents, prepared.specials(), 128).unwrap();
@@ -58,7 +58,7 @@ fn a_pseudo_likelihood_counts_words() {
     shop.write("text.txt", text);
     shop.write("few.txt", few);
     shop.done("train run.toml --device cpu --out run --set tokenizer.kind=unigram --set train.steps=2", &[]);
-    let result = shop.done("eval run few.txt --split line --device cpu --pll --json", &[]).json();
+    let result = shop.done("eval run few.txt --documents line --device cpu --pll --json", &[]).json();
     // Pieces may span two words or more; lines, of which there are four, are none.
     let (words, tokens) = (result["words"].as_u64().unwrap(), result["tokens"].as_u64().unwrap());
     assert!(words > 20 && words <= tokens, "{words} words of {tokens} tokens");

@@ -103,6 +103,24 @@ impl Workshop {
         outcome
     }
 
+    /// Replaces a file of a checkpoint, and the hashes that guard it.
+    pub fn forge(&self, checkpoint: &str, name: &str, content: &[u8]) {
+        assert!(names(self.path(checkpoint)).iter().any(|other| other == name));
+        self.write(&format!("{checkpoint}/{name}"), content);
+        let mut manifest: Value = serde_json::from_slice(&self.read(&format!("{checkpoint}/manifest.json"))).unwrap();
+        manifest["files"][name]["bytes"] = content.len().into();
+        manifest["files"][name]["blake3"] = blake3::hash(content).to_hex().to_string().into();
+        self.forge_manifest(checkpoint, &manifest);
+    }
+
+    /// Replaces the manifest of a checkpoint, and the hash that guards it.
+    pub fn forge_manifest(&self, checkpoint: &str, manifest: &Value) {
+        let manifest = serde_json::to_vec(manifest).unwrap();
+        let line = format!("{}  manifest.json\n", blake3::hash(&manifest).to_hex());
+        self.write(&format!("{checkpoint}/manifest.json"), manifest);
+        self.write(&format!("{checkpoint}/manifest.json.blake3"), line);
+    }
+
     /// A copy of a folder.
     pub fn copy(&self, from: &str, to: &str) {
         copy(&self.path(from), &self.path(to));

@@ -177,12 +177,15 @@ fn a_failed_save_leaves_nothing() {
 }
 
 #[test]
-fn another_format_is_named() {
+fn a_later_format_is_refused_and_not_passed_over() {
     let dir = with_steps(&[100]);
     let path = dir.path().join("step-000100");
     let json = b"{\"format\": 2, \"new\": []}";
     fs::write(path.join(MANIFEST), json).unwrap();
     fs::write(path.join("manifest.json.blake3"), format!("{}  {MANIFEST}\n", blake3::hash(json).to_hex())).unwrap();
-    let message = Checkpoint::open(&path).unwrap_err().to_string();
-    assert!(message.contains("has format 2, and this version of Cloze reads 1"), "{message}");
+    let refused = |error: Error| matches!(error, Error::Version { path: file, found: 2, newest: 1 } if file == path.join(MANIFEST));
+    assert!(refused(Checkpoint::open(&path).unwrap_err()));
+    // Nor does an older one stand in.
+    store(dir.path()).save(&state(50, None), put(&FILES)).unwrap();
+    assert!(refused(store(dir.path()).latest_valid().unwrap_err()) && refused(opened(dir.path()).unwrap_err()));
 }

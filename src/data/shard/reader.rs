@@ -11,7 +11,7 @@ use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 
 use super::{Header, MAGIC, ShardBuilder, VERSION, damaged, open, token_width};
 use crate::data::manifest::ShardEntry;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Bytes read at once to verify a shard, a multiple of 8.
 const CHUNK: usize = 1 << 20;
@@ -51,9 +51,10 @@ impl Shard {
         }
         let mut header = Header::zeroed();
         read_exact_at(&file, bytemuck::bytes_of_mut(&mut header), 0).map_err(Error::io(&path))?;
-        if header.magic != MAGIC || header.version != VERSION {
-            return Err(damaged("not a shard of this version"));
+        if header.magic != MAGIC {
+            return Err(damaged("not a shard"));
         }
+        files::check_version(&path, header.version.into(), VERSION)?;
         if header.width != token_width(vocab_size)
             || (header.tokens, header.documents) != (entry.tokens, entry.documents)
         {

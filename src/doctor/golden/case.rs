@@ -193,8 +193,8 @@ impl<'a> Tensors<'a> {
         let (ids, labels) =
             (self.ints("input_ids", rows, 0..vocabulary)?, self.ints("labels", rows, -100..vocabulary)?);
         let mask = self.ints("attention_mask", rows, 0..2)?;
-        let types = match config.token_types > 0 && self.file.tensor("token_type_ids").is_ok() {
-            true => self.ints("token_type_ids", rows, 0..config.token_types as i32)?,
+        let types = match config.type_vocab_size > 0 && self.file.tensor("token_type_ids").is_ok() {
+            true => self.ints("token_type_ids", rows, 0..config.type_vocab_size as i32)?,
             false => vec![0; rows],
         };
         let example = |b: usize| {

@@ -43,11 +43,11 @@ impl Task for NextSentence {
     }
 
     fn misfit(&self) -> Option<(&'static str, String)> {
-        let ModelConfig { token_types, head_transform, .. } = *self.config();
-        if token_types < CLASSES {
+        let ModelConfig { type_vocab_size, head_transform, .. } = *self.config();
+        if type_vocab_size < CLASSES {
             let problem =
-                format!("is {token_types}; next-sentence prediction tells the segments of a pair apart by two");
-            return Some(("token_types", problem));
+                format!("is {type_vocab_size}; next-sentence prediction tells the segments of a pair apart by two");
+            return Some(("type_vocab_size", problem));
         }
         let problem = || "is false; next-sentence prediction has the head of BERT, with a transform".to_string();
         (!head_transform).then(|| ("head_transform", problem()))

@@ -185,7 +185,7 @@ fn special_tokens_have_the_names_that_the_files_give_them() {
     let filled = shop.done("fill-mask in --device cpu --json", &["a <gap> b"]);
     assert_eq!(filled.json().as_array().unwrap().len(), 5);
     // The name goes on into prepared data, and from there into a run.
-    shop.done("prepare --tokenizer in/tokenizer.json --out prepared --split line text.txt", &[]);
+    shop.done("prepare --tokenizer in/tokenizer.json --out prepared --documents line text.txt", &[]);
     shop.write("init.toml", init::CONFIG);
     let sets = "--set model.init=in --set data.prepared=prepared --set train.steps=1";
     shop.done(&format!("train init.toml --device cpu --out run {sets}"), &[]);
@@ -205,15 +205,15 @@ fn configs_of_transformers_4_and_5_mean_what_they_mean_there() {
         let kind = |c| if c == 'f' { "full_attention" } else { "sliding_attention" };
         kinds.chars().map(kind).collect::<Vec<_>>().into()
     };
-    assert_eq!((read(|_| ()).window, read(|_| ()).global_every), (8, 3));
+    assert_eq!((read(|_| ()).sliding_window, read(|_| ()).global_every), (8, 3));
     // An odd window reaches as far as the even one below it.
-    assert_eq!(read(|config| config["local_attention"] = 9.into()).window, 8);
+    assert_eq!(read(|config| config["local_attention"] = 9.into()).sliding_window, 8);
     for (kinds, window, every) in [("fssf", 8, 3), ("fsfs", 8, 2), ("fsss", 8, 4), ("ffff", 0, 1)] {
         let mut config = golden.clone();
         config["layer_types"] = layers(kinds);
         config.as_object_mut().unwrap().remove("global_attn_every_n_layers");
         let config = cloze::hf::config::read("config.json".as_ref(), &config).unwrap().1;
-        assert_eq!((config.window, config.global_every), (window, every), "{kinds}");
+        assert_eq!((config.sliding_window, config.global_every), (window, every), "{kinds}");
     }
     let old = |local: fn(&mut Value)| {
         let mut config = golden.clone();

@@ -91,7 +91,7 @@ fn what_contradicts_the_model_is_refused() {
     shop.write("init.toml", CONFIG);
     copy_golden(&shop, "bert");
     shop.done("tokenizer --vocab-size 300 text.txt", &[]);
-    shop.done("prepare --tokenizer tokenizer.json --out other --split line text.txt", &[]);
+    shop.done("prepare --tokenizer tokenizer.json --out other --documents line text.txt", &[]);
     for (sets, words) in [
         ("model.hidden_size=64", &["model.hidden_size: is 64", "model.init has 32", "leave it out"][..]),
         ("model.norm=pre", &["model.norm: is \"pre\"", "has \"post\""]),

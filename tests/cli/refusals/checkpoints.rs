@@ -1,8 +1,7 @@
 //! Checkpoints that are damaged, and forged ones, whose hashes are right.
 
 use super::refused;
-use crate::workshop::{Workshop, names};
-use serde_json::Value;
+use crate::workshop::Workshop;
 
 const CHECKPOINT: &str = "run/checkpoints/step-000002";
 
@@ -76,22 +75,8 @@ fn forged_files() {
         ),
     ] {
         shop.copy("run", "forged");
-        forge(&shop, "forged/checkpoints/step-000002", name, &content);
+        shop.forge("forged/checkpoints/step-000002", name, &content);
         fill(&shop, "forged/checkpoints/step-000002", words);
         std::fs::remove_dir_all(shop.path("forged")).unwrap();
     }
-}
-
-/// Replaces a file, and the hashes that guard it.
-fn forge(shop: &Workshop, checkpoint: &str, name: &str, content: &[u8]) {
-    assert!(names(shop.path(checkpoint)).iter().any(|other| other == name));
-    shop.write(&format!("{checkpoint}/{name}"), content);
-    let file = format!("{checkpoint}/manifest.json");
-    let mut manifest: Value = serde_json::from_slice(&shop.read(&file)).unwrap();
-    manifest["files"][name]["bytes"] = content.len().into();
-    manifest["files"][name]["blake3"] = blake3::hash(content).to_hex().to_string().into();
-    let manifest = serde_json::to_vec(&manifest).unwrap();
-    let line = format!("{}  manifest.json\n", blake3::hash(&manifest).to_hex());
-    shop.write(&file, manifest);
-    shop.write(&format!("{file}.blake3"), line);
 }

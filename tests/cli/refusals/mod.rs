@@ -7,6 +7,7 @@ mod corpora;
 mod prepared;
 mod runs;
 mod sizes;
+mod versions;
 
 use crate::workshop::{Outcome, Workshop};
 

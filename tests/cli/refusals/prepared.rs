@@ -6,7 +6,7 @@ use crate::workshop::{Workshop, names};
 fn prepared() -> Workshop {
     let shop = Workshop::new();
     shop.done("tokenizer --vocab-size 300 text.txt", &[]);
-    shop.done("prepare --tokenizer tokenizer.json --out prepared --split line text.txt", &[]);
+    shop.done("prepare --tokenizer tokenizer.json --out prepared --documents line text.txt", &[]);
     shop
 }
 

@@ -28,7 +28,7 @@ fn a_resume_with_other_settings() {
     let shop = trained();
     shop.write("other.txt", shop.text("text.txt").replace("the", "that"));
     shop.done("tokenizer --vocab-size 400 --out other.json other.txt", &[]);
-    shop.done("prepare --tokenizer other.json --out prepared --split line other.txt", &[]);
+    shop.done("prepare --tokenizer other.json --out prepared --documents line other.txt", &[]);
     let before = content(&shop);
     for (set, words) in [
         ("seed=7", &["seed", "is 7, and the run began with 1", "--out"][..]),

@@ -22,7 +22,7 @@ fn on_the_cpu() {
             "tokenizer.vocab_size=4000000 model.hidden_size=1024 model.heads=8",
             &["embeddings.tokens", "lower `tokenizer.vocab_size`"],
         ),
-        ("model.window=100000000000", &["model.window", "the most is 1048576"]),
+        ("model.sliding_window=100000000000", &["model.sliding_window", "the most is 1048576"]),
         ("tokenizer.vocab_size=99999999999", &["tokenizer.vocab_size", "at most"]),
         ("data.sequence_length=1000000000000", &["data.sequence_length", "at most 65536"]),
     ] {

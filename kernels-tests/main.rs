@@ -19,6 +19,7 @@ mod adapter;
 #[cfg(target_os = "linux")]
 mod amd_compiler;
 mod broken;
+mod collective;
 mod comparison;
 mod finite;
 mod golden;

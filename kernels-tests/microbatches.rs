@@ -14,16 +14,16 @@ use cloze::optim::AdamW;
 use cloze::tasks::MaskedLm;
 use cloze::train::{Training, TrainingOptions};
 
-const SEQUENCES: usize = 4;
-const LENGTH: usize = 23;
+pub const SEQUENCES: usize = 4;
+pub const LENGTH: usize = 23;
 /// Most masked positions a sequence; the sequences have different numbers of them.
-const SELECTED: usize = 7;
+pub const SELECTED: usize = 7;
 const STEPS: u64 = 6;
 
 /// Relative difference of two losses. Some 7e-7 was measured; with other masks it is 1e-3 and more.
 const TOLERANCE: f64 = 1e-5;
 
-fn sequence(number: usize) -> Example {
+pub fn sequence(number: usize) -> Example {
     let ids = (0..LENGTH).map(|i| (5 + (i * 7 + number * 11) % 60) as u32).collect();
     let selected: Vec<u32> = (0..SELECTED - number % 4).map(|i| (3 * i + number % 3) as u32).collect();
     let labels = selected.iter().map(|position| (position * 3 + number as u32) % 70).collect();

@@ -26,11 +26,19 @@ impl Loader {
     /// # Errors
     /// There are no sequences, or `batch` is 0.
     pub fn new(examples: Arc<dyn Examples>, batch: usize, seed: u64, first: u64) -> Result<Self> {
+        Self::of_share(examples, batch, seed, first, Share { rank: 0, size: 1, microbatches: 1 })
+    }
+
+    /// As `new`, of those microbatches that one of several processes takes; `first` counts those of all.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn of_share(examples: Arc<dyn Examples>, batch: usize, seed: u64, first: u64, share: Share) -> Result<Self> {
         check(&*examples, batch)?;
         let (sender, batches) = sync_channel(AHEAD);
         let work = move || {
-            for next in first.. {
-                let batch = training_batch(&*examples, batch, seed, next);
+            for taken in 0.. {
+                let batch = training_batch(&*examples, batch, seed, first + share.number(taken));
                 let failed = batch.is_err();
                 if sender.send(batch).is_err() || failed {
                     break;
@@ -60,6 +68,26 @@ impl Drop for Loader {
             // Its panic, if any, has been reported by `next`.
             let _ = thread.join();
         }
+    }
+}
+
+/// What one of several processes takes of the stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// The process.
+    pub rank: usize,
+    /// How many there are.
+    pub size: usize,
+    /// Microbatches that each takes of a step.
+    pub microbatches: usize,
+}
+
+impl Share {
+    /// The number among those of all processes of the microbatch that this one takes after `taken` others: those of a rank
+    /// come one after another in a step, so that a step has the same sequences in the same order however many processes there are.
+    fn number(self, taken: u64) -> u64 {
+        let [rank, size, own] = [self.rank, self.size, self.microbatches].map(|count| count as u64);
+        taken / own * size * own + rank * own + taken % own
     }
 }
 

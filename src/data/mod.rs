@@ -49,7 +49,7 @@ pub use documents::Documents;
 pub use example::{Example, Examples, evenly_spread};
 pub use inputs::files;
 pub(crate) use inputs::is_there;
-pub use loader::{Loader, validation_batches};
+pub use loader::{Loader, Share, validation_batches};
 pub use manifest::{FileEntry, Manifest, ShardEntry, SplitEntry};
 pub use maskable::{check_maskable, warn_of_unknown};
 pub use masking::{MaskedSequences, Masker, Masking, check_mask_rate};

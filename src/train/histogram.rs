@@ -134,6 +134,7 @@ pub(super) fn of_gradients(training: &Training, executor: &mut dyn Executor) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collective::Single;
     use crate::data::{Batch, Example};
     use crate::device::Device;
     use crate::model::{ModelConfig, Recipe, Shape};
@@ -182,7 +183,7 @@ mod tests {
                 for step in 0..2 {
                     training.step(&mut *executor, batches, 1e-3, 1, step).unwrap();
                 }
-                training.accumulate_gradients(&mut *executor, batches, 1, 2).unwrap();
+                training.accumulate_gradients(&mut *executor, batches, 1, 2, &mut Single).unwrap();
                 of_gradients(&training, &mut *executor).unwrap()
             };
             let (kept, shared) = (gradients(true), gradients(false));

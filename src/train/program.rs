@@ -1,6 +1,7 @@
 //! The program of a model in training, and of its validation: encoder, task and optimiser.
 
 use crate::Result;
+use crate::collective::{Collective, Single};
 use crate::data::Batch;
 use crate::device::Device;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};
@@ -8,6 +9,7 @@ use crate::kernels::gradient_norm::{OPTIMIZER_WORDS, OptimizerState};
 use crate::kernels::step::{StepState, UPDATE_WORDS, UpdateState};
 use crate::kernels::{Params, Precision};
 use crate::model::encoder::Encoder;
+use crate::model::parameters::Flat;
 use crate::model::recorder::Recorder;
 use crate::model::{Contents, Inputs, Microbatch, ModelConfig, Parameters, Recompute, RowSet, Shape};
 use crate::optim::{self, LossScale, Optimizer};
@@ -164,34 +166,59 @@ impl Training {
         seed: u64,
         number: u64,
     ) -> Result<()> {
-        self.accumulate_gradients(executor, batches, seed, number)?;
+        self.accumulate_gradients(executor, batches, seed, number, &mut Single)?;
         self.run_update(executor, learning_rate)
     }
 
     /// All of [`Training::step`] but the update, which uses the gradients up: until that is run they can be read. With f16 they
-    /// are those of the scaled loss.
+    /// are those of the scaled loss. `batches` are this process's share of the step, those of all processes one after another in
+    /// the order of their ranks, and the gradients and what is measured become the sums over them.
     ///
     /// # Errors
-    /// The device fails.
+    /// The device fails, or another process does.
     pub fn accumulate_gradients(
         &self,
         executor: &mut dyn Executor,
         batches: &[Batch],
         seed: u64,
         number: u64,
+        collective: &mut dyn Collective,
     ) -> Result<()> {
         assert!(self.accumulates || batches.len() == 1, "the program was recorded for one microbatch a step");
-        let weight = |count: fn(&Batch) -> u32| 1.0 / batches.iter().map(count).sum::<u32>().max(1) as f32;
-        let (loss_weight, class_weight) = (weight(|batch| batch.label_count), weight(|batch| batch.classes.count));
+        let own = batches.iter().fold([0; 4], |sums, batch| add(sums, self.counts(batch)));
+        let all = collective.all_gather(&own)?;
+        let sum =
+            |counts: &[Vec<u32>]| counts.iter().fold([0; 4], |sums, own| add(sums, own[..].try_into().expect("4")));
+        let (before, [labels, classes, ..]) = (sum(&all[..collective.rank()]), sum(&all));
+        let [loss_weight, class_weight] = [labels, classes].map(|count: u32| 1.0 / count.max(1) as f32);
         let [seed_low, seed_high] = random::key(seed);
         self.clear_metrics(executor);
-        let (mut first_row, mut first_selected) = (0, 0);
+        let [.., mut first_row, mut first_selected] = before;
         for batch in batches {
             let step = StepState { loss_weight, seed_low, seed_high, number: number as u32, first_row };
             self.inputs.write(executor, batch, Microbatch { step, first_selected, class_weight })?;
             executor.run(self.accumulate)?;
             first_row += self.inputs.shape.rows() as u32;
             first_selected += batch.selected_count;
+        }
+        self.exchange(executor, collective)
+    }
+
+    /// Labels, classes, rows and selected rows of a microbatch.
+    fn counts(&self, batch: &Batch) -> [u32; 4] {
+        [batch.label_count, batch.classes.count, self.inputs.shape.rows() as u32, batch.selected_count]
+    }
+
+    /// Sums up the gradients of all processes, and what they measured.
+    fn exchange(&self, executor: &mut dyn Executor, collective: &mut dyn Collective) -> Result<()> {
+        if collective.size() == 1 {
+            return Ok(());
+        }
+        let gradients = self.parameters.flats.iter().map(Flat::gradients);
+        for tensor in gradients.chain([self.metrics]) {
+            let mut words = executor.read(tensor)?;
+            collective.all_reduce(bytemuck::cast_slice_mut(&mut words))?;
+            executor.write(tensor, &words);
         }
         Ok(())
     }
@@ -217,4 +244,8 @@ impl Training {
     pub fn measured(&self, executor: &mut dyn Executor) -> Result<Measured> {
         Ok(Measured::from_words(&executor.read(self.metrics)?))
     }
+}
+
+fn add(a: [u32; 4], b: [u32; 4]) -> [u32; 4] {
+    std::array::from_fn(|at| a[at] + b[at])
 }

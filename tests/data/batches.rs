@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use cloze::data::{
-    Batch, Encoded, Examples, Loader, MaskedSequences, Masker, Masking, NONE, Packing, TokenizerKind,
+    Batch, Encoded, Examples, Loader, MaskedSequences, Masker, Masking, NONE, Packing, Share, TokenizerKind,
     validation_batches,
 };
 
@@ -71,6 +71,24 @@ fn a_resumed_stream_goes_on_as_if_never_interrupted() {
     }
     let other = take(&mut Loader::new(examples, BATCH, 6, 0).unwrap(), 1);
     assert_ne!(other[..], whole[..1]);
+}
+
+#[test]
+fn processes_share_the_stream_of_one() {
+    let examples = masked_sequences(TokenizerKind::WordPiece, false);
+    let (first, microbatches, steps) = (3, 2, 4);
+    for size in [1, 2, 3] {
+        let all = Loader::new(examples.clone(), BATCH, 5, first);
+        let all = take(&mut all.unwrap(), size * microbatches * steps);
+        for rank in 0..size {
+            let share = Share { rank, size, microbatches };
+            let mut own = Loader::of_share(examples.clone(), BATCH, 5, first, share).unwrap();
+            for step in 0..steps {
+                let expected = &all[(step * size + rank) * microbatches..][..microbatches];
+                assert_eq!(take(&mut own, microbatches), expected, "rank {rank} of {size} at step {step}");
+            }
+        }
+    }
 }
 
 #[test]

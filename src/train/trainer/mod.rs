@@ -10,6 +10,7 @@ use super::program::Training;
 use super::{RunDir, Sink, Sinks, Validation, interrupt, saving};
 use crate::Result;
 use crate::checkpoint::{CheckpointStore, TrainingState};
+use crate::collective::Collective;
 use crate::config::Config;
 use crate::data::{Batch, Loader, Prepared};
 use crate::device::Device;
@@ -39,6 +40,8 @@ pub struct Trainer {
     training: Training,
     executor: Box<dyn Executor>,
     loader: Loader,
+    /// The processes that train together.
+    collective: Box<dyn Collective>,
     validation: Vec<Batch>,
     state: TrainingState,
     pending: PendingSteps,

@@ -4,8 +4,9 @@ use super::{Trainer, VALIDATION_SEED};
 use crate::Result;
 use crate::checkpoint::saved::read_tokenizer;
 use crate::checkpoint::{Checkpoint, CheckpointStore, DataSeen, SavedModel, TrainingState};
+use crate::collective::{Collective, Single};
 use crate::config::{Config, MicroBatch};
-use crate::data::{Batch, Documents, Examples, Loader, Prepared, Split, Tokenizer, validation_batches};
+use crate::data::{Batch, Documents, Examples, Loader, Prepared, Share, Split, Tokenizer, validation_batches};
 use crate::device::Device;
 use crate::exec::Executor;
 use crate::model::{Kind, ModelConfig};
@@ -33,7 +34,8 @@ impl Trainer {
         let mut on_device = OnDevice::start(&mut config, &run, &model, &origin, device)?;
         let validation = data.validation(&config, &model, on_device.micro_batch)?;
         let state = on_device.state(&config, &run, &*task, &origin, &data, device)?;
-        let loader = data.loader(&config, &*task, &state)?;
+        let collective = Box::new(Single);
+        let loader = data.loader(&config, &*task, &state, &*collective)?;
         let trainer = Trainer {
             sinks: Sinks::of_run(&config, &run, state.step)?,
             pending: PendingSteps::after(state.tokens, config.train.precision),
@@ -46,6 +48,7 @@ impl Trainer {
             training: on_device.training,
             executor: on_device.executor,
             loader,
+            collective,
             validation,
             state,
             started: Instant::now(),
@@ -175,11 +178,24 @@ impl Data {
         validation_batches(&*examples, micro_batch, VALIDATION_SEED, limit)?.collect()
     }
 
-    /// The training batches from where the state is on.
-    fn loader(&self, config: &Config, task: &dyn Task, state: &TrainingState) -> Result<Loader> {
-        let first = state.sequences.div_ceil(state.micro_batch as u64);
-        Loader::new(self.examples(config, task, Split::Train)?, state.micro_batch, config.seed, first)
+    /// This process's training batches from where the state is on.
+    fn loader(
+        &self,
+        config: &Config,
+        task: &dyn Task,
+        state: &TrainingState,
+        collective: &dyn Collective,
+    ) -> Result<Loader> {
+        let (micro_batch, examples) = (state.micro_batch, self.examples(config, task, Split::Train)?);
+        let first = state.sequences.div_ceil(micro_batch as u64);
+        Loader::of_share(examples, micro_batch, config.seed, first, share(config, micro_batch, collective))
     }
+}
+
+/// What a process takes of each step in microbatches of so many sequences.
+pub(super) fn share(config: &Config, micro_batch: usize, collective: &dyn Collective) -> Share {
+    let (rank, size) = (collective.rank(), collective.size());
+    Share { rank, size, microbatches: config.train.batch_size / micro_batch / size }
 }
 
 /// The program with its memory on the device.

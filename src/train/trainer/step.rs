@@ -1,6 +1,7 @@
 //! One optimiser step, and what it measured.
 
 use super::Trainer;
+use super::start::share;
 use crate::Result;
 use crate::data::Batch;
 use crate::kernels::Params;
@@ -25,14 +26,20 @@ impl Trainer {
 
     /// Queues one optimiser step on the device.
     fn step(&mut self) -> Result<()> {
-        let batches: Vec<Batch> = (0..self.config.train.batch_size / self.state.micro_batch)
+        let batches: Vec<Batch> = (0..share(&self.config, self.state.micro_batch, &*self.collective).microbatches)
             .map(|_| self.loader.next())
             .collect::<Result<_>>()?;
         let rate = self.config.train.learning_rates().at(self.state.step);
         let executor = &mut *self.executor;
         let first = self.state.sequences.div_ceil(self.state.micro_batch as u64);
         let (shown, mut histograms) = (self.sinks.wants_histograms(self.state.step + 1), Vec::new());
-        self.training.accumulate_gradients(executor, &batches, self.config.seed, self.state.step)?;
+        self.training.accumulate_gradients(
+            executor,
+            &batches,
+            self.config.seed,
+            self.state.step,
+            &mut *self.collective,
+        )?;
         if shown {
             histograms.extend(histogram::of_gradients(&self.training, executor)?);
         }
@@ -42,7 +49,8 @@ impl Trainer {
             histograms.extend(histogram::of_weights(&self.training, executor)?);
         }
         self.state.step += 1;
-        self.state.sequences = (first + batches.len() as u64) * self.state.micro_batch as u64;
+        self.state.sequences =
+            (first + (batches.len() * self.collective.size()) as u64) * self.state.micro_batch as u64;
         let tokens = batches.iter().map(|batch| u64::from(batch.tokens)).sum();
         self.state.tokens += tokens;
         self.pending.push(PendingStep { step: self.state.step, tokens, learning_rate: rate, histograms });

@@ -207,7 +207,7 @@ fn activations_take_half_the_memory() {
         let trained = Trained::new(&Device::Cpu, precision);
         cloze::exec::Plan::new(
             &trained.training.program,
-            cloze::exec::plan::Limits { binding: u64::MAX, alignment: 256, memory: None, arena: false },
+            cloze::exec::plan::MemoryLimits { binding: u64::MAX, alignment: 256, memory: None, arena: false },
         )
         .unwrap()
         .memory()

@@ -1,7 +1,7 @@
 //! The memory planner: what lives at the same time never shares memory, what does not may, and what is too large is said.
 
 use cloze::Remedy;
-use cloze::exec::plan::{Limits, Plan};
+use cloze::exec::plan::{MemoryLimits, Plan};
 use cloze::exec::{Program, Role, Tensor};
 use cloze::kernels::gelu::{Elements, GeluBackwardArgs};
 use cloze::model::{ModelConfig, NormPlacement, Recipe, Shape};
@@ -9,7 +9,7 @@ use cloze::optim::AdamW;
 use cloze::tasks::MaskedLm;
 use cloze::train::{Training, TrainingOptions};
 
-const ROOMY: Limits = Limits { binding: u64::MAX, alignment: 256, memory: None, arena: false };
+const ROOMY: MemoryLimits = MemoryLimits { binding: u64::MAX, alignment: 256, memory: None, arena: false };
 
 /// d = dy · gelu'(pre): any kernel of three equal tensors will do here.
 fn launch(program: &mut Program, pre: Tensor, dy: Tensor, d: Tensor) {
@@ -68,7 +68,7 @@ fn a_whole_that_only_its_parts_use_may_exceed_a_binding() {
         launch(&mut program, input, input, half);
     }
     let program = program.finish().unwrap();
-    assert!(Plan::new(&program, Limits { binding: 2000, ..ROOMY }).is_ok());
+    assert!(Plan::new(&program, MemoryLimits { binding: 2000, ..ROOMY }).is_ok());
 }
 
 #[test]
@@ -80,16 +80,16 @@ fn too_large_is_said_with_its_name_limit_and_remedy() {
     launch(&mut program, input, input, x);
     let program = program.finish().unwrap();
     for (limits, words) in [
-        (Limits { binding: 2000, ..ROOMY }, &["batch.ids", "3.91 KiB", "1.95 KiB"][..]),
-        (Limits { memory: Some(6000), ..ROOMY }, &["7.81 KiB", "5.86 KiB"]),
+        (MemoryLimits { binding: 2000, ..ROOMY }, &["batch.ids", "3.91 KiB", "1.95 KiB"][..]),
+        (MemoryLimits { memory: Some(6000), ..ROOMY }, &["7.81 KiB", "5.86 KiB"]),
     ] {
         let error = Plan::new(&program, limits).err().expect("it is too large");
         assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
         assert_eq!(error.remedy(), Some(Remedy::SmallerBatch));
     }
-    assert!(Plan::new(&program, Limits { binding: 4000, memory: Some(8000), ..ROOMY }).is_ok());
-    assert!(Plan::new(&program, Limits { binding: 3999, ..ROOMY }).is_err());
-    assert!(Plan::new(&program, Limits { memory: Some(7999), ..ROOMY }).is_err());
+    assert!(Plan::new(&program, MemoryLimits { binding: 4000, memory: Some(8000), ..ROOMY }).is_ok());
+    assert!(Plan::new(&program, MemoryLimits { binding: 3999, ..ROOMY }).is_err());
+    assert!(Plan::new(&program, MemoryLimits { memory: Some(7999), ..ROOMY }).is_err());
 
     let mut program = Program::new();
     program.tensor(Role::Activation, "scores", &[1 << 20, 1 << 20]);
@@ -108,7 +108,7 @@ fn a_binding_may_be_just_under_2_gib() {
         let x = program.tensor(Role::Activation, "x", &[words]);
         program.phase("forward");
         launch(&mut program, input, input, x);
-        let plan = Plan::new(&program.finish().unwrap(), Limits { binding: LARGEST_BINDING, ..ROOMY });
+        let plan = Plan::new(&program.finish().unwrap(), MemoryLimits { binding: LARGEST_BINDING, ..ROOMY });
         assert_eq!(plan.is_ok(), fits, "{words} words");
     }
 }
@@ -121,7 +121,7 @@ fn memory_beyond_4_gib_is_counted_to_the_byte() {
     let options = TrainingOptions::new(shape, LARGEST_BINDING);
     let training = Training::new(&MaskedLm::new(&model), &AdamW::default(), options).unwrap();
     let plan = |memory| {
-        Plan::new(&training.program, Limits { binding: LARGEST_BINDING, memory: Some(memory), ..ROOMY })
+        Plan::new(&training.program, MemoryLimits { binding: LARGEST_BINDING, memory: Some(memory), ..ROOMY })
             .map(|plan| (plan.memory(), plan.buffers))
     };
     let (memory, buffers) = plan(u64::MAX).unwrap();

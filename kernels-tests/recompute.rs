@@ -4,7 +4,7 @@ use crate::adapter::gpus;
 use cloze::data::{Batch, Example};
 use cloze::device::Device;
 use cloze::exec::Executor;
-use cloze::exec::plan::{Limits, Plan};
+use cloze::exec::plan::{MemoryLimits, Plan};
 use cloze::kernels::step::StepState;
 use cloze::model::{Activation, Kind, Microbatch, ModelConfig, NormPlacement, Recipe, Recompute, Shape};
 use cloze::optim::AdamW;
@@ -169,7 +169,7 @@ fn activations_shrink() {
         models().into_iter().map(|model| ModelConfig { layers: 6, hidden_size: 64, intermediate_size: 256, ..model })
     {
         let activations = |recompute| {
-            let limits = Limits { binding: u64::MAX, alignment: 256, memory: None, arena: false };
+            let limits = MemoryLimits { binding: u64::MAX, alignment: 256, memory: None, arena: false };
             Plan::new(&training(&model, shape, recompute).program, limits).unwrap().memory().activations as f64
         };
         let taken = Recompute::ALL.map(activations);

@@ -56,9 +56,12 @@ impl Choice for kernels::Precision {
         &[(kernels::Precision::F32, "f32", None), (kernels::Precision::F16, "f16", None)];
 }
 
-impl Choice for hf::Precision {
-    const ALL: &'static [(Self, &'static str, Option<&'static str>)] =
-        &[(hf::Precision::F32, "f32", None), (hf::Precision::F16, "f16", None), (hf::Precision::Bf16, "bf16", None)];
+impl Choice for hf::WeightsDtype {
+    const ALL: &'static [(Self, &'static str, Option<&'static str>)] = &[
+        (hf::WeightsDtype::F32, "f32", None),
+        (hf::WeightsDtype::F16, "f16", None),
+        (hf::WeightsDtype::Bf16, "bf16", None),
+    ];
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::output;
 use crate::checkpoint::SavedModel;
 use crate::data::Masking;
 use crate::hf::save::{SaveOptions, save};
-use crate::hf::{Precision, write};
+use crate::hf::{WeightsDtype, write};
 use crate::train::interrupt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -30,8 +30,8 @@ pub struct Args {
     pub out: PathBuf,
 
     /// The number format of the weights; Cloze trains in f32
-    #[arg(long, value_parser = choice::<Precision>(), default_value = "f32")]
-    pub dtype: Precision,
+    #[arg(long, value_parser = choice::<WeightsDtype>(), default_value = "f32")]
+    pub dtype: WeightsDtype,
 
     /// Most bytes of a weights file, such as 5GB or 200MB; more make shards and an index [default: one file]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]

@@ -5,19 +5,19 @@ use super::remedies::sentence;
 use crate::config::Config;
 use crate::device::Device;
 use crate::device::speed;
-use crate::train::planning::{Outlook, Row};
+use crate::train::planning::{Row, TrainingEstimate};
 use std::io::Write;
 
 /// Prints what the training of a config takes in each way to recompute.
 pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()> {
-    let outlook = Outlook::new(config, device, speed::measure(device)?)?;
+    let estimate = TrainingEstimate::new(config, device, speed::measure(device)?)?;
     let mut out = output::stdout();
     if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&outlook)?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(&estimate)?)?;
     } else {
-        write_table(&mut out, &outlook, device)?;
+        write_table(&mut out, &estimate, device)?;
     }
-    match outlook.refusal().and_then(refusal) {
+    match estimate.refusal().and_then(refusal) {
         Some(problem) => {
             anyhow::bail!("nothing fits, not even one sequence at once with train.recompute = \"layer\": {problem}")
         }
@@ -25,37 +25,37 @@ pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()>
     }
 }
 
-fn write_table(out: &mut impl Write, outlook: &Outlook, device: &Device) -> std::io::Result<()> {
-    let batch = outlook.batch_size;
-    writeln!(out, "{}", outlook.device)?;
-    match outlook.memory {
+fn write_table(out: &mut impl Write, estimate: &TrainingEstimate, device: &Device) -> std::io::Result<()> {
+    let batch = estimate.batch_size;
+    writeln!(out, "{}", estimate.device)?;
+    match estimate.memory {
         Some(memory) => writeln!(out, "free memory {} MiB", memory >> 20)?,
         None => writeln!(out, "free memory not known")?,
     }
-    writeln!(out, "a step is {batch} sequences of {} tokens; memory in MiB", outlook.sequence_length)?;
+    writeln!(out, "a step is {batch} sequences of {} tokens; memory in MiB", estimate.sequence_length)?;
     let heads = ["recompute", "micro", "auto", "params", "grads", "optim", "activ", "(logits)", "inputs", "peak"];
     write!(out, "  {:<11}{:>6}{:>6}", heads[0], heads[1], heads[2])?;
     heads[3..].iter().try_for_each(|head| write!(out, "{head:>9}"))?;
     writeln!(out, "{:>10}{:>10}{:>12}", "launches", "GFLOP", "s a step ≥")?;
-    for row in &outlook.rows {
+    for row in &estimate.rows {
         write_row(out, row)?;
     }
     writeln!(
         out,
         "* the config's; `auto` is what train.micro_batch = \"auto\" takes; logits are part of the activations"
     )?;
-    if device.limits().arena && outlook.rows.iter().any(|row| row.micro_batch == batch) {
+    if device.limits().arena && estimate.rows.iter().any(|row| row.micro_batch == batch) {
         writeln!(
             out,
             "on the CPU activations lie among the gradients where a step is one microbatch: `activ` is what goes beyond those"
         )?;
     }
-    for row in &outlook.rows {
+    for row in &estimate.rows {
         if let Some(problem) = refusal(row) {
             writeln!(out, "{} does not fit: {problem}", name(row))?;
         }
     }
-    writeln!(out, "saving a checkpoint takes up to {} MiB of the host's memory besides", outlook.saving_bytes >> 20)
+    writeln!(out, "saving a checkpoint takes up to {} MiB of the host's memory besides", estimate.saving_bytes >> 20)
 }
 
 fn write_row(out: &mut impl Write, row: &Row) -> std::io::Result<()> {

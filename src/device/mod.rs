@@ -15,7 +15,7 @@ pub mod vetting;
 pub use choice::DeviceChoice;
 
 use crate::exec::gpu::{self, Gpu, GpuExecutor, Origin};
-use crate::exec::plan::Limits;
+use crate::exec::plan::MemoryLimits;
 use crate::exec::{CpuExecutor, Executor, Program};
 use crate::kernels::{Class, Precision, Sizes, find_variant};
 use crate::{Error, Remedy, Result};
@@ -145,7 +145,7 @@ impl Device {
     }
 
     /// What a program has to fit.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> MemoryLimits {
         match self {
             Device::Cpu => CpuExecutor::limits(),
             Device::Gpu(gpu) => gpu.plan_limits(),

@@ -3,7 +3,7 @@
 use super::executor::Executor;
 use super::halves::{Scratch, stores_halves};
 use super::host_memory::{self, Resident};
-use super::plan::{Buffer, Limits, Memory, Place, Plan};
+use super::plan::{Buffer, Memory, MemoryLimits, Place, Plan};
 use super::profile::{Call, Profile};
 use super::program::{Cost, Launch, Phase, PhaseInfo, Program, Tensor};
 use crate::kernels::cpu::parallel::clear;
@@ -71,8 +71,8 @@ impl CpuExecutor {
     }
 
     /// What a program has to fit.
-    pub fn limits() -> Limits {
-        Limits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory: host_memory::for_program(), arena: true }
+    pub fn limits() -> MemoryLimits {
+        MemoryLimits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory: host_memory::for_program(), arena: true }
     }
 
     /// Bytes that a program takes besides its plan, to compute on what is stored as f16.

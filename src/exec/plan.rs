@@ -13,7 +13,7 @@ use std::ops::Range;
 
 /// What a device can hold.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct MemoryLimits {
     /// Bytes of the largest binding.
     pub binding: u64,
     /// Bytes that a binding's start is a multiple of.
@@ -24,10 +24,10 @@ pub struct Limits {
     pub arena: bool,
 }
 
-impl Limits {
+impl MemoryLimits {
     /// With so many bytes of memory taken by something else.
-    pub fn without(self, bytes: u64) -> Limits {
-        Limits { memory: self.memory.map(|memory| memory.saturating_sub(bytes)), ..self }
+    pub fn without(self, bytes: u64) -> MemoryLimits {
+        MemoryLimits { memory: self.memory.map(|memory| memory.saturating_sub(bytes)), ..self }
     }
 }
 
@@ -112,7 +112,7 @@ impl std::fmt::Display for Memory {
 impl Plan {
     /// Errors when a tensor is larger than a binding, or everything together larger than the device's memory. Panics
     /// when a phase reads an activation that none of its launches has written: a mistake in the model.
-    pub fn new(program: &Program, limits: Limits) -> Result<Plan> {
+    pub fn new(program: &Program, limits: MemoryLimits) -> Result<Plan> {
         let plan = Plan::unchecked(program, limits.arena);
         plan.check(program, limits)?;
         Ok(plan)
@@ -251,7 +251,7 @@ impl Plan {
     }
 
     /// Errors as `new`.
-    pub fn check(&self, program: &Program, limits: Limits) -> Result<()> {
+    pub fn check(&self, program: &Program, limits: MemoryLimits) -> Result<()> {
         for (index, info) in program.tensors.iter().enumerate() {
             let Some(place) = self.places[index] else { continue };
             let bytes = 4 * place.len as u64;

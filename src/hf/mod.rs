@@ -9,16 +9,16 @@ pub mod config;
 pub mod family;
 pub mod folder;
 pub mod names;
-pub mod precision;
 pub mod save;
 mod sentence_transformers;
 pub mod tensors;
 mod tokenizer;
 mod unsupported;
 pub mod values;
+pub mod weights_dtype;
 pub mod write;
 
 pub use family::Family;
 pub use folder::HfModel;
-pub use precision::Precision;
 pub use sentence_transformers::SentenceModel;
+pub use weights_dtype::WeightsDtype;

@@ -1,7 +1,7 @@
 //! A model's folder as transformers reads it, which appears whole or not at all.
 
-use super::precision::Precision;
 use super::tensors::{INDEX, MODEL};
+use super::weights_dtype::WeightsDtype;
 use super::write::{self, Named};
 use crate::data::{Staging, Tokenizer};
 use crate::files;
@@ -15,14 +15,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// How a folder is written.
 #[derive(Clone, Copy, Debug)]
 pub struct SaveOptions {
-    pub precision: Precision,
+    pub precision: WeightsDtype,
     /// Most bytes of values in a file; more make shards and an index.
     pub max_shard: u64,
 }
 
 impl Default for SaveOptions {
     fn default() -> Self {
-        SaveOptions { precision: Precision::F32, max_shard: u64::MAX }
+        SaveOptions { precision: WeightsDtype::F32, max_shard: u64::MAX }
     }
 }
 
@@ -91,11 +91,11 @@ fn shards<'a, 'b>(tensors: &'a [Named<'b>], options: SaveOptions) -> Vec<&'a [Na
 }
 
 /// Bytes of a tensor in a file.
-fn size(tensor: &Named, precision: Precision) -> u64 {
+fn size(tensor: &Named, precision: WeightsDtype) -> u64 {
     (tensor.values.len() * precision.width()) as u64
 }
 
-fn content(tensors: &[Named], precision: Precision) -> Result<Vec<u8>> {
+fn content(tensors: &[Named], precision: WeightsDtype) -> Result<Vec<u8>> {
     let encode = |tensor: &Named| {
         let bytes = precision.bytes(&tensor.values).ok_or_else(|| {
             let problem = format!("`{}` has a value beyond its range", tensor.name);

@@ -2,7 +2,7 @@
 
 use super::family::Family;
 use super::names::{decoder_bias_copy, fixed, source};
-use super::precision::Precision;
+use super::weights_dtype::WeightsDtype;
 use crate::data::Tokenizer;
 use crate::model::ModelConfig;
 use crate::model::weights::Entry;
@@ -52,7 +52,7 @@ pub fn family(task: &dyn Task, tokenizer: &Tokenizer) -> Result<Family, String> 
 
 /// `config.json` for weights of this type. A model that no family computes gets the model_type "cloze", which
 /// transformers refuses.
-pub fn config(task: &dyn Task, tokenizer: &Tokenizer, precision: Precision) -> Vec<u8> {
+pub fn config(task: &dyn Task, tokenizer: &Tokenizer, precision: WeightsDtype) -> Vec<u8> {
     let (config, specials) = (task.config(), tokenizer.specials());
     let family = family(task, tokenizer).ok();
     let mut fields = fields(config, family);

@@ -5,7 +5,7 @@ use crate::config::{Config, MicroBatch};
 use crate::data::{Manifest, Tokenizer};
 use crate::device::{Device, DeviceChoice};
 use crate::exec::Speed;
-use crate::exec::plan::{Limits, Plan};
+use crate::exec::plan::{MemoryLimits, Plan};
 use crate::exec::{Executor, Memory};
 use crate::kernels::Sizes;
 use crate::model::{ModelConfig, Recompute, Shape, weights};
@@ -106,7 +106,7 @@ pub fn start(config: &Config, model: &ModelConfig, device: &Device) -> Result<(u
 /// Not even one sequence fits: what is too large.
 pub fn largest(config: &Config, model: &ModelConfig, recompute: Recompute, device: &Device) -> Result<usize> {
     let limits = device.limits();
-    let limits = Limits { memory: limits.memory.map(|memory| (SHARE * memory as f64) as u64), ..limits };
+    let limits = MemoryLimits { memory: limits.memory.map(|memory| (SHARE * memory as f64) as u64), ..limits };
     let mut refused = None;
     for number in divisors(config.train.batch_size) {
         let training = record(config, model, number, recompute, limits.binding);
@@ -143,7 +143,7 @@ fn divisors(number: usize) -> Vec<usize> {
 
 /// What a training takes, in each way to recompute.
 #[derive(Debug, Serialize)]
-pub struct Outlook {
+pub struct TrainingEstimate {
     pub device: String,
     /// Free memory of the device in bytes, where it is known.
     pub memory: Option<u64>,
@@ -189,15 +189,15 @@ impl Row {
     }
 }
 
-impl Outlook {
+impl TrainingEstimate {
     /// # Errors
     /// The prepared data or the tokenizer that the config names cannot be read.
-    pub fn new(config: &Config, device: &Device, speed: Speed) -> Result<Outlook> {
+    pub fn new(config: &Config, device: &Device, speed: Speed) -> Result<TrainingEstimate> {
         let model = config.model(vocabulary(config)?);
         let limits = device.limits();
         let rows: Vec<Row> =
             Recompute::ALL.iter().map(|&mode| row(config, &model, mode, device, limits, speed)).collect();
-        Ok(Outlook {
+        Ok(TrainingEstimate {
             device: device.describe_briefly(),
             memory: limits.memory,
             binding: limits.binding,
@@ -219,7 +219,14 @@ impl Outlook {
     }
 }
 
-fn row(config: &Config, model: &ModelConfig, mode: Recompute, device: &Device, limits: Limits, speed: Speed) -> Row {
+fn row(
+    config: &Config,
+    model: &ModelConfig,
+    mode: Recompute,
+    device: &Device,
+    limits: MemoryLimits,
+    speed: Speed,
+) -> Row {
     let auto = largest(config, model, mode, device).ok();
     let micro_batch = match config.train.micro_batch {
         MicroBatch::Sequences(number) => number,

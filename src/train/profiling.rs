@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// The trace in the run's folder.
 const TRACE: &str = "profile.json";
-/// Steps before the profile: the first touch memory, and the pace of submissions is still being learnt.
+/// Steps before the profile: the first touch memory, and the speed by which submissions are cut is still being learnt.
 const WARM_UP: u64 = 3;
 
 /// A profile that is to be taken, or under way.

@@ -29,7 +29,7 @@ pub(super) fn write(
     out.file(MOMENTS, |out| write_moments(out, parameters, executor))?;
     out.put(OPTIMIZER, bytemuck::cast_slice(&executor.read(training.optimizer)?))?;
     out.put(UNIGRAM, bytemuck::cast_slice(data.unigram()))?;
-    out.put(CONFIG, &hf::write::config(task, tokenizer, hf::Precision::F32))?;
+    out.put(CONFIG, &hf::write::config(task, tokenizer, hf::WeightsDtype::F32))?;
     out.put(TOKENIZER, tokenizer.json())?;
     hf::write::tokenizer_files(task.config(), tokenizer).iter().try_for_each(|(name, bytes)| out.put(name, bytes))
 }

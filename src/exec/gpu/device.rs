@@ -2,14 +2,14 @@
 
 use super::fault::Fault;
 use super::memory;
-use super::pace;
 use super::pipeline_cache::PipelineCache;
 use super::pipelines::Compiled;
 use super::problems::{Problems, without_panic};
 use super::sabotage::Sabotage;
+use super::speed_estimate;
 use super::variants::Variants;
 use super::watchdog::Watchdog;
-use crate::exec::plan::Limits;
+use crate::exec::plan::MemoryLimits;
 use crate::kernels::{Class, Precision};
 use crate::{Error, Remedy, Result};
 use std::sync::Arc;
@@ -129,7 +129,7 @@ impl Gpu {
             fault,
             watchdog: Arc::new(Watchdog::new(info.name.clone())),
             info,
-            submission: pace::USUAL,
+            submission: speed_estimate::USUAL,
             most_flops: None,
             pipelines: None,
             compiled: Compiled::default(),
@@ -212,9 +212,9 @@ impl Gpu {
     }
 
     /// What a program has to fit.
-    pub fn plan_limits(&self) -> Limits {
+    pub fn plan_limits(&self) -> MemoryLimits {
         let alignment = u64::from(self.device.limits().min_storage_buffer_offset_alignment);
-        Limits { binding: self.binding(), alignment, memory: self.memory(), arena: false }
+        MemoryLimits { binding: self.binding(), alignment, memory: self.memory(), arena: false }
     }
 
     /// The optional features of WebGPU that the device was opened with, on a line.

@@ -4,16 +4,16 @@ mod binder;
 pub mod cut;
 mod device;
 mod fault;
-mod flight;
 mod forced;
 mod memory;
-mod pace;
 mod passthrough;
 mod pipeline_cache;
 mod pipelines;
 mod problems;
 mod readback;
 mod sabotage;
+mod speed_estimate;
+mod submissions;
 mod timestamps;
 mod variants;
 pub mod watchdog;
@@ -28,11 +28,11 @@ use super::profile::Profile;
 use super::program::{Phase, Program, Tensor};
 use crate::{Error, Result};
 use binder::{Binder, Dispatch, storage};
-use flight::{Flight, Ticket};
-use pace::Work;
 use readback::Readback;
+use speed_estimate::Work;
 use std::ops::Range;
 use std::time::Duration;
+use submissions::{Submissions, Ticket};
 use timestamps::Timestamps;
 
 /// Bytes that are written before the device has to have taken them.
@@ -46,7 +46,7 @@ pub struct GpuExecutor {
     buffers: Vec<wgpu::Buffer>,
     /// Name and dispatches of every phase.
     phases: Vec<(String, Vec<Dispatch>)>,
-    flight: Flight,
+    submissions: Submissions,
     readback: Readback,
     /// Bytes written since the last submission.
     staged: usize,
@@ -77,8 +77,8 @@ impl GpuExecutor {
         let buffers = allocate(gpu, &plan)?;
         let phases = Binder::new(gpu, program, &plan, &buffers, options)?.phases();
         gpu.check()?;
-        let (flight, readback) = (Flight::new(gpu.submission), Readback::default());
-        Ok(GpuExecutor { gpu: gpu.clone(), plan, buffers, phases, flight, readback, staged: 0, timestamps: None })
+        let (submissions, readback) = (Submissions::new(gpu.submission), Readback::default());
+        Ok(GpuExecutor { gpu: gpu.clone(), plan, buffers, phases, submissions, readback, staged: 0, timestamps: None })
     }
 
     fn place(&self, tensor: Tensor) -> Place {
@@ -86,7 +86,7 @@ impl GpuExecutor {
     }
 
     fn submit(&mut self, encoder: wgpu::CommandEncoder, work: Work) -> Result<Ticket> {
-        let ticket = self.flight.submit(&self.gpu, encoder.finish(), work)?;
+        let ticket = self.submissions.submit(&self.gpu, encoder.finish(), work)?;
         self.staged = 0;
         self.gpu.check()?;
         Ok(ticket)
@@ -95,8 +95,8 @@ impl GpuExecutor {
     /// The oldest request's content, when it is there or `wait` is set.
     fn arrived(&mut self, wait: bool) -> Result<Option<Vec<Vec<u32>>>> {
         match self.readback.oldest().filter(|_| wait) {
-            Some(ticket) => self.flight.land(&self.gpu, ticket)?,
-            None => _ = self.flight.look(&self.gpu)?,
+            Some(ticket) => self.submissions.land(&self.gpu, ticket)?,
+            None => _ = self.submissions.look(&self.gpu)?,
         }
         self.gpu.check()?;
         let arrived = self.readback.pop(wait);
@@ -150,7 +150,7 @@ impl Executor for GpuExecutor {
             let left = &left[..left.len().min(self.timestamps.as_ref().map_or(usize::MAX, |_| Timestamps::MOST))];
             // The device begins with a few while the host encodes the rest.
             let left = if done == 0 && left.len() > 2 * FIRST { &left[..FIRST] } else { left };
-            let (count, work) = self.flight.batch(left.iter().map(|dispatch| dispatch.cost));
+            let (count, work) = self.submissions.batch(left.iter().map(|dispatch| dispatch.cost));
             let label = wgpu::CommandEncoderDescriptor { label: Some(name) };
             let mut encoder = self.gpu.device.create_command_encoder(&label);
             match &mut self.timestamps {
@@ -175,7 +175,7 @@ impl Executor for GpuExecutor {
         let pending = own.copy(&self.gpu.device, &mut encoder, &[(&self.buffers[place.buffer], place)]);
         let ticket = self.submit(encoder, Work::default())?;
         own.push(pending, ticket);
-        self.flight.land(&self.gpu, ticket)?;
+        self.submissions.land(&self.gpu, ticket)?;
         let words = self.gpu.blame(own.pop(true))?.and_then(|mut tensors| tensors.pop());
         words.ok_or_else(|| Error::device("the device finished without giving back what was read"))
     }
@@ -208,7 +208,7 @@ impl Executor for GpuExecutor {
     }
 
     fn waited(&self) -> Duration {
-        self.flight.waited()
+        self.submissions.waited()
     }
 
     fn start_profile(&mut self) -> Result<()> {
@@ -218,7 +218,7 @@ impl Executor for GpuExecutor {
 
     fn finish_profile(&mut self) -> Result<Profile> {
         let Some(timestamps) = self.timestamps.take() else { return Ok(Profile::default()) };
-        self.flight.land_all(&self.gpu)?;
+        self.submissions.land_all(&self.gpu)?;
         timestamps.read(&self.gpu, self.phases.iter().map(|(name, _)| name.clone()).collect())
     }
 }

@@ -1,6 +1,6 @@
 //! Copies of tensors on their way back to the host, through staging buffers that are used again.
 
-use super::flight::Ticket;
+use super::submissions::Ticket;
 use crate::exec::plan::Place;
 use crate::{Error, Result};
 use std::collections::VecDeque;

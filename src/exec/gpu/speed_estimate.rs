@@ -15,7 +15,7 @@ const BLOCKED: Duration = Duration::from_micros(100);
 
 /// The speed of a device, as far as it is known.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Pace {
+pub(super) struct SpeedEstimate {
     /// What a submission should take, in seconds.
     target: f64,
     flops_per_second: f64,
@@ -39,7 +39,7 @@ impl Work {
 
 /// What the host saw of a submission that has ended.
 #[derive(Clone, Copy)]
-pub(super) struct Sighting {
+pub(super) struct Observation {
     pub work: Work,
     pub submitted: Instant,
     /// Whether nothing was under way before it.
@@ -49,10 +49,10 @@ pub(super) struct Sighting {
     pub ended: Instant,
 }
 
-impl Pace {
+impl SpeedEstimate {
     /// Slower than any device, so that the first submission is short; later ones should take `target`.
     pub fn new(target: Duration) -> Self {
-        Pace { target: target.as_secs_f64(), flops_per_second: 1e9, bytes_per_second: 1e9, ended: None }
+        SpeedEstimate { target: target.as_secs_f64(), flops_per_second: 1e9, bytes_per_second: 1e9, ended: None }
     }
 
     /// How many of the dispatches with these costs the next submission takes: at least one, then as many as should end in
@@ -79,7 +79,7 @@ impl Pace {
     }
 
     /// Learns from a submission. Submissions are told in their order.
-    pub fn learn(&mut self, seen: Sighting) {
+    pub fn learn(&mut self, seen: Observation) {
         let blocked = seen.ended - seen.waiting_since > BLOCKED;
         let before = std::mem::replace(&mut self.ended, blocked.then_some(seen.ended));
         let guess = seen.work.seconds();
@@ -106,9 +106,9 @@ mod tests {
     const PRODUCT: Cost = Cost { flops: 1_000_000_000, bytes: 10_000_000 };
     const COPY: Cost = Cost { flops: 1_000_000, bytes: 100_000_000 };
 
-    /// A device of some speed that runs submissions of `launches` by the pace's word; how many it took, and the longest.
+    /// A device of some speed that runs submissions of `launches` as the estimate says; how many it took, and the longest.
     struct Simulation {
-        pace: Pace,
+        estimate: SpeedEstimate,
         now: Instant,
         flops_per_second: f64,
         bytes_per_second: f64,
@@ -116,21 +116,21 @@ mod tests {
 
     impl Simulation {
         fn new(flops_per_second: f64, bytes_per_second: f64) -> Self {
-            Simulation { pace: Pace::new(USUAL), now: Instant::now(), flops_per_second, bytes_per_second }
+            Simulation { estimate: SpeedEstimate::new(USUAL), now: Instant::now(), flops_per_second, bytes_per_second }
         }
 
         /// The seconds of every submission.
         fn run(&mut self, mut launches: &[Cost]) -> Vec<f64> {
             let (mut lengths, mut submitted) = (Vec::new(), self.now);
             while !launches.is_empty() {
-                let (count, work) = self.pace.batch(launches.iter().copied());
+                let (count, work) = self.estimate.batch(launches.iter().copied());
                 let seconds = |cost: &Cost| {
                     (cost.flops as f64 / self.flops_per_second).max(cost.bytes as f64 / self.bytes_per_second)
                 };
                 let took: f64 = launches[..count].iter().map(seconds).sum();
                 let (waiting_since, alone) = (self.now, lengths.is_empty());
                 self.now += Duration::from_secs_f64(took);
-                self.pace.learn(Sighting { work, submitted, alone, waiting_since, ended: self.now });
+                self.estimate.learn(Observation { work, submitted, alone, waiting_since, ended: self.now });
                 (submitted, launches) = (waiting_since, &launches[count..]);
                 lengths.push(took);
             }
@@ -158,8 +158,8 @@ mod tests {
     fn memory_and_arithmetic_are_learnt_apart() {
         let mut device = Simulation::new(1e12, 1e10);
         device.run(&[vec![PRODUCT; 2000], vec![COPY; 2000]].concat());
-        let (products, _) = device.pace.batch(std::iter::repeat_n(PRODUCT, 1000));
-        let (copies, _) = device.pace.batch(std::iter::repeat_n(COPY, 1000));
+        let (products, _) = device.estimate.batch(std::iter::repeat_n(PRODUCT, 1000));
+        let (copies, _) = device.estimate.batch(std::iter::repeat_n(COPY, 1000));
         assert!((70..=81).contains(&products) && (6..=8).contains(&copies), "{products} and {copies}");
     }
 
@@ -175,20 +175,20 @@ mod tests {
     #[test]
     fn a_launch_that_is_too_long_goes_alone() {
         let huge = Cost { flops: 1 << 50, bytes: 0 };
-        let pace = Pace::new(USUAL);
-        assert_eq!(pace.batch([huge, huge].into_iter()).0, 1);
-        assert_eq!(pace.batch([Cost::default(), huge].into_iter()).0, 1);
-        assert_eq!(pace.batch(std::iter::empty()).0, 0);
+        let estimate = SpeedEstimate::new(USUAL);
+        assert_eq!(estimate.batch([huge, huge].into_iter()).0, 1);
+        assert_eq!(estimate.batch([Cost::default(), huge].into_iter()).0, 1);
+        assert_eq!(estimate.batch(std::iter::empty()).0, 0);
     }
 
     #[test]
     fn time_that_the_host_spent_elsewhere_counts_for_nothing() {
-        let mut pace = Pace::new(USUAL);
-        let fresh = pace.clone();
-        let (_, work) = pace.batch([PRODUCT].into_iter());
+        let mut estimate = SpeedEstimate::new(USUAL);
+        let fresh = estimate.clone();
+        let (_, work) = estimate.batch([PRODUCT].into_iter());
         let submitted = Instant::now();
         let late = submitted + Duration::from_secs(60);
-        pace.learn(Sighting { work, submitted, alone: true, waiting_since: late, ended: late });
-        assert_eq!(pace, fresh);
+        estimate.learn(Observation { work, submitted, alone: true, waiting_since: late, ended: late });
+        assert_eq!(estimate, fresh);
     }
 }

@@ -1,7 +1,7 @@
 //! Submissions under way: how many there are, and what is learnt from each about the speed of the device.
 
 use super::device::{Gpu, is_software};
-use super::pace::{Pace, Sighting, Work};
+use super::speed_estimate::{Observation, SpeedEstimate, Work};
 use crate::Result;
 use crate::exec::Cost;
 use std::collections::VecDeque;
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 /// Submissions that may wait on the device before the host waits for the oldest.
 const MOST: usize = 3;
 
-pub(super) struct Flight {
-    pace: Pace,
+pub(super) struct Submissions {
+    estimate: SpeedEstimate,
     /// From the oldest on; some may have ended without the host having looked.
-    submissions: VecDeque<Submission>,
+    running: VecDeque<Submission>,
     /// Number of the next submission.
     next: u64,
     waited: Duration,
@@ -32,32 +32,32 @@ struct Submission {
     alone: bool,
 }
 
-impl Flight {
+impl Submissions {
     /// With submissions that should take so long each.
-    pub fn new(target: Duration) -> Flight {
-        Flight { pace: Pace::new(target), submissions: VecDeque::new(), next: 0, waited: Duration::ZERO }
+    pub fn new(target: Duration) -> Submissions {
+        Submissions { estimate: SpeedEstimate::new(target), running: VecDeque::new(), next: 0, waited: Duration::ZERO }
     }
 
     /// How many of the dispatches with these costs the next submission takes, and how long they should.
     pub fn batch(&self, costs: impl Iterator<Item = Cost>) -> (usize, Work) {
-        self.pace.batch(costs)
+        self.estimate.batch(costs)
     }
 
     /// Submits commands, and waits for the oldest submission when there are too many.
     pub fn submit(&mut self, gpu: &Gpu, commands: wgpu::CommandBuffer, work: Work) -> Result<Ticket> {
-        let (ticket, alone, at) = (Ticket(self.next), self.submissions.is_empty(), Instant::now());
+        let (ticket, alone, at) = (Ticket(self.next), self.running.is_empty(), Instant::now());
         self.next += 1;
         let index = gpu.submit([commands]);
-        self.submissions.push_back(Submission { ticket, index, work, at, alone });
+        self.running.push_back(Submission { ticket, index, work, at, alone });
         if is_software(&gpu.info) {
             // Some of them compute within the call.
             let ended = Instant::now();
             self.waited += ended - at;
             if self.look(gpu)? {
-                self.pace.learn(Sighting { work, submitted: at, alone, waiting_since: at, ended });
+                self.estimate.learn(Observation { work, submitted: at, alone, waiting_since: at, ended });
             }
         }
-        if self.submissions.len() > MOST {
+        if self.running.len() > MOST {
             self.land_oldest(gpu)?;
         }
         Ok(ticket)
@@ -65,10 +65,10 @@ impl Flight {
 
     /// Waits for a submission, and has wgpu call back what was to be told of its end.
     pub fn land(&mut self, gpu: &Gpu, ticket: Ticket) -> Result<()> {
-        if self.submissions.is_empty() {
+        if self.running.is_empty() {
             self.look(gpu)?;
         }
-        while self.submissions.front().is_some_and(|oldest| oldest.ticket <= ticket) {
+        while self.running.front().is_some_and(|oldest| oldest.ticket <= ticket) {
             self.land_oldest(gpu)?;
         }
         Ok(())
@@ -82,7 +82,7 @@ impl Flight {
     pub fn look(&mut self, gpu: &Gpu) -> Result<bool> {
         let status = gpu.poll(wgpu::PollType::Poll)?;
         if status.is_queue_empty() {
-            self.submissions.clear();
+            self.running.clear();
         }
         Ok(status.is_queue_empty())
     }
@@ -93,14 +93,14 @@ impl Flight {
     }
 
     fn land_oldest(&mut self, gpu: &Gpu) -> Result<()> {
-        let Some(Submission { index, work, at, alone, .. }) = self.submissions.pop_front() else { return Ok(()) };
+        let Some(Submission { index, work, at, alone, .. }) = self.running.pop_front() else { return Ok(()) };
         let waiting_since = Instant::now();
         let waited = gpu.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None });
         let ended = Instant::now();
         self.waited += ended - waiting_since;
         gpu.check()?;
         waited?;
-        self.pace.learn(Sighting { work, submitted: at, alone, waiting_since, ended });
+        self.estimate.learn(Observation { work, submitted: at, alone, waiting_since, ended });
         Ok(())
     }
 }

@@ -133,7 +133,7 @@ pub fn binary() -> PathBuf {
 }
 
 pub fn outcome(command: &mut Command) -> Outcome {
-    let output = command.timeout(std::time::Duration::from_secs(300)).output().expect("cloze starts");
+    let output = command.timeout(std::time::Duration::from_secs(900)).output().expect("cloze starts");
     Outcome {
         code: output.status.code().expect("no signal ends it"),
         stdout: String::from_utf8(output.stdout).expect("it prints UTF-8"),

@@ -134,7 +134,8 @@ impl SavedModel {
     fn from_checkpoint(checkpoint: &Checkpoint, kind: Option<TaskKind>) -> Result<SavedModel> {
         let at = |name: &str| checkpoint.path().join(name);
         let json = checkpoint.read(CONFIG)?;
-        let ((family, config), task) = (folder::read_config(&at(CONFIG), &json)?, folder::read_task(&json));
+        let ((family, config), task) =
+            (folder::read_config(&at(CONFIG), &json)?, folder::read_task(&at(CONFIG), &json)?);
         let unigram = checkpoint.read(UNIGRAM)?;
         Ok(SavedModel {
             tokenizer: read_tokenizer(checkpoint)?,

@@ -37,7 +37,7 @@ impl HfModel {
         let mut model = HfModel {
             family,
             config,
-            task: read_task(&json),
+            task: read_task(&path, &json)?,
             folder: folder.to_path_buf(),
             tensors: Tensors::open(folder)?,
         };
@@ -83,10 +83,19 @@ impl HfModel {
     }
 }
 
-/// The task in our section of a `config.json`; masked language modelling where none is named.
-pub fn read_task(json: &[u8]) -> TaskKind {
-    let json: Value = serde_json::from_slice(json).unwrap_or_default();
-    TaskKind::deserialize(&json[OWN][TASK]).unwrap_or_default()
+/// The task in our section of a `config.json`; masked language modelling where none is named. `path` is for messages.
+///
+/// # Errors
+/// It is no JSON, or names a task that there is not.
+pub fn read_task(path: &Path, json: &[u8]) -> Result<TaskKind> {
+    let json: Value = serde_json::from_slice(json).map_err(|error| Error::file(path, error.to_string()))?;
+    match json.get(OWN).and_then(|own| own.get(TASK)) {
+        None => Ok(TaskKind::default()),
+        Some(task) => TaskKind::deserialize(task).map_err(|_| {
+            let known = TaskKind::ALL.map(TaskKind::name).join(", ");
+            Error::file(path, format!("{OWN}.{TASK} is {task}, and this Cloze knows {known}; a later one may know it"))
+        }),
+    }
 }
 
 /// Reads the `config.json` of a checkpoint: our own section of it where there is one, which is exact, else the family's

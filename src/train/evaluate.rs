@@ -43,12 +43,15 @@ pub struct Evaluator {
     pub inputs: Inputs,
     pub phase: Phase,
     pub metrics: Tensor,
+    /// The sums' length.
+    pub words: usize,
 }
 
 impl Evaluator {
     /// Of a program that `tasks::evaluation` recorded.
     pub fn of(evaluation: &Inference) -> Self {
-        Evaluator { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output }
+        let words = evaluation.program.len(evaluation.output);
+        Evaluator { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output, words }
     }
 
     /// Runs the batches, and sums up in f64 what each gives. `unigram` are the token counts of the training text.
@@ -62,12 +65,11 @@ impl Evaluator {
         unigram: &[u64],
     ) -> Result<Evaluation> {
         let total: f64 = unigram.iter().map(|&count| count as f64 + 1.0).sum();
-        let zeros = vec![0; executor.read(self.metrics)?.len()];
         let mut sums = Evaluation::default();
         for batch in batches {
             let batch = batch?;
             let batch = batch.borrow();
-            executor.write(self.metrics, &zeros);
+            executor.write(self.metrics, &vec![0; self.words]);
             self.inputs.write(executor, batch, Microbatch::default())?;
             executor.run(self.phase)?;
             executor.request(&[self.metrics])?;

@@ -48,12 +48,12 @@ pub(super) fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
     if state.optimizer != config.train.optimizer {
         return Err(another("train.optimizer", config.train.optimizer, state.optimizer));
     }
-    let json = checkpoint.read(CONFIG)?;
-    let began = folder::read_task(&json);
+    let (path, json) = (checkpoint.path().join(CONFIG), checkpoint.read(CONFIG)?);
+    let began = folder::read_task(&path, &json)?;
     if began != config.task.kind {
         return Err(another("task.kind", config.task.kind, began));
     }
-    let (_, saved) = folder::read_config(&checkpoint.path().join(CONFIG), &json)?;
+    let (_, saved) = folder::read_config(&path, &json)?;
     check_model(&saved, &config.model(saved.vocab_size))?;
     if state.config_digest != config.digest() {
         log::warn!("the config differs from the one that {} was trained with", checkpoint.path().display());

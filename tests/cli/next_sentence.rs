@@ -115,3 +115,13 @@ fn what_makes_no_pairs_is_refused() {
     let one = shop.run("eval runs/run text.txt --device cpu", &[]);
     assert!(one.code != 0 && one.stderr.contains("documents: there is only one"), "{}", one.stderr);
 }
+
+#[test]
+fn a_task_of_a_later_version_is_refused() {
+    let shop = Workshop::new();
+    shop.done(&format!("train run.toml {NSP} --set train.steps=4"), &[]);
+    shop.done("export runs/run hf", &[]);
+    shop.write("hf/config.json", shop.text("hf/config.json").replace("\"task\": \"nsp\"", "\"task\": \"rank\""));
+    let refused = shop.run("fill-mask hf --device cpu", &["It was a [MASK] evening."]);
+    assert!(refused.code != 0 && refused.stderr.contains("cloze.task is \"rank\""), "{}", refused.stderr);
+}

@@ -137,7 +137,8 @@ impl Trainer {
         self.collect(true)?;
         let training = &self.training;
         let (inputs, metrics) = (training.validation_inputs, training.validation_metrics);
-        let evaluator = Evaluator { inputs, phase: training.validate, metrics };
+        let words = training.program.len(metrics);
+        let evaluator = Evaluator { inputs, phase: training.validate, metrics, words };
         let unigram = self.prepared.unigram();
         let batches = self.validation.iter().take_while(|_| !interrupt::interrupted()).map(Ok);
         let means = evaluator.measure(&mut *self.executor, batches, unigram)?.means(self.task.losses());

@@ -16,11 +16,11 @@ pub enum Schedule {
     Constant,
 }
 
-/// The learning rates of a training.
+/// The learning rates of a training run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LearningRate {
     pub schedule: Schedule,
-    /// Of the whole training.
+    /// Number of steps of the whole training.
     pub steps: u64,
     /// Steps of the warm-up, at most `steps`.
     pub warmup: u64,

@@ -44,7 +44,7 @@ pub struct TrainConfig {
     pub warmup_fraction: f64,
     /// Share of `steps`, at the end, in which "wsd" decays the learning rate. Default 0.2.
     pub decay_fraction: f64,
-    /// Learning rate that the schedule falls to at the end. Default 0.
+    /// Learning rate that the schedule falls to at the end; "constant" ignores it. Default 0.
     pub min_learning_rate: f64,
     /// AdamW's β₁, the decay of the first moment. Default 0.9.
     pub beta1: f64,

@@ -33,7 +33,8 @@ pub struct LearningRate {
 }
 
 impl LearningRate {
-    /// The learning rate of step `step`, counted from 0 to S − 1, where S is `steps`; beyond S it stays at `low`.
+    /// The learning rate of step `step`, counted from 0 to S − 1, where S is `steps`. Beyond S it stays at `low`, or at `high` if
+    /// it is constant.
     ///
     /// With warm-up length W, highest rate r and lowest rate m:
     ///

@@ -1,4 +1,4 @@
-//! The one error type of the library. Every message names what is wrong, and many errors what may help.
+//! The one error type of the library. Every message says what is wrong, and many errors say what may help.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub enum Error {
     /// The content of the file or folder `path` is not what it should be.
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String, remedy: Option<Remedy> },
-    /// The file `path` is of a version of its format that this Cloze does not read: a later one wrote it.
+    /// The format version of the file `path` is one that this Cloze does not read, because a later one wrote it.
     #[error(
         "{}: is of version {found} of its format, and the newest that this Cloze reads is {newest}; take the Cloze that wrote it, \
          or a later one",
@@ -26,12 +26,12 @@ pub enum Error {
     /// The compute device is missing, refused something, or is too small.
     #[error("{problem}")]
     Device { problem: String, remedy: Option<Remedy> },
-    /// The compute device was lost while it worked: nothing will go well on it until it is opened anew.
+    /// The compute device was lost while it worked. Nothing works on it until it is opened again.
     #[error(
         "the device was lost: {0}; look whether its driver was reset or updated, or it overheats, and run this again"
     )]
     DeviceLost(String),
-    /// The compute device has no room for a program that nothing kept from being tried.
+    /// The compute device has no memory for a program, although nothing spoke against trying it.
     #[error("{0}")]
     OutOfMemory(String),
     /// Training cannot go on: losses or gradients are not finite.
@@ -39,8 +39,8 @@ pub enum Error {
     Diverged(String),
 }
 
-/// What may help against an error. How that is asked for, by a flag, a key or a call, whoever shows the error has to say: the
-/// library does not know.
+/// What may help against an error. The library does not know whether that is asked for by a flag, a key or a call, so whoever
+/// shows the error has to say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Remedy {
@@ -98,7 +98,7 @@ pub enum Remedy {
     Assignment,
 }
 
-/// What to do about an error of the operating system, where that is clear.
+/// What to do about an error of the operating system, if that is clear.
 fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::NotFound => "; check the path",
@@ -129,7 +129,7 @@ impl Error {
         move |source| Error::Io { path, source }
     }
 
-    /// The error with what may help; of a kind that has no room for that, as it is.
+    /// Adds what may help to the error. Kinds of error that have no room for it stay as they are.
     pub fn with(mut self, help: Remedy) -> Self {
         if let Error::File { remedy, .. } | Error::Config { remedy, .. } | Error::Device { remedy, .. } = &mut self {
             *remedy = Some(help);
@@ -137,7 +137,7 @@ impl Error {
         self
     }
 
-    /// What may help, where that is known.
+    /// What may help, if that is known.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Error::Io { .. } | Error::Version { .. } => None,

@@ -1,19 +1,19 @@
-//! Philox4x32, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), of ten
-//! rounds, and of seven for dropout, where it is most of the work: the fewest that pass BigCrush (their table 2).
+//! Philox4x32, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), with
+//! ten rounds. Dropout uses seven, the fewest that pass BigCrush (their table 2), because the generator is most of its work.
 //!
-//! Every random number of Cloze is a pure function of (seed, step, site, index); `shaders/shared/philox.wgsl` computes
-//! the same bits. Nothing is ever advanced, so a checkpoint of the random state is the seed and the step.
+//! Every random number of Cloze is a pure function of (seed, step, site, index); `shaders/shared/philox.wgsl` computes the
+//! same bits. There is no state to advance, so a checkpoint needs only the seed and the step.
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
-/// Four random words for a key and a counter, of ten rounds.
+/// Four random words from a key and a counter, with ten rounds.
 #[inline(always)]
 pub fn philox(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
     philox_lanes::<10, 1>(key, counter.map(|word| [word])).map(|[word]| word)
 }
 
-/// The same of N counters side by side, in vectors where the caller is compiled for them.
+/// The same for N counters side by side, in vector instructions if the caller is compiled for them.
 #[inline(always)]
 pub fn philox_lanes<const ROUNDS: u32, const N: usize>(
     [mut k0, mut k1]: [u32; 2],
@@ -33,7 +33,7 @@ pub fn philox_lanes<const ROUNDS: u32, const N: usize>(
     [c0, c1, c2, c3]
 }
 
-/// The 32-bit seed pair of a 64-bit seed: low word first, as the shaders take it.
+/// A 64-bit seed as two 32-bit words, low word first, as the shaders take it.
 pub fn key(seed: u64) -> [u32; 2] {
     [seed as u32, (seed >> 32) as u32]
 }
@@ -56,7 +56,7 @@ pub enum Site {
     MaskReplace = 3,
     /// Initial weights; the parameter's number is added to the step.
     Init = 4,
-    /// What the second segment of a pair is.
+    /// How a pair of segments is cut, and where its second segment comes from.
     Pairs = 5,
     /// Dropout masks; the layer's own number is added (`Dropout as u32 + n`).
     Dropout = 1 << 16,
@@ -71,7 +71,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// `step` is any 64-bit number that tells draws of one site apart, such as an epoch or a sequence's number.
+    /// `step` is any 64-bit number that distinguishes the draws of one site, such as an epoch or a sequence's number.
     pub fn new(seed: u64, site: Site, step: u64) -> Self {
         let [low, high] = key(step);
         Stream { key: key(seed), counter: [0, site as u32, low, high], words: [0; 4], used: 4 }

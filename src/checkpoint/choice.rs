@@ -1,4 +1,4 @@
-//! Which checkpoint the name of a run stands for.
+//! Which checkpoint of a run is its model.
 
 use super::manifest::{Checkpoint, MANIFEST};
 use super::store::{best_of, lower_loss, opened, pop_whole};
@@ -6,21 +6,21 @@ use crate::{Error, Result};
 use std::fmt;
 use std::path::Path;
 
-/// How often a checkpoint may be removed by the training beside before it is read.
+/// How often a checkpoint is chosen again because a running training removed it before it was read.
 const MOST_TRIES: usize = 10;
 
-/// The checkpoint that is a run's model, and why.
+/// The checkpoint that was chosen as a run's model, and why.
 pub struct Choice {
     pub checkpoint: Checkpoint,
     reason: Reason,
 }
 
 enum Reason {
-    /// The folder of the checkpoint itself was named.
+    /// The folder of the checkpoint itself was given.
     Named,
     /// Its validation loss is the run's lowest.
     Best,
-    /// It is the newest, and no validation since the best one says that it is worse.
+    /// It is the newest, and there was no validation after the best one.
     Newest,
 }
 
@@ -45,13 +45,13 @@ impl fmt::Display for Choice {
     }
 }
 
-/// Has `read` take the model that a command line names: a checkpoint folder itself, or of a run folder the best checkpoint
-/// that still counts. The newest is taken where none was validated, or where the last validation was the best and training went
-/// on from there: that model is likely better, and never an old one in its place. Changes nothing, so that a running training
-/// can be looked at: a checkpoint that it removes meanwhile is looked for again.
+/// Calls `read` with the model that a path stands for: a checkpoint's folder itself or, for a run, its best checkpoint. The
+/// run's newest checkpoint is used instead if none was validated, or if training continued after the best one without another
+/// validation: the newest is then likely to be better. Nothing on the disk is changed, so that this is safe during training.
+/// If training removes the checkpoint meanwhile, another is chosen.
 ///
 /// # Errors
-/// `path` is neither; the run has no checkpoint that is whole, or one that can't be read now; what `read` says.
+/// `path` is neither a run nor a checkpoint; the run has no whole checkpoint, or one that can't be read now; `read` fails.
 pub fn with_model<T>(path: &Path, read: impl Fn(&Choice) -> Result<T>) -> Result<T> {
     for _ in 1..MOST_TRIES {
         let choice = choose(path)?;
@@ -86,7 +86,7 @@ fn choose(path: &Path) -> Result<Choice> {
     })
 }
 
-/// Whether the best checkpoint is known to be better than the newest: that one was validated too, or another between them was.
+/// Whether the best checkpoint is known to be better than the newest, because the newest or one in between was validated.
 fn counts(best: &Checkpoint, newest: &Checkpoint) -> bool {
     let (best, newest) = (best.state(), newest.state());
     newest.validation_loss.is_some() || newest.validated_step.is_some_and(|validated| validated > best.step)
@@ -124,7 +124,7 @@ mod tests {
         assert!(step == 2 && said.ends_with("step-000002, the best of the run (validation loss 2.0000)"), "{said}");
         let (step, said) = chosen(&[(1, Some(3.0), Some(1)), (9, None, Some(1))]);
         assert!(step == 9 && said.ends_with("step-000009, the newest of the run, not validated yet"), "{said}");
-        // The validation of step 5 was worse than that of step 1, so training since is no reason to take the newest.
+        // The validation of step 5 was worse than that of step 1, so the newest is not taken.
         assert_eq!(chosen(&[(1, Some(3.0), Some(1)), (9, None, Some(5))]).0, 1);
         assert_eq!(chosen(&[(4, None, None)]).0, 4);
     }

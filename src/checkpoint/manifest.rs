@@ -1,4 +1,4 @@
-//! One checkpoint: its manifest, and files that are read only when they are what the manifest says.
+//! One checkpoint: its manifest, and its files, which are checked against the manifest when they are read.
 
 use crate::optim::OptimizerKind;
 use crate::{Error, Result, files};
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 pub(super) const MANIFEST: &str = "manifest.json";
 const MANIFEST_HASH: &str = "manifest.json.blake3";
-/// The newest version that is read, and the one that is written.
+/// The version that is written, and the newest that is read.
 const FORMAT: u32 = 1;
 
-/// Where training stands, apart from weights and moments: with the config, all that a resume needs.
+/// The state of training, apart from the weights and the optimiser state. With these and the config, training can be resumed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingState {
@@ -21,34 +21,34 @@ pub struct TrainingState {
     pub step: u64,
     /// Tokens trained on, padding not included.
     pub tokens: u64,
-    /// Sequences taken from the training data: the loader's cursor, whatever the microbatch.
+    /// Sequences taken from the training data so far. The loader continues from there, whatever the microbatch.
     pub sequences: u64,
-    /// Sequences of a microbatch, for a resume with "auto"; 0 in a checkpoint that does not tell.
+    /// Sequences per microbatch, for a resume with "auto"; 0 in a checkpoint of a version that did not save it.
     #[serde(default)]
     pub micro_batch: usize,
-    /// The kernel variants that the run began with, by `Kernel::shape`: with others a resume has other bits. None in a run on
-    /// the CPU, and in a checkpoint that does not tell.
+    /// The kernel variants that the run began with, by `Kernel::shape`. Other variants would give a resume other bits. Empty
+    /// for a run on the CPU, and in a checkpoint of a version that did not save them.
     #[serde(default)]
     pub variants: BTreeMap<String, String>,
     /// The run's seed.
     pub seed: u64,
-    /// Whose state the checkpoint holds.
+    /// The optimiser whose state the checkpoint holds.
     #[serde(default)]
     pub optimizer: OptimizerKind,
-    /// Tokens of a training sequence.
+    /// Tokens per training sequence.
     pub sequence_length: usize,
     /// Cross-entropy of the validation at this step in nats, if there was one.
     pub validation_loss: Option<f64>,
     /// The lowest validation loss so far, in nats.
     pub best_validation_loss: Option<f64>,
-    /// The step that had it.
+    /// The step with the lowest validation loss.
     pub best_step: Option<u64>,
     /// The step of the last validation.
     #[serde(default)]
     pub validated_step: Option<u64>,
     /// Time spent training, resumes included.
     pub elapsed_seconds: f64,
-    /// What it was trained on; nothing in a checkpoint that does not tell.
+    /// The data that it was trained on; empty in a checkpoint of a version that did not save it.
     #[serde(default)]
     pub data: DataSeen,
     /// [`crate::config::Config::digest`] of the run.
@@ -59,9 +59,9 @@ pub struct TrainingState {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSeen {
-    /// `data.prepared` of the config; none where a run has its own.
+    /// `data.prepared` of the config; `None` if the run prepared its own data.
     pub folder: Option<PathBuf>,
-    /// [`crate::data::Prepared::digest`]; empty in a checkpoint that does not tell.
+    /// [`crate::data::Prepared::digest`]; empty in a checkpoint of a version that did not save it.
     pub digest: String,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct FileEntry {
     pub blake3: String,
 }
 
-/// A checkpoint whose manifest has been read and checked; its files are checked as they are read.
+/// A checkpoint whose manifest has been checked. Its files are checked as they are read.
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
@@ -108,7 +108,7 @@ impl Checkpoint {
         &self.path
     }
 
-    /// Where training stood.
+    /// The state of training.
     pub fn state(&self) -> &TrainingState {
         &self.manifest.state
     }
@@ -130,7 +130,7 @@ impl Checkpoint {
         check(entry, blake3::hash(&bytes), &path).map(|()| bytes)
     }
 
-    /// A file for reading, whose content has been checked without holding it in memory.
+    /// Opens a file for reading, after checking its content without holding it in memory.
     ///
     /// # Errors
     /// As [`Checkpoint::read`].
@@ -143,7 +143,7 @@ impl Checkpoint {
         check(entry, hasher.finalize(), &path).map(|()| file)
     }
 
-    /// Opens a file that is as long as it should be.
+    /// Opens a file after checking its length.
     fn file(&self, name: &str, path: &Path) -> Result<(&FileEntry, File)> {
         let Some(entry) = self.manifest.files.get(name) else {
             return Err(Error::file(path, "is not part of this checkpoint"));
@@ -156,7 +156,7 @@ impl Checkpoint {
         }
     }
 
-    /// Reads every file.
+    /// Reads every file in order to check it.
     ///
     /// # Errors
     /// As [`Checkpoint::read`].
@@ -172,7 +172,7 @@ fn check(entry: &FileEntry, found: blake3::Hash, path: &Path) -> Result<()> {
     }
 }
 
-/// Whether an error says that the checkpoint itself is damaged, and not that the system refuses to read it now.
+/// Whether an error means that the checkpoint itself is damaged, and not just that it can't be read now.
 pub(super) fn is_damage(error: &Error) -> bool {
     match error {
         Error::Io { source, .. } => source.kind() == ErrorKind::NotFound,
@@ -185,7 +185,7 @@ fn damaged(path: &Path, problem: String) -> Error {
     Error::file(path, format!("is damaged: {problem}; take another checkpoint of the run"))
 }
 
-/// Writes the manifest of the files in `path`, which are on the disk.
+/// Writes the manifest for the files in `path`, which must be on the disk already.
 pub(super) fn write(path: &Path, state: &TrainingState, files: BTreeMap<String, FileEntry>) -> Result<()> {
     let manifest = Manifest { format: FORMAT, state: state.clone(), files };
     let mut json = serde_json::to_vec_pretty(&manifest).expect("a manifest of numbers and names is always JSON");
@@ -210,7 +210,7 @@ fn parse(file: &Path, bytes: &[u8]) -> Result<Manifest> {
     }
 }
 
-/// Whether a name stays inside the folder and is none of the store's own.
+/// Whether a name stays inside the folder and is not one of the store's own files.
 pub(super) fn is_plain(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !name.is_empty() && !name.starts_with('.') && !name.starts_with(MANIFEST) && name.chars().all(plain)

@@ -1,8 +1,8 @@
-//! Checkpoints: folders `step-000123` that are whole or not there.
+//! Checkpoints: folders `step-000123`, which are whole or not there at all.
 //!
-//! A checkpoint holds files (the store does not care which) and `manifest.json`, which lists their sizes and BLAKE3
-//! hashes beside the state of training. `manifest.json.blake3` guards the manifest itself, in the form that
-//! `b3sum --check` reads. A checkpoint is written under another name and renamed when the disk has all of it.
+//! A checkpoint holds files (the store does not care which) and `manifest.json`, which has their sizes and BLAKE3 hashes and
+//! the state of training. `manifest.json.blake3` protects the manifest itself, in the format that `b3sum --check` reads. A
+//! checkpoint is written under another name, and renamed once all of it is on the disk.
 
 mod choice;
 mod manifest;

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 /// The parameters.
 pub(crate) const MODEL: &str = "model.safetensors";
-/// As transformers has it, with our exact `ModelConfig` in a section of its own.
+/// The config as transformers has it, with our exact `ModelConfig` in a section of its own.
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
-/// What the tokenizer calls its special tokens.
+/// The tokenizer's names for its special tokens.
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
 /// The optimiser's moments.
 pub(crate) const MOMENTS: &str = "training.safetensors";
@@ -25,25 +25,25 @@ pub(crate) const UNIGRAM: &str = "unigram.bin";
 /// A trained model, read and checked, not yet on a device.
 pub struct SavedModel {
     pub config: ModelConfig,
-    /// What it was trained to do.
+    /// The task that it was trained for.
     pub task: TaskKind,
     pub tokenizer: Tokenizer,
     /// Token counts of the training text; empty where they are not known.
     pub unigram: Vec<u64>,
-    /// Tokens a sequence in training.
+    /// Tokens per sequence in training.
     pub sequence_length: usize,
-    /// Whether the files have a masked-language-model head. If not, the one here is fresh, and guesses at random.
+    /// Whether the files have a masked-language-model head. If not, the head is newly initialized, and guesses at random.
     pub has_head: bool,
     path: PathBuf,
     values: Vec<Vec<f32>>,
 }
 
 impl SavedModel {
-    /// Reads the model of a run (see [`with_model`]), of a checkpoint, or of a folder as transformers
-    /// saves it. An encoder without a head is taken, for which see `has_head`.
+    /// Reads the model of a run (see [`with_model`]), of a checkpoint, or of a folder saved by transformers. An encoder
+    /// without a head is accepted: see `has_head`.
     ///
     /// # Errors
-    /// There is none, or a file of it is damaged.
+    /// There is no model, or one of its files is damaged.
     pub fn open(path: &Path) -> Result<SavedModel> {
         Self::open_as(path, None)
     }
@@ -60,7 +60,8 @@ impl SavedModel {
         }
     }
 
-    /// As `open_with_head`, for a training of a task, which may be another than the model's: what its head lacks is fresh.
+    /// As `open_with_head`, for training on a task that may not be the model's own. Missing parts of the task's head are
+    /// newly initialized.
     ///
     /// # Errors
     /// As [`SavedModel::open`].
@@ -77,7 +78,7 @@ impl SavedModel {
         Ok(SavedModel { task: kind, ..model })
     }
 
-    /// As `open`, for what needs the head: says so in the log if it is fresh.
+    /// As `open`, for callers that need the head. Warns in the log if it is newly initialized.
     ///
     /// # Errors
     /// As [`SavedModel::open`].
@@ -87,7 +88,7 @@ impl SavedModel {
         Ok(model)
     }
 
-    /// Says in the log that the head is fresh, if it is.
+    /// Warns in the log if the head is newly initialized.
     pub fn warn_if_headless(&self) {
         if !self.has_head {
             log::warn!(
@@ -98,7 +99,7 @@ impl SavedModel {
         }
     }
 
-    /// The model of a folder as transformers saves it.
+    /// Reads the model of a folder saved by transformers.
     ///
     /// # Errors
     /// A file of it is damaged.
@@ -106,7 +107,7 @@ impl SavedModel {
         Self::of_transformers(model, model.task)
     }
 
-    /// With the values for a task.
+    /// Reads it with the parameters of a task.
     fn of_transformers(model: &HfModel, kind: TaskKind) -> Result<SavedModel> {
         SavedModel {
             task: model.task,
@@ -121,7 +122,7 @@ impl SavedModel {
         .check()
     }
 
-    /// Refuses a tokenizer that gives tokens the model does not have.
+    /// Refuses a tokenizer that has more tokens than the model.
     fn check(self) -> Result<SavedModel> {
         let (tokens, rows) = (self.tokenizer.vocab_size(), self.config.vocab_size);
         if tokens > rows {
@@ -181,7 +182,7 @@ pub fn read_config(path: &Path) -> Result<ModelConfig> {
     config.map(|(_, config)| config)
 }
 
-/// The parameters in a checkpoint of a task's model.
+/// The parameters of a task's model in a checkpoint.
 ///
 /// # Errors
 /// The file is damaged, or its tensors are not those that the config asks for.

@@ -9,9 +9,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// A folder being written or removed; worthless after a kill.
+/// Prefix of a folder that is being written or removed. After a kill, such a folder is worthless.
 const UNFINISHED: &str = ".tmp-";
-/// A checkpoint about to be replaced by another of the same step.
+/// Prefix of a checkpoint that is being replaced by another of the same step.
 const REPLACED: &str = ".old-";
 
 /// The checkpoints of a run that is training. Only one process at a time may hold it: see [`crate::train::RunDir`].
@@ -22,8 +22,8 @@ pub struct CheckpointStore {
 }
 
 impl CheckpointStore {
-    /// Opens or makes the folder, and clears away what a killed run left unfinished. The last `keep` checkpoints will
-    /// be kept, and with `keep_best` also the one with the lowest validation loss.
+    /// Opens or creates the folder, and removes what a killed run left unfinished. The store keeps the last `keep`
+    /// checkpoints and, with `keep_best`, also the one with the lowest validation loss.
     ///
     /// # Errors
     /// The folder cannot be made, read or cleared.
@@ -33,11 +33,11 @@ impl CheckpointStore {
         Ok(CheckpointStore { folder: folder.to_path_buf(), keep, keep_best })
     }
 
-    /// Saves the checkpoint of `state.step`, in place of one that is already there, and removes those that need not be
-    /// kept. `files` writes what is in it. Returns its folder.
+    /// Saves the checkpoint of `state.step`, in place of one that is already there, and removes checkpoints that are no
+    /// longer to be kept. `files` writes its content. Returns its folder.
     ///
     /// # Errors
-    /// The disk refuses or is full; what `files` says. Earlier checkpoints are then as they were.
+    /// The disk refuses or is full, or `files` fails. Earlier checkpoints are then unchanged.
     pub fn save(
         &self,
         state: &TrainingState,
@@ -50,7 +50,7 @@ impl CheckpointStore {
         let mut writer = CheckpointWriter::new(&unfinished);
         let written = files(&mut writer).and_then(|()| manifest::write(&unfinished, state, writer.entries()));
         if let Err(error) = written {
-            // The first error says more than one met in clearing up.
+            // The first error says more than one from cleaning up.
             let _ = remove(&unfinished);
             return Err(error);
         }
@@ -66,10 +66,10 @@ impl CheckpointStore {
         Ok(path)
     }
 
-    /// The newest checkpoint that is whole. Damaged ones are named in the log and passed over.
+    /// The newest whole checkpoint. Damaged ones are named in the log and skipped.
     ///
     /// # Errors
-    /// The folder or a checkpoint cannot be read, which is no damage.
+    /// The folder or a checkpoint cannot be read, for a reason other than damage.
     pub fn latest_valid(&self) -> Result<Option<Checkpoint>> {
         latest_valid(&self.folder)
     }
@@ -82,8 +82,8 @@ impl CheckpointStore {
         Ok(list(&self.folder)?.is_empty())
     }
 
-    /// Checkpoints without a readable manifest are left alone, and so are those of later steps, from which a resumed
-    /// run could not go on: they are damaged, so they must not displace good ones.
+    /// Leaves alone checkpoints without a readable manifest, and those of later steps than `saved`. A resume would have used
+    /// the latter if they were not damaged, and damaged checkpoints must not displace good ones.
     fn prune(&self, saved: u64) -> Result<()> {
         let mut checkpoints = Vec::new();
         for (step, path) in list(&self.folder)?.into_iter().filter(|(step, _)| *step <= saved) {
@@ -112,10 +112,10 @@ pub(crate) fn has_checkpoints(folder: &Path) -> Result<bool> {
     }
 }
 
-/// The newest checkpoint that is whole. Damaged ones are named in the log and passed over.
+/// The newest whole checkpoint. Damaged ones are named in the log and skipped.
 ///
 /// # Errors
-/// The folder or a checkpoint cannot be read, which is no damage.
+/// The folder or a checkpoint cannot be read, for a reason other than damage.
 pub(super) fn latest_valid(folder: &Path) -> Result<Option<Checkpoint>> {
     for (step, path) in list(folder)?.into_iter().rev() {
         match open(step, &path).and_then(|checkpoint| checkpoint.verify().map(|()| checkpoint)) {
@@ -126,7 +126,7 @@ pub(super) fn latest_valid(folder: &Path) -> Result<Option<Checkpoint>> {
     Ok(None)
 }
 
-/// The checkpoints of a run by step, ascending, whose manifests are whole. Damaged ones are named in the log and passed over.
+/// The checkpoints of a run whose manifests are whole, by ascending step. Damaged ones are named in the log and skipped.
 ///
 /// # Errors
 /// As `latest_valid`.
@@ -141,7 +141,7 @@ pub(super) fn opened(folder: &Path) -> Result<Vec<Checkpoint>> {
     Ok(checkpoints)
 }
 
-/// The last of some checkpoints that is whole, taken from them with those behind it.
+/// Takes the last whole checkpoint from the list, together with those after it.
 ///
 /// # Errors
 /// As `latest_valid`.
@@ -155,7 +155,7 @@ pub(super) fn pop_whole(checkpoints: &mut Vec<Checkpoint>) -> Result<Option<Chec
     Ok(None)
 }
 
-/// The whole checkpoint with the lowest validation loss, the earliest of equals, if any has one.
+/// The whole checkpoint with the lowest validation loss, if any was validated; of equals, the earliest.
 ///
 /// # Errors
 /// As `latest_valid`.
@@ -166,7 +166,8 @@ pub(super) fn best_of(mut checkpoints: Vec<Checkpoint>) -> Result<Option<Checkpo
     pop_whole(&mut checkpoints)
 }
 
-/// Says that a checkpoint is damaged. One that is gone was removed by the training beside, which keeps newer ones.
+/// Warns that a damaged checkpoint is skipped. One that no longer exists was removed by a running training, which keeps newer
+/// ones.
 ///
 /// # Errors
 /// It is not damaged, but can't be read now, or not by this version.
@@ -201,7 +202,7 @@ fn open(step: u64, path: &Path) -> Result<Checkpoint> {
     }
 }
 
-/// Undoes or finishes what a kill interrupted.
+/// Undoes or finishes what a killed process was doing.
 fn recover(folder: &Path) -> Result<()> {
     for name in names(folder)? {
         let path = folder.join(&name);

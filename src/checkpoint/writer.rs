@@ -1,4 +1,4 @@
-//! The files of a checkpoint on their way to the disk, hashed as they are written.
+//! Writes the files of a checkpoint, and hashes them as they are written.
 
 use super::manifest::{FileEntry, is_plain};
 use crate::{Error, Result};
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Takes the files of a checkpoint one after another.
+/// Writes the files of a checkpoint one after another.
 pub struct CheckpointWriter {
     folder: PathBuf,
     entries: BTreeMap<String, FileEntry>,
@@ -18,10 +18,10 @@ impl CheckpointWriter {
         CheckpointWriter { folder: folder.to_path_buf(), entries: BTreeMap::new() }
     }
 
-    /// Writes a file: what `content` writes, which nobody has to hold in memory.
+    /// Writes a file by `content`, so that nobody has to hold all of it in memory.
     ///
     /// # Errors
-    /// The name can't be one of a checkpoint's; the disk refuses; what `content` says.
+    /// The name is not allowed for a checkpoint's file; the disk refuses; `content` fails.
     pub fn file(&mut self, name: &str, content: impl FnOnce(&mut HashingWriter) -> Result<()>) -> Result<()> {
         let path = self.folder.join(name);
         if !is_plain(name) || self.entries.contains_key(name) {
@@ -64,7 +64,7 @@ impl HashingWriter {
         self.out.write_all(bytes).map_err(Error::io(&self.path))
     }
 
-    /// Waits until the disk has the file.
+    /// Waits until the file is on the disk.
     fn finish(self) -> Result<FileEntry> {
         let synced = || {
             let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;

@@ -1,7 +1,7 @@
-//! Processes that train one model together. Each has its share of every batch; what they exchange lies between the gradients and
+//! Processes that train one model together. Each takes its share of every batch; they exchange data between the gradients and
 //! the update.
 //!
-//! A new exchange is its file here, and a line where a training is given one.
+//! To add an exchange, write its file here, and use it where training gets its collective.
 
 mod single;
 
@@ -9,7 +9,7 @@ pub use single::Single;
 
 use crate::Result;
 
-/// One of the processes that train together. Every method is called by all of them in the same order.
+/// One of the processes that train together. All of them call every method in the same order.
 pub trait Collective: Send {
     /// The number of this process, from 0.
     fn rank(&self) -> usize;
@@ -17,13 +17,13 @@ pub trait Collective: Send {
     /// How many there are.
     fn size(&self) -> usize;
 
-    /// What each process gives, in the order of ranks.
+    /// The values of each process, in the order of ranks.
     ///
     /// # Errors
     /// Another process is gone.
     fn all_gather(&mut self, values: &[u32]) -> Result<Vec<Vec<u32>>>;
 
-    /// Sums up what each process gives, in the order of ranks, so that all have the same bits.
+    /// Sums the values of all processes in the order of ranks, so that all get the same bits.
     ///
     /// # Errors
     /// Another process is gone.

@@ -10,20 +10,21 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerConfig {
-    /// An existing `tokenizer.json`. When it is given, the keys below, which tell
-    /// how to train one, do not matter. Default: none.
+    /// An existing `tokenizer.json`. With it, the keys below are ignored, since they say how to train a tokenizer. Default:
+    /// none.
     pub file: Option<PathBuf>,
     /// "wordpiece" (default), "bpe" or "unigram".
     pub kind: TokenizerKind,
-    /// Most entries of the vocabulary, special tokens included. Default 8192.
+    /// Largest size of the vocabulary, special tokens included. Default 8192.
     pub vocab_size: usize,
     /// Whether text is lower-cased. Default: true for "wordpiece", false for the others.
     pub lowercase: bool,
     /// Whether Latin, Greek and Cyrillic letters lose their accents; other scripts keep all their marks. Default: true for
-    /// lower-cased "wordpiece", false for the others.
+    /// "wordpiece" with `lowercase`, false otherwise.
     pub strip_accents: bool,
-    /// Share of the text's characters that have tokens, above 0 and at most 1: the most frequent ones. The others become
-    /// unknown. "bpe" has all of them, as bytes. Default 1, all that the vocabulary has room for.
+    /// The most frequent characters get tokens until they make up this share of the text; above 0 and at most 1. The other
+    /// characters become unknown. "bpe" needs 1, since it spells every character by its bytes. Default 1: all characters that
+    /// the vocabulary has room for.
     pub character_coverage: f64,
 }
 
@@ -31,20 +32,20 @@ pub struct TokenizerConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Raw text: files, folders, or patterns such as "my/*.txt". Needed unless `prepared` is given.
+    /// Raw text to train on: files, folders, or patterns such as "my/*.txt". Required unless `prepared` is given.
     pub train: Vec<String>,
-    /// A folder made by `cloze prepare`. When it is given, its tokens and its tokenizer are used, and the keys that
-    /// tell how to read raw text do not matter. Default: none.
+    /// A folder made by `cloze prepare`. With it, its tokens and its tokenizer are used, and the keys that say how to read
+    /// raw text are ignored. Default: none.
     pub prepared: Option<PathBuf>,
-    /// Raw text to validate on. Default: none; a part of the training text is held out.
+    /// Raw text to validate on. Default: none; a part of the training text is held out instead.
     pub validation: Vec<String>,
-    /// Share of the training text held out when `validation` is empty. Default 0.02.
+    /// Share of the training text that is held out when `validation` is empty. Default 0.02.
     pub validation_fraction: f64,
-    /// What a document is: a "file" (default), a "line", or lines between blank ones ("blank-line").
+    /// What counts as one document: a "file" (default), a "line", or the lines up to a blank line ("blank-line").
     pub documents: DocumentSplit,
-    /// The key of the text in `.jsonl` files. Default "text".
+    /// The JSON key that holds the text in each line of a `.jsonl` file. Default "text".
     pub field: String,
-    /// Most lines of `.jsonl` files without a usable text that are skipped, as a share of all. Default 0.01.
+    /// Largest share of `.jsonl` lines that may be skipped because they have no usable text. More are an error. Default 0.01.
     pub max_bad_lines: f64,
     /// Length of a training sequence in tokens, special ones included. Default 128.
     pub sequence_length: usize,
@@ -66,7 +67,7 @@ impl TokenizerConfig {
         })
     }
 
-    /// How a tokenizer is learnt.
+    /// The options for training a tokenizer.
     pub fn options(&self) -> TokenizerOptions {
         TokenizerOptions {
             kind: self.kind,

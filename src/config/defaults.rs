@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 /// Fills in every default.
 ///
-/// Values of a wrong type are left as they are, for the typed reading to refuse.
+/// Values of a wrong type are left as they are: deserialization reports them.
 pub(super) fn fill_defaults(table: &mut Table) {
     let defaults: Table =
         include_str!("defaults.toml").parse().expect("defaults.toml is part of the program and parses");
@@ -19,12 +19,12 @@ pub(super) fn fill_defaults(table: &mut Table) {
     }
 }
 
-/// What `[model]` gets where it says nothing else: the recipe's defaults, but for the sizes that everyone must choose.
+/// The defaults of `[model]`: those of its recipe, without the sizes, which have no default.
 fn model_defaults(table: &Table) -> Table {
     let model = table.get("model");
     let recipe = model.and_then(|model| model.get("recipe")).cloned().and_then(|recipe| recipe.try_into().ok());
     let size = |key| model.and_then(|model| model.get(key)).and_then(Value::as_integer);
-    // What no network can have is refused by its own key, whatever follows from it here.
+    // An impossible size is refused later under its own key, so any number will do here.
     let hidden_size = size("hidden_size").and_then(|size| u32::try_from(size).ok()).unwrap_or(1) as usize;
     let mut defaults = recipe.unwrap_or(Recipe::Modern).config(0, 1, hidden_size, 1);
     if let Some(Ok(activation)) =

@@ -1,4 +1,4 @@
-//! `model.init`: the model that training goes on from says the keys of `[model]`.
+//! `model.init`: the keys of `[model]` are read from the model that training continues from.
 
 use crate::checkpoint::saved;
 use crate::model::ModelConfig;
@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use std::path::Path;
 use toml::{Table, Value};
 
-/// Keys of `[model]` that may differ from the model that training goes on from.
+/// Keys of `[model]` that may differ from those of the model in `init`.
 const FREE: [&str; 3] = ["init", "dropout", "attention_dropout"];
 
 /// Fills in `[model]` from the model that its key `init` names, and returns that model's config.
@@ -16,7 +16,7 @@ const FREE: [&str; 3] = ["init", "dropout", "attention_dropout"];
 pub(super) fn fill(table: &mut Table) -> Result<Option<ModelConfig>> {
     let Some(Value::Table(model)) = table.get_mut("model") else { return Ok(None) };
     let Some(Value::String(folder)) = model.get("init") else { return Ok(None) };
-    // The config that a run keeps has every key, and a resume must not need the model any more.
+    // The config that a run keeps has every key already, and a resume must not need the original model.
     if model.contains_key("vocab_size") {
         return Ok(None);
     }
@@ -29,10 +29,10 @@ pub(super) fn fill(table: &mut Table) -> Result<Option<ModelConfig>> {
     Ok(Some(origin))
 }
 
-/// Refuses a model that differs from the one that training goes on from.
+/// Refuses a model that differs from the one that training continues from.
 ///
 /// # Errors
-/// By the key.
+/// Names the first key that differs.
 pub(super) fn check(model: &ModelConfig, origin: &ModelConfig) -> Result<()> {
     match model.first_difference(origin, &FREE) {
         None => Ok(()),

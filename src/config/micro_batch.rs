@@ -4,10 +4,10 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// Sequences the device takes at once.
+/// Sequences that the device processes at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MicroBatch {
-    /// The most that fit the device.
+    /// As many as fit the device.
     Auto,
     Sequences(usize),
 }

@@ -1,8 +1,8 @@
 //! The TOML schema of a training run.
 //!
-//! A config is read in layers: `--set key=value` over the file, over the defaults of the model's recipe, over the
-//! general defaults (`defaults.toml`). What comes out is complete and has been checked. Paths in a file that lead to
-//! something from its folder are taken from there; all others, those of `--set` and those of the config that a run keeps are
+//! A config is read in layers: `--set key=value` overrides the file, which overrides the defaults of the model's recipe and
+//! the general defaults (`defaults.toml`). The result is complete and has been checked. A path in a config file is looked for
+//! in the file's folder first, then in the current directory. Paths in `--set`, and in the config that a run keeps, are
 //! relative to the current directory.
 
 mod data;
@@ -31,32 +31,32 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use toml::{Table, Value};
 
-/// Tokens of an optimiser step: far above any real one, and few enough to lie in memory and be counted in 32 bits.
+/// Most tokens of an optimiser step: far above any real batch, and few enough to fit in memory and to be counted in 32 bits.
 const MAX_STEP_TOKENS: usize = 1 << 25;
 
-/// First line of the config that a run keeps, with every path as it was found when the run began.
+/// First line of the config that a run keeps. Its paths are those that were found when the run began.
 const KEPT: &str = "# Every setting of this run, defaults included.";
 
-/// A training run, complete: every default filled in, every value possible.
+/// The complete config of a training run: every default is filled in, and every value has been checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The run's name; it goes to `runs/<name>`. Default: the config file's name without `.toml`.
     pub name: String,
-    /// Seed of everything random: initial weights, order of the data, masks, dropout. Default 1.
+    /// Seed of everything random: initial weights, order of the data, masking, dropout. Default 1.
     pub seed: u64,
     pub tokenizer: TokenizerConfig,
     pub data: DataConfig,
     pub task: TaskConfig,
     pub masking: Masking,
-    /// `vocab_size` is 0 here, until the tokenizer is known: see [`Config::model`]. With `init` it is that model's.
+    /// `vocab_size` is 0 here until the tokenizer is known: see [`Config::model`]. With `init` it is that of the model there.
     pub model: ModelConfig,
     pub train: TrainConfig,
     pub validation: ValidationConfig,
     pub checkpoint: CheckpointConfig,
 }
 
-/// The keys of [`Config`], whatever they hold.
+/// The keys of [`Config`], without their values.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only the names matter")]
@@ -77,8 +77,8 @@ impl Config {
     /// Reads a config file and puts `sets`, each `key=value`, over it.
     ///
     /// # Errors
-    /// A file that cannot be read, is not TOML, or is of a run that a later version wrote; a key that is unknown, missing, of the
-    /// wrong type or impossible, by its full path.
+    /// The file cannot be read, is not TOML, or belongs to a run that a later version wrote. A key is unknown, missing, of
+    /// the wrong type or impossible; the error gives its full path.
     pub fn load(path: &Path, sets: &[String]) -> Result<Config> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         let is_kept = text.starts_with(KEPT);
@@ -91,7 +91,7 @@ impl Config {
         let mut old_names = OldNames::default();
         old_names.replace_in(&mut table)?;
         if is_kept {
-            // An earlier version chose them, and the next one to write the file replaces them.
+            // An earlier version wrote these old names, not the user. They are replaced when the file is written next.
             old_names = OldNames::default();
         } else if let Some(folder) = path.parent() {
             paths::lead_on_from(folder, &mut table);
@@ -116,7 +116,7 @@ impl Config {
     fn complete(mut table: Table) -> Result<Config> {
         let origin = init::fill(&mut table)?;
         defaults::fill_defaults(&mut table);
-        // A mistyped section is told of before what is missing in its place.
+        // A mistyped section is reported first. Otherwise the error would be about keys that the right section lacks.
         let _: Names = serde_path_to_error::deserialize(table.clone()).map_err(|error| explain(&error))?;
         let config: Config = serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| explain(&error))?;
         if let Some(origin) = origin {
@@ -129,7 +129,7 @@ impl Config {
     /// Refuses keys of `[model]` that contradict the model of `model.init`.
     ///
     /// # Errors
-    /// By the key.
+    /// Names the first key that contradicts it.
     pub fn check_origin(&self, origin: &ModelConfig) -> Result<()> {
         init::check(&self.model, origin)
     }
@@ -140,24 +140,24 @@ impl Config {
         format!("{KEPT}\n\n{body}")
     }
 
-    /// BLAKE3 in hexadecimal of [`Config::to_toml`] with all keys by their first names, so that a checkpoint of an earlier version
-    /// has the same: tells whether two runs have the same settings.
+    /// BLAKE3 in hexadecimal of [`Config::to_toml`], which tells whether two runs have the same settings. Keys that were
+    /// renamed are hashed under their old names, so that the checkpoints of earlier versions have the same digest.
     pub fn digest(&self) -> String {
         blake3::hash(renamed::by_first_names(&self.to_toml()).as_bytes()).to_hex().to_string()
     }
 
-    /// The model's shape for a tokenizer of `vocab_size` entries. A model that training goes on from may have more.
+    /// The model's shape for a tokenizer of `vocab_size` entries. A model given by `init` keeps its own vocabulary size.
     pub fn model(&self, vocab_size: usize) -> ModelConfig {
         let vocab_size = if self.model.vocab_size == 0 { vocab_size } else { self.model.vocab_size };
         ModelConfig { vocab_size, init: None, ..self.model.clone() }
     }
 
-    /// What a model of this shape is trained to do.
+    /// The training task for a model of this shape.
     pub fn task(&self, model: &ModelConfig) -> Box<dyn Task> {
         self.task.kind.task(model, self.masking)
     }
 
-    /// The same with the masks of validation.
+    /// The same task with the masking of validation.
     pub fn validation_task(&self, model: &ModelConfig) -> Box<dyn Task> {
         self.task.kind.task(model, Masking { rate: self.validation.rate, ..Default::default() })
     }

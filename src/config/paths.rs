@@ -1,4 +1,4 @@
-//! Paths in a config file: they lead on from the file's folder where there is something, else from the current directory.
+//! Paths in a config file are taken from the file's folder if they exist there, else from the current directory.
 
 use crate::data::is_there;
 use std::path::Path;
@@ -7,8 +7,8 @@ use toml::{Table, Value};
 const KEYS: [(&str, &str); 5] =
     [("data", "train"), ("data", "validation"), ("data", "prepared"), ("tokenizer", "file"), ("model", "init")];
 
-/// Puts `folder`, that of the config file, before the paths and patterns that lead to something from there. Says in the log where
-/// one leads to something else from the current directory.
+/// Puts `folder`, that of the config file, before the paths and patterns that lead to something there. Warns in the log if
+/// such a path also leads to something else in the current directory.
 pub(super) fn lead_on_from(folder: &Path, table: &mut Table) {
     let here = folder.canonicalize().ok() == Path::new(".").canonicalize().ok();
     if folder.as_os_str().is_empty() || here {
@@ -21,7 +21,7 @@ pub(super) fn lead_on_from(folder: &Path, table: &mut Table) {
             value => vec![value],
         };
         for value in values {
-            // What is no text is for the typed reading to refuse.
+            // Deserialization reports values that are not strings.
             let Value::String(path) = value else { continue };
             if let Some(found) = beside(folder, &format!("{section}.{key}"), path) {
                 *path = found;
@@ -30,7 +30,7 @@ pub(super) fn lead_on_from(folder: &Path, table: &mut Table) {
     }
 }
 
-/// The path from the config's folder, if it is another one that leads to something.
+/// The path within the config's folder, if it exists there and `path` itself does not lead to the same file.
 fn beside(folder: &Path, key: &str, path: &str) -> Option<String> {
     let (written, beside) = (Path::new(path), folder.join(path));
     if written.is_absolute() || !is_there(&beside) {

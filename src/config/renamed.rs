@@ -1,4 +1,4 @@
-//! Keys that were called otherwise in earlier versions. Their old names go on working.
+//! Keys that had another name in earlier versions. Their old names still work.
 
 use crate::model::ModelConfig;
 use crate::settings::rename;
@@ -6,10 +6,10 @@ use crate::{Error, Result};
 use std::borrow::Cow;
 use toml::Table;
 
-/// The old name and the one of now, by section.
+/// The old and the new name of each renamed key, by section.
 const RENAMED: [(&str, &[(&str, &str)]); 2] = [("model", &ModelConfig::RENAMED), ("train", &[("clip", "grad_clip")])];
 
-/// A key and its names.
+/// A key with its old and its new name.
 #[derive(Clone, Copy, PartialEq)]
 struct Renamed {
     section: &'static str,
@@ -38,15 +38,15 @@ impl Renamed {
     }
 }
 
-/// The old names that somebody has written.
+/// The old names that the user has written.
 #[derive(Default)]
 pub(super) struct OldNames(Vec<Renamed>);
 
 impl OldNames {
-    /// Replaces the old names in a table by those of now.
+    /// Replaces the old names in a table by the new ones.
     ///
     /// # Errors
-    /// A key is there by both of its names.
+    /// A key is given under both names.
     pub fn replace_in(&mut self, table: &mut Table) -> Result<()> {
         for renamed in Renamed::all() {
             if rename(table, renamed.section, renamed.old, renamed.new)? {
@@ -56,7 +56,7 @@ impl OldNames {
         Ok(())
     }
 
-    /// A `key=value` with the key's name of now.
+    /// A `key=value` under the key's new name.
     pub fn replaced<'a>(&mut self, assignment: &'a str) -> Cow<'a, str> {
         let Some((key, value)) = assignment.split_once('=') else { return assignment.into() };
         let Some(renamed) = Renamed::all().find(|renamed| renamed.old_key() == key.trim()) else {
@@ -72,12 +72,12 @@ impl OldNames {
         }
     }
 
-    /// Says the names of now in the log.
+    /// Warns in the log of each old name.
     pub fn announce(&self) {
         self.0.iter().for_each(|renamed| log::warn!("{}", renamed.note()));
     }
 
-    /// An error that names a key by its name of now, with the one that was written.
+    /// Adds the old name to an error about a key that was written under it.
     pub fn named_in(&self, mut error: Error) -> Error {
         if let Error::Config { key, problem, .. } = &mut error
             && let Some(renamed) = self.0.iter().find(|renamed| renamed.new_key() == *key)
@@ -88,7 +88,7 @@ impl OldNames {
     }
 }
 
-/// The text of a whole config, as it is written into a run, with every key by its first name.
+/// The text of a complete config, as it is written into a run, with every renamed key under its old name.
 pub(super) fn by_first_names(text: &str) -> String {
     let mut section = None;
     let line_of = |line: &str| {
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(load(["clip = 0.5", "window = 64\ntoken_types = 3"], &[]).unwrap(), new);
         let sets = ["train.clip=0.5", "model.window=64", "model.token_types=3"];
         assert_eq!(load(["", ""], &sets).unwrap(), new);
-        // Over either name in the file.
+        // They override either name in the file.
         assert_eq!(load(["grad_clip = 2.0", "window = 8"], &sets).unwrap(), new);
         assert_eq!(load(["clip = 2.0", "sliding_window = 8"], &sets).unwrap(), new);
         let section = "model={ layers = 1, hidden_size = 64, heads = 1, window = 64, token_types = 3 }";
@@ -162,7 +162,7 @@ mod tests {
         assert!(misspelt.contains("`sliding_window`") && !misspelt.contains("`window`"), "{misspelt}");
     }
 
-    /// A checkpoint tells by the digest whether its run goes on with the same settings.
+    /// By its digest, a checkpoint tells whether its run continues with the same settings.
     #[test]
     fn a_new_name_changes_no_digest() {
         let config = load(["grad_clip = 0.5", "sliding_window = 64"], &[]).unwrap();

@@ -1,12 +1,12 @@
-//! `run.json`: the version of what a run keeps beside its checkpoints and its prepared data, which have their own. Runs of the
-//! first versions have none.
+//! `run.json`: the format version of what a run keeps. Its checkpoints and its prepared data have versions of their own. Runs
+//! of the first versions have no `run.json`.
 
 use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// The newest that is read, and the one that is written.
+/// The version that is written, and the newest that is read.
 const VERSION: u32 = 1;
 const FILE: &str = "run.json";
 
@@ -16,7 +16,7 @@ struct RunFormat {
     version: u64,
 }
 
-/// Notes in a run's folder what version is written there.
+/// Writes the format version into a run's folder.
 ///
 /// # Errors
 /// The disk refuses.
@@ -29,7 +29,7 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
 /// Refuses the folder of a run that a later version wrote.
 ///
 /// # Errors
-/// It did; the file can't be read, or is damaged.
+/// A later version wrote it; the file can't be read, or is damaged.
 pub(crate) fn check(folder: &Path) -> Result<()> {
     let path = folder.join(FILE);
     let json = match std::fs::read(&path) {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskConfig {
-    /// "mlm" (default): guess masked tokens. "nsp": BERT's of 2018, masked tokens, and whether the second segment of a pair follows
-    /// the first in its document; for a model with the recipe "bert".
+    /// "mlm" (default): masked language modelling. "nsp": BERT's original objective, masked language modelling and
+    /// next-sentence prediction (does the second segment of a pair follow the first in its document?). It is for models with
+    /// the recipe "bert".
     pub kind: TaskKind,
 }

@@ -41,7 +41,7 @@ fn what_is_written_wins_over_the_recipe() {
     assert_eq!((config.model.positions, config.train.warmup()), (Positions::Learned, 7));
 }
 
-/// What follows from such a size would be no number of TOML's.
+/// A size derived from such a size would not fit a TOML integer.
 #[test]
 fn a_width_beyond_all_bounds_is_refused_by_its_own_key() {
     for recipe in ["modern", "bert"] {
@@ -215,7 +215,7 @@ fn the_configs_that_ship_are_good() {
     );
 }
 
-/// Those that PyTorch is compared with have the shapes that `benches/compare` gives them.
+/// The configs that are compared with PyTorch have the shapes that `benches/compare` gives them.
 #[test]
 fn the_configs_to_compare_with_have_the_shapes_of_their_names() {
     for (name, layers, hidden_size, heads, intermediate_size, vocabulary, batch_size) in [

@@ -1,4 +1,4 @@
-//! `[train]`, `[validation]` and `[checkpoint]`: the loop.
+//! `[train]`, `[validation]` and `[checkpoint]`: the training loop.
 
 use super::MicroBatch;
 use crate::Result;
@@ -9,96 +9,101 @@ use crate::optim::{AdamW, LearningRate, Muon, Optimizer, OptimizerKind, Schedule
 use crate::settings::{at_least_one, fraction, not_negative, positive, require};
 use serde::{Deserialize, Serialize};
 
-/// The optimiser and its schedule.
+/// Batch, optimiser, learning-rate schedule, precision, and how the device is used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Optimiser steps. No default.
+    /// Number of optimiser steps. No default.
     pub steps: u64,
-    /// Sequences a step. Default 32.
+    /// Sequences per optimiser step. Default 32.
     pub batch_size: usize,
-    /// Sequences the device takes at once; it divides `batch_size`, and gradients are summed over the passes of a step.
-    /// "auto" takes the largest whose plan fits the device's bindings and nine tenths of its free memory; where a device does
-    /// not tell its memory, the largest whose buffers it makes. The run's own config then has the number, and a resume keeps
-    /// it, since the order of sums depends on it; nothing else does. Default: `batch_size`.
+    /// Sequences that the device processes at once. It must divide `batch_size`; gradients are accumulated over the
+    /// microbatches of a step. "auto" takes the largest number whose memory plan fits the device's largest binding and nine
+    /// tenths of its free memory or, if the device does not report its memory, the largest number that can be allocated. The
+    /// number is then written to the run's own config, and a resume keeps it, because the order of sums depends on it;
+    /// nothing else does. Default: `batch_size`.
     pub micro_batch: MicroBatch,
-    /// What the backward pass computes again rather than keep from the forward pass: "none" (default), "attention" or
-    /// "layer". It trades time for memory, and changes no result
-    /// with `precision` = "f32", in "f16" none by more than a rounding.
+    /// Gradient checkpointing: what the backward pass computes again instead of keeping it from the forward pass. "none"
+    /// (default), "elementwise" (outputs of norms and GELU), "attention" (these, and q, k and v) or "layer" (all but the
+    /// input of each layer). It takes less memory and more time. Results are the same with `precision` = "f32", and the same
+    /// but for rounding with "f16".
     pub recompute: Recompute,
-    /// "adamw" (default), or "muon": Muon on the matrices of the layers, and AdamW on all else.
+    /// "adamw" (default), or "muon": Muon for the matrices of the layers, and AdamW for everything else.
     pub optimizer: OptimizerKind,
-    /// Highest learning rate of what "muon" updates by Muon; it rises and falls as `learning_rate`. Default 0.02.
+    /// Peak learning rate of the matrices that Muon updates. It follows the same schedule as `learning_rate`. Default 0.02.
     pub muon_learning_rate: f64,
-    /// Decay of Muon's momentum. Default 0.95.
+    /// Muon's momentum. Default 0.95.
     pub muon_momentum: f64,
-    /// Highest learning rate. No default.
+    /// Peak learning rate. No default.
     pub learning_rate: f64,
-    /// How the learning rate falls after the warm-up: "linear" (default), "cosine", "wsd" or "constant".
+    /// Learning-rate schedule after the warm-up: "linear" (default), "cosine", "wsd" (warm-up, stable, decay) or "constant".
     pub schedule: Schedule,
-    /// Warm-up in steps. When it is given, `warmup_fraction` does not matter. Default: none.
+    /// Length of the warm-up in steps. It overrides `warmup_fraction`. Default: none.
     pub warmup_steps: Option<u64>,
-    /// Warm-up as a share of `steps`. Default 0.05.
+    /// Length of the warm-up as a share of `steps`. Default 0.05.
     pub warmup_fraction: f64,
-    /// Share of `steps` in which "wsd" decays. Default 0.2.
+    /// Share of `steps`, at the end, in which "wsd" decays the learning rate. Default 0.2.
     pub decay_fraction: f64,
-    /// Where the learning rate ends. Default 0.
+    /// Learning rate that the schedule falls to at the end; "constant" ignores it. Default 0.
     pub min_learning_rate: f64,
-    /// AdamW's decay of the first moment. Default 0.9.
+    /// AdamW's β₁, the decay of the first moment. Default 0.9.
     pub beta1: f64,
-    /// AdamW's decay of the second moment. Default 0.98.
+    /// AdamW's β₂, the decay of the second moment. Default 0.98.
     pub beta2: f64,
-    /// Added to the root of the second moment. Default 1e-6.
+    /// AdamW's ε, which is added to the root of the second moment. Default 1e-6.
     pub epsilon: f64,
-    /// AdamW's decay of weights, not of biases and norms, as a share of the learning rate. Default 0.01.
+    /// Decoupled weight decay of AdamW and Muon: it is multiplied by the learning rate. Biases and norms are not decayed.
+    /// Default 0.01.
     pub weight_decay: f64,
-    /// Largest global norm of the gradient; 0 leaves it alone. Default 1.
+    /// Gradients are clipped to this global norm; 0 turns clipping off. Default 1.
     pub grad_clip: f64,
-    /// How activations, their gradients and the weights of products are stored: "f32" (default), or "f16" for half the memory
-    /// and traffic, on GPUs that have it. Sums, statistics, losses, parameters and the optimiser stay f32 with either, and with
-    /// "f16" the loss is scaled so that small gradients do not vanish.
+    /// How activations, their gradients and the weights in matrix products are stored: "f32" (default), or "f16", which
+    /// halves their memory and memory traffic on GPUs that support it. Sums, statistics, losses, parameters and the optimiser
+    /// state are f32 with either. With "f16" the loss is scaled, so that small gradients do not vanish.
     pub precision: Precision,
-    /// Training stops when as many steps in a row had a gradient that is not finite. Default 10.
+    /// Steps whose gradient is not finite are skipped, and training stops after this many of them in a row. Default 10.
     pub max_skipped_steps: u64,
-    /// Milliseconds of work that a GPU gets at once. A desktop on the same GPU runs smoothly with fewer, and training somewhat
-    /// slower. Changes no result. Default 80.
+    /// Milliseconds of work that are submitted to a GPU at once. With fewer, a desktop on the same GPU runs more smoothly,
+    /// and training is somewhat slower. It changes no result. Default 80.
     pub submission_ms: u64,
-    /// How often training goes on by itself after a GPU was lost: at most so many times within any hour that passes, counted
-    /// back from the loss at hand. One more ends it with an error. 0: never. Default 10.
+    /// How often, within any one hour, training recovers by itself after a GPU was lost. One more loss ends it with an error.
+    /// With 0 it never recovers. Default 10.
     pub recoveries_per_hour: u64,
-    /// Seconds after which a call of a GPU's driver that does not return ends the process, with exit code 3. Default 300.
+    /// If a call into a GPU's driver has not returned after this many seconds, the process ends with exit code 3. Default
+    /// 300.
     pub hang_seconds: u64,
-    /// Steps between lines of the log. Default 10.
+    /// Steps between log lines. Default 10.
     pub log_every: u64,
-    /// Whether the run's folder gets event files for TensorBoard, in `tensorboard/`: all of `metrics.jsonl`, and the config.
-    /// Default false.
+    /// Whether event files for TensorBoard are written to `tensorboard/` in the run's folder. They hold all of
+    /// `metrics.jsonl`, and the config. Default false.
     pub tensorboard: bool,
-    /// Steps between histograms of every parameter and its gradient in these. Each reads all of them from the device. Default 0:
-    /// none.
+    /// Steps between TensorBoard histograms of every parameter and its gradient. Each time, all of them are read from the
+    /// device. Default 0: no histograms.
     pub tensorboard_histograms: u64,
 }
 
-/// Measuring the loss on held-out text.
+/// Validation: the loss on held-out text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValidationConfig {
     /// Steps between validations; 0 validates only at the end. Default 250.
     pub every: u64,
-    /// Share of tokens to guess, whatever the training rate, so that runs compare. Default 0.15.
+    /// Share of tokens that are masked in validation. It does not follow `masking.rate`, so that runs can be compared.
+    /// Default 0.15.
     pub rate: f64,
-    /// Most sequences to validate on, spread evenly over the held-out text. Default 512.
+    /// Largest number of sequences to validate on; they are spread evenly over the held-out text. Default 512.
     pub max_sequences: usize,
 }
 
-/// Saving the state of training.
+/// Checkpoints: the saved state of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointConfig {
     /// Steps between checkpoints; 0 saves only at the end. Default 500.
     pub every: u64,
-    /// How many of the latest checkpoints stay. Default 2.
+    /// How many of the latest checkpoints are kept. Default 2.
     pub keep: usize,
-    /// Whether the one with the lowest validation loss stays too. Default true.
+    /// Whether the checkpoint with the lowest validation loss is kept too. Default true.
     pub keep_best: bool,
 }
 

@@ -1,8 +1,8 @@
-//! The added tokens of a `tokenizer.json`: those that are found in a text before it is split.
+//! The added tokens of a `tokenizer.json`, which are found in a text before it is split.
 
 use serde_json::{Map, Value, json};
 
-/// How an added token is found in a text.
+/// The properties that say how an added token is found in a text.
 const PROPERTIES: [&str; 5] = ["single_word", "lstrip", "rstrip", "normalized", "special"];
 
 /// The added tokens of a tokenizer, and those that other files name.
@@ -14,11 +14,11 @@ pub(super) struct AddedTokens {
 }
 
 impl AddedTokens {
-    /// Those of a `tokenizer.json`.
+    /// The added tokens of a `tokenizer.json`.
     pub fn of(tokenizer: &Value) -> Self {
         let vocabulary = match &tokenizer["model"]["vocab"] {
             Value::Object(vocabulary) => vocabulary.clone(),
-            // Of a Unigram model: pairs of a token and its score, by id.
+            // A Unigram model has pairs of a token and its score, ordered by id.
             Value::Array(pairs) => {
                 let token = |pair: &Value| pair[0].as_str().unwrap_or_default().to_string();
                 pairs.iter().map(token).zip((0u64..).map(Value::from)).collect()
@@ -29,11 +29,11 @@ impl AddedTokens {
         AddedTokens { tokens, vocabulary, changed: false }
     }
 
-    /// Takes tokens that a file lists with their ids. What it says of their properties counts for those that were not added
-    /// before, and if `replace` for all.
+    /// Adds tokens that a file lists with their ids. The properties that it gives them apply to tokens that were not added
+    /// before and, with `replace`, to all.
     ///
     /// # Errors
-    /// One is no token, or has another id in the tokenizer.
+    /// An entry is not a token, or has another id in the tokenizer.
     pub fn list(&mut self, mut listed: Vec<(Option<u64>, Value)>, replace: bool) -> Result<(), String> {
         // New ones get their ids in order.
         listed.sort_by_key(|(id, _)| *id);
@@ -47,7 +47,7 @@ impl AddedTokens {
         Ok(())
     }
 
-    /// Takes the special tokens that a file names, as far as the tokenizer has them; `replace` as in `list`.
+    /// Adds the special tokens that a file names, if the tokenizer has them; `replace` as in `list`.
     pub fn name(&mut self, options: &Map<String, Value>, replace: bool) {
         for token in named(options) {
             let Some(content) = content(token) else { continue };
@@ -57,7 +57,7 @@ impl AddedTokens {
         }
     }
 
-    /// Puts them back; says whether that changes anything.
+    /// Writes the tokens back, and returns whether that changes anything.
     pub fn put_into(self, tokenizer: &mut Value) -> bool {
         if self.changed {
             tokenizer["added_tokens"] = self.tokens.into();
@@ -69,8 +69,8 @@ impl AddedTokens {
         self.tokens.iter().position(|token| token["content"] == content)
     }
 
-    /// Adds a token, if it is not there, and gives its id: by the vocabulary, else after all others, as the tokenizers library
-    /// numbers it.
+    /// Adds a token if it is missing, and returns its id: that of the vocabulary, else the next free one, as in the
+    /// tokenizers library.
     fn take(&mut self, content: &str, given: &Value, replace: bool) -> u64 {
         let at = match self.find(content) {
             Some(at) if !replace => at,
@@ -102,7 +102,7 @@ impl AddedTokens {
     }
 }
 
-/// The special tokens that a file names: one a key that ends in `_token`, and lists of more.
+/// The special tokens that a file names: one under each key that ends in `_token`, and lists of more.
 fn named(options: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     let single = options.iter().filter(|(key, _)| key.ends_with("_token")).map(|(_, token)| token);
     let lists = ["additional_special_tokens", "extra_special_tokens"].into_iter().filter_map(|key| options.get(key));

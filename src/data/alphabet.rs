@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-/// Characters that a message names.
+/// Number of characters that a message names.
 const NAMED: usize = 8;
 
-/// For each character of a text how often it occurs, and whether it ever continues a word.
+/// How often each character of a text occurs, and whether it ever continues a word.
 #[derive(Default)]
 pub(super) struct Characters(BTreeMap<char, (u64, bool)>);
 
 impl Characters {
-    /// Of words with the number of times that each occurs.
+    /// Counts the characters of words, given the number of times that each word occurs.
     pub fn of(words: &[(String, u64)]) -> Self {
         let mut characters = Characters::default();
         for (word, times) in words {
@@ -23,8 +23,8 @@ impl Characters {
         characters
     }
 
-    /// The most frequent characters: as few as make up the part `coverage` of the text, and no more than `room` tokens
-    /// hold, where `price` says for a character whether it has to be there as a continuation and hence how many it takes.
+    /// Chooses the most frequent characters: as few as make up the share `coverage` of the text, and no more than fit into
+    /// `room` tokens. `price` returns the number of tokens that a character takes, given whether it ever continues a word.
     pub fn choose(self, coverage: f64, room: usize, price: impl Fn(bool) -> usize) -> Alphabet {
         let total: u64 = self.0.values().map(|(count, _)| count).sum();
         let mut by_count: Vec<_> = self.0.into_iter().collect();
@@ -55,11 +55,11 @@ pub(super) struct Alphabet {
     pub kept: BTreeMap<char, bool>,
     /// The most frequent first.
     pub dropped: Vec<char>,
-    /// The part of the text that the kept ones make up.
+    /// The share of the text that the kept ones make up.
     pub covered: f64,
-    /// Tokens that the kept ones take.
+    /// Number of tokens that the kept ones take.
     pub tokens: usize,
-    /// Tokens that the coverage asked for would take.
+    /// Number of tokens that the requested coverage would take.
     pub wanted: usize,
 }
 
@@ -69,7 +69,7 @@ impl Alphabet {
         self.dropped.is_empty() || word.chars().all(|c| self.kept.contains_key(&c))
     }
 
-    /// What has no token, in words: how many characters, how much of the text, and some of them.
+    /// Describes what has no token: how many characters, how much of the text, and some of them.
     pub fn left_out(&self) -> String {
         let named: Vec<String> = self.dropped.iter().take(NAMED).map(|c| name(*c)).collect();
         let more = if self.dropped.len() > NAMED { " …" } else { "" };
@@ -83,7 +83,7 @@ impl Alphabet {
     }
 }
 
-/// A character as a message shows it: by its code point where it cannot be seen by itself.
+/// A character as a message shows it, by its code point if it can't be seen by itself.
 pub(super) fn name(c: char) -> String {
     if c.is_alphanumeric() || c.is_ascii_graphic() { c.to_string() } else { format!("U+{:04X}", c as u32) }
 }

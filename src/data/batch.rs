@@ -5,10 +5,10 @@ use super::example::Example;
 /// Marks an unused label and a row that isn't selected.
 pub const NONE: u32 = u32::MAX;
 
-/// One microbatch: B sequences of T tokens, N = B·T rows, K = B·k rows that the task wants.
+/// One microbatch: B sequences of T tokens, N = B·T rows, K = B·k rows that the task selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// `[N]` token ids as the model sees them.
+    /// `[N]` token ids after masking.
     pub ids: Vec<u32>,
     /// `[N]` position within the own document piece.
     pub positions: Vec<u32>,
@@ -16,38 +16,38 @@ pub struct Batch {
     pub types: Vec<u32>,
     /// `[N]` start and end, in tokens of its sequence, of the row's own document.
     pub spans: Vec<[u32; 2]>,
-    /// `[K]` row numbers (0..N) that the task wants, ascending; unused ones at the end are 0.
+    /// `[K]` numbers (0..N) of the rows that the task selects, ascending; unused ones at the end are 0.
     pub selected: Vec<u32>,
-    /// `[K]` the tokens that they should give; `NONE` where there is none.
+    /// `[K]` the tokens to predict there; `NONE` where there is none.
     pub labels: Vec<u32>,
     /// `[N]` inverse of `selected`: the index into it, `NONE` elsewhere.
     pub inverse: Vec<u32>,
     pub classes: Classes,
-    /// What the embedding's gradient goes by; only in a batch that is trained on.
+    /// Sort orders for the gradient of the embeddings; only in training batches.
     pub orders: Option<Orders>,
-    /// Of `selected` those in use.
+    /// Number of rows of `selected` in use.
     pub selected_count: u32,
-    /// Labels in use.
+    /// Number of labels in use.
     pub label_count: u32,
-    /// Tokens that aren't padding.
+    /// Number of tokens that aren't padding.
     pub tokens: u32,
 }
 
-/// What whole sequences should give, each by the first row that is selected of it.
+/// The classes of whole sequences. The first selected row of a sequence predicts its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Classes {
     /// `[B]` the class of each sequence; `NONE` without one.
     pub labels: Vec<u32>,
-    /// `[B]` the index into `selected` of each sequence's first; 0 where nothing of it is selected.
+    /// `[B]` the index in `selected` of each sequence's first row; 0 if it has none.
     pub firsts: Vec<u32>,
     /// `[K]` inverse of `firsts`: the sequence, `NONE` elsewhere.
     pub inverse: Vec<u32>,
-    /// Labels in use.
+    /// Number of labels in use.
     pub count: u32,
 }
 
-/// `[N]` each: the rows sorted by id, position and type, those of the same in their order, for the segmented sums of the
-/// embedding's gradient.
+/// `[N]` each: the rows sorted by id, position and type, for the segmented sums of the embeddings' gradients. Rows with the
+/// same key stay in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orders {
     pub ids: Vec<u32>,
@@ -56,10 +56,10 @@ pub struct Orders {
 }
 
 impl Batch {
-    /// Lays out `examples`, all of one length, of which none has more than `k` rows selected.
+    /// Collates `examples`, which must have the same length and at most `k` selected rows each.
     ///
     /// # Panics
-    /// If one has more.
+    /// If they have not.
     pub fn new(examples: &[Example], k: usize) -> Self {
         let length = examples.first().map_or(0, |first| first.sequence.ids.len());
         let (rows, most) = (examples.len() * length, examples.len() * k);
@@ -90,7 +90,7 @@ impl Batch {
         batch
     }
 
-    /// As `new`, of a batch that is trained on.
+    /// As `new`, for a training batch.
     ///
     /// # Panics
     /// As `new`.

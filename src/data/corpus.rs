@@ -1,4 +1,4 @@
-//! Documents, streamed from text files in bounded memory.
+//! Streams documents from text files in bounded memory.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -14,12 +14,12 @@ use super::notices::{BAD_LINES, BadLines, NOT_UTF8, NOT_UTF8_REMEDY, Notices};
 use super::progress::{self, Progress};
 use crate::{Error, Result};
 
-/// A longer document is cut into several.
+/// Longer documents are cut into several.
 const DOCUMENT_BYTES: usize = 16 << 20;
-/// A longer line of a .jsonl file is refused, since it can't be parsed in parts.
+/// Longer lines of a .jsonl file are refused, since they can't be parsed in parts.
 const JSON_LINE_BYTES: usize = 256 << 20;
 
-/// What one document is in a text file. In a .jsonl file each line is one.
+/// What counts as one document in a text file. In a .jsonl file each line is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DocumentSplit {
@@ -28,21 +28,21 @@ pub enum DocumentSplit {
     File,
     /// A line.
     Line,
-    /// A run of lines up to a blank line.
+    /// The lines up to a blank line.
     BlankLine,
 }
 
 #[derive(Clone, Debug)]
 pub struct CorpusOptions {
-    /// What one document is in a text file.
+    /// What counts as one document in a text file.
     pub split: DocumentSplit,
     /// The key that holds the text in a .jsonl file.
     pub field: String,
-    /// Most lines of .jsonl files without a usable text that are skipped, as a share of all.
+    /// Largest share of .jsonl lines that may be skipped because they have no usable text.
     pub max_bad_lines: f64,
 }
 
-/// What `CorpusOptions::max_bad_lines` is unless told otherwise.
+/// The default of `CorpusOptions::max_bad_lines`.
 pub const MAX_BAD_LINES: f64 = 0.01;
 
 impl Default for CorpusOptions {
@@ -51,7 +51,7 @@ impl Default for CorpusOptions {
     }
 }
 
-/// What was read, and what had to be mended on the way.
+/// What was read, and what had to be repaired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Files read.
@@ -66,7 +66,7 @@ pub struct Report {
     pub empty: u64,
     /// Cuts made because a document was longer than 16 MiB.
     pub cut: u64,
-    /// Files passed over because there was no text in them.
+    /// Files skipped because there was no text in them.
     #[serde(default)]
     pub empty_files: u64,
     /// Lines of .jsonl files skipped because there was no usable text in them.
@@ -100,9 +100,9 @@ pub struct Corpus {
     bad_lines: BadLines,
     replaced: Notices,
     skipped: Notices,
-    /// The first file without text, to be named where no file has any.
+    /// The first file without text. The error names it if no file has any.
     without_text: Option<PathBuf>,
-    /// Nothing comes any more.
+    /// Whether the iterator has ended.
     ended: bool,
 }
 
@@ -129,7 +129,7 @@ impl Corpus {
         })
     }
 
-    /// Shows how far it has been read, where [`super::show_progress`] was called; `what` is done with it, such as "reading".
+    /// Shows the progress of reading if [`super::show_progress`] was called; `what` describes the work, such as "reading".
     pub fn with_progress(mut self, what: &'static str) -> Self {
         self.progress = progress::begin(what, self.inputs.as_slice().iter().map(|input| input.bytes).sum());
         self.replaced = Notices::new(NOT_UTF8, &self.progress);
@@ -177,7 +177,7 @@ impl Corpus {
         }
     }
 
-    /// After the last file.
+    /// Is called after the last file.
     fn finish(&mut self) -> Result<()> {
         self.bad_lines.finish()?;
         self.replaced.finish();

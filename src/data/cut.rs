@@ -1,13 +1,13 @@
 //! Where a long text may be cut.
 
-/// The unit of tokenisation: long enough to make its overhead vanish, short enough to bound memory and share work.
+/// The unit of tokenisation: long enough that its overhead is negligible, short enough to bound memory and share work.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 
-/// The length of a prefix of `bytes`, at most `limit` and at least 1 byte of it, after which to cut.
+/// The length of a prefix of `bytes` after which to cut: at most `limit`, and at least 1 byte.
 ///
-/// Best is before a single space between two ASCII letters or digits: there no tokenizer's result depends on the other
-/// side. Next comes any ASCII white space, then a UTF-8 boundary. The first two are looked for in the second half only,
-/// so the number of pieces stays bounded.
+/// The best place is before a single space between two ASCII letters or digits, where no tokenizer's result depends on the
+/// other side. The next best is any ASCII white space, then a UTF-8 boundary. The first two are looked for in the second half
+/// only, so that the number of pieces stays bounded.
 pub(super) fn cut_point(bytes: &[u8], limit: usize) -> usize {
     if bytes.len() <= limit {
         return bytes.len();
@@ -30,7 +30,7 @@ pub(super) fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// `limit`, moved back off the continuation bytes of a character; bytes that are not UTF-8 are cut at `limit`.
+/// `limit`, moved back to the start of a character; bytes that are not UTF-8 are cut at `limit`.
 fn character_boundary(bytes: &[u8], limit: usize) -> usize {
     let continues = |at: usize| bytes[at] & 0xC0 == 0x80;
     (limit.saturating_sub(3).max(1)..=limit).rev().find(|&at| !continues(at)).unwrap_or(limit)

@@ -13,7 +13,7 @@ use super::special::SpecialTokens;
 use super::tokenizer::Tokenizer;
 use crate::Result;
 
-/// A part of the data.
+/// A split of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     Train,
@@ -21,7 +21,7 @@ pub enum Split {
 }
 
 impl Split {
-    /// As it is called in file names.
+    /// Its name in file names.
     pub fn name(self) -> &'static str {
         match self {
             Split::Train => "train",
@@ -40,7 +40,8 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Whether `folder` is one that `prepare` made. One that is missing since a process was killed in replacing it is put back.
+    /// Whether `folder` is one that `prepare` made. If a process was killed while replacing the folder, the old one is put
+    /// back first.
     ///
     /// # Errors
     /// The disk refuses.
@@ -48,7 +49,7 @@ impl Prepared {
         Manifest::is_in(folder.as_ref())
     }
 
-    /// Opens a prepared folder. All of it is read once to check it, at a few GB a second.
+    /// Opens a prepared folder. All of it is read once in order to check it, at a few GB per second.
     ///
     /// # Errors
     /// A file is missing, or not as `prepare` left it.
@@ -102,7 +103,7 @@ impl Prepared {
         &self.manifest
     }
 
-    /// A hash of its tokenizer and tokens, in hex: what a training sees of it.
+    /// A hash, in hex, of what training sees of it: its tokenizer and tokens.
     pub fn digest(&self) -> String {
         let Manifest { tokenizer, train, validation, .. } = &self.manifest;
         let mut hasher = blake3::Hasher::new();

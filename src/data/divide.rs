@@ -5,19 +5,19 @@ use super::tokenizer::Encoded;
 use crate::Result;
 use crate::random::{Site, Stream};
 
-/// Fewer documents than this are always few.
+/// Fewer documents than this always count as few.
 const FEW_DOCUMENTS: usize = 20;
 /// At most this much is kept in memory until it's clear whether the documents are few.
 const HELD_DOCUMENTS: usize = 1000;
 const HELD_TOKENS: usize = 32 << 20;
-/// The choice of documents is the same whatever the training seed: runs stay comparable.
+/// The choice of documents does not depend on the training seed, so that runs can be compared.
 const SEED: u64 = 0x636c_6f7a_652d_7661;
 
-/// Takes documents one by one and hands each on to training or validation.
+/// Takes documents one by one, and passes each on to training or validation.
 ///
-/// Of every 1 / fraction documents in a row one is held out, drawn at random. If the documents end before that could
-/// be one, the last `fraction` of each document is held out, so that every document is represented. Of documents too long
-/// to be kept until that is clear, that is left to the caller, who finds nothing held out.
+/// Of every 1 / fraction documents in a row, one is drawn at random and held out. If there are too few documents for that,
+/// the last `fraction` of each document is held out, so that every document is represented. If the documents are few, but too
+/// long to be kept until that is clear, nothing is held out, and the caller has to do it.
 pub(super) struct Division {
     fraction: f64,
     /// `Some` while the documents may turn out to be few.
@@ -25,7 +25,7 @@ pub(super) struct Division {
     held_tokens: usize,
     /// Number of the next document.
     next: u64,
-    /// Runs of documents begun.
+    /// Number of runs of documents that have begun.
     runs: u64,
     run_end: u64,
     picked: u64,
@@ -52,7 +52,7 @@ impl Division {
         Ok(())
     }
 
-    /// To be called after the last document.
+    /// Must be called after the last document.
     pub fn finish(self, mut out: impl FnMut(Split, Encoded) -> Result<()>) -> Result<()> {
         for document in self.held.into_iter().flatten() {
             let (train, validation) = cut_tail(document, self.fraction);
@@ -78,11 +78,11 @@ impl Division {
     }
 }
 
-/// Cuts `fraction` of the tokens off the ends of all documents together, at starts of words: what is too little of one
-/// document is taken from a later one.
+/// Cuts `fraction` of all tokens off the ends of documents, at starts of words. What can't be cut off one document is cut off
+/// a later one.
 pub(super) struct Ends {
     fraction: f64,
-    /// Tokens to be cut off by now, less those that were.
+    /// Tokens that should have been cut off by now, less those that were.
     owed: f64,
 }
 
@@ -104,7 +104,7 @@ impl Ends {
         split(document, at)
     }
 
-    /// The end of the last document where no other gave one: within a word or all of it, if need be.
+    /// The end of the last document, if no other document gave one. It may begin within a word, or be the whole document.
     pub fn cut_last(&self, document: Encoded) -> (Encoded, Encoded) {
         let at = tail_start(document.ids.len(), self.fraction);
         split(document, at)

@@ -1,4 +1,4 @@
-//! A corpus tokenised on all cores.
+//! Tokenises a corpus on all cores.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -11,13 +11,13 @@ use super::cut::pieces;
 use super::tokenizer::{Encoded, Tokenizer};
 use crate::{Error, Result};
 
-/// Text tokenised at once, in bytes: enough pieces for every core.
+/// Bytes of text that are tokenised at once: enough pieces for every core.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Tokenises a corpus in parallel while another thread reads on; `sink` gets the documents in order.
+/// Tokenises a corpus in parallel while another thread reads ahead; `sink` gets the documents in order.
 ///
 /// # Errors
-/// What the corpus, the tokenizer and `sink` refuse; `stop` became true.
+/// The corpus, the tokenizer or `sink` fails; `stop` became true.
 pub(super) fn encode(
     tokenizer: &Tokenizer,
     corpus: Corpus,
@@ -25,7 +25,7 @@ pub(super) fn encode(
     mut sink: impl FnMut(Encoded) -> Result<()>,
 ) -> Result<Report> {
     let corpus = &mut corpus.with_progress("tokenising");
-    // The reader has the next batch ready while this one is tokenised, and no more than that.
+    // The reader prepares the next batch while this one is tokenised, and no more than that.
     let (sender, batches) = sync_channel(0);
     thread::scope(|scope| {
         let read = move || {
@@ -37,7 +37,7 @@ pub(super) fn encode(
         let mut without_tokens = 0;
         for batch in batches {
             for document in encode_batch(tokenizer, &batch?)? {
-                // Text of control characters alone has no tokens.
+                // A text of control characters alone has no tokens.
                 match document.ids.is_empty() {
                     true => without_tokens += 1,
                     false => sink(document)?,
@@ -54,7 +54,7 @@ pub(super) fn encode(
     })
 }
 
-/// Sends batches of documents until the corpus ends, fails, or nobody listens any more.
+/// Sends batches of documents until the corpus ends or fails, or the receiver is gone.
 fn read_batches(corpus: &mut Corpus, sender: SyncSender<Result<Vec<String>>>) {
     loop {
         let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -65,7 +65,7 @@ fn read_batches(corpus: &mut Corpus, sender: SyncSender<Result<Vec<String>>>) {
                     batch.push(document);
                 }
                 Some(Err(error)) => {
-                    // A listener that left has its own error to report.
+                    // A receiver that is gone has its own error to report.
                     let _ = sender.send(Err(error));
                     return;
                 }
@@ -88,7 +88,7 @@ fn encode_batch(tokenizer: &Tokenizer, documents: &[String]) -> Result<Vec<Encod
         Ok((document, encoded))
     };
     let mut whole = vec![Encoded::default(); documents.len()];
-    // A quarter at a time, so that a long document's tokens are not there twice.
+    // A quarter at a time, so that a long document's tokens are not in memory twice.
     for units in units.chunks(units.len().div_ceil(4).max(1)) {
         let encoded: Vec<(usize, Encoded)> = units.par_iter().map(encode).collect::<Result<_>>()?;
         for (document, piece) in encoded {

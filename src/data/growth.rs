@@ -1,5 +1,5 @@
-//! How much memory a normaliser may take, by its section of a `tokenizer.json`: a chain of replacements doubles a text with each,
-//! a damaged table asks for gigabytes, and memory that can't be had ends the process.
+//! Limits the memory that a normaliser of a `tokenizer.json` may take. Each replacement in a chain may double a text, a
+//! damaged table may ask for gigabytes, and a failed allocation ends the process.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper};
 
-/// Most times as long as a text may become. Normalisers that are in use stay below a dozen.
+/// How many times as long a text may become. Normalisers that are in use stay below a dozen.
 const MOST: usize = 256;
 
 #[derive(Deserialize)]
@@ -16,8 +16,8 @@ struct WithNormalizer {
     normalizer: Value,
 }
 
-/// Refuses a `tokenizer.json` whose normaliser may make a text much longer, or has a damaged table. What is no tokenizer is not
-/// judged.
+/// Refuses a `tokenizer.json` whose normaliser may make a text much longer, or has a damaged table. JSON that is no tokenizer
+/// is not judged here.
 pub(super) fn check(json: &[u8]) -> Result<(), String> {
     let Ok(WithNormalizer { normalizer }) = serde_json::from_slice(json) else { return Ok(()) };
     if growth(&normalizer) > MOST {
@@ -29,12 +29,13 @@ pub(super) fn check(json: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the tables of SentencePiece in a normaliser are as long as they say: room for them is taken before they are read.
+/// Whether SentencePiece tables in a normaliser are as long as they say. They are allocated at that length before they are
+/// read.
 fn tables_are_whole(normalizer: &Value) -> bool {
     match normalizer["type"].as_str() {
         Some("Sequence") => normalizer["normalizers"].as_array().is_none_or(|parts| parts.iter().all(tables_are_whole)),
         Some("Precompiled") => normalizer["precompiled_charsmap"].as_str().is_none_or(|table| {
-            // The bytes of a trie, how many they are before them, and strings after them.
+            // The layout: the length of a trie in bytes, the trie, then strings.
             let bytes = BASE64_STANDARD.decode(table).unwrap_or_default();
             bytes.split_first_chunk().is_some_and(|(&length, rest)| u32::from_le_bytes(length) as usize <= rest.len())
         }),
@@ -42,7 +43,7 @@ fn tables_are_whole(normalizer: &Value) -> bool {
     }
 }
 
-/// The most bytes that a byte may become.
+/// The most bytes that one byte may become.
 fn growth(normalizer: &Value) -> usize {
     let length = |text: &Value| text.as_str().map_or(0, str::len);
     match normalizer["type"].as_str() {
@@ -50,7 +51,7 @@ fn growth(normalizer: &Value) -> usize {
             let parts = normalizer["normalizers"].as_array().map(Vec::as_slice).unwrap_or_default();
             parts.iter().map(growth).fold(1, usize::saturating_mul)
         }
-        // It stands before every part of a text that is normalised by itself.
+        // It is put before every part of a text that is normalised separately.
         Some("Prepend") => 1 + length(&normalizer["prepend"]),
         Some("Replace") => {
             let content = length(&normalizer["content"]);
@@ -61,13 +62,13 @@ fn growth(normalizer: &Value) -> usize {
             }
         }
         Some("ByteLevel") => 2,
-        // The others have a small bound by what they are.
+        // All others make a text longer by a small factor at most.
         _ => 1,
     }
 }
 
-/// Whether a replacement by a regular expression finds places between characters as well, by a trial on characters that none
-/// means.
+/// Whether the regular expression of a replacement also matches between characters. This is tried on characters that no
+/// expression has.
 fn matches_nothing(replace: &Value) -> bool {
     const TRIAL: &str = "\u{E000}\u{E001}";
     let mut text = NormalizedString::from(TRIAL);

@@ -16,7 +16,7 @@ const ALLOWED: &str = ".txt or .jsonl, either also with .gz or .zst, or without 
 pub(super) enum Format {
     Text,
     Jsonl,
-    /// Lines of JSON where it begins with one, else text.
+    /// Lines of JSON if the file begins with one, else text.
     Either,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// A text file whatever its name, compressed where that ends in .gz or .zst.
+    /// A text file, whatever its name. It is compressed if its name ends in .gz or .zst.
     ///
     /// # Errors
     /// There is no such file.
@@ -58,7 +58,7 @@ impl Input {
     }
 }
 
-/// The files to read, and what there is to say of those that are not.
+/// The files to read, and what there is to say about files that are not read.
 #[derive(Default)]
 pub(super) struct Found {
     pub inputs: Vec<Input>,
@@ -66,7 +66,7 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Says it in the log.
+    /// Logs what there is to say.
     pub fn tell(&self) {
         self.said.iter().for_each(|(level, message)| log::log!(*level, "{message}"));
     }
@@ -83,8 +83,8 @@ impl Found {
     }
 }
 
-/// The files behind `paths`, in the order given; what a folder or a pattern holds is sorted by name. In a pattern `*` and `?`
-/// stand for characters of a name, `**` for any number of folders.
+/// The files behind `paths`, in the order given. The files of a folder or a pattern are sorted by name. In a pattern `*` and
+/// `?` stand for characters of a name, `**` for any number of folders.
 ///
 /// # Errors
 /// A path that is missing, a named file of unknown format, a folder or pattern without any file of a known one.
@@ -107,7 +107,7 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(expand(paths)?.inputs.into_iter().map(|input| input.path).collect())
 }
 
-/// A path with wildcards that doesn't exist as it stands.
+/// Whether a path has wildcards and doesn't exist as it stands.
 fn is_pattern(path: &Path) -> bool {
     path.components().any(|part| has_wildcard(part.as_ref())) && !path.exists()
 }
@@ -152,7 +152,7 @@ fn expand_pattern(path: &Path, found: &mut Found) -> Result<()> {
     Ok(())
 }
 
-/// A pattern as the folder to search and what paths in it have to match.
+/// Splits a pattern into the folder to search and what paths in it have to match.
 fn parts_of(path: &Path) -> (PathBuf, PathBuf) {
     let (mut folder, mut pattern) = (PathBuf::new(), PathBuf::new());
     for part in path.components() {
@@ -226,14 +226,14 @@ fn walk_error(error: walkdir::Error) -> Error {
     }
 }
 
-/// Format and compression by the file's name, which need not be UTF-8.
+/// Format and compression, by the file's name, which need not be UTF-8.
 fn kind(path: &Path) -> Option<(Format, Compression)> {
     let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
     let (stem, compression) = compression(&name);
     match stem.rsplit_once('.') {
         Some((_, "txt")) => Some((Format::Text, compression)),
         Some((_, "jsonl")) => Some((Format::Jsonl, compression)),
-        // As tools number what they write: wiki_00, part-00000.
+        // Tools number their output in this way: wiki_00, part-00000.
         None if stem.ends_with(|last: char| last.is_ascii_digit()) => Some((Format::Either, compression)),
         _ => None,
     }

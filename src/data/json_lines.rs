@@ -8,13 +8,13 @@ use serde_json::value::RawValue;
 
 use crate::Remedy;
 
-/// The string under `field` of a JSON object, or what is wrong with the line. Halves of surrogate pairs, which are no
-/// characters, become U+FFFD and are counted in `replaced`.
+/// The string under `field` of a JSON object, or what is wrong with the line. Halves of surrogate pairs are no characters:
+/// they become U+FFFD and are counted in `replaced`.
 pub(super) fn text_of(line: &str, field: &str, replaced: &mut u64) -> Result<String, Problem> {
-    // Files with a byte-order mark were put together.
+    // When files with a byte-order mark are concatenated, lines begin with one.
     let line = line.trim_start_matches('\u{feff}');
     match parse(line, field, replaced) {
-        // Python writes numbers that JSON does not have.
+        // Python writes numbers, such as NaN, that JSON does not have.
         Err(strict @ Problem::NotJson(_)) => match without_constants(line) {
             Some(line) => parse(&line, field, replaced),
             None => Err(strict),
@@ -27,7 +27,7 @@ pub(super) fn text_of(line: &str, field: &str, replaced: &mut u64) -> Result<Str
 #[derive(Debug)]
 pub(super) enum Problem {
     NotJson(String),
-    /// Another value than an object, or no string under the key.
+    /// The value is not an object, or the key has no string.
     NoText(String),
     /// The object has other keys.
     NoKey(String),
@@ -74,7 +74,7 @@ fn parse(line: &str, field: &str, replaced: &mut u64) -> Result<String, Problem>
     }
 }
 
-/// A string whose lone surrogates were replaced.
+/// A string in which lone surrogates were replaced.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Text {
     text: String,
@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for Text {
                 Ok(without_surrogates(bytes.to_vec()))
             }
         }
-        // As bytes it has lone surrogates encoded as if they were characters; as a string it would be an error.
+        // Read as bytes, lone surrogates are encoded as if they were characters. Read as a string, they would be an error.
         deserializer.deserialize_bytes(Bytes)
     }
 }

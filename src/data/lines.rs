@@ -1,4 +1,4 @@
-//! Lines of a file that may be compressed, may not be UTF-8 and may hold a line larger than memory.
+//! Reads the lines of a file that may be compressed, may not be UTF-8 and may have lines larger than memory.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// Bytes read at once.
 const BUFFER: usize = 256 << 10;
 
-/// A line without its line end, or a part of one that is longer than the limit.
+/// A line without its line end, or a part of a line that is longer than the limit.
 pub(super) struct Line {
     pub bytes: Vec<u8>,
     /// False where the line was cut and goes on in the next one.
@@ -60,7 +60,7 @@ impl Lines {
         Ok(lines)
     }
 
-    /// Whether the file's first byte is this one; to be asked before the first line.
+    /// Whether the file's first byte is this one. Must be asked before the first line is read.
     ///
     /// # Errors
     /// The file can't be read.
@@ -87,7 +87,7 @@ impl Lines {
     pub fn next(&mut self) -> Result<Option<Line>> {
         let continued = !self.rest.is_empty();
         let mut bytes = std::mem::take(&mut self.rest);
-        // One byte more than the limit tells a line of just that length from a longer one.
+        // One byte more than the limit distinguishes a line of just that length from a longer one.
         let room = (self.limit + 1).saturating_sub(bytes.len()) as u64;
         let read = self.reader.by_ref().take(room).read_until(b'\n', &mut bytes);
         read.map_err(|source| self.damage(source))?;
@@ -144,7 +144,7 @@ fn decompress(file: Counted, compression: Compression) -> io::Result<Box<dyn Buf
     })
 }
 
-/// A file that tells how far it has been read.
+/// A file that reports how far it has been read.
 struct Counted {
     file: File,
     position: Arc<AtomicU64>,

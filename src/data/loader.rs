@@ -1,4 +1,4 @@
-//! Microbatches for training, prepared ahead by a thread, and for validation.
+//! Microbatches for training, which a thread prepares ahead, and for validation.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -9,11 +9,11 @@ use super::example::{Example, Examples, evenly_spread};
 use super::order::Permutation;
 use crate::{Error, Result};
 
-/// Microbatches ready before they're asked for.
+/// Number of microbatches that are prepared ahead.
 const AHEAD: usize = 4;
 
-/// An endless stream of microbatches. It runs through the sequences in a new order and with new masks each epoch, and
-/// is a pure function of the seed, so it can begin anywhere.
+/// An endless stream of microbatches. Each epoch runs through all sequences in a new order and with new masks. The stream is
+/// a pure function of the seed, so it can begin anywhere.
 pub struct Loader {
     /// Taken on drop, which ends the thread.
     batches: Option<Receiver<Result<Batch>>>,
@@ -21,7 +21,7 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// A stream of microbatches of `batch` sequences, which begins after the `first` microbatches.
+    /// A stream of microbatches of `batch` sequences, without the `first` microbatches.
     ///
     /// # Errors
     /// There are no sequences, or `batch` is 0.
@@ -29,7 +29,7 @@ impl Loader {
         Self::of_share(examples, batch, seed, first, Share { rank: 0, size: 1, microbatches: 1 })
     }
 
-    /// As `new`, of those microbatches that one of several processes takes; `first` counts those of all.
+    /// As `new`, but only the share of one of several processes; `first` counts the microbatches of all of them.
     ///
     /// # Errors
     /// As `new`.
@@ -53,7 +53,7 @@ impl Loader {
     /// The next microbatch.
     ///
     /// # Errors
-    /// The documents can't be read any more; the thread that prepares batches died, which its own message explains.
+    /// The documents can't be read any more; the thread that prepares batches panicked, which its own message explains.
     #[expect(clippy::should_implement_trait, reason = "an endless stream with errors is no iterator")]
     pub fn next(&mut self) -> Result<Batch> {
         let batch = self.batches.as_ref().and_then(|batches| batches.recv().ok());
@@ -71,20 +71,21 @@ impl Drop for Loader {
     }
 }
 
-/// What one of several processes takes of the stream.
+/// The share of the stream that one of several processes takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
-    /// The process.
+    /// The number of the process.
     pub rank: usize,
-    /// How many there are.
+    /// The number of processes.
     pub size: usize,
-    /// Microbatches that each takes of a step.
+    /// Microbatches per step that each process takes.
     pub microbatches: usize,
 }
 
 impl Share {
-    /// The number among those of all processes of the microbatch that this one takes after `taken` others: those of a rank
-    /// come one after another in a step, so that a step has the same sequences in the same order however many processes there are.
+    /// The number, among the microbatches of all processes, of the one that this process takes after `taken` others. In a
+    /// step, the microbatches of a rank are consecutive, so a step has the same sequences in the same order however many
+    /// processes there are.
     fn number(self, taken: u64) -> u64 {
         let [rank, size, own] = [self.rank, self.size, self.microbatches].map(|count| count as u64);
         taken / own * size * own + rank * own + taken % own
@@ -104,11 +105,11 @@ fn training_batch(examples: &dyn Examples, batch: usize, seed: u64, number: u64)
     Ok(Batch::for_training(&list, examples.selected_per_sequence()))
 }
 
-/// Microbatches for validation: the same sequences in the same order with the same masks for a given `seed`. `limit`
-/// takes that many sequences evenly spread over the data. The last microbatch is filled up with padding.
+/// Microbatches for validation. For a given `seed` they have the same sequences, order and masks every time. With `limit`,
+/// that many sequences are used, spread evenly over the data. The last microbatch is padded.
 ///
 /// # Errors
-/// There are no sequences, or `batch` is 0. A microbatch is an error where its documents can't be read.
+/// There are no sequences, or `batch` is 0. A microbatch is an error if its documents can't be read.
 pub fn validation_batches(
     examples: &dyn Examples,
     batch: usize,

@@ -16,7 +16,7 @@ pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const UNIGRAM: &str = "unigram.bin";
 const FORMAT: &str = "cloze-prepared";
-/// The newest that is read, and the one that is written.
+/// The version that is written, and the newest that is read.
 const VERSION: u32 = 1;
 
 /// The name of a shard; `split` is `train` or `validation`.
@@ -24,7 +24,7 @@ pub(super) fn shard_name(split: &str, number: usize) -> String {
     format!("{split}-{number:05}.bin")
 }
 
-/// Whether a file of this name belongs into a prepared folder.
+/// Whether a file of this name belongs to a prepared folder.
 pub(super) fn is_prepared_file(name: &str) -> bool {
     let is_shard = |split| name.strip_prefix(split).is_some_and(|rest| rest.starts_with('-') && rest.ends_with(".bin"));
     [MANIFEST, TOKENIZER, UNIGRAM].contains(&name) || is_shard("train") || is_shard("validation")
@@ -40,7 +40,7 @@ pub struct Manifest {
     pub tokenizer: FileEntry,
     pub vocab_size: usize,
     pub specials: SpecialTokens,
-    /// What the tokenizer calls them, where its `tokenizer.json` does not say.
+    /// The tokenizer's names for its special tokens, if its `tokenizer.json` does not say.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub special_names: SpecialNames,
     pub train: SplitEntry,
@@ -104,7 +104,8 @@ impl Manifest {
         }
     }
 
-    /// Whether a folder has a `manifest.json`. One that is missing since a process was killed in replacing it is put back.
+    /// Whether a folder has a `manifest.json`. If a process was killed while replacing the folder, the old one is put back
+    /// first.
     pub fn is_in(folder: &Path) -> Result<bool> {
         if !folder.exists() {
             recover(folder)?;
@@ -112,8 +113,8 @@ impl Manifest {
         Ok(folder.join(MANIFEST).is_file())
     }
 
-    /// Reads `folder/manifest.json`. The files it names lie in `folder` itself; nothing else is checked. A folder is put back as
-    /// by [`Manifest::is_in`].
+    /// Reads `folder/manifest.json`, and puts a folder back as [`Manifest::is_in`] does. It checks that the files that the
+    /// manifest names lie in `folder` itself, and nothing else about them.
     pub fn read(folder: &Path) -> Result<Self> {
         Self::is_in(folder)?;
         let path = folder.join(MANIFEST);
@@ -140,7 +141,7 @@ impl Manifest {
     }
 }
 
-/// What a manifest of any version has.
+/// The keys that a manifest of any version has.
 #[derive(Deserialize)]
 struct Format {
     format: String,

@@ -1,16 +1,16 @@
-//! Whether a model can learn from tokenised text: special tokens, unknown ones among them, are never masked.
+//! Checks whether a model can learn from tokenised text. Special tokens, including the unknown token, are never masked.
 
 use super::cut::pieces;
 use super::tokenizer::Tokenizer;
 use super::unknown::UnknownTokens;
 use crate::{Error, Remedy, Result};
 
-/// Unknown tokens that are looked at in the text for what makes them unknown.
+/// Number of unknown tokens that are examined for the cause.
 const SAMPLED: u64 = 64;
 
-/// Refuses a text of which nothing can be masked, and warns in the log of one that has many unknown tokens. `counts` says how
-/// often each id occurs, and `name` is what messages call the text. `documents` opens it, where it is at hand, to find the cause
-/// of many.
+/// Refuses a text in which nothing can be masked, and warns in the log if a text has many unknown tokens. `counts` says how
+/// often each id occurs, and `name` is what messages call the text. `documents` opens the text, to find the cause of many
+/// unknown tokens.
 ///
 /// # Errors
 /// Every token is special; `documents` gives an error.
@@ -34,7 +34,7 @@ pub fn check_maskable<D: IntoIterator<Item = Result<String>>>(
     }
 }
 
-/// Warns in the log of a text that has many unknown tokens, as [`check_maskable`] does, even if nothing else is in it.
+/// Warns in the log if a text has many unknown tokens, as [`check_maskable`] does, but accepts a text of nothing else.
 ///
 /// # Errors
 /// `documents` gives an error.

@@ -1,4 +1,4 @@
-//! Which tokens are hidden from the model, and what stands in their place.
+//! Which tokens are masked, and what replaces them.
 
 use std::ops::Range;
 
@@ -11,38 +11,38 @@ use crate::random::{Site, Stream};
 use crate::settings::require;
 use crate::{Error, Result};
 
-/// Which tokens the model must guess, and what stands in their place: the section `[masking]` of a config.
+/// Which tokens the model must predict, and what replaces them: the section `[masking]` of a config.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Masking {
-    /// Share of tokens to guess, above 0 and at most 0.9. Default in training 0.25.
+    /// Share of tokens that the model must predict, above 0 and at most 0.9. Default in training 0.25.
     pub rate: f64,
-    /// Share of those replaced by the mask token. Default 0.8.
+    /// Share of these that are replaced by the mask token. Default 0.8.
     pub mask: f64,
-    /// Share of those replaced by a random token. Default 0.1.
+    /// Share of these that are replaced by a random token. Default 0.1.
     pub random: f64,
-    /// Share of those left as they are. Default 0.1. The three shares sum to 1.
+    /// Share of these that stay as they are. Default 0.1. `mask`, `random` and `keep` sum to 1.
     pub keep: f64,
-    /// Whether the pieces of a word are masked together. Default false.
+    /// Whole-word masking: whether all tokens of a word are masked together. Default false.
     pub whole_word: bool,
 }
 
 impl Default for Masking {
-    /// BERT's.
+    /// BERT's masking.
     fn default() -> Self {
         Masking { rate: 0.15, mask: 0.8, random: 0.1, keep: 0.1, whole_word: false }
     }
 }
 
 impl Masking {
-    /// The most tokens that are chosen in a sequence of `length`: the `k` of a batch.
+    /// The most tokens that are masked in a sequence of `length`: the `k` of a batch.
     pub fn masked_per_sequence(&self, length: usize) -> usize {
-        // In the precision that tokens are drawn in.
+        // The rate is rounded to f32, the precision that tokens are drawn in.
         ((f64::from(self.rate as f32) * length as f64).round() as usize).max(1)
     }
 
     /// # Errors
-    /// A share that is none, by its key.
+    /// A share is impossible; the error names its key.
     pub fn check(&self) -> Result<()> {
         check_mask_rate("masking.rate", self.rate)?;
         for (key, share) in [("masking.mask", self.mask), ("masking.random", self.random), ("masking.keep", self.keep)]
@@ -54,7 +54,7 @@ impl Masking {
     }
 }
 
-/// Refuses a share of masked tokens, the value of `key`, outside of what a model can learn from.
+/// Refuses a masking rate, the value of `key`, that a model can't learn from.
 ///
 /// # Errors
 /// It is not above 0 and at most 0.9.
@@ -72,7 +72,7 @@ pub struct Masker {
 
 impl Masker {
     /// # Errors
-    /// As [`Masking::check`]; a vocabulary of special tokens alone.
+    /// As [`Masking::check`]; the vocabulary has only special tokens.
     pub fn new(masking: Masking, specials: SpecialTokens, vocab_size: usize) -> Result<Self> {
         masking.check()?;
         let vocab_size = u32::try_from(vocab_size).ok().filter(|size| *size as usize > specials.ids().len());
@@ -93,7 +93,7 @@ impl Masker {
         self.vocab_size as usize
     }
 
-    /// Chooses exactly round(rate · real) tokens, at least one, or all that aren't special if those are fewer, and
+    /// Chooses exactly round(rate · real) tokens (at least one, but no more than there are tokens that aren't special) and
     /// replaces them. The result is a pure function of the sequence, `seed` and `step`.
     pub fn mask(&self, mut sequence: Sequence, seed: u64, step: u64) -> Example {
         let mut stream = Stream::new(seed, Site::MaskPick, step);
@@ -118,7 +118,7 @@ impl Masker {
         Example { sequence, selected, labels, class: None }
     }
 
-    /// How many to choose of `maskable` tokens.
+    /// How many of the `maskable` tokens to choose.
     fn count(&self, sequence: &Sequence, maskable: usize) -> usize {
         self.masking.masked_per_sequence(sequence.real).min(maskable)
     }
@@ -173,7 +173,7 @@ impl Examples for MaskedSequences {
     }
 }
 
-/// `count` of the positions, uniformly and without replacement.
+/// Draws `count` of the positions uniformly, without replacement.
 fn pick_positions(mut positions: Vec<u32>, count: usize, stream: &mut Stream) -> Vec<u32> {
     for index in 0..count {
         let other = index + stream.below((positions.len() - index) as u32) as usize;
@@ -183,7 +183,8 @@ fn pick_positions(mut positions: Vec<u32>, count: usize, stream: &mut Stream) ->
     positions
 }
 
-/// `count` positions: words in random order as long as they fit whole, then the start of the first that didn't fit.
+/// Draws `count` positions: whole words in random order as long as they fit, then the start of the first word that did not
+/// fit.
 fn pick_words(mut words: Vec<Range<u32>>, count: usize, stream: &mut Stream) -> Vec<u32> {
     let mut selected = Vec::with_capacity(count);
     let mut skipped = None;

@@ -1,8 +1,8 @@
 //! Text → tokenizer → shards → masked batches.
 //!
-//! [`Corpus`] streams documents from files; [`Tokenizer`] turns them into ids; [`prepare`] writes those to a folder that
-//! [`Prepared`] reads. A task's [`Examples`] are made of them, such as
-//! [`MaskedSequences`], which [`Packing`] cuts and [`Masker`] hides tokens of; [`Loader`] hands out [`Batch`]es.
+//! [`Corpus`] streams documents from files; [`Tokenizer`] turns them into ids; [`prepare`] writes these to a folder that
+//! [`Prepared`] reads. A task makes [`Examples`] of them, such as [`MaskedSequences`], which are packed by [`Packing`] and
+//! masked by [`Masker`]. [`Loader`] collates them into [`Batch`]es.
 
 mod added_tokens;
 mod alphabet;

@@ -1,4 +1,4 @@
-//! What is done to a text before its words are split: for each kind of tokenizer, in the parts of a `tokenizer.json`.
+//! What is done to a text before it is split into words, for each kind of tokenizer, as the parts of a `tokenizer.json`.
 
 use tokenizers::NormalizerWrapper;
 use tokenizers::normalizers::replace::{Replace, ReplacePattern};
@@ -6,15 +6,15 @@ use tokenizers::normalizers::{BertNormalizer, Lowercase, NFC, NFD, NFKC, Sequenc
 
 use super::train_tokenizer::{TokenizerKind, TokenizerOptions};
 
-/// Control characters and marks of layout, which nobody sees. The joiners U+200C and U+200D are not among them: Persian,
-/// Hindi and emoji spell different words with and without. Nor are line ends and tabs, which are white space.
+/// Control characters and layout marks, which nobody sees. The joiners U+200C and U+200D are not included, because Persian,
+/// Hindi and emoji spell different words with and without them. Line ends and tabs are not either: they are white space.
 const INVISIBLE: &str = r"[\x{00}-\x{08}\x{0B}\x{0E}-\x{1F}\x{7F}-\x{84}\x{86}-\x{9F}\x{AD}\x{061C}\x{180E}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}\x{FEFF}\x{FFF9}-\x{FFFD}]+";
-/// A space without width parts words in scripts that write none, such as Khmer.
+/// A zero-width space separates words in scripts that write no spaces, such as Khmer.
 const ZERO_WIDTH_SPACE: &str = "\u{200B}";
-/// The accents of a letter of the scripts that can do without. In others such marks are vowels, or make other consonants.
+/// Accents on letters of scripts that can do without them. In other scripts such marks are vowels, or change consonants.
 const ACCENTS: &str = r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}])[\x{0300}-\x{036F}\x{0483}-\x{0487}\x{1AB0}-\x{1AFF}\x{1DC0}-\x{1DFF}\x{FE20}-\x{FE2F}]+";
 
-/// The normalizer of a new tokenizer; none where nothing is to be done.
+/// The normalizer of a new tokenizer; `None` if there is nothing to do.
 pub(super) fn normalizer(options: &TokenizerOptions) -> tokenizers::Result<Option<Sequence>> {
     let mut steps: Vec<NormalizerWrapper> = Vec::new();
     // The patterns name code points, since the libraries that read them know different versions of Unicode.
@@ -26,7 +26,7 @@ pub(super) fn normalizer(options: &TokenizerOptions) -> tokenizers::Result<Optio
         steps.extend([NFD.into(), replace(ACCENTS, "")?]);
     }
     match options.kind {
-        // Nothing else is changed in a text of which every byte can be spelled.
+        // Bytes spell any text, so nothing else is changed.
         TokenizerKind::Bpe => steps.extend(options.strip_accents.then(|| NFC.into())),
         TokenizerKind::WordPiece => steps.push(NFC.into()),
         TokenizerKind::Unigram => steps.push(NFKC.into()),

@@ -1,4 +1,4 @@
-//! What there is to say of the files of a corpus, so that nothing is mended or left out without a word.
+//! Warnings about the files of a corpus, so that nothing is repaired or left out silently.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,17 +6,17 @@ use std::sync::Arc;
 use super::progress::Progress;
 use crate::{Error, Remedy, Result};
 
-/// As many files are named for a thing; of more there is a count.
+/// Number of files that a warning names. Further ones are only counted.
 const NAMED: u64 = 5;
-/// A share of fewer lines than this means nothing yet.
+/// With fewer lines than this, a share of bad lines means nothing yet.
 const FEW_LINES: u64 = 1000;
 
-/// Warns of each of the first files that a thing is wrong with, and of the rest together.
+/// Warns about each of the first files that have a problem, and about the rest together.
 pub(super) struct Notices {
     what: &'static str,
     progress: Arc<dyn Progress>,
     files: u64,
-    /// Occurrences in files that were not named.
+    /// Occurrences of the problem in files that were not named.
     unnamed: u64,
 }
 
@@ -25,7 +25,7 @@ impl Notices {
         Notices { what, progress: progress.clone(), files: 0, unnamed: 0 }
     }
 
-    /// To be called at the end of each file, with how often the thing was found there.
+    /// Must be called at the end of each file, with the number of occurrences in it.
     pub fn file(&mut self, path: &Path, count: u64, detail: &str) {
         if count == 0 {
             return;
@@ -37,7 +37,7 @@ impl Notices {
         }
     }
 
-    /// To be called after the last file.
+    /// Must be called after the last file.
     pub fn finish(&mut self) {
         if self.files > NAMED {
             let more = self.files - NAMED;
@@ -47,18 +47,18 @@ impl Notices {
     }
 }
 
-/// What to do about bytes that are no text.
+/// The warning about bytes that are no text, and what to do about them.
 pub(super) const NOT_UTF8: &str = "byte sequences that are not UTF-8 were replaced by U+FFFD";
 pub(super) const NOT_UTF8_REMEDY: &str = "; if the text is in another encoding, convert it to UTF-8";
 pub(super) const BAD_LINES: &str = "lines without a usable text were skipped";
 
-/// Lines that can't be used: some are skipped, too many are an error.
+/// Lines that can't be used. Some are skipped; too many are an error.
 pub(super) struct BadLines {
-    /// Most of them, as a share of all lines.
+    /// The largest share of all lines that may be bad.
     most: f64,
     lines: u64,
     bad: u64,
-    /// Where the first is, what is wrong with it, and what may help.
+    /// Where the first bad line is, what is wrong with it, and what may help.
     first: Option<(PathBuf, String, Remedy)>,
 }
 
@@ -80,7 +80,7 @@ impl BadLines {
         self.check(self.lines.max(FEW_LINES))
     }
 
-    /// To be called after the last line.
+    /// Must be called after the last line.
     ///
     /// # Errors
     /// As `bad`.

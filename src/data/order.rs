@@ -2,7 +2,7 @@
 
 use crate::random::{Site, key, philox};
 
-/// Even so few rounds of a strong function leave no trace of the original order.
+/// With a strong round function, even so few rounds leave no trace of the original order.
 const ROUNDS: u32 = 6;
 
 /// A permutation of `0..n` for a seed and an epoch: a Feistel network over the next power of four, walked until it
@@ -23,7 +23,7 @@ impl Permutation {
         Permutation { key: key(seed), epoch, n, half: bits.div_ceil(2).max(1) }
     }
 
-    /// The element at place `index`.
+    /// The element at the place `index`.
     ///
     /// # Panics
     /// If `index` is not below `n`: walking could go on forever.

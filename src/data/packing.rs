@@ -1,4 +1,4 @@
-//! Documents cut and packed into sequences of a fixed length.
+//! Cuts documents, and packs them into sequences of a fixed length.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use super::documents::Documents;
 use super::special::SpecialTokens;
 use crate::{Error, Result};
 
-/// A sequence that has fewer places left is padded: a scrap of a document teaches little.
+/// If fewer places than this are left in a sequence, they are padded: a scrap of a document teaches little.
 const SHORTEST: usize = 16;
 
-/// A deterministic packing: the documents in order, each cut into pieces `[CLS] … [SEP]` that fill one sequence after
-/// another. A document goes on in the next sequence where it was cut; every token lands in exactly one sequence.
+/// A deterministic packing. The documents are taken in order and cut into pieces `[CLS] … [SEP]`, which fill one sequence
+/// after another. A document that was cut continues in the next sequence; every token is in exactly one sequence.
 pub struct Packing {
     documents: Arc<dyn Documents>,
     specials: SpecialTokens,
@@ -20,11 +20,11 @@ pub struct Packing {
     whole: bool,
     /// The number of sequences.
     sequences: usize,
-    /// Where every sixteenth of them begins: the others, and the pieces, are found again from there.
+    /// Where every sixteenth sequence begins. The others, and the pieces, are found from there.
     starts: Vec<Place>,
 }
 
-/// Of so many sequences one start is kept.
+/// The start of one sequence in this many is stored.
 const STRIDE: usize = 16;
 
 /// A place among the documents.
@@ -34,7 +34,7 @@ struct Place {
     token: usize,
 }
 
-/// `T` token ids with what masking and attention need to know of them.
+/// `T` token ids, and what masking and attention need to know about them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sequence {
     /// `[T]`
@@ -43,11 +43,11 @@ pub struct Sequence {
     pub word_starts: Vec<bool>,
     /// `[T]` start and end of the piece that the position lies in; padding is alone: `[i, i + 1]`.
     pub spans: Vec<[u32; 2]>,
-    /// `[T]` number within the piece; 0 in padding.
+    /// `[T]` position within the piece; 0 in padding.
     pub positions: Vec<u32>,
     /// `[T]` token types: 1 in the second text of a pair, else 0.
     pub types: Vec<u32>,
-    /// Positions that are not padding; they come first.
+    /// Number of positions that are not padding; they come first.
     pub real: usize,
 }
 
@@ -61,8 +61,8 @@ impl Packing {
         Self::plan(documents, specials, length, false)
     }
 
-    /// As `new`, but only documents that are longer than a sequence are cut; the others lie in one as a whole, and more
-    /// places stay empty.
+    /// As `new`, but only documents that are longer than a sequence are cut. The others stay whole, which leaves more
+    /// padding.
     ///
     /// # Errors
     /// As `new`.
@@ -95,7 +95,7 @@ impl Packing {
         self.sequences == 0
     }
 
-    /// Tokens a sequence.
+    /// Tokens per sequence.
     pub fn sequence_length(&self) -> usize {
         self.length
     }
@@ -104,7 +104,7 @@ impl Packing {
         self.specials
     }
 
-    /// Writes sequence `index` to `sequence`, whose memory is used again.
+    /// Writes sequence `index` to `sequence`, whose memory is reused.
     ///
     /// # Errors
     /// The documents can't be read.
@@ -179,7 +179,8 @@ impl Sequence {
         sequence
     }
 
-    /// The words of the sequence, without special tokens. What is left of a word cut by a piece's start is one too.
+    /// The words of the sequence, without special tokens. If a piece begins within a word, the rest of that word counts as a
+    /// word.
     pub fn words(&self, specials: &SpecialTokens) -> Vec<Range<u32>> {
         let mut words: Vec<Range<u32>> = Vec::new();
         let text = (0..self.real).filter(|&position| !specials.contains(self.ids[position]));
@@ -201,7 +202,7 @@ impl Sequence {
         self.real = 0;
     }
 
-    /// Adds the first token of a piece, and the spans and positions of all of it.
+    /// Adds the first token of a piece, and the spans and positions of the whole piece.
     fn begin_piece(&mut self, cls: u32, length: usize) {
         let start = self.ids.len();
         self.ids.push(cls);

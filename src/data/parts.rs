@@ -1,4 +1,4 @@
-//! The training and the validation part in the making: documents on their way into shards.
+//! The training and the validation part while they are prepared: gathers documents into shards.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::shard::{Shard, ShardBuilder, token_width};
 use super::tokenizer::{Encoded, Tokenizer};
 use crate::{Error, Remedy, Result};
 
-/// The two parts in the making.
+/// The two parts while they are prepared.
 pub(super) struct Parts<'a> {
     folder: &'a Path,
     shard_tokens: u64,
@@ -72,7 +72,7 @@ impl<'a> Parts<'a> {
         Err(Error::config("prepare", problem).with(Remedy::HoldOut))
     }
 
-    /// Moves ends of training documents to the validation part. The training part is written anew.
+    /// Moves ends of training documents to the validation part. The training part is written again.
     ///
     /// # Errors
     /// The disk refuses.
@@ -82,7 +82,7 @@ impl<'a> Parts<'a> {
         }
         self.counts[Split::Train as usize].fill(0);
         let written = std::mem::take(&mut self.entries[Split::Train as usize]);
-        // Away from the names that the new ones get.
+        // Out of the way of the names of the new shards.
         let aside = self.folder.join("undivided");
         fs::create_dir(&aside).map_err(Error::io(&aside))?;
         for ShardEntry { file, .. } in &written.shards {

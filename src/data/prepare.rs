@@ -1,4 +1,4 @@
-//! Text to a prepared folder: shards of token ids, token counts, a copy of the tokenizer and a manifest.
+//! Turns text into a prepared folder: shards of token ids, token counts, a copy of the tokenizer and a manifest.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct PrepareOptions {
     pub validation: Validation,
     /// A shard ends with the document that brings it to this many tokens.
     pub shard_tokens: u64,
-    /// Replace prepared data at the destination.
+    /// Whether prepared data at the destination is replaced.
     pub overwrite: bool,
     /// When it becomes true, `prepare` gives up and leaves nothing behind.
     pub stop: Arc<AtomicBool>,
@@ -31,7 +31,7 @@ pub struct PrepareOptions {
 /// Where validation documents come from.
 #[derive(Clone, Debug)]
 pub enum Validation {
-    /// This part of the documents, above 0 and at most 0.5; with few documents, of each document.
+    /// This share of the documents, above 0 and at most 0.5; with few documents, this share of each of them.
     Fraction(f64),
     /// These files.
     Files(Vec<PathBuf>),
@@ -49,10 +49,10 @@ impl Default for PrepareOptions {
     }
 }
 
-/// Tokenises `inputs` into the folder `destination`, which appears when everything is in it and on disk.
+/// Tokenises `inputs` into the folder `destination`, which appears once everything is in it and on disk.
 ///
 /// # Errors
-/// What `Corpus` refuses; a destination that may not be replaced; no text for training or validation; I/O.
+/// `Corpus` fails; the destination may not be replaced; there is no text for training or validation; I/O.
 pub fn prepare(
     tokenizer: &Tokenizer,
     inputs: &[PathBuf],
@@ -65,7 +65,7 @@ pub fn prepare(
         Validation::Fraction(fraction) => divide(tokenizer, inputs, *fraction, options, &mut parts)?,
         Validation::Files(files) => {
             let train = Corpus::open(inputs, options.corpus.clone())?;
-            // The smaller part first: where it has no text, that is found at once.
+            // The smaller part goes first: if it has no text, that is found at once.
             let validation = Corpus::open(files, options.corpus.clone())?;
             let push = |document| parts.push(Split::Validation, document);
             let validation = encode(tokenizer, validation, &options.stop, push)?;

@@ -1,31 +1,31 @@
-//! How far the reading of a text has come, for whoever shows it: as with a logger, that is said once in a process, and until then
-//! nothing is shown.
+//! The progress of reading a text, for whoever shows it. As with a logger, this is set once in a process; until then nothing
+//! is shown.
 
 use std::sync::{Arc, OnceLock};
 
-/// A reading that is shown. Its files are read on another thread than the one that began.
+/// Shows the progress of one reading. The files are read on another thread than the one that began the reading.
 pub trait Progress: Send + Sync {
-    /// So many more bytes have been read, as they lie on the disk.
+    /// This many more bytes have been read from the disk, before decompression.
     fn advance(&self, bytes: u64);
 
-    /// Calls what writes a message, which is to stand above what is shown.
+    /// Calls `message`, which writes a message that is to appear above the progress.
     fn above(&self, message: &dyn Fn());
 
     /// Everything has been read, or an error ended it.
     fn finish(&self);
 }
 
-/// Begins to show a reading of so many bytes; `what` is done with them, such as "tokenising".
+/// Begins to show the reading of this many bytes; `what` describes the work, such as "tokenising".
 pub type Show = fn(what: &'static str, bytes: u64) -> Arc<dyn Progress>;
 
 static SHOW: OnceLock<Show> = OnceLock::new();
 
-/// Has every reading shown that begins from now on. Only the first call in a process counts.
+/// Has every reading that begins from now on shown. Only the first call in a process counts.
 pub fn show_progress(show: Show) {
     SHOW.get_or_init(|| show);
 }
 
-/// A reading that is shown where anybody asked for that.
+/// A reading that is shown if [`show_progress`] was called.
 pub(super) fn begin(what: &'static str, bytes: u64) -> Arc<dyn Progress> {
     SHOW.get().map_or_else(silent, |show| show(what, bytes))
 }

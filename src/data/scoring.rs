@@ -1,8 +1,8 @@
-//! The masks of a pseudo-log-likelihood: every token of a text is guessed once, from all the others but the rest of its
-//! word.
+//! The masks of a pseudo-log-likelihood: every token of a text is predicted once, from all other tokens except the rest of
+//! its word.
 //!
-//! This is PLL-word-l2r (Kauf and Ivanova, "A Better Way to Do Masked Language Model Scoring", 2023). With only the token
-//! itself hidden, the rest of its word would give it away, and rare words of many tokens would look likely.
+//! This is PLL-word-l2r (Kauf and Ivanova, "A Better Way to Do Masked Language Model Scoring", 2023). If only the token
+//! itself were masked, the rest of its word would give it away, and rare words of many tokens would look likely.
 
 use super::batch::Batch;
 use super::example::{Example, evenly_spread};
@@ -11,20 +11,20 @@ use super::special::SpecialTokens;
 use crate::Result;
 use std::ops::Range;
 
-/// What is scored of a packing.
+/// The sequences of a packing that are scored.
 pub struct Scoring<'a> {
     packing: &'a Packing,
     sequences: Vec<usize>,
-    /// Most documents of a sequence.
+    /// Most documents in one sequence.
     documents: usize,
-    /// Words scored. Special tokens, unknown ones among them, are not.
+    /// Number of words scored. Special tokens, including the unknown token, are not scored.
     pub words: u64,
-    /// Masked sequences that it takes.
+    /// Number of masked sequences that this takes.
     pub rows: usize,
 }
 
 impl<'a> Scoring<'a> {
-    /// Of all sequences, or of `limit` that are evenly spread over the data.
+    /// Scores all sequences, or `limit` that are spread evenly over the data.
     ///
     /// # Errors
     /// The documents can't be read.
@@ -45,13 +45,12 @@ impl<'a> Scoring<'a> {
         Ok(scoring)
     }
 
-    /// Most tokens guessed in a masked sequence: the `k` of a batch.
+    /// Most tokens to predict in a masked sequence: the `k` of a batch.
     pub fn masked_per_sequence(&self) -> usize {
         self.documents
     }
 
-    /// Microbatches of `batch` masked sequences; the last is filled up with padding. One is an error where its documents
-    /// can't be read.
+    /// Microbatches of `batch` masked sequences; the last is padded. A microbatch is an error if its documents can't be read.
     pub fn batches(&self, batch: usize) -> impl Iterator<Item = Result<Batch>> {
         let (packing, specials) = (self.packing, self.packing.specials());
         let rows = move |&index: &usize| match sequence(packing, index) {
@@ -90,8 +89,8 @@ fn tokens(words: &[Range<u32>]) -> usize {
     words.iter().map(ExactSizeIterator::len).sum()
 }
 
-/// In the n-th copy of a sequence, the n-th token of each of its documents is hidden with what follows in its word. The
-/// documents don't see each other, so that each is scored as if it were alone.
+/// In the n-th copy of a sequence, the n-th token of each of its documents is masked, with what follows in its word. The
+/// documents don't attend to each other, so each is scored as if it were alone.
 fn masked(sequence: &Sequence, specials: &SpecialTokens) -> Vec<Example> {
     let mut rows: Vec<Example> = Vec::new();
     for words in documents(sequence, specials) {
@@ -124,7 +123,7 @@ mod tests {
         let second = Encoded { ids: vec![20, 1, 21], word_starts: vec![true, true, false] };
         let packing = Packing::whole(Arc::new(vec![first, second]), SPECIALS, 24).unwrap();
         let scoring = Scoring::new(&packing, None).unwrap();
-        // The token after the unknown one is what is left of a word.
+        // The token after the unknown one is the rest of a word, which counts as a word.
         assert_eq!((scoring.words, scoring.rows, scoring.masked_per_sequence()), (3, 3, 2));
         let batches: Vec<Batch> = scoring.batches(2).map(Result::unwrap).collect();
         assert_eq!(batches.len(), 2);

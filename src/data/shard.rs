@@ -26,7 +26,7 @@ use crate::{Error, Remedy, Result};
 const _: () = assert!(cfg!(target_endian = "little"), "shards are read as they lie: the host must be little-endian");
 
 const MAGIC: [u8; 8] = *b"CLOZESHD";
-/// The newest that is read, and the one that is written.
+/// The version that is written, and the newest that is read.
 const VERSION: u32 = 1;
 
 #[derive(Clone, Copy, PartialEq, Pod, Zeroable)]
@@ -34,7 +34,7 @@ const VERSION: u32 = 1;
 struct Header {
     magic: [u8; 8],
     version: u32,
-    /// Bytes a token: 2 or 4.
+    /// Bytes per token: 2 or 4.
     width: u32,
     tokens: u64,
     documents: u64,
@@ -126,7 +126,7 @@ pub(super) fn write_synced(path: &Path, sections: &[&[u8]]) -> Result<String> {
     write().map_err(Error::io(path))
 }
 
-/// The error for a file of a prepared folder that isn't as it was made.
+/// The error for a file of a prepared folder that is damaged.
 pub(super) fn damaged(path: &Path, problem: &str) -> Error {
     Error::file(path, format!("damaged: {problem}")).with(Remedy::PrepareAgain)
 }

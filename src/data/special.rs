@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
 
-/// Ids of the five tokens that are no text.
+/// Ids of the five special tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpecialTokens {
     /// Fills what is left of a sequence.
@@ -36,8 +36,8 @@ pub struct SpecialNames {
 }
 
 impl SpecialNames {
-    /// What the files that transformers puts beside a `tokenizer.json` say: `special_tokens_map.json` before
-    /// `tokenizer_config.json`. Nothing where there are none.
+    /// The names in the files that transformers puts beside a `tokenizer.json`: `special_tokens_map.json`, then
+    /// `tokenizer_config.json`. Empty if there are none.
     ///
     /// # Errors
     /// A file is there and cannot be read.
@@ -52,7 +52,7 @@ impl SpecialNames {
         Ok(names)
     }
 
-    /// Takes from such a file what is not known yet; `path` is for messages.
+    /// Takes the names that are not known yet from such a file; `path` is for messages.
     ///
     /// # Errors
     /// It is not JSON.
@@ -78,7 +78,7 @@ impl SpecialNames {
         Ok(())
     }
 
-    /// The names, those of a convention where none is given.
+    /// The names, with those of a convention for names that are not given.
     fn or<'a>(&'a self, convention: &'a [&'a str; 5]) -> [&'a str; 5] {
         let given = [&self.pad, &self.cls, &self.sep, &self.mask, &self.unk];
         std::array::from_fn(|at| given[at].as_deref().unwrap_or(convention[at]))
@@ -86,7 +86,7 @@ impl SpecialNames {
 }
 
 impl SpecialTokens {
-    /// Resolves `names`, and those of one convention where none is given, through `id`, or says which are missing.
+    /// Looks up `names`, or those of one convention if they are not given, by `id`; or says which are missing.
     pub(super) fn resolve(names: &SpecialNames, id: impl Fn(&str) -> Option<u32>) -> Result<Self, String> {
         for names in CONVENTIONS.iter().map(|convention| names.or(convention)) {
             if let [Some(pad), Some(cls), Some(sep), Some(mask), Some(unk)] = names.map(&id) {

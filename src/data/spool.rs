@@ -1,4 +1,4 @@
-//! Tokenised text that is needed once, kept on the disk so that a text of any size takes little memory.
+//! Tokenised text that is needed only once. It is kept on the disk, so that a text of any size takes little memory.
 
 use std::sync::atomic::AtomicBool;
 
@@ -12,10 +12,10 @@ use crate::Result;
 /// Tokens gathered in memory before they go to the disk.
 const TOKENS: u64 = 2 << 20;
 
-/// Tokenises a corpus into temporary files, which have no names and are gone with the process, however it ends.
+/// Tokenises a corpus into unnamed temporary files, which are gone when the process ends, however it ends.
 ///
 /// # Errors
-/// What the corpus and the tokenizer refuse; the folder for temporary files has no room; `stop` became true.
+/// The corpus or the tokenizer fails; the folder for temporary files has no room; `stop` became true.
 pub fn spool(tokenizer: &Tokenizer, corpus: Corpus, stop: &AtomicBool) -> Result<(Tokens, Report)> {
     let mut builder = ShardBuilder::new(token_width(tokenizer.vocab_size()));
     let mut shards = Vec::new();

@@ -9,18 +9,18 @@ use super::manifest::is_prepared_file;
 use crate::files::{self, Lock};
 use crate::{Error, Remedy, Result};
 
-/// A temporary folder beside its destination, removed on drop unless it was committed. While it is there no other process
-/// makes the same destination.
+/// A temporary folder beside its destination, which is removed on drop unless it was committed. While it exists, no other
+/// process makes the same destination.
 pub(crate) struct Staging {
     folder: TempDir,
     destination: PathBuf,
-    /// Whether prepared data at the destination makes room.
+    /// Whether prepared data at the destination may be replaced.
     overwrite: bool,
     _claim: Claim,
 }
 
 impl Staging {
-    /// For prepared data, which may replace older one.
+    /// For prepared data, which may replace older prepared data.
     ///
     /// # Errors
     /// `destination` must not be replaced: it is a file, holds something other than prepared data, or holds prepared
@@ -63,7 +63,7 @@ impl Staging {
         files::sync_folder(self.folder.path())?;
         let new = self.folder.path();
         if !self.overwrite {
-            // An empty folder makes room; anything else stays, and makes this fail.
+            // An empty folder is removed. Anything else stays, and makes this fail.
             let _ = fs::remove_dir(&self.destination);
             if fs::symlink_metadata(&self.destination).is_ok() {
                 let problem = "has appeared meanwhile, and was not replaced; choose another folder, or remove it";
@@ -79,7 +79,7 @@ impl Staging {
             fs::rename(&self.destination, &old).map_err(Error::io(&self.destination))?;
         }
         if let Err(error) = fs::rename(new, &self.destination) {
-            // The error that matters is this one. What can't be put back now is put back by the next start.
+            // This is the error to report. What can't be put back now is put back at the next start.
             let _ = recover(&self.destination);
             return Err(Error::io(&self.destination)(error));
         }
@@ -91,14 +91,14 @@ impl Staging {
     }
 }
 
-/// The right to make a folder, given back on drop.
+/// The exclusive right to make a folder, which is released on drop.
 struct Claim {
     _lock: Lock,
     path: PathBuf,
 }
 
 impl Claim {
-    /// Clears what a process that was killed left of making `destination`.
+    /// Takes the right to make `destination`, and removes what a killed process left.
     fn take(destination: &Path) -> Result<Claim> {
         let parent = files::folder_of(destination);
         fs::create_dir_all(parent).map_err(Error::io(parent))?;
@@ -107,7 +107,7 @@ impl Claim {
             let lock = Lock::take(&path)?.ok_or_else(|| {
                 Error::file(destination, "another process is making this folder; wait for it, or choose another")
             })?;
-            // The process that had it may have removed the file in between.
+            // The previous holder may have removed the file in between.
             if path.exists() {
                 break Claim { _lock: lock, path };
             }
@@ -130,8 +130,8 @@ impl Drop for Claim {
     }
 }
 
-/// Puts the old folder back where a process was killed between moving it away and putting the new one in its place. To be
-/// called by who makes the folder, or finds it missing.
+/// Puts the old folder back if a process was killed after moving it away and before moving the new one into its place. Must
+/// be called by whoever makes the folder, or finds it missing.
 ///
 /// # Errors
 /// The disk refuses.
@@ -147,7 +147,7 @@ pub(super) fn recover(destination: &Path) -> Result<()> {
     }
 }
 
-/// Where the old folder lies while the new one takes its place.
+/// Where the old folder is kept while the new one takes its place.
 fn replaced(destination: &Path) -> Result<PathBuf> {
     Ok(files::folder_of(destination).join(beside(destination, "replaced")?))
 }

@@ -1,4 +1,4 @@
-//! Texts for a model to read one by one: every line is one, an empty line as well.
+//! Texts that a model reads one by one. Every line is a text, even an empty one.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use super::notices::{NOT_UTF8, NOT_UTF8_REMEDY, Notices};
 use super::progress;
 use crate::Result;
 
-/// A longer line is refused: it is no text to be taken as one.
+/// Longer lines are refused: no single text is that long.
 const LINE_BYTES: usize = 16 << 20;
 
 /// An iterator over the lines of files, or of standard input. After an error it ends. Bytes that are not UTF-8 are replaced,
@@ -17,7 +17,7 @@ const LINE_BYTES: usize = 16 << 20;
 pub struct Texts {
     inputs: std::vec::IntoIter<Input>,
     current: Option<Lines>,
-    /// Of the current file.
+    /// Number of replacements in the current file.
     replaced: u64,
     notices: Notices,
 }

@@ -1,4 +1,4 @@
-//! Text to token ids and back, by a Hugging Face `tokenizer.json`.
+//! Turns text into token ids and back, with a Hugging Face `tokenizer.json`.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,7 +25,7 @@ pub struct Encoded {
 /// A tokenizer for a masked language model: it has all five special tokens and neither truncates nor pads.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    /// Takes the names of special tokens in a text for plain text.
+    /// Treats the names of special tokens in a text as plain text.
     literal: tokenizers::Tokenizer,
     specials: SpecialTokens,
     names: SpecialNames,
@@ -36,10 +36,11 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`, and beside it the files that transformers obeys, if they are there.
+    /// Reads a `tokenizer.json` and, if they are there, the files beside it that transformers applies.
     ///
     /// # Errors
-    /// The file can't be read, is no tokenizer, or lacks a special token; a file beside it asks for what is not obeyed.
+    /// The file can't be read, is no tokenizer, or lacks a special token; a file beside it asks for something that is not
+    /// supported.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let json = files::read(path)?;
@@ -55,7 +56,7 @@ impl Tokenizer {
         Self::from_bytes_with(json, SpecialNames::default(), origin)
     }
 
-    /// As `from_bytes`, of a tokenizer that has these names for its special tokens.
+    /// As `from_bytes`, for a tokenizer that has these names for its special tokens.
     ///
     /// # Errors
     /// As [`Tokenizer::from_bytes`].
@@ -75,7 +76,7 @@ impl Tokenizer {
 
         let vocabulary = inner.get_vocab(true);
         let largest = vocabulary.values().copied().max().unwrap_or(0) as usize;
-        // Ids count rows of the embedding, so a stray large one would cost gigabytes.
+        // An embedding has a row for each id up to the largest, so a stray large id would cost gigabytes.
         if largest > 2 * vocabulary.len() + 65_536 {
             return Err(fail(format!("it has {} tokens but the id {largest}", vocabulary.len())));
         }
@@ -111,7 +112,7 @@ impl Tokenizer {
         self.specials
     }
 
-    /// The names of special tokens that it was made with; none if they are the usual ones.
+    /// The names of special tokens that it was made with; empty if they are the usual ones.
     pub fn special_names(&self) -> &SpecialNames {
         &self.names
     }
@@ -143,7 +144,7 @@ impl Tokenizer {
     /// The tokenizer fails on this text.
     pub fn encode(&self, text: &str, add_specials: bool) -> Result<Vec<u32>> {
         let encoding = guarded(|| self.inner.encode_fast(text, add_specials)).map_err(failed)?;
-        // What a tokenizer puts around a text need not be of its vocabulary.
+        // The tokens that a tokenizer puts around a text need not be in its vocabulary.
         match encoding.get_ids().iter().find(|&&id| id as usize >= self.vocab_size()) {
             Some(id) => Err(failed(format!("it gives the id {id}, which its vocabulary does not have"))),
             None => Ok(encoding.get_ids().to_vec()),
@@ -167,8 +168,8 @@ impl Tokenizer {
         Ok((ids, false))
     }
 
-    /// Ids and word starts of a text of any length, in which names such as `[MASK]` mean nothing. Special tokens are
-    /// not added.
+    /// Ids and word starts of a text of any length, in which names such as `[MASK]` are plain text. Special tokens are not
+    /// added.
     ///
     /// # Errors
     /// The tokenizer fails on this text.
@@ -192,14 +193,14 @@ impl Tokenizer {
         })
     }
 
-    /// As `encode_piece`, of text with words that no space sets apart: `starts` are the bytes where these begin. What the tokenizer
-    /// takes for one word is cut there, as far as a token begins at the place.
+    /// As `encode_piece`, for text in which no spaces separate words; `starts` are the bytes where words begin. What the
+    /// tokenizer takes for one word is divided there, if a token begins at that byte.
     fn encode_unspaced(&self, piece: &str, starts: &[usize], encoded: &mut Encoded) -> Result<()> {
         let encoding = guarded(|| self.tokenize(piece)?.into_encoding(None, 0, OffsetType::Byte)).map_err(failed)?;
         let (mut last_word, mut last_end) = (None, 0);
         let tokens = encoding.get_ids().iter().zip(encoding.get_word_ids()).zip(encoding.get_offsets());
         for ((&id, &word), &(start, end)) in tokens {
-            // A character of several tokens begins with the first of them.
+            // If several tokens spell one character, only the first of them can begin a word.
             let cut = start >= last_end && starts.binary_search(&start).is_ok();
             encoded.ids.push(id);
             encoded.word_starts.push(word != last_word || self.begins_word(id) || cut);
@@ -213,7 +214,7 @@ impl Tokenizer {
         self.begins_word.get(id as usize).copied().unwrap_or(false)
     }
 
-    /// Shows `see` each part of a text that became an unknown token.
+    /// Calls `see` with each part of a text that became an unknown token.
     pub(super) fn each_unknown(&self, text: &str, mut see: impl FnMut(&str)) -> Result<()> {
         for piece in pieces(text) {
             self.each_token(piece, |word, _, token| {
@@ -225,7 +226,7 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// Shows `see` each token of a piece, with its word as the model gets it and the token's place among the word's.
+    /// Calls `see` with each token of a piece, its word as the model gets it, and its place in that word.
     fn each_token(&self, piece: &str, mut see: impl FnMut(&str, usize, &tokenizers::Token)) -> Result<()> {
         guarded(|| {
             let words = self.tokenize(piece)?;
@@ -239,7 +240,8 @@ impl Tokenizer {
         .map_err(failed)
     }
 
-    /// A piece in words, with their tokens: the steps of `tokenizers::Tokenizer::encode_fast`, which forgets the words.
+    /// A piece as words with their tokens. `tokenizers::Tokenizer::encode_fast` takes the same steps, but does not return the
+    /// words.
     fn tokenize(&self, piece: &str) -> tokenizers::Result<PreTokenizedString> {
         let tokenizer = &self.literal;
         let mut words = tokenizer.get_added_vocabulary().extract_and_normalize(tokenizer.get_normalizer(), piece);
@@ -250,12 +252,12 @@ impl Tokenizer {
         Ok(words)
     }
 
-    /// The tokens of a word as the model gets it: normalized, and split off.
+    /// The tokens of a word as the model gets it, which means that it has been normalized and split off.
     pub(super) fn spell(&self, word: &str) -> Result<Vec<tokenizers::Token>> {
         guarded(|| self.inner.get_model().tokenize(word)).map_err(failed)
     }
 
-    /// The most characters of a word that the model takes apart, where it has such a limit; longer ones are unknown.
+    /// The most characters that the model splits into tokens, if it has such a limit. Longer words are unknown.
     pub(super) fn longest_word(&self) -> Option<usize> {
         match self.inner.get_model() {
             ModelWrapper::WordPiece(model) => Some(model.max_input_chars_per_word),
@@ -305,7 +307,7 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Keeps a panic that becomes an error from being printed as well.
+/// Keeps a panic that becomes an error from also being printed.
 fn quiet_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

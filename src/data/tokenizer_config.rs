@@ -1,5 +1,5 @@
-//! The files that transformers puts beside a tokenizer, as far as they change the ids that it gives: what they say is worked into
-//! the `tokenizer.json`, or refused by its key.
+//! The files that transformers puts beside a tokenizer, as far as they change its ids. What they say is merged into the
+//! `tokenizer.json`, or refused by its key.
 
 use super::added_tokens::{AddedTokens, names};
 use crate::{Error, Result, files};
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
-/// Classes whose words are split in Python: no `tokenizer.json` says how.
+/// Classes that split words in Python code, which no `tokenizer.json` describes.
 const PYTHON: [&str; 3] = ["BertJapaneseTokenizer", "BertweetTokenizer", "PhobertTokenizer"];
-/// Classes that take whatever a `tokenizer.json` says, and pass over the options of other classes.
+/// Classes that use a `tokenizer.json` as it is, and ignore the options of other classes.
 const GENERIC: [&str; 2] = ["PreTrainedTokenizer", "TokenizersBackend"];
 
 /// Options that are true, false or null.
@@ -30,7 +30,7 @@ const NORMALIZER: [(&str, &str); 3] = [
     ("tokenize_chinese_chars", "handle_chinese_chars"),
 ];
 
-/// `tokenizer_config.json` with what stands beside it. Options that no tokenizer here obeys have been refused.
+/// `tokenizer_config.json` and the files beside it. Options that are not supported have been refused.
 pub struct TokenizerConfig {
     path: PathBuf,
     options: Map<String, Value>,
@@ -39,15 +39,15 @@ pub struct TokenizerConfig {
 }
 
 impl TokenizerConfig {
-    /// Reads the files in the folder of `tokenizer`; without any, nothing is asked for.
+    /// Reads the files in the folder of `tokenizer`. Without any, there are no options.
     ///
     /// # Errors
-    /// A file is damaged, or asks for what is not obeyed.
+    /// A file is damaged, or asks for something that is not supported.
     pub fn beside(tokenizer: &Path) -> Result<Self> {
         let path = tokenizer.with_file_name(TOKENIZER_CONFIG);
         let options = object(&path)?.unwrap_or_default();
         let model = tokenizer.with_file_name("config.json");
-        // A config.json that is no object is told of by whoever reads the model.
+        // If config.json is not an object, whoever reads the model reports it.
         let of_model = object(&model).ok().flatten().unwrap_or_default();
         let named = |options: &Map<String, Value>, path: &Path| {
             let class = options.get("tokenizer_class")?.as_str()?;
@@ -64,7 +64,7 @@ impl TokenizerConfig {
         self.options.get(key).and_then(Value::as_bool)
     }
 
-    /// Refuses what the tokenizers library does not compute, by its key.
+    /// Refuses options that the tokenizers library does not support, by their keys.
     fn check(&self) -> Result<()> {
         let refuse = |problem: String| Err(Error::file(&self.path, problem));
         for key in FLAGS {
@@ -106,7 +106,7 @@ impl TokenizerConfig {
         }
     }
 
-    /// Refuses a class that is none of `classes`, which read the vocabulary in `file`; none at all is as good.
+    /// Refuses a class that is none of `classes`, which read the vocabulary in `file`. No class at all is accepted.
     ///
     /// # Errors
     /// The class is another one; or there are options that replace what these classes put around a text.
@@ -131,9 +131,9 @@ impl TokenizerConfig {
     /// A `tokenizer.json` that gives the ids which transformers gets from it and these files; `origin` names it in errors.
     ///
     /// # Errors
-    /// What it has and what they say do not go together.
+    /// It contradicts these files.
     pub fn complete(&self, json: Vec<u8>, origin: &Path) -> Result<Vec<u8>> {
-        // What is no tokenizer at all is told of by who makes one of it.
+        // If it is no tokenizer at all, whoever makes one of it reports that.
         let Ok(mut tokenizer @ Value::Object(_)) = serde_json::from_slice(&json) else { return Ok(json) };
         let mut changed = self.normalize(&mut tokenizer);
         changed |= self.prefix_space(&mut tokenizer, origin)?;
@@ -144,11 +144,11 @@ impl TokenizerConfig {
         }
     }
 
-    /// Works the tokens that the files list into those of a `tokenizer.json`; says whether that changes it. One that was made
-    /// `from_vocabulary` files has its special tokens' properties from here.
+    /// Merges the tokens that the files list into those of a `tokenizer.json`, and returns whether that changes it. A
+    /// `tokenizer.json` that was made `from_vocabulary` files takes the properties of its special tokens from here.
     ///
     /// # Errors
-    /// A file is damaged, or numbers a token otherwise.
+    /// A file is damaged, or gives a token another id.
     pub fn add_tokens(&self, tokenizer: &mut Value, from_vocabulary: bool) -> Result<bool> {
         let mut tokens = AddedTokens::of(tokenizer);
         if let Some(Value::Object(listed)) = self.options.get("added_tokens_decoder") {
@@ -170,7 +170,7 @@ impl TokenizerConfig {
         Ok(tokens.put_into(tokenizer))
     }
 
-    /// Lets BERT's normaliser do what the options say.
+    /// Applies the options to BERT's normaliser.
     fn normalize(&self, tokenizer: &mut Value) -> bool {
         let given = NORMALIZER.iter().filter(|(key, _)| self.options.contains_key(*key));
         let mut given = given.map(|&(key, name)| (key, name, &self.options[key])).peekable();
@@ -197,7 +197,7 @@ impl TokenizerConfig {
         changed
     }
 
-    /// Lets a byte-level tokenizer begin with a space, or not, as the option says.
+    /// Sets whether a byte-level tokenizer puts a space before a text, as the option says.
     fn prefix_space(&self, tokenizer: &mut Value, origin: &Path) -> Result<bool> {
         let Some(wanted) = self.flag("add_prefix_space") else { return Ok(false) };
         let first = &mut tokenizer["pre_tokenizer"];
@@ -221,7 +221,7 @@ impl TokenizerConfig {
     }
 }
 
-/// A JSON object from a file, which may begin with a byte-order mark; nothing where there is no file.
+/// A JSON object from a file, which may begin with a byte-order mark; `None` if there is no file.
 fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
     if !path.exists() {
         return Ok(None);

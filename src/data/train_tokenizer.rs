@@ -1,4 +1,4 @@
-//! Learns the vocabulary of a tokenizer from documents.
+//! Trains a tokenizer's vocabulary on documents.
 
 use std::collections::HashSet;
 
@@ -31,40 +31,41 @@ pub enum TokenizerKind {
     Unigram,
 }
 
-/// What kind of tokenizer is learnt, and from which form of the text.
+/// What kind of tokenizer is trained, and how its text is normalised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenizerOptions {
     pub kind: TokenizerKind,
-    /// Most tokens, special ones included.
+    /// Largest size of the vocabulary, special tokens included.
     pub vocab_size: usize,
     /// Whether text is lower-cased.
     pub lowercase: bool,
     /// Whether Latin, Greek and Cyrillic letters lose their accents.
     pub strip_accents: bool,
-    /// The part of the text's characters that have tokens, above 0 and at most 1: the most frequent ones. Bpe has them all.
+    /// The most frequent characters get tokens until they make up this share of the text, above 0 and at most 1. Bpe has them
+    /// all.
     pub character_coverage: f64,
 }
 
-/// A word, or a part of a text without spaces, with the number of times that it occurs.
+/// A word, or a part of a text without spaces, and the number of times that it occurs.
 type Counted = (String, u64);
 
 /// Special tokens of a new tokenizer; the ids are 0 to 4.
 const SPECIALS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", MASK];
 const UNKNOWN: &str = "[UNK]";
 const MASK: &str = "[MASK]";
-/// What a piece that begins a word begins with in a Unigram vocabulary.
+/// The first character of a piece that begins a word in a Unigram vocabulary.
 const WORD_BEGIN: char = '▁';
 const CONTINUATION: &str = "##";
 
 impl TokenizerKind {
-    /// The fewest tokens that a vocabulary may have. Bytes alone are 256.
+    /// The smallest size of a vocabulary. The bytes alone are 256.
     pub fn smallest_vocabulary(self) -> usize {
         if self == TokenizerKind::Bpe { 256 + SPECIALS.len() } else { 64 }
     }
 }
 
 impl TokenizerOptions {
-    /// Options with tokens for all characters, which strip accents where BERT's uncased models do: of lower-case WordPiece.
+    /// Options with tokens for all characters. Accents are stripped as in BERT's uncased models: by lower-case WordPiece.
     pub fn new(kind: TokenizerKind, vocab_size: usize, lowercase: bool) -> Self {
         let strip_accents = lowercase && kind == TokenizerKind::WordPiece;
         TokenizerOptions { kind, vocab_size, lowercase, strip_accents, character_coverage: 1.0 }
@@ -87,11 +88,11 @@ impl TokenizerOptions {
 }
 
 impl Tokenizer {
-    /// Learns a tokenizer. WordPiece and Bpe vocabularies are a pure function of the documents; a Unigram vocabulary can
+    /// Trains a tokenizer. WordPiece and Bpe vocabularies are a pure function of the documents; a Unigram vocabulary can
     /// differ slightly from run to run, since the library sums in random order.
     ///
-    /// What the vocabulary leaves out of the text, and a corpus so small that it gives fewer tokens than asked for, are
-    /// logged.
+    /// Logs what the vocabulary leaves out of the text, and whether the corpus is so small that it gives fewer tokens than
+    /// asked for.
     ///
     /// # Errors
     /// The first error of `documents`; impossible options; a vocabulary too small for the characters of a Unigram
@@ -150,7 +151,7 @@ fn splitter(options: &TokenizerOptions) -> tokenizers::Result<tokenizers::Tokeni
     Ok(tokenizer)
 }
 
-/// The characters that get tokens. What falls out is logged.
+/// The characters that get tokens. Logs what is left out.
 fn alphabet(options: &TokenizerOptions, words: &[Counted]) -> Result<Alphabet> {
     let TokenizerOptions { kind, vocab_size, character_coverage, .. } = *options;
     let room = match kind {
@@ -193,7 +194,7 @@ fn alphabet(options: &TokenizerOptions, words: &[Counted]) -> Result<Alphabet> {
 }
 
 fn wordpiece(vocab_size: usize, alphabet: &Alphabet, mut words: Vec<Counted>) -> tokenizers::Result<WordPiece> {
-    // A word with a character that has no token is unknown as a whole, so nothing is to be learnt from it.
+    // A word with a character that has no token is unknown as a whole, so training ignores it.
     words.retain(|(word, _)| alphabet.spells(word));
     // Left to itself the trainer numbers the `##x` tokens in the order of a hash table. Listing them first, as if they
     // were special, makes the vocabulary reproducible.
@@ -232,7 +233,7 @@ fn unigram(vocab_size: usize, alphabet: &Alphabet, words: Vec<Counted>) -> token
         .special_tokens(specials())
         .unk_token(Some(UNKNOWN.into()))
         .build()?;
-    // What has no token parts the pieces on both sides of it.
+    // Characters that have no token separate the pieces on both sides.
     let parts = |(word, count): Counted| -> Vec<(String, u32)> {
         let count = count.try_into().unwrap_or(u32::MAX);
         let parts = word.split(|c| !alphabet.kept.contains_key(&c)).filter(|part| !part.is_empty());
@@ -258,6 +259,6 @@ fn finish(mut tokenizer: tokenizers::Tokenizer, model: ModelWrapper) -> tokenize
 }
 
 fn specials() -> Vec<AddedToken> {
-    // The mask takes the space before it, as the word does for which it stands.
+    // The mask takes the space before it, like the word that it stands for.
     SPECIALS.into_iter().map(|name| AddedToken::from(name, true).lstrip(name == MASK)).collect()
 }

@@ -8,9 +8,9 @@ use super::alphabet::name;
 use super::tokenizer::Tokenizer;
 use crate::Result;
 
-/// A larger share of unknown tokens than this is worth a warning: text that a vocabulary was learnt from has almost none.
+/// A larger share of unknown tokens is worth a warning: text like that which the vocabulary was trained on has almost none.
 const NOTABLE_SHARE: f64 = 0.03;
-/// Unknown words that are looked into for a cause, and characters that a message names.
+/// Number of unknown words that are examined for a cause, and of characters that a message names.
 const WORDS_EXAMINED: usize = 64;
 const CHARACTERS_NAMED: usize = 8;
 
@@ -22,7 +22,7 @@ pub struct UnknownTokens {
     /// Those of them that are the unknown token.
     pub unknown: u64,
     examined: usize,
-    /// Words among the examined that have more characters than the tokenizer takes.
+    /// Number of examined words that have more characters than the tokenizer takes.
     too_long: usize,
     /// The most characters that it takes, where it has a limit.
     limit: usize,
@@ -31,12 +31,12 @@ pub struct UnknownTokens {
 }
 
 impl UnknownTokens {
-    /// Of tokens that were counted elsewhere, whose text is not at hand.
+    /// From tokens that were counted elsewhere, without their text.
     pub fn of_counts(tokens: u64, unknown: u64) -> Self {
         UnknownTokens { tokens, unknown, ..Default::default() }
     }
 
-    /// Counts `ids`, which the tokenizer gave for `text`, and looks into the first unknown words for the cause.
+    /// Counts `ids`, which the tokenizer gave for `text`, and examines the first unknown words for the cause.
     ///
     /// # Errors
     /// The tokenizer fails on this text.
@@ -51,7 +51,7 @@ impl UnknownTokens {
         Ok(())
     }
 
-    /// Of words as a tokenizer's model gets them, with the number of times that each occurs.
+    /// Counts words as a tokenizer's model gets them, given the number of times that each occurs.
     pub(super) fn of_words(tokenizer: &Tokenizer, words: &[(String, u64)]) -> Result<Self> {
         let unk = tokenizer.specials().unk;
         let count = |(word, _): &(String, u64)| {
@@ -107,8 +107,8 @@ impl UnknownTokens {
         self.unknown as f64 / self.tokens.max(1) as f64
     }
 
-    /// A sentence with the share and its likely cause, where the share is more than a few per cent. `text` says what was
-    /// read, such as "the training text".
+    /// A sentence with the share and its likely cause, if the share is more than a few per cent. `text` says what was read,
+    /// such as "the training text".
     pub fn warning(&self, text: &str) -> Option<String> {
         (self.share() > NOTABLE_SHARE).then(|| {
             let percent = 100.0 * self.share();

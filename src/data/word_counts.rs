@@ -1,4 +1,4 @@
-//! How often each word occurs in documents, which is all that learning a vocabulary takes of them.
+//! How often each word occurs in documents. Training a vocabulary needs nothing else of them.
 
 use std::collections::HashMap;
 

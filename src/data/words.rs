@@ -1,4 +1,4 @@
-//! Where words begin in scripts that set no spaces between them.
+//! Finds where words begin in scripts that put no spaces between them.
 
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
@@ -27,12 +27,12 @@ const UNSPACED: [RangeInclusive<char>; 17] = [
     '\u{20000}'..='\u{3FFFF}', // Han
 ];
 
-/// UAX #29, with Unicode's dictionaries for the scripts in which words take knowing.
+/// Splits words by UAX #29, with Unicode's dictionaries for the scripts that need one.
 static SEGMENTER: LazyLock<WordSegmenterBorrowed<'static>> =
     LazyLock::new(|| WordSegmenter::new_dictionary(WordBreakInvariantOptions::default()));
 
-/// The bytes, ascending, at which a word begins beside a character of such a script. Spaces elsewhere, and what a tokenizer takes
-/// for a word there, are no matter of it: of a text without these scripts there are none.
+/// The bytes, ascending, at which a word begins next to a character of such a script. All other words are left to the
+/// tokenizer, so a text without these scripts has none.
 pub(super) fn unspaced_starts(text: &str) -> Vec<usize> {
     if text.is_ascii() || !text.chars().any(is_unspaced) {
         return Vec::new();

@@ -1,9 +1,9 @@
-//! The user's cache directory: what need not be found out again. Nothing there is ever needed.
+//! The user's cache directory. It saves work that would have to be done again; nothing there is ever needed.
 
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Cloze's folder there; `None`, with a note in the log, where the system has no such place.
+/// Cloze's folder there, or `None`, with a note in the log, if the system has no such place.
 pub fn folder() -> Option<PathBuf> {
     use etcetera::BaseStrategy;
     match etcetera::choose_base_strategy() {
@@ -15,7 +15,7 @@ pub fn folder() -> Option<PathBuf> {
     }
 }
 
-/// Writes a file of that folder, which is made where it is missing. Other processes may read and write it too.
+/// Writes a file of that folder, and creates the folder if it is missing. Other processes may read and write the file too.
 ///
 /// # Errors
 /// The disk refuses.

@@ -1,19 +1,19 @@
-//! Locks between processes. The operating system gives one back when its process ends, however it ends.
+//! Locks between processes. The operating system releases a lock when its process ends, however it ends.
 
 use crate::{Error, Result};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// A lock, held as long as this lives.
+/// A lock, which is held until this is dropped.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock that the file `path` stands for, which is made where it is missing; `None` where another process holds
-    /// it. On a file system without locks it says so in the log and counts as taken.
+    /// Takes the lock of the file `path`, which is created if it is missing; `None` if another process holds the lock. On a
+    /// file system without locks, this warns in the log and counts as taken.
     ///
     /// # Errors
     /// The file can't be opened.

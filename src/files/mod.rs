@@ -1,4 +1,4 @@
-//! Files that are on the disk whole, or not there: one way to write them, for everything that Cloze writes.
+//! Files that are on the disk whole or not at all: everything that Cloze writes is written in this way.
 
 pub mod cache;
 mod lock;
@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-/// Writes a new file, whose name means nothing yet, and waits until the disk has it.
+/// Writes a new file under a name that nobody reads yet, and waits until it is on the disk.
 ///
 /// # Errors
 /// The disk refuses.
@@ -21,7 +21,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path))
 }
 
-/// Reads a model's or a tokenizer's file. A pipe would be waited for, and a device may have no end.
+/// Reads a file of a model or a tokenizer. A pipe or a device is refused, because reading it might never end.
 ///
 /// # Errors
 /// It can't be read, or is a pipe or a device.
@@ -33,10 +33,10 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(Error::io(path))
 }
 
-/// Refuses a file that is of another version of its format than those from 1 to `newest`.
+/// Refuses a file whose format version is not one from 1 to `newest`.
 ///
 /// # Errors
-/// It is.
+/// The version is another one.
 pub fn check_version(path: &Path, found: u64, newest: u32) -> Result<()> {
     match (1..=newest.into()).contains(&found) {
         true => Ok(()),
@@ -44,7 +44,7 @@ pub fn check_version(path: &Path, found: u64, newest: u32) -> Result<()> {
     }
 }
 
-/// Waits until the disk has the names of a folder's files. Windows, where folders cannot be opened, does it unasked.
+/// Waits until the names of a folder's files are on the disk. Windows, where folders cannot be opened, does this by itself.
 ///
 /// # Errors
 /// The disk refuses.

@@ -1,4 +1,4 @@
-//! A file that takes the place of another in one rename: a reader, or a killed process, sees the old one or the new one.
+//! A file that replaces another in one rename. Readers see the old file or the new one, even if the process is killed.
 
 use super::{folder_of, sync_folder};
 use crate::{Error, Result};
@@ -8,16 +8,16 @@ use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// Links that are followed; as many as Linux follows.
+/// Most links that are followed, as many as in Linux.
 const MOST_LINKS: usize = 40;
-/// Of a file's name, what its temporary one has: names have 255 bytes.
+/// Bytes of a file's name that the name of its temporary file repeats. Names have at most 255 bytes.
 const MOST_NAME: usize = 200;
 
-/// A file on its way: bytes are written to a temporary file beside it, which is gone if this is dropped.
+/// A file that is being written. Its bytes go to a temporary file beside it, which is removed if this is dropped.
 ///
-/// A link is followed, and its target replaced. What was there passes its permissions on; a new file has those that the umask
-/// leaves. A temporary file is locked as long as it is written, so that what a killed process left behind can be told apart,
-/// and the next one to write the same file clears it.
+/// A link is followed, and its target is replaced. The new file gets the permissions of the old one; without an old one, the
+/// umask decides. A temporary file is locked while it is written. What a killed process left behind is not locked, so the
+/// next process that writes the same file can tell and removes it.
 pub struct Replacement {
     temporary: NamedTempFile,
     path: PathBuf,
@@ -27,7 +27,7 @@ impl Replacement {
     /// Begins to write the file `path`.
     ///
     /// # Errors
-    /// There is a folder, a device or a pipe of that name, which a file can't replace; the folder of `path` refuses a file.
+    /// `path` is a folder, a device or a pipe, which a file can't replace; its folder accepts no new file.
     pub fn new(path: &Path) -> Result<Replacement> {
         let path = target(path)?;
         let permissions = replaceable(&path)?;
@@ -51,10 +51,10 @@ impl Replacement {
         self.temporary.as_file_mut()
     }
 
-    /// Lets the file appear when the disk has all of it.
+    /// Moves the file into place once all of it is on the disk.
     ///
     /// # Errors
-    /// The disk refuses. What was there is as it was.
+    /// The disk refuses. The old file is then unchanged.
     pub fn commit(self) -> Result<()> {
         self.temporary.as_file().sync_all().map_err(Error::io(&self.path))?;
         self.temporary.persist(&self.path).map_err(|error| Error::io(&self.path)(error.error))?;
@@ -88,7 +88,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     file.commit()
 }
 
-/// Where links lead, whether or not anything is there.
+/// The path that links lead to, whether or not it exists.
 fn target(path: &Path) -> Result<PathBuf> {
     let mut path = path.to_path_buf();
     for _ in 0..MOST_LINKS {
@@ -100,7 +100,7 @@ fn target(path: &Path) -> Result<PathBuf> {
     Err(Error::file(path, "is one of a circle of links; name a file"))
 }
 
-/// The permissions of the file that is there, if one is.
+/// The permissions of the existing file, if there is one.
 fn replaceable(path: &Path) -> Result<Option<Permissions>> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(Some(metadata.permissions())),
@@ -111,19 +111,19 @@ fn replaceable(path: &Path) -> Result<Option<Permissions>> {
     }
 }
 
-/// How the names of a file's temporary ones begin.
+/// The prefix of the names of a file's temporary files.
 fn prefix_of(path: &Path) -> Result<OsString> {
     let name = path.file_name().ok_or_else(|| Error::file(path, "names no file"))?.to_string_lossy();
     let short = &name[..name.floor_char_boundary(MOST_NAME)];
     Ok(format!(".{short}.partial-").into())
 }
 
-/// Makes a temporary file and locks it. Another process may take it for left behind before it is locked, and remove it.
+/// Creates a temporary file and locks it. Before it is locked, another process may take it for left behind and remove it.
 fn create(folder: &Path, prefix: &OsString) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(prefix);
     loop {
-        // Made by a function of our own, which leaves the umask its say, and an error its number.
+        // `make_in` is used so that the umask applies, and errors keep their number.
         let file =
             builder.make_in(folder, |path| File::options().read(true).write(true).create_new(true).open(path))?;
         match file.as_file().lock() {
@@ -134,7 +134,7 @@ fn create(folder: &Path, prefix: &OsString) -> io::Result<NamedTempFile> {
     }
 }
 
-/// Removes what killed processes left of the same file. What can't be removed is left: it does no harm.
+/// Removes what killed processes left of the same file. What can't be removed does no harm.
 fn clear(folder: &Path, prefix: &OsString) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let left = |entry: &fs::DirEntry| {

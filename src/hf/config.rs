@@ -1,5 +1,5 @@
-//! A transformers `config.json` as a `ModelConfig`. What changes the arithmetic and is not computed here is refused by
-//! its key; `unsupported.rs` has the keys that no model of ours may have.
+//! Reads a transformers `config.json` as a `ModelConfig`. A key that asks for arithmetic which Cloze does not have is refused
+//! by its name; `unsupported.rs` has the keys that no model of ours may have.
 
 use super::family::Family;
 use super::unsupported;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;
 
-/// What the families have in common; the rest is read by family.
+/// The keys that all families have.
 #[derive(Deserialize)]
 struct Common {
     model_type: String,
@@ -25,7 +25,7 @@ struct Common {
     initializer_range: f64,
 }
 
-/// Keys of BERT and RoBERTa. Those that are not there have the defaults of transformers.
+/// Keys of BERT and RoBERTa. Missing keys get the defaults of transformers.
 #[derive(Deserialize)]
 struct Bert {
     #[serde(default = "gelu")]
@@ -44,8 +44,8 @@ struct Bert {
     position_embedding_type: Option<String>,
 }
 
-/// Keys of ModernBERT. `dropout` here stands at the embeddings and at the end of both branches of a layer; there it stands
-/// at the embeddings and inside of the feed-forward layer, so `mlp_dropout` is what comes nearest.
+/// Keys of ModernBERT. Our `dropout` applies to the embeddings and to the end of both branches of a layer. ModernBERT's
+/// applies to the embeddings and inside the feed-forward layer, so `mlp_dropout` comes nearest to ours.
 #[derive(Deserialize)]
 struct Modern {
     #[serde(default = "gelu")]
@@ -69,11 +69,11 @@ struct Modern {
     #[serde(default)]
     mlp_dropout: f64,
     global_attn_every_n_layers: Option<usize>,
-    /// transformers 5, where it counts, and transformers 4 passes over it.
+    /// transformers 5 uses this; transformers 4 ignores it.
     layer_types: Option<Vec<String>>,
     #[serde(default = "local_window")]
     local_attention: usize,
-    /// transformers 5.
+    /// Only in transformers 5.
     rope_parameters: Option<RopeParameters>,
 }
 
@@ -121,7 +121,7 @@ fn modern_eps() -> f64 {
     1e-5
 }
 
-/// Layers from one global one to the next, where a config does not say.
+/// Distance from one global layer to the next, if a config does not say.
 const GLOBAL_EVERY: usize = 3;
 const GLOBAL_THETA: f64 = 160_000.0;
 const LOCAL_THETA: f64 = 10_000.0;
@@ -166,7 +166,7 @@ fn bert(family: Family, common: &Common, options: Bert) -> Result<ModelConfig, S
     if options.type_vocab_size == 0 {
         return Err("type_vocab_size is 0, and Cloze computes BERT with token types only".into());
     }
-    // RoBERTa counts positions from the number after that of its padding.
+    // RoBERTa's first position is the padding token's id plus one.
     let offset = match family {
         Family::Roberta => options.pad_token_id.unwrap_or(1).saturating_add(1),
         _ => 0,
@@ -195,7 +195,7 @@ fn bert(family: Family, common: &Common, options: Bert) -> Result<ModelConfig, S
 
 fn modern(common: &Common, options: Modern, json: &Value) -> Result<ModelConfig, String> {
     require("hidden_activation", &options.hidden_activation, &["gelu"])?;
-    // Without an activation it is a head of ours that has no transform; `values.rs` looks whether it is.
+    // Without an activation, it may be one of our heads without a transform. `values.rs` checks whether it is.
     require("classifier_activation", &options.classifier_activation, &["gelu", "linear"])?;
     let head_transform = options.classifier_activation == "gelu";
     let bias = biases(&options)?;
@@ -226,7 +226,7 @@ fn modern(common: &Common, options: Modern, json: &Value) -> Result<ModelConfig,
     })
 }
 
-/// Whether the parts of a ModernBERT have biases: all or none.
+/// Whether the parts of a ModernBERT have biases: all of them, or none.
 fn biases(options: &Modern) -> Result<bool, String> {
     let all = [
         ("norm_bias", options.norm_bias),
@@ -242,7 +242,8 @@ fn biases(options: &Modern) -> Result<bool, String> {
     Err(format!("{list}: Cloze computes models in which all of these are true, or none"))
 }
 
-/// From which layer to which attention is global, by the number that transformers 4 reads and the list that 5 reads.
+/// Distance from one global layer to the next, from the number that transformers 4 reads and the list that transformers 5
+/// reads.
 fn global_every(common: &Common, options: &Modern) -> Result<usize, String> {
     let given = options.global_attn_every_n_layers;
     if given == Some(0) {
@@ -280,7 +281,7 @@ fn window(local_attention: usize, global_every: usize) -> Result<usize, String> 
     }
 }
 
-/// The bases of the rotary frequencies: of global and of local layers.
+/// The bases of the rotary frequencies of global and of local layers.
 fn thetas(options: &Modern, json: &Value) -> Result<(f64, f64), String> {
     let parameters = options.rope_parameters.as_ref();
     let theta = |kind: &str, rope: Option<&Rope>, key: &str, default: f64| {
@@ -295,7 +296,7 @@ fn thetas(options: &Modern, json: &Value) -> Result<(f64, f64), String> {
     let global = parameters.and_then(|parameters| parameters.full_attention.as_ref());
     let local = parameters.and_then(|parameters| parameters.sliding_attention.as_ref());
     let global = theta("full_attention", global, "global_rope_theta", GLOBAL_THETA)?;
-    // To transformers 4 a null stands for the global one.
+    // In transformers 4, null means the same base as in global layers.
     let default = if json.get("local_rope_theta") == Some(&Value::Null) { global } else { LOCAL_THETA };
     Ok((global, theta("sliding_attention", local, "local_rope_theta", default)?))
 }

@@ -27,13 +27,13 @@ impl Family {
         Family::ALL.into_iter().find(|family| family.misfits(config).is_empty())
     }
 
-    /// The family that comes closest to a config, and what of the config it does not compute.
+    /// The family that comes closest to a config, and the parts of the config that it does not compute.
     pub fn closest(config: &ModelConfig) -> (Family, Vec<Misfit>) {
         let misfits = Family::ALL.map(|family| (family, family.misfits(config)));
         misfits.into_iter().min_by_key(|(_, misfits)| misfits.len()).expect("there are families")
     }
 
-    /// What of a config the family does not compute.
+    /// The parts of a config that the family does not compute.
     pub fn misfits(self, config: &ModelConfig) -> Vec<Misfit> {
         let shared = (config.embedding_norm, Misfit { key: "embedding_norm", needed: "true" });
         let own = match self {
@@ -48,7 +48,7 @@ impl Family {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Misfit {
     pub key: &'static str,
-    /// What the family would have it be.
+    /// The value that the family needs.
     pub needed: &'static str,
 }
 
@@ -82,7 +82,7 @@ fn modernbert(c: &ModelConfig) -> Vec<(bool, Misfit)> {
         (c.activation == Activation::GatedGelu, "activation", "\"gated-gelu\""),
         (c.type_vocab_size == 0, "type_vocab_size", "0"),
         (c.final_norm, "final_norm", "true"),
-        // Without a transform the head is written as one that changes nothing: see `names::fixed`.
+        // Without a transform, the head is written with one that changes nothing: see `names::fixed`.
         (c.head_transform || !c.bias, "head_transform", "true, as the model has biases"),
         (c.sliding_window.is_multiple_of(2), "sliding_window", "even"),
     ]

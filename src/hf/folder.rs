@@ -19,7 +19,7 @@ pub struct HfModel {
     /// `None` for a model of Cloze that no family computes.
     pub family: Option<Family>,
     pub config: ModelConfig,
-    /// What it was trained to do: as Cloze wrote, or what it has the whole head for.
+    /// The task that it was trained for: the last one whose whole head the files have, else the one that Cloze wrote down.
     pub task: TaskKind,
     folder: PathBuf,
     tensors: Tensors,
@@ -59,8 +59,8 @@ impl HfModel {
         tokenizer::open(&self.folder)
     }
 
-    /// The values of every parameter of its task, in the order that `tasks::parameters` gives. A model that was saved without
-    /// its head, or a part of it, gets a fresh one, always the same.
+    /// The values of every parameter for a task, in the order that `tasks::parameters` gives. If the files lack the head or a
+    /// part of it, that is newly initialized, always with the same values.
     ///
     /// # Errors
     /// A tensor is missing, left over, of another shape or type.
@@ -98,17 +98,17 @@ pub fn read_task(path: &Path, json: &[u8]) -> Result<TaskKind> {
     }
 }
 
-/// Reads the `config.json` of a checkpoint: our own section of it where there is one, which is exact, else the family's
-/// keys. `path` is for messages.
+/// Reads the `config.json` of a checkpoint. Our own section is exact, so it is used if it exists, else the family's keys.
+/// `path` is for messages.
 ///
 /// # Errors
-/// The two contradict each other; and see `config::read`.
+/// The two contradict each other, or `config::read` fails.
 pub fn read_config(path: &Path, json: &[u8]) -> Result<(Option<Family>, ModelConfig)> {
     read(path, json, |key| Err(Error::file(path, format!("{key} contradicts the section `{OWN}`; set it back"))))
 }
 
-/// Reads the `config.json` of a folder that transformers may have written: it keeps our section when it saves a model that
-/// it has changed, so the family's keys count where the two contradict each other.
+/// Reads the `config.json` of a folder that transformers may have written. It keeps our section even when it saves a model
+/// that it has changed, so the family's keys are used if the two contradict each other.
 ///
 /// # Errors
 /// See `config::read`.
@@ -119,7 +119,7 @@ pub fn read_foreign_config(path: &Path, json: &[u8]) -> Result<(Option<Family>, 
     })
 }
 
-/// `contradicted` says what a key means that contradicts our section.
+/// `contradicted` is called with the key that contradicts our section.
 fn read(
     path: &Path,
     json: &[u8],

@@ -1,9 +1,9 @@
-//! The formats of Hugging Face transformers: BERT, RoBERTa and ModernBERT models in and out.
+//! The formats of Hugging Face transformers: reads and writes BERT, RoBERTa and ModernBERT models.
 //!
-//! `family.rs` says which family computes a config, and `names.rs` which of its tensors holds which parameter of ours.
-//! In: `folder.rs` with `config.rs` and `unsupported.rs`, `tensors.rs` and `values.rs`, `tokenizer.rs`.
-//! `sentence_transformers.rs` says how the vectors of texts are made.
-//! Out: `write.rs` for the contents, `save.rs` for the folder, `precision.rs` for its numbers.
+//! `family.rs` says which family computes a config, and `names.rs` which of its tensors hold which of our parameters.
+//! For reading: `folder.rs` with `config.rs` and `unsupported.rs`, `tensors.rs` and `values.rs`, `tokenizer.rs`.
+//! `sentence_transformers.rs` reads how text embeddings are made.
+//! For writing: `write.rs` for the contents, `save.rs` for the folder, `weights_dtype.rs` for the number format.
 
 pub mod config;
 pub mod family;

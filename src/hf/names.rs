@@ -31,14 +31,15 @@ pub fn source(family: Family, task: &dyn Task, name: &str) -> Option<Source> {
     }
 }
 
-/// A tensor that a family's files must have and our model does without.
+/// A tensor that a family's files must have, although our model does without it.
 pub struct FixedTensor {
     pub name: &'static str,
     pub shape: Vec<usize>,
 }
 
 impl FixedTensor {
-    /// What it must hold: a matrix the identity, and a norm's weight ones. `at` counts row-major.
+    /// The value that it must hold at the place `at`, counted row by row: a matrix is the identity, and a norm's weight is
+    /// all ones.
     pub fn value(&self, at: usize) -> f32 {
         match self.shape[..] {
             [_, width] if at / width != at % width => 0.0,
@@ -46,15 +47,15 @@ impl FixedTensor {
         }
     }
 
-    /// All that it must hold.
+    /// All values that it must hold.
     pub fn values(&self) -> Vec<f32> {
         (0..self.shape.iter().product()).map(|at| self.value(at)).collect()
     }
 }
 
 /// ModernBERT's head always has a transform. A model without one is written with a transform that changes nothing: the
-/// identity and no activation, between a final norm without weight and a head norm with the final norm's weight. A norm
-/// of what is normed already leaves it as it is.
+/// identity without activation, between a final norm of ones and a head norm with the weight of our final norm. A norm does
+/// not change what is already normalized.
 pub fn fixed(family: Family, config: &ModelConfig) -> Vec<FixedTensor> {
     if family != Family::ModernBert || config.head_transform {
         return Vec::new();
@@ -66,7 +67,7 @@ pub fn fixed(family: Family, config: &ModelConfig) -> Vec<FixedTensor> {
     ]
 }
 
-/// Where a family keeps its decoder's matrix, and a tied one that was saved all the same.
+/// The name of a family's decoder matrix. A tied decoder may be saved under it too.
 pub fn decoder_weight(family: Family) -> &'static str {
     match family {
         Family::Bert => "cls.predictions.decoder.weight",
@@ -75,8 +76,8 @@ pub fn decoder_weight(family: Family) -> &'static str {
     }
 }
 
-/// The second name of the decoder's bias, which transformers 5 computes with and 4 takes for the same tensor. Only a
-/// decoder of its own must be saved with both.
+/// The second name of the decoder's bias. transformers 5 computes with it, and transformers 4 treats it as the same tensor.
+/// Only a decoder that is not tied must be saved with both.
 pub fn decoder_bias_copy(family: Family) -> Option<&'static str> {
     match family {
         Family::Bert => Some("cls.predictions.decoder.bias"),
@@ -85,8 +86,8 @@ pub fn decoder_bias_copy(family: Family) -> Option<&'static str> {
     }
 }
 
-/// The names under which a tensor may lie in files, the first that is there being the one that counts: old checkpoints
-/// call the weight and bias of norms gamma and beta, and encoders saved by themselves leave the model's name out.
+/// The names that a tensor may have in files; the first that is there counts. Old checkpoints call the weight and bias of
+/// norms gamma and beta, and encoders saved by themselves leave out the model's name.
 pub fn spellings(family: Family, name: &str) -> Vec<String> {
     let (base, bias) = match family {
         Family::Bert => ("bert.", "cls.predictions.bias"),
@@ -103,7 +104,7 @@ pub fn spellings(family: Family, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Ours and theirs, of what lies outside of the layers.
+/// Our name and theirs, for parameters outside of the layers.
 type Table = &'static [(&'static str, &'static str)];
 
 const BERT_EMBEDDINGS: Table = &[

@@ -1,4 +1,4 @@
-//! A model's folder as transformers reads it, which appears whole or not at all.
+//! Writes a model's folder as transformers reads it. The folder appears whole or not at all.
 
 use super::tensors::{INDEX, MODEL};
 use super::weights_dtype::WeightsDtype;
@@ -12,11 +12,11 @@ use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How a folder is written.
+/// Options for writing a folder.
 #[derive(Clone, Copy, Debug)]
 pub struct SaveOptions {
     pub precision: WeightsDtype,
-    /// Most bytes of values in a file; more make shards and an index.
+    /// Most bytes of values in one file. A larger model becomes shards and an index.
     pub max_shard: u64,
 }
 
@@ -26,8 +26,8 @@ impl Default for SaveOptions {
     }
 }
 
-/// Writes a task's model with its tokenizer to the folder `out`. `values` are in the order that `tasks::parameters` gives. `stop`
-/// becoming true interrupts it, which leaves nothing behind.
+/// Writes a task's model with its tokenizer to the folder `out`. `values` are in the order that `tasks::parameters` gives. If
+/// `stop` becomes true, writing stops and nothing is left behind.
 ///
 /// # Errors
 /// `out` exists; a value does not fit the precision; the disk refuses; it was interrupted.

@@ -1,4 +1,4 @@
-//! How a folder of sentence-transformers says that the vectors of texts are made: modules.json and what it names.
+//! Reads from a sentence-transformers folder how text embeddings are made: modules.json and the files that it names.
 
 use crate::data::Tokenizer;
 use crate::model::embedder::Pooling;
@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 const MODULES: &str = "modules.json";
-/// Has the text that stands before every other.
+/// Has the prompt, which is put before every text.
 const SETTINGS: &str = "config_sentence_transformers.json";
-/// Beside the model's own config.json.
+/// Lies beside the model's own config.json.
 const TRANSFORMER: &str = "sentence_bert_config.json";
 
 /// Keys of 1_Pooling/config.json that older versions write in place of `pooling_mode`.
@@ -22,26 +22,26 @@ const POOLING_FLAGS: [(&str, &str); 6] = [
     ("pooling_mode_lasttoken", "lasttoken"),
 ];
 
-/// What a folder asks for.
+/// The settings of a folder.
 #[derive(Debug)]
 pub struct SentenceModel {
     /// The folder of the model itself.
     pub transformer: PathBuf,
     pub pooling: Pooling,
-    /// Whether vectors have length 1.
+    /// Whether vectors are normalized to length 1.
     pub normalize: bool,
-    /// Most tokens of a text, where it says so.
+    /// Most tokens of a text, if there is a limit.
     pub max_length: Option<usize>,
-    /// Stands before every text.
+    /// The text that is put before every other.
     pub prompt: String,
     lower_case: bool,
 }
 
 impl SentenceModel {
-    /// Reads the modules of a folder; nothing where it has none.
+    /// Reads the modules of a folder; `None` if it has none.
     ///
     /// # Errors
-    /// A file is damaged, or asks for what Cloze does not compute.
+    /// A file is damaged, or asks for something that Cloze does not compute.
     pub fn open(folder: &Path) -> Result<Option<SentenceModel>> {
         let path = folder.join(MODULES);
         if !path.exists() {
@@ -64,7 +64,7 @@ impl SentenceModel {
         for (kind, place) in rest {
             match *kind {
                 "Normalize" => normalize |= normalizes(&inside(folder, place, &path)?.join("config.json"))?,
-                // Computes nothing outside of training.
+                // It does nothing outside of training.
                 "Dropout" => {}
                 other => {
                     let problem =
@@ -81,7 +81,7 @@ impl SentenceModel {
     /// The model's tokenizer as these modules use it.
     ///
     /// # Errors
-    /// It is not a usable one in lower case.
+    /// It is not usable with lower-casing.
     pub fn tokenizer(&self, tokenizer: Tokenizer) -> Result<Tokenizer> {
         if !self.lower_case {
             return Ok(tokenizer);
@@ -109,7 +109,7 @@ fn kind(module: &Value) -> Result<(&str, &str), String> {
     }
 }
 
-/// A folder of a module, which must lie in the model's.
+/// The folder of a module, which must lie inside the model's.
 fn inside(folder: &Path, place: &str, modules: &Path) -> Result<PathBuf> {
     let is_name = |part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir);
     match Path::new(place).components().all(is_name) {
@@ -187,7 +187,7 @@ fn read_transformer(folder: &Path) -> Result<(Option<usize>, bool)> {
     }
 }
 
-/// What stands before every text.
+/// The prompt, which is put before every text.
 fn read_prompt(path: &Path) -> Result<String> {
     let options = object(path)?;
     if let Some(width) = options.get("truncate_dim").filter(|width| !width.is_null()) {
@@ -200,7 +200,7 @@ fn read_prompt(path: &Path) -> Result<String> {
     }
 }
 
-/// The options of a file; none where there is no file.
+/// The options in a file; empty if there is no file.
 fn object(path: &Path) -> Result<Map<String, Value>> {
     match path.exists() {
         false => Ok(Map::new()),

@@ -13,7 +13,7 @@ pub const INDEX: &str = "model.safetensors.index.json";
 
 /// What a model's files hold, by name. Headers have been checked; values are read one tensor at a time.
 pub struct Tensors {
-    /// The one file, or the index: what is missing is missing there.
+    /// The one file, or the index. Errors about missing tensors name it.
     path: PathBuf,
     files: Vec<(PathBuf, Vec<u8>)>,
     places: BTreeMap<String, Place>,
@@ -24,7 +24,7 @@ struct Place {
     file: usize,
     dtype: Dtype,
     shape: Vec<usize>,
-    /// Bytes of the file.
+    /// Its bytes in the file.
     data: Range<usize>,
 }
 
@@ -114,7 +114,7 @@ impl Tensors {
         self.places.contains_key(name)
     }
 
-    /// The file that holds a tensor; for one that is nowhere, the file where it was looked for.
+    /// The file that holds a tensor or, if the tensor is missing, the file where it was looked for.
     pub fn path_of(&self, name: &str) -> &Path {
         self.places.get(name).map_or(&self.path, |place| &self.files[place.file].0)
     }

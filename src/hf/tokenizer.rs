@@ -5,16 +5,16 @@ use crate::{Error, Result, files};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// The classes of transformers that read a `vocab.txt` as BERT's does, without the ending Fast.
+/// The classes of transformers that read a `vocab.txt` as BERT's does, without the suffix Fast.
 const WORDPIECE: [&str; 5] =
     ["BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "ConvBertTokenizer", "MobileBertTokenizer"];
-/// Those that read `vocab.json` and `merges.txt` as RoBERTa's does, and put the same around a text.
+/// The classes that read `vocab.json` and `merges.txt` as RoBERTa's does, and put the same special tokens around a text.
 const BYTE_LEVEL: [&str; 3] = ["RobertaTokenizer", "BartTokenizer", "LongformerTokenizer"];
 
-/// Reads the tokenizer of a folder, and obeys the files beside it as transformers does.
+/// Reads the tokenizer of a folder, and applies the files beside it as transformers does.
 ///
 /// # Errors
-/// There is none, or a file is damaged or asks for what is not obeyed.
+/// There is no tokenizer, or a file is damaged or asks for something that is not supported.
 pub fn open(folder: &Path) -> Result<Tokenizer> {
     let whole = folder.join("tokenizer.json");
     if whole.exists() {
@@ -49,8 +49,8 @@ pub fn open(folder: &Path) -> Result<Tokenizer> {
     Tokenizer::from_bytes_with(json, names, origin)
 }
 
-/// The tokens of a `vocab.txt` with their ids, a token a line: as the tokenizers library reads them, without what is white at
-/// the end of a line. Empty lines count, and are no tokens.
+/// The tokens of a `vocab.txt` with their ids, one token per line. As in the tokenizers library, white space at the end of a
+/// line is removed. Empty lines count, but are no tokens.
 fn tokens(path: &Path) -> Result<Map<String, Value>> {
     let text = text(path)?;
     let mut vocab = Map::new();
@@ -76,11 +76,11 @@ fn tokens(path: &Path) -> Result<Map<String, Value>> {
     Ok(vocab)
 }
 
-/// Refuses the vocabulary of a BPE that marks where words end, and not their beginning as a byte-level one does.
+/// Refuses the vocabulary of a BPE that marks where words end. A byte-level BPE marks where they begin.
 fn refuse_word_ends(vocab: &Map<String, Value>, path: &Path) -> Result<()> {
     let marked: Vec<&String> = vocab.keys().filter(|token| token.ends_with("</w>")).collect();
     match marked[..] {
-        // A single one may be a text's own.
+        // A single such token may come from the text itself.
         [_, token, ..] => {
             let problem = format!(
                 "its tokens mark the ends of words (`{token}`), and Cloze reads byte-level vocabularies; save the tokenizer \
@@ -129,7 +129,7 @@ fn byte_level(vocab: Map<String, Value>, merges: &str, config: &TokenizerConfig,
     let add_prefix_space = config.flag("add_prefix_space").unwrap_or(false);
     json!({
         "version": "1.0",
-        // The mask takes the space before it, as the words do for which it stands.
+        // The mask takes the space before it, like the word that it stands for.
         "added_tokens": added(&vocab, &[&cls, &pad, &sep, &unk, &mask], Some(&mask)),
         "normalizer": null,
         "pre_tokenizer": {
@@ -155,7 +155,7 @@ fn byte_level(vocab: Map<String, Value>, merges: &str, config: &TokenizerConfig,
     })
 }
 
-/// A post-processor that puts a text between two tokens; none where the vocabulary lacks one, which is told of later.
+/// A post-processor that puts a text between two tokens; none if the vocabulary lacks one of them, which is reported later.
 fn around(vocab: &Map<String, Value>, cls: &String, sep: &String, mut processor: Value) -> Value {
     match (vocab.get(cls), vocab.get(sep)) {
         (Some(cls_id), Some(sep_id)) => {
@@ -166,7 +166,7 @@ fn around(vocab: &Map<String, Value>, cls: &String, sep: &String, mut processor:
     }
 }
 
-/// The special tokens as a `tokenizer.json` lists them, by id; those that the vocabulary lacks are told of later.
+/// The special tokens as a `tokenizer.json` lists them, by id. Those that the vocabulary lacks are reported later.
 fn added(vocab: &Map<String, Value>, names: &[&String], takes_space: Option<&String>) -> Vec<Value> {
     let mut tokens: Vec<(u64, &String)> =
         names.iter().filter_map(|name| Some((vocab.get(*name)?.as_u64()?, *name))).collect();
@@ -181,7 +181,7 @@ fn added(vocab: &Map<String, Value>, names: &[&String], takes_space: Option<&Str
     tokens.into_iter().map(token).collect()
 }
 
-/// A file of UTF-8, without the byte-order mark that it may begin with, which no token has.
+/// The text of a UTF-8 file, without the byte-order mark that it may begin with, since no token has one.
 fn text(path: &Path) -> Result<String> {
     let text = String::from_utf8(files::read(path)?).map_err(|_| Error::file(path, "is not UTF-8"))?;
     Ok(text.strip_prefix('\u{FEFF}').map(String::from).unwrap_or(text))

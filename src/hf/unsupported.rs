@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Says which key of a config asks for something that Cloze does not compute. Keys that change nothing for masked
-/// language modelling (`use_cache`, `classifier_pooling`, `sparse_prediction`, …) are nobody's concern.
+/// Returns an error for a key that asks for something that Cloze does not compute. Keys that do not matter for masked
+/// language modelling (`use_cache`, `classifier_pooling`, `sparse_prediction`, …) are ignored.
 pub(super) fn check(json: &Value) -> Result<(), String> {
     for key in ["is_decoder", "is_encoder_decoder", "add_cross_attention"] {
         if json.get(key).is_some_and(|value| *value != Value::Bool(false) && !value.is_null()) {

@@ -12,13 +12,13 @@ use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Seed of the head that an encoder-only model gets.
+/// Seed of the head that is initialized for an encoder without one.
 const HEAD_SEED: u64 = 1;
 
-/// Ours of the tokens' vectors.
+/// Our name of the token embedding.
 const EMBEDDINGS: &str = "embeddings.tokens.weight";
 
-/// A model's files, read as a task says they are to be read.
+/// Reads the parameters of a task's model from the model's files.
 pub struct Reader<'a> {
     /// `None` for files with our own names.
     pub family: Option<Family>,
@@ -27,8 +27,8 @@ pub struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The values of every parameter, in the order that `tasks::parameters` gives. A part of the head that the files have nothing
-    /// of is a fresh one.
+    /// The values of every parameter, in the order that `tasks::parameters` gives. A part of the head of which the files have
+    /// nothing is newly initialized.
     ///
     /// # Errors
     /// A tensor is missing, left over, of another shape or type.
@@ -43,7 +43,7 @@ impl Reader<'_> {
             for parameter in part {
                 values.push(match there {
                     true => self.parameter(&parameter, &mut used)?,
-                    // The encoder's matrices, which are read before, bound its size.
+                    // The encoder's matrices, which have been read by now, bound its size.
                     false => parameter.first_values(HEAD_SEED, values.len()),
                 });
             }
@@ -61,7 +61,7 @@ impl Reader<'_> {
         }
     }
 
-    /// As `all`, of files that may hold other tensors as well, and must have a head.
+    /// As `all`, for files that may hold other tensors as well, and must have the head.
     ///
     /// # Errors
     /// A tensor is missing, of another shape or type.
@@ -70,7 +70,7 @@ impl Reader<'_> {
         parameters.iter().map(|parameter| self.parameter(parameter, &mut BTreeSet::new())).collect()
     }
 
-    /// Whether the files hold anything of a masked-language-model head: what `BertModel` and its like save has none.
+    /// Whether the files hold any part of a masked-language-model head. Models saved by `BertModel` and its like have none.
     pub fn has_head(&self) -> bool {
         self.task.parts().first().is_none_or(|part| self.has(part))
     }
@@ -80,7 +80,7 @@ impl Reader<'_> {
         self.task.parts().iter().flatten().all(|parameter| self.is_stored(parameter))
     }
 
-    /// Whether the files hold something of a part of the head.
+    /// Whether the files hold any parameter of a part of the head.
     fn has(&self, part: &[Declaration]) -> bool {
         part.iter().any(|parameter| self.is_stored(parameter))
     }
@@ -89,7 +89,8 @@ impl Reader<'_> {
         self.sources(&parameter.name).iter().any(|name| self.stored_name(name).is_some())
     }
 
-    /// The names of what any task has in its head: the files of a model that was trained for another are read all the same.
+    /// The tensor names of the heads of all tasks. The files of a model that was trained for another task can then be read
+    /// too.
     fn heads_of_tasks(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         for kind in TaskKind::ALL {
@@ -141,14 +142,14 @@ impl Reader<'_> {
         self.family.map_or_else(|| vec![name.to_string()], |family| names::spellings(family, name))
     }
 
-    /// The decoder's matrix in place of the embeddings that it is tied to: some files have it alone.
+    /// The decoder's matrix in place of the embeddings that it is tied to, since some files hold only the decoder's.
     fn twin(&self, parameter: &Declaration) -> Option<String> {
         let tied = self.config().tied_decoder && parameter.name == EMBEDDINGS;
         let decoder = self.family.filter(|_| tied).map(names::decoder_weight)?;
         self.tensors.has(decoder).then(|| decoder.to_string())
     }
 
-    /// What the family's files must have and our model does without has to be what makes no difference.
+    /// Tensors that the family's files must have and our model does without must hold values that change nothing.
     fn check_fixed(&self, used: &mut BTreeSet<String>) -> Result<()> {
         for fixed in self.family.map(|family| names::fixed(family, self.config())).unwrap_or_default() {
             let values = self.tensors.floats(fixed.name, &fixed.shape)?;
@@ -166,7 +167,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// A copy of what is tied has to be a copy.
+    /// The copy of a tied tensor must be equal to it.
     fn check_copies(&self, used: &mut BTreeSet<String>) -> Result<()> {
         let Some(family) = self.family else { return Ok(()) };
         let copy = names::decoder_weight(family);
@@ -187,7 +188,7 @@ impl Reader<'_> {
     }
 }
 
-/// What files may also hold, and a model does without: position numbers, a pooler, and a second copy of the decoder's bias.
+/// Tensors that files may hold and a model does without: position ids, a pooler, and a second copy of the decoder's bias.
 fn is_superfluous(name: &str) -> bool {
     name.ends_with("embeddings.position_ids")
         || name.starts_with("pooler.")
@@ -195,7 +196,7 @@ fn is_superfluous(name: &str) -> bool {
         || ["cls.predictions.bias", "lm_head.bias"].contains(&name)
 }
 
-/// The values of the parameters of a task's model in one safetensors file with a family's names, or ours; `path` is for messages.
+/// The parameters of a task's model from one safetensors file, with a family's names or ours; `path` is for messages.
 ///
 /// # Errors
 /// As [`Reader::all`].
@@ -203,7 +204,7 @@ pub fn values(family: Option<Family>, task: &dyn Task, bytes: Vec<u8>, path: &Pa
     Reader { family, task, tensors: &Tensors::from_bytes(path, bytes)? }.all()
 }
 
-/// `values` of a file that may hold other tensors as well.
+/// `values` for a file that may hold other tensors as well.
 ///
 /// # Errors
 /// As [`Reader::some`].

@@ -10,17 +10,17 @@ use crate::tasks::{self, Task, TaskKind};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
-/// The key of `config.json` under which the exact `ModelConfig` lies; transformers passes over it.
+/// The key of `config.json` that holds the exact `ModelConfig`; transformers ignores it.
 pub const OWN: &str = "cloze";
 
-/// The key in there of the task that the model was trained to do, where it is another than masked language modelling.
+/// The key inside it that holds the training task, if that is not masked language modelling.
 pub const TASK: &str = "task";
 
-/// The family that computes a task's model with a tokenizer: RoBERTa in transformers counts positions from the number after that
-/// of the padding token, so the two must agree.
+/// The family that computes a task's model with a tokenizer. In transformers, RoBERTa's first position is the padding token's
+/// id plus one, so the model and the tokenizer must agree.
 ///
 /// # Errors
-/// What of the model keeps the closest family from computing it, by the keys of `[model]`.
+/// The keys of `[model]` that keep the closest family from computing it.
 pub fn family(task: &dyn Task, tokenizer: &Tokenizer) -> Result<Family, String> {
     let (config, pad) = (task.config(), tokenizer.specials().pad);
     match Family::of(config) {
@@ -76,7 +76,7 @@ pub fn config(task: &dyn Task, tokenizer: &Tokenizer, precision: WeightsDtype) -
     pretty(&Value::Object(fields))
 }
 
-/// The keys of a `config.json` that say what is computed.
+/// The keys of a `config.json` that determine what is computed.
 fn fields(config: &ModelConfig, family: Option<Family>) -> Map<String, Value> {
     let common = json!({
         "vocab_size": config.vocab_size,
@@ -102,10 +102,10 @@ fn fields(config: &ModelConfig, family: Option<Family>) -> Map<String, Value> {
     fields
 }
 
-/// The first key of a `config.json` that says something else than the exact config in its section `cloze`: the file was
+/// The first key of a `config.json` that contradicts the exact config in its section `cloze`. There is one if the file was
 /// changed after Cloze wrote it.
 pub fn contradiction(config: &ModelConfig, json: &Value) -> Option<String> {
-    // What is dropped in training is nobody's contradiction; nor is a token's number, but for the padding that RoBERTa counts
+    // Dropout rates may differ. So may the ids of special tokens, except for the padding token's, which RoBERTa counts
     // positions from.
     let is_free = |key: &str| key.contains("dropout") || key.ends_with("_token_id");
     let family = Family::of(config).filter(|family| json["model_type"] == family.model_type());
@@ -119,7 +119,7 @@ pub fn contradiction(config: &ModelConfig, json: &Value) -> Option<String> {
     fields(config, family).into_iter().find(differs).map(|(key, _)| key)
 }
 
-/// Equality to which 1 and 1.0 are the same number.
+/// Equality in which 1 and 1.0 are the same number.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => {
@@ -143,7 +143,7 @@ fn bert(config: &ModelConfig, model_type: &str, positions: usize) -> Value {
 }
 
 fn modernbert(config: &ModelConfig) -> Value {
-    // transformers has no ModernBERT without a window: one as long as the model sees everything.
+    // In transformers, ModernBERT always has a window. A model without one gets a window that covers everything.
     let (window, every) = match config.sliding_window {
         0 => (2 * config.max_positions, 1),
         window => (window, config.global_every),
@@ -192,7 +192,7 @@ pub struct Placed {
 pub enum Source {
     /// Values of the parameter with this number, from its value `start` on.
     Parameter { number: usize, start: usize },
-    /// These, which no parameter has.
+    /// Fixed values, which belong to no parameter.
     Fixed(Vec<f32>),
 }
 
@@ -250,7 +250,7 @@ pub fn tokenizer_files(config: &ModelConfig, tokenizer: &Tokenizer) -> [(&'stati
     let mut settings = names.clone();
     settings["tokenizer_class"] = "PreTrainedTokenizerFast".into();
     settings["model_max_length"] = config.max_positions.into();
-    // Without them transformers takes the second text of a pair for the first.
+    // Without `token_type_ids`, transformers takes the second text of a pair for the first.
     settings["model_input_names"] = match config.type_vocab_size {
         0 | 1 => json!(["input_ids", "attention_mask"]),
         _ => json!(["input_ids", "token_type_ids", "attention_mask"]),

@@ -1,4 +1,4 @@
-//! Every parameter of a config's encoder: name, shape, first values.
+//! Every parameter of a config's encoder: its name, shape and initial values.
 
 use super::config::{Activation, ModelConfig, Positions};
 use super::init::Init;
@@ -16,8 +16,8 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
         init
     };
 
-    // Attention that begins near at hand, and sharply, finds its first use early: without it a small model with learned
-    // positions may stay for thousands of steps at what the mere bag of a sequence's tokens tells.
+    // Attention that begins by looking nearby, with sharp weights, becomes useful early. Without this, a small model with
+    // learned positions may stay for thousands of steps at the loss that a bag of words gives.
     let nearby = 2.0 * (0.4 / width as f32).sqrt();
     let (qkv_init, position_init) = match config.mimetic_init {
         true => (
@@ -67,12 +67,12 @@ pub fn declare(config: &ModelConfig) -> Vec<Declaration> {
     list.list
 }
 
-/// Rows of the vocabulary's tables on a device: one for each column of the logits.
+/// Rows of the vocabulary's tables on a device: one for each column of the logits, padding included.
 pub fn vocabulary_rows(config: &ModelConfig) -> usize {
     columns_of(config.vocab_size)
 }
 
-/// Parameters as they are declared one after another.
+/// Collects the declarations of parameters, one after another.
 pub struct Declarations<'a> {
     config: &'a ModelConfig,
     pub list: Vec<Declaration>,
@@ -87,13 +87,13 @@ impl<'a> Declarations<'a> {
         self.list.push(Declaration { name, shape: shape.to_vec(), init, kind, rows: shape[0] });
     }
 
-    /// An embedding of so many entries.
+    /// An embedding with this many entries.
     fn table(&mut self, name: &str, entries: usize, init: Init) {
         self.add(name.to_string(), &[entries, self.config.hidden_size], init, ParameterKind::Embedding);
     }
 
-    /// A parameter with a row for each class that logits are computed of, such as the vocabulary's tokens. On a device it has one
-    /// for each column of the logits.
+    /// A parameter with a row for each class of the logits, such as the vocabulary's tokens. On a device it is padded to a
+    /// row for each column of the logits.
     pub fn padded(&mut self, name: &str, shape: &[usize], init: Init, kind: ParameterKind) {
         let rows = columns_of(shape[0]);
         self.list.push(Declaration { name: name.to_string(), shape: shape.to_vec(), init, kind, rows });

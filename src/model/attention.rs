@@ -1,7 +1,7 @@
-//! The attention block: q, k, v from one product, attention without its scores in memory, and the output product.
+//! The attention block: one product for q, k and v, attention that keeps no scores in memory, and the output product.
 //!
-//! N = B·T rows, H = width; M rows go on behind attention, in all layers but the last all of them. Every activation is
-//! [N, H] unless a comment says otherwise.
+//! N = B·T rows, H = width. M rows continue after attention: all N, except that the last layer may need fewer. Every
+//! activation is [N, H] unless a comment says otherwise.
 
 use super::config::ModelConfig;
 use super::inputs::{Inputs, Shape};
@@ -20,9 +20,9 @@ pub(super) struct Attention {
     rows: RowSet,
     qkv: Linear,
     output: Linear,
-    /// How far a token sees to each side.
+    /// How many tokens a token attends to on each side.
     reach: usize,
-    /// Whether that is the whole document.
+    /// Whether it attends to the whole document.
     global: bool,
     dropout: DropoutLayer,
     pub output_dropout: DropoutLayer,
@@ -71,7 +71,7 @@ impl Attention {
         }
     }
 
-    /// x → attention's y and its rows that go on, and what the way back needs.
+    /// x → attention's y and those of its rows that continue, and what the backward pass needs.
     pub fn forward(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> AttentionSaved {
         let qkv = self.project(r, inputs, x);
         let y = r.activation("output", self.shape.rows() * self.width);
@@ -90,7 +90,7 @@ impl Attention {
         qkv
     }
 
-    /// residual [M, H] + the output layer over the rows of y that go on
+    /// residual [M, H] + the output layer over the rows of y that continue
     pub fn output(&self, r: &mut Recorder, selected: Tensor, residual: Tensor) -> Tensor {
         r.linear_dropout(&self.output, self.output_dropout, selected, residual)
     }

@@ -1,15 +1,15 @@
-//! What the indices of a batch may be. Shaders ship without bounds checks, so the host looks at every index once.
+//! The bounds of a batch's indices. Shaders are compiled without bounds checks, so the host checks every index once.
 
 use super::config::{ModelConfig, Positions};
 use super::inputs::Shape;
 use crate::data::{Batch, Orders};
 use crate::{Error, Result};
 
-/// Entries of the tables that a batch points into.
+/// Sizes of the tables that a batch's indices point into.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     vocabulary: u32,
-    /// Without the offset that a model adds; any number without a table.
+    /// Without the offset that a model adds. Without a table of positions, any number is allowed.
     positions: u32,
     types: u32,
 }
@@ -24,7 +24,7 @@ impl Bounds {
     }
 
     /// # Errors
-    /// Names the first index that is out of bounds, and where it stands.
+    /// Names the first index that is out of bounds, and its place.
     pub fn check(&self, batch: &Batch, shape: Shape) -> Result<()> {
         let (rows, selected, length) = (shape.rows() as u32, shape.selected as u32, shape.sequence as u32);
         let below = |name, values: &[u32], bound| refuse(name, values, bound, |value| value < bound);
@@ -72,7 +72,7 @@ mod tests {
     use crate::data::Example;
     use crate::model::recipe::Recipe;
 
-    /// Each kind of index, put one past its end.
+    /// Each kind of index is set to one past its end.
     #[test]
     fn every_index_is_looked_at() {
         let config = ModelConfig::new(Recipe::Bert, 50, 1, 8, 2).unwrap();

@@ -7,85 +7,86 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use std::path::{Path, PathBuf};
 
-/// The shape of the network, complete: every default filled in. A checkpoint keeps it as `config.json`.
+/// The complete shape of the network, with every default filled in. A checkpoint keeps it in `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// A model to go on from: a folder as transformers saves it, one made by `cloze import`, a run, or a checkpoint. Its
-    /// weights, its tokenizer and its shape are taken, so that every other key here may be left out; of those that are
-    /// given only `dropout` and `attention_dropout` may differ from it. Default: none. Only a config file has it.
+    /// A model to continue training from: a folder saved by transformers or made by `cloze import`, a run, or a checkpoint.
+    /// Its weights, tokenizer and shape are used, so every other key here may be left out; of those that are given, only
+    /// `dropout` and `attention_dropout` may differ from the model. Default: none. This key is for config files only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
-    /// Where the defaults of the other keys come from: "modern" (default) or "bert". Nothing else depends on it.
+    /// Which set of defaults the other keys get: "modern" (default) or "bert". It has no other effect.
     pub recipe: Recipe,
-    /// Rows of the token embedding. The tokenizer or `init` says it, so a config file leaves it out (0 until it is known).
+    /// Rows of the token embedding. A config file leaves it out, because it follows from the tokenizer or from `init` (0
+    /// until known).
     #[serde(default, skip_serializing_if = "is_unknown")]
     pub vocab_size: usize,
-    /// Transformer layers. No default.
+    /// Number of transformer layers. No default.
     pub layers: usize,
     /// Width of the residual stream. No default.
     pub hidden_size: usize,
-    /// Attention heads; they divide `hidden_size` into parts of at most 128. No default.
+    /// Number of attention heads. It must divide `hidden_size` into heads of at most 128. No default.
     pub heads: usize,
-    /// Width inside the feed-forward layer. Default: 4 · `hidden_size` with "gelu"; two thirds of that, to the nearest
-    /// multiple of 16, with "gated-gelu".
+    /// Width of the feed-forward layer. Default: 4 · `hidden_size` with "gelu"; two thirds of that, rounded to a multiple of
+    /// 16, with "gated-gelu".
     pub intermediate_size: usize,
-    /// Where the layer norms stand: "pre" (modern) or "post" (bert).
+    /// Placement of the layer norms: "pre" (modern) or "post" (bert).
     pub norm: NormPlacement,
-    /// Whether the first layer has a norm before its attention, which after an embedding norm it can do without, as in
-    /// ModernBERT; only with norm = "pre". Default: false (modern), true (bert).
+    /// Whether the first layer has a norm before its attention; only with norm = "pre". ModernBERT has none there, because
+    /// the norm after the embeddings comes right before it. Default: false (modern), true (bert).
     pub first_attention_norm: bool,
     /// Whether linear layers and layer norms inside the network have a bias. Default: false (modern), true (bert).
     pub bias: bool,
-    /// How a token knows its place: "rope" (modern) or "learned" (bert).
+    /// How positions are encoded: "rope" (modern) or "learned" (bert).
     pub positions: Positions,
-    /// Base of the rotary frequencies; only with "rope". Default 10000.
+    /// Base of the rotary frequencies (theta); only with "rope". Default 10000.
     pub rope_base: f64,
-    /// The same for the local layers of a model with a window. Default 10000.
+    /// The same for layers with a sliding window. Default 10000.
     pub rope_local_base: f64,
-    /// Row of the learned position embedding that a sequence's first token gets: RoBERTa's 2. Default 0.
+    /// Row of the learned position embedding that the first token of a sequence gets; 2 in RoBERTa. Default 0.
     pub position_offset: usize,
-    /// Longest sequence in tokens, and rows of the learned position embedding. Default: 512, or
+    /// Longest sequence in tokens, and number of rows of the learned position embedding. Default: 512, or
     /// `data.sequence_length` where that is more.
     pub max_positions: usize,
-    /// The feed-forward layer: "gated-gelu" (modern) or "gelu" (bert).
+    /// The feed-forward layer and its activation: "gated-gelu" (modern) or "gelu" (bert).
     pub activation: Activation,
     /// Rows of the token type embedding; 0 leaves it out. Default: 0 (modern), 2 (bert).
     pub type_vocab_size: usize,
-    /// A layer norm after the embeddings. Default true.
+    /// Whether there is a layer norm after the embeddings. Default true.
     pub embedding_norm: bool,
-    /// A layer norm after the last layer. Default: true (modern), false (bert).
+    /// Whether there is a layer norm after the last layer. Default: true (modern), false (bert).
     pub final_norm: bool,
-    /// Dense, GELU and layer norm before the decoder. Default: false (modern), true (bert).
+    /// Whether the head has a dense layer, GELU and a layer norm before the decoder. Default: false (modern), true (bert).
     pub head_transform: bool,
-    /// Whether the decoder is the token embedding, not a matrix of its own. Default true.
+    /// Whether the decoder shares the token embedding's matrix instead of having its own. Default true.
     pub tied_decoder: bool,
-    /// A bias a vocabulary entry in the decoder. Default true.
+    /// Whether the decoder has a bias for each vocabulary entry. Default true.
     pub decoder_bias: bool,
-    /// Added to the variance in layer norms. Default: 1e-5 (modern), 1e-12 (bert).
+    /// Epsilon of the layer norms, which is added to the variance. Default: 1e-5 (modern), 1e-12 (bert).
     pub norm_eps: f64,
     /// Standard deviation of the initial weights. Default: 0.02 (modern); √(2 / (5 · `hidden_size`)) (bert), which is 0.023
     /// at the width of BERT-base (Nguyen and Salazar, "Transformers without tears", 2019).
     pub initializer_range: f64,
-    /// Initial weights that write to the residual stream get `initializer_range` / √(2 · `layers`).
-    /// Default: true (modern), false (bert).
+    /// Whether the initial weights of layers that write to the residual stream get the smaller standard deviation
+    /// `initializer_range` / √(2 · `layers`). Default: true (modern), false (bert).
     pub scaled_output_init: bool,
-    /// Keys begin as queries, and learned positions as sinusoids, both with the deviation 2 · √(2 / (5 · `hidden_size`)), so
-    /// that attention begins by looking nearby (after Trockman and Kolter, "Mimetic initialization of self-attention layers",
-    /// 2023). Default: false (modern), true (bert).
+    /// Whether attention begins by looking nearby: the initial key weights equal the query weights, and learned positions
+    /// begin as sinusoids, both with the standard deviation 2 · √(2 / (5 · `hidden_size`)) (after Trockman and Kolter,
+    /// "Mimetic initialization of self-attention layers", 2023). Default: false (modern), true (bert).
     pub mimetic_init: bool,
-    /// Width in tokens of the sliding attention window of local layers; 0 (default) makes every layer global.
+    /// Width in tokens of the sliding window of local attention layers; 0 (default) makes every layer global.
     pub sliding_window: usize,
-    /// With a window, layers 0, n, 2n, … are global. Default 3.
+    /// With a sliding window, every n-th layer is global: layers 0, n, 2n, …. This is n. Default 3.
     pub global_every: usize,
-    /// Share of activations dropped in training, to the nearest 1/65536. Default 0: in a single pass or few over the data it
-    /// only costs.
+    /// Dropout rate of activations, to the nearest 1/65536. Default 0, because dropout only costs when training passes over
+    /// the data once or a few times.
     pub dropout: f64,
-    /// Share of attention weights dropped in training, to the nearest 1/65536. Default 0.
+    /// Dropout rate of attention weights, to the nearest 1/65536. Default 0.
     pub attention_dropout: f64,
 }
 
-/// Where a layer's norms stand.
+/// Placement of a layer's norms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NormPlacement {
@@ -95,13 +96,13 @@ pub enum NormPlacement {
     Post,
 }
 
-/// How a token knows its place in the sequence.
+/// How the position of a token in the sequence is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Positions {
-    /// A learned embedding a position.
+    /// A learned embedding for each position.
     Learned,
-    /// Queries and keys rotated by their position.
+    /// Queries and keys are rotated by their position.
     Rope,
 }
 
@@ -115,7 +116,7 @@ pub enum Activation {
     GatedGelu,
 }
 
-/// Widest attention head that the kernels take.
+/// Widest attention head that the kernels support.
 const MAX_HEAD_DIM: usize = 128;
 /// Far above any real model, and low enough that sizes multiply without overflow.
 const MAX_SIZE: usize = 1 << 20;
@@ -125,13 +126,13 @@ const MAX_VOCABULARY: usize = 1 << 24;
 const MAX_LAYERS: usize = 1 << 10;
 
 impl ModelConfig {
-    /// Keys that were called otherwise in earlier versions: the old name, which a checkpoint may have, and the one of now.
+    /// Keys that had another name in earlier versions, as (old, new). A checkpoint may have the old name.
     pub const RENAMED: [(&str, &str); 2] = [("window", "sliding_window"), ("token_types", "type_vocab_size")];
 
-    /// A model of these sizes; everything else is as the recipe has it.
+    /// A model of these sizes; all other keys are as the recipe has them.
     ///
     /// # Errors
-    /// Sizes that no network can have.
+    /// The sizes are impossible.
     pub fn new(recipe: Recipe, vocab_size: usize, layers: usize, hidden_size: usize, heads: usize) -> Result<Self> {
         let config = recipe.config(vocab_size, layers, hidden_size, heads);
         config.check()?;
@@ -162,10 +163,10 @@ impl ModelConfig {
         self.norm == NormPlacement::Post || self.first_attention_norm || layer > 0
     }
 
-    /// Reads the section of a `config.json` that holds the exact config. `path` is for messages.
+    /// Reads our section of a `config.json`, which holds the exact config. `path` is for messages.
     ///
     /// # Errors
-    /// Unknown, missing or impossible values.
+    /// A value is unknown, missing or impossible.
     pub fn from_json(path: &Path, mut json: Json) -> Result<Self> {
         if let Json::Object(keys) = &mut json {
             rename(keys);
@@ -180,7 +181,7 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// Refuses shapes that no network can have.
+    /// Refuses impossible shapes.
     ///
     /// # Errors
     /// Names the key as it is in a config file.
@@ -239,7 +240,7 @@ impl ModelConfig {
     }
 }
 
-/// Calls keys by their names of now. One that is there by both is left, to be refused as unknown.
+/// Replaces the old names of keys by the new ones. If a key is given under both, the old one stays, to be refused as unknown.
 fn rename(keys: &mut Map<String, Json>) {
     for (old, new) in ModelConfig::RENAMED {
         if let Some(value) = keys.get(old).filter(|_| !keys.contains_key(new)).cloned() {

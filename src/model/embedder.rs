@@ -1,4 +1,4 @@
-//! Vectors of whole texts: the encoder's output, pooled.
+//! Text embeddings: the encoder's output, pooled.
 
 use super::architecture::declare;
 use super::config::ModelConfig;
@@ -15,20 +15,20 @@ use crate::{Error, Result};
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 
-/// Batches queued on the device while the host pools the one before.
+/// Batches queued on the device while the host pools the previous one.
 const IN_FLIGHT: usize = 2;
 
-/// How the vectors of a text's tokens become one.
+/// How the vectors of a text's tokens become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
     /// The mean over all tokens of the text, its first and last special token included.
     Mean,
-    /// The first token's, `[CLS]`.
+    /// The vector of the first token, `[CLS]`.
     Cls,
 }
 
 impl Pooling {
-    /// Positions whose mean is the vector of a text of `length` tokens.
+    /// The positions whose mean is the vector of a text of `length` tokens.
     fn selected(self, length: usize) -> std::ops::Range<u32> {
         match self {
             Pooling::Mean => 0..length as u32,
@@ -36,7 +36,7 @@ impl Pooling {
         }
     }
 
-    /// Most such positions in a sequence of `length`.
+    /// The largest number of such positions in a sequence of `length`.
     fn most(self, length: usize) -> usize {
         self.selected(length).len()
     }
@@ -46,20 +46,20 @@ impl Pooling {
 pub struct Embedder<'a> {
     config: &'a ModelConfig,
     device: &'a Device,
-    /// Of every parameter, in the order of the architecture.
+    /// The values of every parameter, in the order of the architecture.
     values: &'a [Vec<f32>],
-    /// Fills texts up to the length of a program.
+    /// The token that pads texts to a length of the program.
     pad: u32,
     pooling: Pooling,
-    /// Most texts at once.
+    /// The largest number of texts in a batch.
     batch: usize,
     ready: Option<Ready>,
 }
 
-/// A program with a phase for each of some sequence lengths, over the same parameters and the same memory.
+/// A program with one phase for each of several sequence lengths. The phases share parameters and memory.
 struct Ready {
     batch: usize,
-    /// Ascending by length.
+    /// In ascending order of length.
     lengths: Vec<Length>,
     executor: Box<dyn Executor>,
 }
@@ -72,8 +72,8 @@ struct Length {
 }
 
 impl<'a> Embedder<'a> {
-    /// `values` has those of every parameter, in the order that `architecture::declare` gives for the config; `batch` is
-    /// the most texts that go through the model at once.
+    /// `values` holds the values of every parameter, in the order of `architecture::declare` for the config; `batch` is the
+    /// largest number of texts that go through the model at once.
     pub fn new(
         config: &'a ModelConfig,
         device: &'a Device,
@@ -85,8 +85,8 @@ impl<'a> Embedder<'a> {
         Embedder { config, device, values, pad, pooling, batch, ready: None }
     }
 
-    /// The vectors of texts, [n, H], in their order. Each text is its token ids, special tokens included; they go through
-    /// the model in batches of like length.
+    /// The vectors of texts, [n, H], in their order. Each text is given as its token ids, special tokens included. Texts of
+    /// similar length share a batch.
     ///
     /// # Errors
     /// A text has no token, or more than the model takes; the device fails, or is too small.
@@ -99,7 +99,7 @@ impl<'a> Embedder<'a> {
         let Some(longest) = texts.iter().map(Vec::len).max() else { return Ok(Vec::new()) };
         let (width, pad, pooling) = (self.config.hidden_size, self.pad, self.pooling);
         let ready = self.get_ready(texts.len(), longest)?;
-        // The longest first, so that the batch that is not full is one of short texts.
+        // The longest come first, so that the last batch, which may not be full, has short texts.
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&text| Reverse(texts[text].len()));
         let mut vectors = vec![0.0; texts.len() * width];
@@ -124,12 +124,13 @@ impl<'a> Embedder<'a> {
         Ok(vectors)
     }
 
-    /// A program for batches of `count` texts, as far as they may be so large, of up to `longest` tokens.
+    /// A program for texts of up to `longest` tokens, in batches of `count` or, if that is too many, of the largest size
+    /// allowed.
     fn get_ready(&mut self, count: usize, longest: usize) -> Result<&mut Ready> {
         let batch = self.batch.min(count);
         let fits = |ready: &Ready| ready.batch >= batch && ready.longest() >= longest;
         if !self.ready.as_ref().is_some_and(fits) {
-            // Frees the memory of the one before.
+            // Frees the memory of the previous program.
             self.ready = None;
             let ready = Ready::new(self.config, self.device, self.values, self.pooling, (batch, longest))?;
             self.ready = Some(ready);
@@ -170,12 +171,12 @@ impl Ready {
         let program = program.finish()?;
         let mut executor = device.executor(&program)?;
         lengths.iter().for_each(|length| length.inputs.prepare(&mut *executor, config));
-        // Those of a head come after the encoder's.
+        // Further values belong to a head.
         parameters.write(&mut *executor, Kind::Value, &values[..parameters.list.len()]);
         Ok(Ready { batch, lengths, executor })
     }
 
-    /// Queues a batch of at most `batch` texts; `finished` gives what comes of it.
+    /// Queues a batch of at most `batch` texts; `finished` returns its result.
     fn start<'t>(&mut self, texts: impl Iterator<Item = &'t Vec<u32>>, pad: u32, pooling: Pooling) -> Result<()> {
         let texts: Vec<&Vec<u32>> = texts.collect();
         let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
@@ -196,7 +197,7 @@ impl Ready {
         self.executor.request(&[*hidden])
     }
 
-    /// The selected rows of the oldest batch that was started: those of one text after those of another.
+    /// The selected rows of the oldest queued batch, text by text.
     fn finished(&mut self) -> Result<Vec<f32>> {
         let tensors = self.executor.collect(true)?.unwrap_or_default();
         Ok(tensors.iter().flat_map(|words| bytemuck::cast_slice::<u32, f32>(words)).copied().collect())
@@ -207,7 +208,7 @@ impl Ready {
     }
 }
 
-/// The lengths that texts of up to `longest` tokens are filled up to: 16, 24, 32, 48, 64, 96, …, none above `most`.
+/// The lengths that texts of up to `longest` tokens are padded to: 16, 24, 32, 48, 64, 96, …, none above `most`.
 pub fn lengths(longest: usize, most: usize) -> impl Iterator<Item = usize> {
     let mut found = false;
     (0..usize::BITS)

@@ -1,6 +1,7 @@
-//! The encoder: embeddings and transformer layers, forward top to bottom, then its mirror image backward.
+//! The encoder: embeddings and transformer layers, first their forward pass, then their backward pass in reverse order.
 //!
-//! N = B·T rows, H = width. Every activation is [N, H], but the encoder's output and its gradient have the rows `rows`.
+//! N = B·T rows, H = width. Every activation is [N, H], except that the encoder's output and its gradient have the rows
+//! `rows`.
 
 use super::config::{ModelConfig, Positions};
 use super::inputs::{Inputs, Shape};
@@ -32,12 +33,12 @@ pub struct Saved {
 }
 
 impl Encoder {
-    /// The encoder of a config, over parameters declared by `architecture::declare`, to be run forward only.
+    /// The encoder of a config, for the forward pass only, over parameters declared by `architecture::declare`.
     pub fn new(config: &ModelConfig, parameters: &Parameters, shape: Shape, rows: RowSet) -> Self {
         Self::build(config, parameters, shape, rows, Recompute::None, false)
     }
 
-    /// As `new`, to be trained on its selected rows: with dropout.
+    /// As `new`, for training on the selected rows: with dropout.
     pub fn training(config: &ModelConfig, parameters: &Parameters, shape: Shape, recompute: Recompute) -> Self {
         Self::build(config, parameters, shape, RowSet::Selected, recompute, true)
     }
@@ -113,7 +114,7 @@ impl Encoder {
         x
     }
 
-    /// Adds to every parameter's gradient, given that of the encoder's output.
+    /// Adds to every parameter's gradient, given the gradient of the encoder's output.
     pub fn backward(&self, r: &mut Recorder, inputs: &Inputs, saved: &Saved, dx: Tensor) {
         r.scope = "final".into();
         let before = self.dropout_before(self.layers.len());
@@ -127,7 +128,8 @@ impl Encoder {
         self.embed_backward(r, inputs, dx.sum);
     }
 
-    /// The dropout that the input of layer `number`, or the output, came through: all of it or a branch of its sum.
+    /// The dropout that gave the input of layer `number` (after the last layer: the output). It was applied to all of it, or
+    /// to one branch of its sum.
     fn dropout_before(&self, number: usize) -> DropoutLayer {
         number.checked_sub(1).map_or(self.embedding_dropout, |before| self.layers[before].last_dropout())
     }

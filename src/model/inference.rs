@@ -1,4 +1,4 @@
-//! The programs of a model that is only run forward.
+//! The program of a model that only runs forward.
 
 use super::architecture::declare;
 use super::config::ModelConfig;
@@ -12,20 +12,20 @@ use crate::device::Device;
 use crate::exec::{Executor, Phase, Program, Role, Tensor};
 use crate::kernels::rows::{GatherRowsArgs, Rows};
 
-/// A model that is only run forward.
+/// A model that only runs forward.
 pub struct Inference {
     pub program: Program,
     pub parameters: Parameters,
     pub inputs: Inputs,
-    /// What the phase gives.
+    /// The result of the phase.
     pub output: Tensor,
     pub phase: Phase,
-    /// Of a row of the output: those that count, and all of them.
+    /// Columns of the output: those in use, and all of them with padding.
     columns: (usize, usize),
 }
 
 impl Inference {
-    /// The encoder alone: `output` has its result in the rows that the batch selects, [K, H].
+    /// The encoder alone: `output` holds its result in the rows that the batch selects, [K, H].
     ///
     /// # Errors
     /// As [`Inference::new`].
@@ -39,7 +39,8 @@ impl Inference {
         })
     }
 
-    /// The encoder's forward pass, and `finish` over the rows `rows` of its result, with the parameters of a head.
+    /// The encoder's forward pass, then `finish` over the rows `rows` of its result. `head` declares the parameters of a
+    /// head.
     ///
     /// # Errors
     /// A tensor is too large for any device.
@@ -61,8 +62,8 @@ impl Inference {
         Ok(Inference { program: r.program.finish()?, parameters, inputs, output, phase, columns })
     }
 
-    /// Gives the program its memory on a device, and writes what never changes and the parameters, whose `values` are in
-    /// the order that they were declared in, with those of a head behind the encoder's.
+    /// Gives the program its memory on a device, and writes the constant inputs and the parameters. `values` are in the order
+    /// of declaration, a head's after the encoder's.
     ///
     /// # Errors
     /// The device is too small.
@@ -88,7 +89,7 @@ impl Inference {
 /// A forward pass of the encoder.
 pub struct Forward {
     pub shape: Shape,
-    /// Those of its result that there are.
+    /// Which rows of its result there are.
     pub rows: RowSet,
     /// Whether its batches have classes of whole sequences.
     pub classes: bool,
@@ -96,7 +97,7 @@ pub struct Forward {
     pub binding: u64,
 }
 
-/// The tensor that an inference gives, [rows, columns]: of its columns those that count, and all.
+/// The output tensor of an inference, [rows, columns]: the number of columns in use, and that of all with padding.
 pub struct Output {
     pub name: &'static str,
     pub rows: usize,

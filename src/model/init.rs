@@ -1,29 +1,29 @@
-//! First values of parameters.
+//! Initial values of parameters.
 
 use crate::random::Stream;
 use std::f64::consts::SQRT_2;
 
-/// How a parameter begins.
+/// How a parameter is initialized.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     Zero,
     One,
     /// Normal with this standard deviation.
     Normal(f32),
-    /// The stacked weight of queries, keys and values [3H, H]: normal with these standard deviations, keys being the same
-    /// as queries, so that a token first attends to what is like it (after Trockman and Kolter, "Mimetic initialization of
-    /// self-attention layers", 2023).
+    /// The stacked weight of queries, keys and values [3H, H], normal with these standard deviations. Keys equal queries, so
+    /// that a token first attends to tokens like itself (after Trockman and Kolter, "Mimetic initialization of self-attention
+    /// layers", 2023).
     SharedQueryKey {
         query_key: f32,
         value: f32,
     },
-    /// Rows [positions, H] of sines and cosines with this root mean square. Rows near to each other are alike, and a linear
-    /// map takes each to that a fixed distance away (Vaswani et al., "Attention is all you need", 2017, section 3.5).
+    /// Rows [positions, H] of sines and cosines with this root mean square. Nearby rows are similar, and one linear map takes
+    /// each row to the row a fixed distance away (Vaswani et al., "Attention is all you need", 2017, section 3.5).
     Sinusoids(f32),
 }
 
 impl Init {
-    /// The values of a parameter of this shape.
+    /// The initial values of a parameter of this shape.
     pub(super) fn values(self, shape: &[usize], mut stream: Stream) -> Vec<f32> {
         let count = shape.iter().product();
         match self {

@@ -14,9 +14,9 @@ use bytemuck::Zeroable;
 pub struct Shape {
     /// Sequences, B.
     pub batch: usize,
-    /// Tokens a sequence, T.
+    /// Tokens per sequence, T.
     pub sequence: usize,
-    /// Rows that the task wants, K.
+    /// Rows that the task selects, K.
     pub selected: usize,
 }
 
@@ -27,36 +27,37 @@ impl Shape {
     }
 }
 
-/// What batches have beside tokens, rows and their labels.
+/// What batches have besides tokens, selected rows and their labels.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Contents {
-    /// The orders of a backward pass.
+    /// The sort orders that a backward pass needs.
     pub orders: bool,
     /// Classes of whole sequences.
     pub classes: bool,
 }
 
-/// What a microbatch is in its step.
+/// The place of a microbatch in its step.
 #[derive(Clone, Copy)]
 pub struct Microbatch {
     pub step: StepState,
-    /// Of the step's whole batch so many selected rows come before.
+    /// Number of selected rows in the earlier microbatches of the step.
     pub first_selected: u32,
-    /// What a sequence's cross-entropy counts in the loss: one over the sequences of the whole step that have a class.
+    /// Weight of a sequence's cross-entropy in the loss: one over the number of sequences in the whole step that have a
+    /// class.
     pub class_weight: f32,
 }
 
 impl Default for Microbatch {
-    /// The first of its step, of which the loss is not asked for.
+    /// The first microbatch of a step, for passes whose loss is not needed.
     fn default() -> Self {
         Microbatch { step: StepState::zeroed(), first_selected: 0, class_weight: 0.0 }
     }
 }
 
-/// Words that each part of `whole` starts at a multiple of.
+/// Every part of `whole` begins at a multiple of this many words.
 const ALIGNMENT: usize = Program::PART_ALIGNMENT / 4;
 
-/// Parts of `whole`.
+/// Number of parts of `whole`.
 const PARTS: usize = 16;
 
 /// One batch on the device; see `Batch` for what each tensor holds.
@@ -64,9 +65,9 @@ const PARTS: usize = 16;
 pub struct Inputs {
     pub shape: Shape,
     contents: Contents,
-    /// All that changes with a batch, one after another, so that it is uploaded at once.
+    /// Everything that changes with a batch, one part after another, so that one upload is enough.
     whole: Tensor,
-    /// The words of its parts, in the order of `write`; 0 of those that it does not have.
+    /// Length of each part in words, in the order of `write`; 0 for a part that is absent.
     lens: [usize; PARTS],
     pub ids: Tensor,       // [N]
     pub positions: Tensor, // [N]
@@ -77,13 +78,13 @@ pub struct Inputs {
     pub inverse: Tensor,   // [N]
     /// The `step` input of kernels over all rows.
     pub step: Tensor,
-    /// The same of kernels over the selected rows: see `row_set.rs`.
+    /// The same for kernels over the selected rows: see `row_set.rs`.
     pub selected_step: Tensor,
     pub orders: Option<OrderInputs>,
     pub classes: Option<ClassInputs>,
     /// Cosines and sines, [T, head_dim/2, 2], of global layers; `None` without RoPE.
     rope: Option<Tensor>,
-    /// The same of local layers; `None` also without a window.
+    /// The same for local layers; `None` also without a sliding window.
     rope_local: Option<Tensor>,
     position_offset: u32,
     bounds: Bounds,
@@ -176,7 +177,7 @@ impl Inputs {
         }
     }
 
-    /// Writes what never changes.
+    /// Writes the inputs that never change.
     pub fn prepare(&self, executor: &mut dyn Executor, config: &ModelConfig) {
         for (tensor, base) in [(self.rope, config.rope_base), (self.rope_local, config.rope_local_base)] {
             if let Some(tensor) = tensor {
@@ -191,10 +192,10 @@ impl Inputs {
         if global { self.rope } else { self.rope_local }
     }
 
-    /// Writes a microbatch in one upload. Panics when it has another shape, or lacks what the program was recorded with.
+    /// Writes a microbatch in one upload. Panics if it has another shape, or lacks what the program was recorded with.
     ///
     /// # Errors
-    /// An index of the batch lies outside of what it points into: kernels do not look.
+    /// An index of the batch is out of bounds. Kernels do not check.
     pub fn write(&self, executor: &mut dyn Executor, batch: &Batch, microbatch: Microbatch) -> Result<()> {
         self.bounds.check(batch, self.shape)?;
         let Microbatch { step, first_selected, class_weight } = microbatch;

@@ -1,5 +1,5 @@
-//! A transformer layer: the attention and the feed-forward block with their norms, forward and then its mirror image
-//! backward, and what is kept in between. Of N rows M go on behind attention: see `row_set.rs`.
+//! A transformer layer: the attention block and the feed-forward block with their norms, their forward and backward pass, and
+//! what is kept in between. M of the N rows continue after attention: see `row_set.rs`.
 
 use super::attention::{Attention, AttentionSaved};
 use super::config::{ModelConfig, NormPlacement};
@@ -11,7 +11,7 @@ use super::recorder::{DropoutLayer, Norm, NormSaved, Recorder, SumGradient};
 use super::row_set::RowSet;
 use crate::exec::Tensor;
 
-/// A norm whose result nobody has to keep, and what it ran over.
+/// A norm and its input, from which its result can be computed again instead of being kept.
 #[derive(Clone, Copy)]
 pub(super) struct Origin {
     norm: Norm,
@@ -29,11 +29,11 @@ pub(super) struct Layer {
     mlp: Mlp,
 }
 
-/// What the backward pass needs from the forward pass. Memory is held only for what it does use: see `Layer::backward`.
+/// What the backward pass needs from the forward pass. Memory is held only for what it really uses: see `Layer::backward`.
 #[derive(Clone, Copy)]
 pub(super) struct LayerSaved {
     x: Tensor, // [N, H], the layer's input
-    /// The norm that gave x, where it can do so again.
+    /// The norm that gave x, if it can be computed again.
     origin: Option<Origin>,
     attention_norm: Option<NormSaved>,
     attention: AttentionSaved,
@@ -68,7 +68,7 @@ impl Layer {
         }
     }
 
-    /// x [N, H] → the layer's output [M, H], and what the way back needs. `origin` is the layer's before.
+    /// x [N, H] → the layer's output [M, H], and what the backward pass needs. `origin` is that of the layer before.
     pub fn forward(
         &self,
         r: &mut Recorder,
@@ -86,7 +86,7 @@ impl Layer {
         (y, LayerSaved { origin, ..saved })
     }
 
-    /// Where the layer's output comes from: a norm, unless norms come first.
+    /// The norm that gave the layer's output; with pre-norm there is none.
     pub fn origin(&self, saved: &LayerSaved) -> Option<Origin> {
         (self.placement == NormPlacement::Post).then_some(Origin { norm: self.mlp_norm, x: saved.mlp_norm.x })
     }
@@ -118,7 +118,7 @@ impl Layer {
         (y, LayerSaved { x, origin: None, attention_norm, attention, mlp_norm, mlp })
     }
 
-    /// The dropout of the sum that the layer's output is, unless a norm comes after it.
+    /// The dropout in the sum that is the layer's output; none if a norm comes after the sum.
     pub fn last_dropout(&self) -> DropoutLayer {
         match self.placement {
             NormPlacement::Pre => self.mlp.dropout,
@@ -126,8 +126,8 @@ impl Layer {
         }
     }
 
-    /// Adds to the gradients of the layer's parameters, and gives dx [N, H] from the gradient of its output [M, H]. `before` is
-    /// the dropout that x came through, all of it or a branch of its sum.
+    /// Adds to the gradients of the layer's parameters, and returns dx [N, H] from the gradient of its output [M, H].
+    /// `before` is the dropout that gave x. It was applied to all of x, or to one branch of its sum.
     pub fn backward(
         &self,
         r: &mut Recorder,
@@ -136,7 +136,7 @@ impl Layer {
         dy: SumGradient,
         before: DropoutLayer,
     ) -> SumGradient {
-        // With "layer" only x has been kept, so the forward pass goes first once more.
+        // With "layer" only x was kept, so the forward pass runs once more first.
         let saved = match (self.recompute, self.placement) {
             (Recompute::None | Recompute::Elementwise | Recompute::Attention, _) => saved,
             (Recompute::Layer, NormPlacement::Pre) => self.forward_pre(r, inputs, saved.x).1,
@@ -192,7 +192,8 @@ impl Layer {
         self.attention.backward(r, inputs, attention, d_sum.branch, Some(residual))
     }
 
-    /// With "elementwise" or more: the feed-forward block's x and y from what was kept, the sum before its norm and u.
+    /// With "elementwise" or "attention", computes the feed-forward block's x and y from what was kept: the sum before its
+    /// norm, and u.
     fn restore_mlp(&self, r: &mut Recorder, saved: LayerSaved) -> MlpSaved {
         if !self.restores() {
             return saved.mlp;
@@ -204,8 +205,8 @@ impl Layer {
         MlpSaved { x, y: self.mlp.activate(r, saved.mlp.u), ..saved.mlp }
     }
 
-    /// With "elementwise" or more: the attention block's x, from the layer's input or from where that came from; with
-    /// "attention" also q, k, v. Attention's y was kept.
+    /// With "elementwise" or "attention", computes the attention block's x from the layer's input, or from the norm that gave
+    /// that; with "attention" also q, k, v. Attention's y was kept.
     fn restore_attention(&self, r: &mut Recorder, inputs: &Inputs, saved: LayerSaved) -> AttentionSaved {
         if !self.restores() {
             return saved.attention;

@@ -40,7 +40,7 @@ impl Mlp {
         }
     }
 
-    /// x → what the output layer sees, y, and what the way back needs.
+    /// x → y, which the output layer takes, and what the backward pass needs.
     pub fn forward(&self, r: &mut Recorder, x: Tensor) -> MlpSaved {
         let (u, y) = match self.activation {
             Activation::Gelu => r.linear_gelu(&self.up, x),

@@ -1,7 +1,7 @@
 //! The encoder: its parameters, and its forward and backward pass as launches.
 //!
-//! `encoder.rs` and `layer.rs` are the pages to read; `attention.rs` and `mlp.rs` are a layer's blocks, `recorder.rs` has what all
-//! are written in. What a model is trained to do is one of `tasks/`.
+//! Begin with `encoder.rs` and `layer.rs`. `attention.rs` and `mlp.rs` are the blocks of a layer, and `recorder.rs` has the
+//! operations that all of them are written in. What a model is trained to do is in `tasks/`.
 
 pub mod architecture;
 mod attention;

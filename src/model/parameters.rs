@@ -1,9 +1,9 @@
-//! The parameters of a model: names, shapes, first values, and their places in a few flat tensors.
+//! The parameters of a model: names, shapes, initial values, and their places in a few flat tensors.
 //!
-//! Parameters lie one after another in flat tensors (and so do their gradients and the optimiser's state), so that the
-//! optimiser and the gradient norm run over a handful of tensors however many layers there are. A flat tensor holds
-//! either matrices or vectors of one group of the optimiser's, and is no larger than a binding. In a program that stores
-//! numbers as f16 the model's products use a copy of the matrices in that precision, which every write and update keeps up.
+//! Parameters lie one after another in flat tensors, and so do their gradients and the optimiser state. The optimiser and the
+//! gradient norm then run over a handful of tensors, however many layers there are. A flat tensor holds either matrices or
+//! vectors of one of the optimiser's groups, and is no larger than a binding. In a program that stores numbers as f16, matrix
+//! products use an f16 copy of the matrices, which every write and every update also changes.
 
 use super::init::Init;
 use crate::exec::{Bytes, Executor, Program, Role, Tensor, halves, remedy_of_parameter};
@@ -13,16 +13,16 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Most elements of a flat tensor: with them aligned, still below what a tensor may have.
+/// Most elements of a flat tensor: even after alignment, it stays below the limit of a tensor.
 const MAX_LEN: usize = (1 << 30) - 2 * Program::PART_ALIGNMENT;
 
-/// Values of a copy that are made at once.
+/// Number of values that are copied at once.
 const COPIED: usize = 1 << 20;
 
 /// A parameter and its gradient.
 #[derive(Clone, Copy, Debug)]
 pub struct Weight {
-    /// As the model uses it: of a matrix, the copy where there is one.
+    /// The values that the model uses: of a matrix, the copy if there is one.
     pub value: Tensor,
     /// `None` in a program that does not train.
     pub gradient: Option<Tensor>,
@@ -41,11 +41,11 @@ pub struct Flat {
     /// The optimiser's group that its parameters belong to; 0 in a program that does not train.
     pub group: usize,
     pub values: Tensor,
-    /// The values once more in the precision of the program, where that is not f32 and the model's products use them.
+    /// A copy of the values in the precision of the program, if that is not f32 and matrix products use them.
     pub copy: Option<Tensor>,
     /// `None` in a program that does not train.
     gradients: Option<Tensor>,
-    /// What the optimiser keeps of each value, in the order of its group's slots.
+    /// The optimiser state of each value, in the order of its group's slots.
     pub state: Vec<Tensor>,
     slots: &'static [&'static str],
 }
@@ -60,45 +60,45 @@ impl Flat {
 /// The parts of flat tensors that belong to one parameter.
 pub struct ParameterTensors {
     pub values: Tensor,
-    /// The values in the precision of the program, where that is not f32 and the model's products use them.
+    /// A copy of the values in the precision of the program, if that is not f32 and matrix products use them.
     pub copy: Option<Tensor>,
     pub gradients: Tensor,
-    /// What the optimiser keeps, in the order of its slots.
+    /// The optimiser state, in the order of its slots.
     pub state: Vec<Tensor>,
 }
 
-/// What training keeps beside a model's parameters.
+/// How training lays out the gradients and the optimiser state of a model's parameters.
 pub struct TrainingLayout {
-    /// Of the gradients.
+    /// The role of the gradients' tensors.
     pub gradients: Role,
     /// The optimiser's group of each parameter.
     pub groups: Vec<usize>,
-    /// The names of what the optimiser keeps of every value, for each group.
+    /// For each group, the names of the state that the optimiser keeps for every value.
     pub slots: Vec<&'static [&'static str]>,
 }
 
-/// What a parameter is to the network, for optimisers that treat them apart.
+/// What a parameter is to the network. Optimisers may treat the kinds differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterKind {
     /// A table of rows that are looked up.
     Embedding,
-    /// The weight of a product between hidden activations, [out, in]: so many matrices of equal size one upon another, such as
-    /// those of queries, keys and values.
+    /// The weight of a product between hidden activations, [out, in]. It may be several stacked matrices of equal size, such
+    /// as those of queries, keys and values.
     Matrix { stacked: usize },
     /// A bias, or the weight of a norm.
     Vector,
-    /// A matrix that gives a task's outputs.
+    /// A matrix that computes a task's outputs.
     Head,
 }
 
-/// A parameter as an architecture asks for it.
+/// A parameter as an architecture declares it.
 #[derive(Clone, Debug)]
 pub struct Declaration {
     pub name: String,
     pub shape: Vec<usize>,
     pub init: Init,
     pub kind: ParameterKind,
-    /// Rows that it has on a device: those of its shape, and then zeros, which stay so and are in no file.
+    /// Rows on a device: those of its shape, then padding rows, which stay zero and are not saved.
     pub rows: usize,
 }
 
@@ -113,7 +113,7 @@ impl Declaration {
         self.rows * self.shape[1..].iter().product::<usize>()
     }
 
-    /// The first values of the parameter that is the `number`-th of its model: a function of the seed and that number.
+    /// The initial values of the `number`-th parameter of a model. They depend on the seed and that number alone.
     pub fn first_values(&self, seed: u64, number: usize) -> Vec<f32> {
         self.init.values(&self.shape, Stream::new(seed, Site::Init, number as u64))
     }
@@ -134,12 +134,12 @@ pub struct Parameters {
     weights: BTreeMap<String, Weight>,
 }
 
-/// Which of the numbers that there are for every value of a parameter.
+/// Which numbers of a parameter are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Value,
     Gradient,
-    /// What the optimiser keeps in the slot of this name.
+    /// The optimiser state in the slot of this name.
     State(&'static str),
 }
 
@@ -154,8 +154,8 @@ impl Flat {
 }
 
 impl Parameters {
-    /// Gives every declared parameter its place, and in a program that trains a gradient and the optimiser's state. `binding`
-    /// is the largest binding of the device in bytes.
+    /// Gives every declared parameter its place and, in a program that trains, a gradient and optimiser state. `binding` is
+    /// the largest binding of the device in bytes.
     pub fn new(program: &mut Program, list: Vec<Declaration>, training: Option<&TrainingLayout>, binding: u64) -> Self {
         let precision = program.precision();
         let most = ((binding / 4) as usize).min(MAX_LEN);
@@ -206,18 +206,18 @@ impl Parameters {
         Parameters { list, flats, places, weights }
     }
 
-    /// The parameter of that name. Panics where the model has none: that is a mistake in the code that records it.
+    /// The parameter of that name. Panics if the model has none, which is a mistake in the code that records it.
     pub fn weight(&self, name: &str) -> Weight {
         self.weights.get(name).copied().unwrap_or_else(|| panic!("the model has no parameter `{name}`"))
     }
 
-    /// Weight and bias of a layer, which may do without the latter. Panics where the model has no such layer.
+    /// The weight of a layer, and its bias if it has one. Panics if the model has no such layer.
     pub fn layer(&self, name: &str) -> (Weight, Option<Weight>) {
         (self.weight(&format!("{name}.weight")), self.weights.get(&format!("{name}.bias")).copied())
     }
 
-    /// What belongs to the parameter `list[number]` in a program that trains, each part as long as the parameter on a device.
-    /// Panics in a program that does not train.
+    /// The tensors of the parameter `list[number]` in a program that trains, padding rows included. Panics in a program that
+    /// does not train.
     pub fn tensors(&self, program: &mut Program, number: usize) -> ParameterTensors {
         let (parameter, place) = (&self.list[number], &self.places[number]);
         let flat = &self.flats[place.flat];
@@ -230,7 +230,7 @@ impl Parameters {
         }
     }
 
-    /// The names of what the optimiser keeps, each once.
+    /// The names of the optimiser state's slots, each once.
     pub fn slots(&self) -> Vec<&'static str> {
         let mut slots = Vec::new();
         for slot in self.flats.iter().flat_map(|flat| flat.slots) {
@@ -241,7 +241,7 @@ impl Parameters {
         slots
     }
 
-    /// Whether the optimiser keeps something by that name of the parameter `list[number]`.
+    /// Whether the optimiser keeps state of that name for the parameter `list[number]`.
     pub fn keeps(&self, number: usize, slot: &str) -> bool {
         self.flats[self.places[number].flat].slots.contains(&slot)
     }
@@ -251,7 +251,7 @@ impl Parameters {
         self.list.iter().map(Declaration::count).sum()
     }
 
-    /// Writes the first values, a function of the seed alone.
+    /// Writes the initial values, which depend on the seed alone.
     pub fn initialize(&self, executor: &mut dyn Executor, seed: u64) {
         for (number, parameter) in self.list.iter().enumerate() {
             self.write_one(executor, Kind::Value, number, &parameter.first_values(seed, number));
@@ -273,8 +273,8 @@ impl Parameters {
         }
     }
 
-    /// Writes values of the parameter `list[number]` from its value `start` on, but not to the copy in another precision, for
-    /// which see [`Parameters::write_copies`].
+    /// Writes values of the parameter `list[number]`, from its value `start` on. The copy in another precision is not
+    /// changed: see [`Parameters::write_copies`].
     pub fn write_part(&self, executor: &mut dyn Executor, kind: Kind, number: usize, start: usize, values: &[f32]) {
         let place = &self.places[number];
         if let Some(tensor) = self.flats[place.flat].tensor(kind) {
@@ -335,7 +335,7 @@ fn not_trained() -> Error {
     Error::device("the program does not train")
 }
 
-/// Two values of f16 a word; behind an odd number of them lies padding, which is zero.
+/// Two f16 values per word. After an odd number of values, the rest of the last word is zero.
 fn narrowed(values: &[f32]) -> Vec<u32> {
     let mut words = vec![0; values.len().div_ceil(2)];
     halves::narrow(values, &mut words);

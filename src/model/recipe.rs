@@ -14,7 +14,7 @@ pub enum Recipe {
 }
 
 impl Recipe {
-    /// A model of these sizes, unchecked; everything else is as the recipe has it.
+    /// A model of these sizes, not checked. All other keys are as the recipe has them.
     pub fn config(self, vocab_size: usize, layers: usize, hidden_size: usize, heads: usize) -> ModelConfig {
         let is_bert = self == Recipe::Bert;
         let activation = if is_bert { Activation::Gelu } else { Activation::GatedGelu };
@@ -53,8 +53,9 @@ impl Recipe {
     }
 }
 
-/// Four times the hidden size; a gated layer, which has three matrices instead of two, gets two thirds of that, to the
-/// nearest multiple of 16, so that it has as many weights (Shazeer, "GLU variants improve Transformer", 2020).
+/// The default width of the feed-forward layer: four times the hidden size. A gated layer has three matrices instead of two.
+/// So that it has as many weights, it gets two thirds of that, to the nearest multiple of 16 (Shazeer, "GLU variants improve
+/// Transformer", 2020).
 pub fn intermediate_size(hidden_size: usize, activation: Activation) -> usize {
     let plain = hidden_size.saturating_mul(4);
     match activation {

@@ -1,4 +1,4 @@
-//! The layers of a network as kernel launches: what the pages `encoder.rs` and `head.rs` are written in.
+//! The operations of a network as kernel launches. `encoder.rs` and the heads of the tasks are written in them.
 
 use super::inputs::Inputs;
 use super::parameters::{Parameters, Weight};
@@ -37,7 +37,7 @@ pub struct NormSaved {
     pub stats: Tensor,
 }
 
-/// A dropout layer over rows of `width`, of which there are those of the set; a rate of 0 leaves it out.
+/// A dropout layer over those rows that are in the set, each `width` wide. With a rate of 0 there is no dropout.
 #[derive(Clone, Copy)]
 pub struct DropoutLayer {
     pub rate: f32,
@@ -50,7 +50,7 @@ impl DropoutLayer {
     pub const NONE: DropoutLayer = DropoutLayer { rate: 0.0, site: 0, width: 0, rows: RowSet::All };
 }
 
-/// Where a model has dropout, with the number of the layer.
+/// The places where a model has dropout, with the number of the layer.
 #[derive(Clone, Copy)]
 pub enum DropoutPlace {
     Embeddings,
@@ -59,7 +59,7 @@ pub enum DropoutPlace {
     MlpOutput(usize),
 }
 
-/// The gradient of a sum x + dropout(y), and that of its branch y: the same without dropout.
+/// The gradient of a sum x + dropout(y), and the gradient of its branch y. Without dropout they are the same.
 #[derive(Clone, Copy)]
 pub struct SumGradient {
     pub sum: Tensor,
@@ -70,7 +70,7 @@ pub struct Recorder {
     pub program: Program,
     /// The `step` input of kernels that need it, over all rows.
     pub step: Tensor,
-    /// The same of kernels over the selected rows.
+    /// The same for kernels over the selected rows.
     pub selected_step: Tensor,
     /// Names the activations recorded next, such as `layers.3.attention`.
     pub scope: String,
@@ -92,7 +92,7 @@ impl Recorder {
         Norm { weight, bias, width, epsilon: epsilon as f32 }
     }
 
-    /// The dropout layer at a place of the model, with a site of its own.
+    /// The dropout layer at a place of the model. Each place has its own random numbers.
     pub fn dropout_layer(rate: f64, place: DropoutPlace, width: usize, rows: RowSet) -> DropoutLayer {
         let number = match place {
             DropoutPlace::Embeddings => 0,
@@ -117,7 +117,7 @@ impl Recorder {
         self.program.reals(Role::Activation, name, &[len])
     }
 
-    /// A new activation `[len]` that is f32 in every precision: a mean, a sum.
+    /// A new activation `[len]` that is f32 in every precision, such as a mean or a sum.
     pub fn statistics(&mut self, name: &str, len: usize) -> Tensor {
         let name = format!("{}.{name}", self.scope);
         self.program.tensor(Role::Activation, name, &[len])
@@ -131,12 +131,12 @@ impl Recorder {
         y
     }
 
-    /// `linear` into a tensor that is there already.
+    /// `linear`, into a tensor that exists already.
     pub fn linear_into(&mut self, layer: &Linear, x: Tensor, y: Tensor) {
         self.program.launch(self.forward_shape(layer, x), Self::forward_args(layer, x, y));
     }
 
-    /// dropout(x·Wᵀ + b) + residual: a residual branch's last two layers.
+    /// dropout(x·Wᵀ + b) + residual: the last two layers of a residual branch.
     pub fn linear_dropout(&mut self, layer: &Linear, dropout: DropoutLayer, x: Tensor, residual: Tensor) -> Tensor {
         if dropout.rate == 0.0 {
             return self.linear(layer, x, Some(residual));
@@ -167,12 +167,12 @@ impl Recorder {
         dx
     }
 
-    /// dx = dy·W into a tensor that is there already.
+    /// dx = dy·W, into a tensor that exists already.
     pub fn linear_backward_input(&mut self, layer: &Linear, dy: Tensor, dx: Tensor) {
         self.program.launch(self.backward_shape(layer, dy), Self::backward_args(layer, dy, dx));
     }
 
-    /// `linear_backward` of a layer over x = gelu(pre): the gradient of pre.
+    /// `linear_backward` of a layer whose input is x = gelu(pre). It returns the gradient of pre.
     pub fn gelu_linear_backward(&mut self, layer: &Linear, pre: Tensor, x: Tensor, dy: Tensor) -> Tensor {
         self.linear_backward_weights(layer, x, dy);
         let d_pre = self.activation("d_before_gelu", self.program.len(pre));
@@ -189,7 +189,7 @@ impl Recorder {
         self.program.launch(shape, MatmulTnArgs { a: dy, b: x, c, sums });
     }
 
-    /// x [rows, width] → its layer norm, and what the way back needs.
+    /// x [rows, width] → its layer norm, and what the backward pass needs.
     pub fn norm(&mut self, layer: &Norm, x: Tensor) -> (Tensor, NormSaved) {
         let shape = self.norm_shape(layer, x);
         let y = self.activation("norm", self.program.len(x));
@@ -210,7 +210,7 @@ impl Recorder {
         }
     }
 
-    /// The way back of `maybe_norm`.
+    /// The backward pass of `maybe_norm`.
     pub fn maybe_norm_backward(
         &mut self,
         layer: Option<&Norm>,
@@ -224,8 +224,8 @@ impl Recorder {
         }
     }
 
-    /// Adds to the gradients of weight and bias, and gives dx (+ residual): that of x as a sum whose branch went through
-    /// `dropout`.
+    /// Adds to the gradients of weight and bias, and returns dx (+ residual). x is a sum with a branch that went through
+    /// `dropout`, so the gradient of that branch is returned too.
     pub fn norm_backward(
         &mut self,
         layer: &Norm,
@@ -248,12 +248,12 @@ impl Recorder {
         SumGradient { sum: dx, branch: dropped.unwrap_or(dx) }
     }
 
-    /// The gradient of a sum's branch that went through `dropout`, beside that of the sum, which no norm's way back gave.
+    /// Adds the gradient of a sum's branch, which went through `dropout`, to that of the sum. For a sum that no norm follows.
     pub fn sum_gradient(&mut self, sum: Tensor, dropout: DropoutLayer) -> SumGradient {
         SumGradient { sum, branch: self.dropout(dropout, sum) }
     }
 
-    /// x → x with some of it dropped; without a rate, x itself. The way back is the same over dy.
+    /// x → x after dropout; with a rate of 0, x itself. The backward pass is the same operation on dy.
     pub fn dropout(&mut self, layer: DropoutLayer, x: Tensor) -> Tensor {
         if layer.rate == 0.0 {
             return x;
@@ -275,8 +275,8 @@ impl Recorder {
         y
     }
 
-    /// The way back of `gather_rows`: dy [selected, width] → dx [rows, width], zero elsewhere. `inverse` [rows] is that of the
-    /// selection.
+    /// The backward pass of `gather_rows`: dy [selected, width] → dx [rows, width], zero in the other rows. `inverse` [rows]
+    /// is the inverse of the selection.
     pub fn scatter_rows(&mut self, inverse: Tensor, dy: Tensor, selected: usize) -> Tensor {
         let (width, rows) = (self.program.len(dy) / selected, self.program.len(inverse));
         let dx = self.activation("d_gathered", rows * width);
@@ -285,7 +285,7 @@ impl Recorder {
         dx
     }
 
-    /// gelu(pre) alone, as `linear_gelu` has it.
+    /// gelu(pre) alone, as `linear_gelu` computes it.
     pub fn gelu(&mut self, pre: Tensor) -> Tensor {
         let count = self.program.len(pre);
         let y = self.activation("gelu", count);

@@ -1,14 +1,14 @@
-//! The rows that the last layer goes on with.
+//! The rows that the last layer computes.
 //!
-//! Behind the last layer's attention every row goes its own way: a loss over K selected rows of N needs that layer's output
-//! product, feed-forward block and norms for those rows alone, and so does its gradient. What is left out is multiplied by
-//! zero otherwise, so the loss and every gradient stay what they are.
+//! After the attention of the last layer, rows no longer depend on each other. A loss over K selected rows of N needs that
+//! layer's output product, feed-forward block and norms for those rows only, and so does its gradient. The gradient of all
+//! other rows would be zero, so the loss and every gradient stay the same.
 
 use super::inputs::Inputs;
 use super::recorder::Recorder;
 use crate::exec::Tensor;
 
-/// Which rows of N = B·T there are.
+/// Which of the N = B·T rows there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowSet {
     All,
@@ -25,7 +25,7 @@ impl RowSet {
         }
     }
 
-    /// The way back of `gather`: dx [N, width], zero in the rows that are not in the set.
+    /// The backward pass of `gather`: dx [N, width], zero in the rows that are not in the set.
     pub(super) fn scatter(self, r: &mut Recorder, inputs: &Inputs, dy: Tensor) -> Tensor {
         match self {
             RowSet::All => dy,

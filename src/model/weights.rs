@@ -1,4 +1,4 @@
-//! Values as safetensors: a whole file in memory, or portion by portion.
+//! Parameter values as safetensors: a whole file in memory, or portion by portion.
 
 use crate::{Error, Result};
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, TensorView};
@@ -7,11 +7,11 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
-/// Values that are held at once by what goes portion by portion.
+/// Number of values in a portion.
 const PORTION: usize = 1 << 20;
-/// Bytes that are held: what comes from the device, the values, and the bytes of the file.
+/// Bytes held in memory for a portion: what comes from the device, the values, and the bytes of the file.
 pub const HELD: u64 = 3 * 4 * PORTION as u64;
-/// Bytes of a header that are read; more is no header of ours.
+/// Largest header that is read, in bytes. Ours are smaller.
 const MOST_HEADER: u64 = 100 << 20;
 
 /// A tensor of a file in f32.
@@ -27,11 +27,11 @@ impl Entry {
     }
 }
 
-/// Writes tensors of f32 as the safetensors file that `serialize` would make of them, and holds only a portion of their
-/// values: `values` gives those of a tensor, by its place in `entries`, in a range.
+/// Writes f32 tensors as the safetensors file that `serialize` would make of them, with only a portion of their values in
+/// memory. `values` returns a range of the values of a tensor, given its place in `entries`.
 ///
 /// # Errors
-/// What `write` and `values` say.
+/// `write` or `values` fails.
 pub fn write(
     entries: &[Entry],
     mut write: impl FnMut(&[u8]) -> Result<()>,
@@ -60,8 +60,8 @@ pub fn write(
     Ok(())
 }
 
-/// Reads a safetensors file of just these tensors of f32, and holds only a portion of their values: `take` gets them with the
-/// tensor's place in `entries` and the first one's number. `path` is for messages.
+/// Reads a safetensors file of exactly these f32 tensors, with only a portion of their values in memory. `take` gets a
+/// tensor's place in `entries`, the number of the portion's first value, and the values. `path` is for messages.
 ///
 /// # Errors
 /// The file is damaged, or a tensor is missing, left over, of another shape or type.
@@ -96,7 +96,7 @@ pub fn read(
     Ok(())
 }
 
-/// Where the values begin, and what is said of them.
+/// Where the values begin, and the metadata in the header.
 fn read_header(file: &mut impl Read, path: &Path) -> Result<(u64, Metadata)> {
     let unsound = |problem: String| Error::file(path, format!("is not a sound safetensors file: {problem}"));
     let mut length = [0; 8];
@@ -111,7 +111,7 @@ fn read_header(file: &mut impl Read, path: &Path) -> Result<(u64, Metadata)> {
     Ok((8 + length, metadata))
 }
 
-/// What transformers looks for in a file.
+/// The metadata that transformers looks for in a file.
 fn about() -> HashMap<String, String> {
     [("format".to_string(), "pt".to_string())].into()
 }

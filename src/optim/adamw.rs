@@ -15,18 +15,18 @@ pub struct AdamW {
     /// Decay of the second moment.
     pub beta2: f64,
     pub epsilon: f64,
-    /// On matrices; biases and norm weights are not decayed.
+    /// Weight decay of matrices and embeddings; biases and norm weights are not decayed.
     pub weight_decay: f64,
 }
 
 impl Default for AdamW {
-    /// As a config file that says nothing else.
+    /// The defaults of a config.
     fn default() -> Self {
         AdamW { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.01 }
     }
 }
 
-/// The groups: matrices and tables, which decay, and vectors, which do not.
+/// The groups: matrices and embeddings, which are decayed, and vectors, which are not.
 const DECAYED: usize = 0;
 const NOT_DECAYED: usize = 1;
 
@@ -49,7 +49,7 @@ impl Optimizer for AdamW {
 }
 
 impl AdamW {
-    /// Records the update of a flat tensor's parameters, which are one of AdamW's groups.
+    /// Records the update of the parameters in a flat tensor. `group` is one of AdamW's groups.
     pub(super) fn record_flat(&self, r: &mut Recorder, flat: &Flat, group: usize, state: Tensor, update: Tensor) {
         let params = Params {
             count: flat.len as u32,

@@ -1,4 +1,4 @@
-//! The gradients' global norm, and what it makes of a step: clipped, skipped, or as it is.
+//! The global gradient norm. It decides whether the gradients of a step are clipped, skipped or left as they are.
 
 use super::LossScale;
 use crate::exec::Tensor;
@@ -6,9 +6,9 @@ use crate::kernels::gradient_norm::{GradientNorm, GradientNormArgs, PARTIALS, Su
 use crate::model::Parameters;
 use crate::model::recorder::Recorder;
 
-/// Records the norm over all gradients, which writes to `state` the coefficient that they are to be multiplied by: at most what
-/// makes their norm `grad_clip` (0 for no limit), 0 where it is not finite, and one over the loss scale. The decays are the
-/// optimiser's.
+/// Records the norm over all gradients. It writes to `state` the coefficient that gradients are to be multiplied by. The
+/// coefficient undoes the loss scale and clips the norm to `grad_clip` (0 for no limit); it is 0 if the norm is not finite.
+/// The decays are the optimiser's.
 pub fn record_norm(
     r: &mut Recorder,
     parameters: &Parameters,

@@ -1,5 +1,6 @@
-//! The loss scale of training in half precision (Micikevicius et al., "Mixed precision training", 2018): losses are multiplied by
-//! it, so that small gradients do not vanish, and the device halves it after an overflow and doubles it after a while without.
+//! The loss scale of training in half precision (Micikevicius et al., "Mixed precision training", 2018). Losses are
+//! multiplied by it, so that small gradients do not vanish. The device halves it after an overflow, and doubles it after a
+//! number of steps without one.
 
 use crate::kernels::Precision;
 use crate::kernels::gradient_norm::{FIRST_LOSS_SCALE, GROWTH_INTERVAL, OptimizerState};
@@ -9,12 +10,12 @@ use bytemuck::Zeroable;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossScale {
     None,
-    /// By what the device keeps in its `OptimizerState`.
+    /// By the scale that the device keeps in its `OptimizerState`.
     Dynamic,
 }
 
 impl LossScale {
-    /// What a program that stores activations in this precision needs.
+    /// The loss scaling of a program that stores activations in this precision.
     pub fn of(precision: Precision) -> Self {
         if precision == Precision::F32 { LossScale::None } else { LossScale::Dynamic }
     }
@@ -29,7 +30,7 @@ impl LossScale {
     }
 }
 
-/// The state that a training begins with.
+/// The state at the beginning of training.
 pub fn first_state() -> OptimizerState {
     OptimizerState { loss_scale: FIRST_LOSS_SCALE, ..OptimizerState::zeroed() }
 }

@@ -1,6 +1,7 @@
-//! Optimisers: what happens to a model between the gradients and the next step.
+//! Optimisers: they update the parameters from the gradients.
 //!
-//! A new optimiser is its file here, its line in [`crate::config::TrainConfig::optimizer`], and its keys.
+//! To add an optimiser, write its file here, add it to [`OptimizerKind`] and [`crate::config::TrainConfig::optimizer`], and
+//! add its keys.
 
 pub mod adamw;
 mod clipping;
@@ -37,29 +38,29 @@ impl std::fmt::Display for OptimizerKind {
     }
 }
 
-/// The rule by which parameters follow from gradients.
+/// How parameters are updated from their gradients.
 ///
-/// Parameters are divided into groups, each of which lies in flat tensors of its own with the optimiser's state beside it: what an
-/// update does to all of a group alike is a launch or two, whatever the number of layers. A [`Declaration`] tells what a parameter
-/// is (embedding, matrix, vector, head) and its shape.
+/// Parameters are divided into groups. Each group lies in flat tensors of its own, with the optimiser state beside it, so
+/// that one or two launches update a whole group, however many layers there are. A [`Declaration`] gives a parameter's kind
+/// (embedding, matrix, vector, head) and its shape.
 pub trait Optimizer: Send + Sync {
-    /// What it keeps of every value of a group's parameters, by name: the names are those in a checkpoint.
+    /// For each group, the names of the state that is kept for every value. Checkpoints use these names.
     fn slots(&self) -> Vec<&'static [&'static str]>;
 
-    /// The group of a parameter, a place among those of `slots`.
+    /// The group of a parameter, as an index into `slots`.
     fn group(&self, parameter: &Declaration) -> usize;
 
-    /// The decays of its first and second moments, for which the device keeps the corrections of their bias
+    /// The decays of its first and second moments. The device keeps the bias corrections for them
     /// ([`crate::kernels::gradient_norm::OptimizerState`]).
     fn decays(&self) -> [f64; 2];
 
-    /// Records the update of all parameters, which leaves the gradients zero. `state` is the `OptimizerState`, with the
-    /// coefficient that gradients are to be multiplied by: 0 where the step is to be skipped. `update` is an `UpdateState`, with the
-    /// learning rate.
+    /// Records the update of all parameters, which also sets the gradients to zero. `state` is the `OptimizerState`, with the
+    /// coefficient that gradients are to be multiplied by; 0 means that the step is skipped. `update` is an `UpdateState`,
+    /// with the learning rate.
     fn record_update(&self, r: &mut Recorder, parameters: &Parameters, state: Tensor, update: Tensor);
 }
 
-/// Where an optimiser wants parameters to lie. `gradients` is the role of their gradients.
+/// The layout that an optimiser wants for the parameters. `gradients` is the role of their gradients.
 pub fn layout(optimizer: &dyn Optimizer, list: &[Declaration], gradients: Role) -> TrainingLayout {
     let groups = list.iter().map(|parameter| optimizer.group(parameter)).collect();
     TrainingLayout { gradients, groups, slots: optimizer.slots() }

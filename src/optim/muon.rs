@@ -1,8 +1,8 @@
-//! Muon (Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024), as `torch.optim.Muon` computes it, on the
-//! hidden matrices, with AdamW on everything else: embeddings, heads, biases, norms.
+//! Muon (Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024), as `torch.optim.Muon` computes it.
+//! It updates the hidden matrices; AdamW updates everything else: embeddings, heads, biases, norms.
 //!
-//! An update of Muon's is the momentum of a matrix's gradient with all its singular values brought near one, by five steps of a
-//! Newton–Schulz iteration. Queries, keys and values, and the halves of a gated layer, are matrices of their own.
+//! Muon's update is the momentum of a matrix's gradient, with all its singular values brought near one by five steps of a
+//! Newton–Schulz iteration. Queries, keys and values count as separate matrices, and so do the halves of a gated layer.
 
 use super::{AdamW, Optimizer};
 use crate::exec::{Program, Tensor};
@@ -25,17 +25,17 @@ const COEFFICIENTS: [f32; 3] = [3.4445, -4.775, 2.0315];
 /// The settings of Muon that stay the same for a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Muon {
-    /// Muon's learning rate over AdamW's, the same in every step.
+    /// Muon's learning rate divided by AdamW's. It is the same in every step.
     pub rate: f64,
     /// Decay of the momentum.
     pub momentum: f64,
-    /// As a share of Muon's learning rate.
+    /// Weight decay, multiplied by Muon's learning rate.
     pub weight_decay: f64,
-    /// What updates all else.
+    /// Updates everything else.
     pub adamw: AdamW,
 }
 
-/// The groups: hidden matrices, and those of AdamW.
+/// The groups: the hidden matrices, then those of AdamW.
 const MATRICES: usize = 0;
 const ADAMW: usize = 1;
 
@@ -79,7 +79,8 @@ impl Muon {
         optimizer: Tensor,
         update: Tensor,
     ) {
-        // Gradients are f32 in every program, and so is what is computed of them until the parameters' copy is written.
+        // Gradients are f32 in every program. What is computed from them is f32 too, until the copy of the parameters is
+        // written.
         let precision = r.program.record_in(Precision::F32);
         let [x, directions] = ["momentum", "directions"].map(|name| r.statistics(name, stacked * stride));
         let shape = MuonMomentum {
@@ -111,13 +112,13 @@ impl Muon {
     }
 }
 
-/// A parameter as matrices [rows, columns] one upon another.
+/// A parameter as a stack of matrices [rows, columns].
 #[derive(Clone, Copy)]
 struct Stack {
     stacked: usize,
     rows: usize,
     columns: usize,
-    /// Elements from one to the next where each may be a tensor of its own.
+    /// Elements from one matrix to the next, aligned so that each can be a tensor of its own.
     stride: usize,
 }
 
@@ -128,7 +129,7 @@ impl Stack {
     }
 }
 
-/// x [short, long] → y [short, long] with singular values near one. x is scaled in between.
+/// x [short, long] → y [short, long] with singular values near one. x is scaled on the way.
 fn orthogonalize(r: &mut Recorder, [short, long]: [usize; 2], mut x: Tensor, y: Tensor) {
     let partials = r.statistics("partials", PARTIALS);
     let count = (short * long) as u32;

@@ -16,11 +16,11 @@ pub enum Schedule {
     Constant,
 }
 
-/// The learning rates of a training.
+/// The learning rates of a training run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LearningRate {
     pub schedule: Schedule,
-    /// Of the whole training.
+    /// Number of steps of the whole training.
     pub steps: u64,
     /// Steps of the warm-up, at most `steps`.
     pub warmup: u64,
@@ -33,7 +33,8 @@ pub struct LearningRate {
 }
 
 impl LearningRate {
-    /// The learning rate of step `step`, counted from 0 to S − 1, where S is `steps`; beyond S it stays at `low`.
+    /// The learning rate of step `step`, counted from 0 to S − 1, where S is `steps`. Beyond S it stays at `low`, or at `high` if
+    /// it is constant.
     ///
     /// With warm-up length W, highest rate r and lowest rate m:
     ///

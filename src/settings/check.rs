@@ -1,4 +1,4 @@
-//! The checks of values that sections share. Written so that NaN fails every one.
+//! Checks of values that several sections share. NaN fails every one of them.
 
 use crate::{Error, Result};
 
@@ -22,7 +22,7 @@ impl<F: FnOnce() -> String> Problem for F {
 /// Refuses the value of `key` unless it `holds`.
 ///
 /// # Errors
-/// It does not: what is wrong with it is `problem`.
+/// It does not hold; `problem` says what is wrong with it.
 pub fn require(holds: bool, key: &str, problem: impl Problem) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::config(key, problem.say())) }
 }

@@ -1,4 +1,4 @@
-//! Turns what serde says of a config into what the person who wrote it can act on.
+//! Turns serde's errors about a config into messages that the user can act on.
 
 use crate::Error;
 
@@ -25,7 +25,7 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() || path == "." { name.to_string() } else { format!("{path}.{name}") }
 }
 
-/// What to say of a name that is none of the known ones; `names` has first the one found, then those.
+/// The message about an unknown name. `names` begins with that name, and the known names follow.
 pub fn unknown(what: &str, names: &[&str]) -> String {
     let (name, allowed) = (names.first().copied().unwrap_or_default(), names.get(1..).unwrap_or_default());
     let closest = allowed.iter().map(|known| (edit_distance(name, known), *known)).min();

@@ -1,15 +1,15 @@
-//! Layers of TOML: assignments over a file, over defaults.
+//! Layers of TOML: assignments override a file, which overrides defaults.
 
 use crate::{Error, Remedy, Result};
 use toml::{Table, Value};
 
-/// Parts of the longest key, and some to spare.
+/// More parts than the longest key has.
 const DEEPEST: usize = 8;
 
-/// Puts `key=value` into the table: a dotted key, and a TOML value or else a bare word taken as a string.
+/// Puts `key=value` into the table. The key is dotted; the value is TOML, or else a bare word, which is taken as a string.
 ///
 /// # Errors
-/// There is no `=`, a part of the key is empty or no section, or the value was meant to be TOML and is not.
+/// There is no `=`; a part of the key is empty or is not a section; the value looks like TOML and is not.
 pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
     let Some((key, text)) = assignment.split_once('=') else {
         return Err(Error::config(assignment, "has no `=`").with(Remedy::Assignment));
@@ -18,7 +18,7 @@ pub fn set(table: &mut Table, assignment: &str) -> Result<()> {
     if names.iter().any(|name| name.is_empty()) {
         return Err(Error::config(assignment, "the key has an empty part").with(Remedy::Assignment));
     }
-    // Reading goes down a level for each, and the stack ends somewhere.
+    // Deserialization recurses once for each part, and the stack is limited.
     if names.len() > DEEPEST {
         let problem = format!("has {} parts, and no key has more than {DEEPEST}", names.len());
         return Err(Error::config(format!("{}.{}.…", names[0], names[1]), problem));
@@ -51,10 +51,10 @@ fn parse_value(key: &str, text: &str) -> Result<Value> {
     }
 }
 
-/// Calls the key `old` of a section `new`, and says whether it was there.
+/// Renames the key `old` of a section to `new`, and says whether it was there.
 ///
 /// # Errors
-/// The section has both.
+/// The section has both keys.
 pub fn rename(table: &mut Table, section: &str, old: &str, new: &str) -> Result<bool> {
     let Some(Value::Table(keys)) = table.get_mut(section) else { return Ok(false) };
     let Some(value) = keys.remove(old) else { return Ok(false) };
@@ -65,7 +65,7 @@ pub fn rename(table: &mut Table, section: &str, old: &str, new: &str) -> Result<
     Ok(true)
 }
 
-/// Fills in what the table lacks. Values of a wrong type are left as they are, for the typed reading to refuse.
+/// Fills in what the table lacks. Values of a wrong type are left as they are: deserialization reports them.
 pub fn fill(table: &mut Table, defaults: &Table) {
     for (key, default) in defaults {
         match (table.get_mut(key), default) {

@@ -1,5 +1,5 @@
-//! Settings as text: layers of TOML, checks of values, and errors that name the key and what was probably meant. What keys there
-//! are is the business of those who ask.
+//! Settings as text: layers of TOML, checks of values, and errors that name the key and what was probably meant. Which keys
+//! exist is up to the callers.
 
 mod check;
 mod explain;

@@ -4,15 +4,15 @@ use crate::exec::{Program, Tensor};
 use crate::kernels::cross_entropy::METRICS;
 use crate::model::recorder::Recorder;
 
-/// Words from the sums of one loss to those of the next: a kernel's argument begins at a multiple of them.
+/// Words from the sums of one loss to those of the next. A kernel's argument must begin at a multiple of this.
 const STRIDE: usize = Program::PART_ALIGNMENT / 4;
 
-/// Words of the sums of so many losses.
+/// Number of words for the sums of this many losses.
 pub fn words(losses: usize) -> usize {
     (losses - 1) * STRIDE + METRICS
 }
 
-/// The part of `metrics` that a loss, by its place among the task's, adds to.
+/// The part of `metrics` that a loss adds to; `loss` is its place among the task's losses.
 pub fn sums_of(r: &mut Recorder, metrics: Tensor, loss: usize) -> Tensor {
     r.program.part(metrics, loss * STRIDE, METRICS, "metrics of a loss")
 }
@@ -20,9 +20,9 @@ pub fn sums_of(r: &mut Recorder, metrics: Tensor, loss: usize) -> Tensor {
 /// Sums over the labels of one loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sums {
-    /// In nats.
+    /// Summed, in nats.
     pub cross_entropy: f64,
-    /// Labels guessed right.
+    /// Number of labels predicted correctly.
     pub right: f64,
     pub labels: f64,
 }
@@ -33,7 +33,7 @@ impl Sums {
         self.cross_entropy / self.labels.max(1.0)
     }
 
-    /// Share of the labels guessed right; 0 without labels.
+    /// Share of the labels predicted correctly; 0 without labels.
     pub fn accuracy(&self) -> f64 {
         self.right / self.labels.max(1.0)
     }
@@ -46,7 +46,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// From the sums that kernels left.
+    /// Reads the sums that kernels wrote.
     pub fn from_words(words: &[u32]) -> Self {
         let sums = |words: &[u32]| {
             let [cross_entropy, right, labels] = [0, 1, 2].map(|word| f64::from(f32::from_bits(words[word])));

@@ -1,7 +1,7 @@
-//! What a model is trained to do: a task says which of the encoder's rows it wants, what its head and its loss are, what it
+//! What a model is trained to do. A task says which of the encoder's rows it selects, what its head and its loss are, what it
 //! measures, and what transformers calls it.
 //!
-//! A new task is its file here, a line of [`TaskKind`], and its keys.
+//! To add a task, write its file here, add it to [`TaskKind`], and add its keys.
 
 pub mod measured;
 pub mod mlm;
@@ -69,12 +69,13 @@ pub trait Task: Send + Sync {
     /// The encoder's shape.
     fn config(&self) -> &ModelConfig;
 
-    /// Whether an encoder of this shape can be trained to do it: else the field of its config that keeps it from that, and why.
+    /// If an encoder of this shape can't be trained for the task: the field of its config that prevents it, and why.
     fn misfit(&self) -> Option<(&'static str, String)> {
         None
     }
 
-    /// The parameters of its head, which come after the encoder's, in parts: a model's files have all of one or nothing of it.
+    /// The parameters of its head, which come after the encoder's. They are divided into parts; a model's files have all of a
+    /// part or nothing of it.
     fn parts(&self) -> Vec<Vec<Declaration>>;
 
     /// Its head over a model's parameters. `binding` is the device's largest binding in bytes.
@@ -83,7 +84,7 @@ pub trait Task: Send + Sync {
     /// The names of its losses. Training lowers their sum; the accuracy of the first is that of the task.
     fn losses(&self) -> &'static [&'static str];
 
-    /// Most rows that it wants of a sequence of so many tokens.
+    /// Most rows that it selects in a sequence of this many tokens.
     fn selected_per_sequence(&self, length: usize) -> usize;
 
     /// Whether whole sequences have a class.
@@ -91,23 +92,23 @@ pub trait Task: Send + Sync {
         false
     }
 
-    /// Its sequences of `length` tokens.
+    /// Its examples, sequences of `length` tokens.
     ///
     /// # Errors
-    /// The text has nothing to make them of, or can't be read.
+    /// The text has nothing to make examples of, or can't be read.
     fn examples(&self, text: &Text, length: usize) -> Result<Arc<dyn Examples>>;
 
-    /// The class of transformers for it in a family, such as `bert`; `None` where there is none.
+    /// The model class in transformers for this task in a family, such as `bert`; `None` if there is none.
     fn architecture(&self, model_type: &str) -> Option<&'static str>;
 
     /// What a family of transformers calls a parameter of its head.
     fn tensor(&self, model_type: &str, parameter: &str) -> Option<&'static str>;
 }
 
-/// A task's head and loss, recorded behind the encoder.
+/// A task's head and loss, recorded after the encoder.
 pub trait Head {
-    /// Forward and backward over the rows that the task wants, x [K, H]: adds to `metrics` and to the gradients, and gives dx
-    /// [K, H]. `scaling` is the optimiser's state where the loss is scaled.
+    /// Forward and backward pass over the selected rows x [K, H]: adds to `metrics` and to the gradients, and returns dx [K,
+    /// H]. `scaling` is the optimiser's state if the loss is scaled.
     fn record_loss(
         &self,
         r: &mut Recorder,
@@ -117,17 +118,17 @@ pub trait Head {
         scaling: Option<Tensor>,
     ) -> Tensor;
 
-    /// Forward alone: adds the losses and the right answers to `metrics`.
+    /// Forward pass only: adds the losses and the correct predictions to `metrics`.
     fn record_eval(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor, metrics: Tensor);
 
-    /// Bytes of the largest activation that is there at once.
+    /// Bytes of its largest activation.
     fn largest_bytes(&self, inputs: &Inputs) -> u64;
 }
 
-/// Tokenised text that a task makes its sequences of.
+/// Tokenised text that a task makes its examples of.
 pub struct Text {
     pub documents: Arc<dyn Documents>,
-    /// Where a task takes what belongs to no document of its own; `documents` again, or others.
+    /// Documents for text that is to come from another document; either `documents` again, or others.
     pub others: Arc<dyn Documents>,
     pub specials: SpecialTokens,
     pub vocab_size: usize,
@@ -138,12 +139,12 @@ pub fn parameters(task: &dyn Task) -> Vec<Declaration> {
     [declare(task.config()), task.parts().concat()].concat()
 }
 
-/// The shape of a batch of so many sequences.
+/// The shape of a batch of this many sequences.
 pub fn shape(task: &dyn Task, batch: usize, sequence: usize) -> Shape {
     Shape { batch, sequence, selected: batch * task.selected_per_sequence(sequence) }
 }
 
-/// A program that measures: its phase adds the sums of a batch to the output, which [`Measured`] reads.
+/// A program for evaluation: its phase adds the sums of a batch to the output, which [`Measured`] reads.
 ///
 /// # Errors
 /// As [`Inference::new`].

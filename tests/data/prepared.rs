@@ -108,7 +108,7 @@ fn few_documents_are_represented_in_both_parts() {
     assert!((0.01..0.02).contains(&share), "{share}");
 }
 
-/// More than are kept until it is clear whether they are few, and too few for one to be held out.
+/// There are more documents than are kept in memory, and too few for one of them to be drawn.
 #[test]
 fn ends_of_documents_are_held_out_where_none_is_drawn() {
     let folder = tempfile::tempdir().unwrap();
@@ -138,7 +138,7 @@ fn a_text_of_one_word_is_cut_within_it() {
     assert!(manifest.train.tokens >= 1 && manifest.validation.tokens >= 1, "{manifest:?}");
 }
 
-/// That is found before the training text is tokenised.
+/// Validation files are read before the training text is tokenised.
 #[test]
 fn validation_files_without_text_are_refused_first() {
     let (folder, path) = corpus();
@@ -199,7 +199,7 @@ fn every_damage_is_found_and_its_file_named() {
     assert_eq!(missing.remedy(), Some(Remedy::PrepareAgain));
 }
 
-/// Checksums can't tell a lie that was told before they were taken.
+/// Checksums don't show that a number was wrong before they were computed.
 #[test]
 fn numbers_that_contradict_each_other_are_found() {
     let (folder, path) = corpus();
@@ -257,7 +257,7 @@ fn a_prepare_that_fails_leaves_nothing() {
     Prepared::open(&out).unwrap();
 }
 
-/// As a process that was killed while it put new data in the place of old.
+/// This is what a process leaves that was killed while it put new data in the place of old.
 #[test]
 fn data_that_was_moved_away_is_put_back() {
     let (folder, path) = corpus();

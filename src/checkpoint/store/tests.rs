@@ -185,7 +185,7 @@ fn a_later_format_is_refused_and_not_passed_over() {
     fs::write(path.join("manifest.json.blake3"), format!("{}  {MANIFEST}\n", blake3::hash(json).to_hex())).unwrap();
     let refused = |error: Error| matches!(error, Error::Version { path: file, found: 2, newest: 1 } if file == path.join(MANIFEST));
     assert!(refused(Checkpoint::open(&path).unwrap_err()));
-    // Nor does an older one stand in.
+    // An older checkpoint does not take its place either.
     store(dir.path()).save(&state(50, None), put(&FILES)).unwrap();
     assert!(refused(store(dir.path()).latest_valid().unwrap_err()) && refused(opened(dir.path()).unwrap_err()));
 }

@@ -1,5 +1,5 @@
-//! Reading a shard. It is not mapped into memory: a file that somebody cuts short or that a disk no longer gives would end the
-//! process then, where it is an error here.
+//! Reads a shard. It is not mapped into memory: if somebody cuts the file short or the disk fails, a mapped file would end
+//! the process, whereas here it is an error.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,10 +15,10 @@ use crate::{Error, Result, files};
 
 /// Bytes read at once to verify a shard, a multiple of 8.
 const CHUNK: usize = 1 << 20;
-/// Offsets of documents read at once: the next document is asked for after this one, more often than not.
+/// Offsets of documents that are read at once. After one document, the next is usually asked for.
 const OFFSETS: usize = 512;
 
-/// A shard on the disk, all of it verified.
+/// A shard on the disk. All of it has been verified.
 pub(in crate::data) struct Shard {
     file: File,
     path: PathBuf,
@@ -30,7 +30,7 @@ pub(in crate::data) struct Shard {
     offsets: Mutex<Offsets>,
 }
 
-/// Where some documents in a row begin, and where the last of them ends.
+/// Where several consecutive documents begin, and where the last of them ends.
 #[derive(Default)]
 struct Offsets {
     first: usize,
@@ -67,7 +67,7 @@ impl Shard {
         Ok(shard)
     }
 
-    /// Writes a shard to a file without a name, and empties the builder.
+    /// Writes a shard to an unnamed temporary file, and empties the builder.
     ///
     /// # Errors
     /// The folder for temporary files has no room.
@@ -84,7 +84,7 @@ impl Shard {
         Shard::new(file, folder, &header)
     }
 
-    /// A shard that is what its header says.
+    /// A shard as its header describes it.
     fn new(file: File, path: PathBuf, header: &Header) -> Result<Self> {
         let documents = usize::try_from(header.documents).ok();
         let (layout, documents) =
@@ -100,7 +100,7 @@ impl Shard {
         })
     }
 
-    /// Reads all of it once.
+    /// Reads all of it once in order to verify it.
     fn verify(&self, blake3: &str, vocab_size: usize) -> Result<()> {
         let [offsets, _, tokens] = &self.layout;
         let mut buffer = vec![0u64; CHUNK / 8];
@@ -143,7 +143,7 @@ impl Shard {
         self.tokens
     }
 
-    /// The tokens of one document among those of the shard.
+    /// The range of one document's tokens in the shard.
     ///
     /// # Errors
     /// The file can't be read.
@@ -202,7 +202,7 @@ impl Shard {
     }
 }
 
-/// The part of a chunk of a file, which begins at byte `start`, that belongs to a section.
+/// The part of a file's chunk that belongs to a section; the chunk begins at byte `start`.
 fn within<'a>(chunk: &'a [u8], start: u64, section: &Range<u64>) -> &'a [u8] {
     let end = start + chunk.len() as u64;
     let [from, to] = [section.start, section.end].map(|bound| (bound.clamp(start, end) - start) as usize);

@@ -1,4 +1,4 @@
-//! Guesses for masked tokens.
+//! Predictions for masked tokens.
 
 use super::{MaskedLm, MlmHead};
 use crate::Result;
@@ -13,7 +13,7 @@ use crate::model::recorder::Recorder;
 use crate::model::{Contents, Inputs, Kind, Microbatch, ModelConfig, Parameters, RowSet, Shape};
 use crate::tasks;
 
-/// Most shapes that a program has phases for: more than texts of one kind have.
+/// Most shapes that one program has phases for. Texts of one kind have fewer.
 const SHAPES: usize = 16;
 
 /// A token and its probability.
@@ -23,18 +23,18 @@ pub struct Guess {
     pub score: f32,
 }
 
-/// A model on a device, ready to guess texts of the shapes that came last.
+/// A model on a device, ready to predict masked tokens in texts of the shapes that were used last.
 pub struct Filler<'a> {
     config: &'a ModelConfig,
     device: &'a Device,
-    /// Of every parameter, in the order of `tasks::parameters`.
+    /// The values of every parameter, in the order of `tasks::parameters`.
     values: &'a [Vec<f32>],
     ready: Option<Ready>,
 }
 
-/// A program with a phase for each of some shapes, over the same parameters and the same memory.
+/// A program with one phase for each of several shapes. The phases share parameters and memory.
 struct Ready {
-    /// The one that was used last comes last.
+    /// The one that was used last is at the end.
     shapes: Vec<Prediction>,
     executor: Box<dyn Executor>,
 }
@@ -49,7 +49,7 @@ struct Prediction {
 }
 
 impl<'a> Filler<'a> {
-    /// `values` has those of every parameter, in the order of `tasks::parameters`; there may be more behind them.
+    /// `values` holds the values of every parameter, in the order of `tasks::parameters`; more may follow.
     pub fn new(config: &'a ModelConfig, device: &'a Device, values: &'a [Vec<f32>]) -> Self {
         Filler { config, device, values, ready: None }
     }
@@ -71,11 +71,11 @@ impl<'a> Filler<'a> {
         Ok(rows.take(masked.len()).map(|row| best(&row[..vocabulary], k)).collect())
     }
 
-    /// The phase for a shape. A shape that is new gets it in a new program, which keeps those that were used last.
+    /// The phase for a shape. A new shape gets a new program, which also keeps the shapes that were used last.
     fn get_ready(&mut self, shape: Shape) -> Result<(Prediction, &mut dyn Executor)> {
         let before: Vec<Shape> = self.ready.iter().flat_map(Ready::shapes).collect();
         if !before.contains(&shape) {
-            // Frees the memory of the one before.
+            // Frees the memory of the previous program.
             self.ready = None;
             self.ready = Some(Ready::new(self.config, self.device, self.values, &with(before, shape))?);
         }
@@ -119,7 +119,7 @@ impl Ready {
     }
 }
 
-/// The shapes of the next program: those of the one before, the last used last, and a new one.
+/// The shapes of the next program: the most recent shapes of the previous one, in order of use, then the new one.
 fn with(mut before: Vec<Shape>, shape: Shape) -> Vec<Shape> {
     before.drain(..before.len().saturating_sub(SHAPES - 1));
     before.push(shape);

@@ -1,5 +1,5 @@
-//! The masked-language-model head over the encoder's selected rows, K of them, H wide, and a vocabulary that takes V columns:
-//! see `architecture::vocabulary_rows`.
+//! The masked-language-model head over the K selected rows of the encoder's output, each H wide. The vocabulary takes V
+//! columns: see `architecture::vocabulary_rows`.
 
 use crate::exec::{Program, Tensor};
 use crate::kernels::Precision;
@@ -11,11 +11,11 @@ use crate::tasks::Head;
 
 pub struct MlmHead {
     transform: Option<Transform>,
-    /// The token embedding again where they are tied, with a bias of its own.
+    /// With tied weights it uses the token embedding's matrix; the bias is its own.
     decoder: Linear,
     vocabulary: usize,
-    /// Rows whose logits are computed at once, so that they fit a binding. A multiple of 256 bytes of numbers, because their
-    /// places in larger tensors have to be aligned.
+    /// Rows whose logits are computed at once, so that they fit a binding. Its numbers take a multiple of 256 bytes, because
+    /// parts of larger tensors must be aligned.
     chunk: usize,
     precision: Precision,
 }
@@ -80,7 +80,7 @@ impl MlmHead {
         }
     }
 
-    /// `gradient` asks for the logits' gradient in their place.
+    /// With `gradient`, the logits are overwritten by their gradient.
     fn cross_entropy(
         &self,
         r: &mut Recorder,
@@ -101,8 +101,8 @@ impl MlmHead {
         r.program.launch(shape, args);
     }
 
-    /// As [`Head::record_loss`], added to `residual` [K, H], which only a head with a transform takes. The logits of a chunk turn
-    /// into their gradient and are gone before the next.
+    /// As [`Head::record_loss`], added to `residual` [K, H], which only a head with a transform supports. The logits of a
+    /// chunk are overwritten by their gradient, and freed before the next chunk.
     pub fn record_loss_onto(
         &self,
         r: &mut Recorder,

@@ -1,6 +1,6 @@
-//! What transformers calls the masked-language-model head.
+//! The names of the masked-language-model head in transformers.
 
-/// The class of a family.
+/// The model class of a family.
 pub fn architecture(model_type: &str) -> Option<&'static str> {
     match model_type {
         "bert" => Some("BertForMaskedLM"),
@@ -21,7 +21,7 @@ pub fn tensor(model_type: &str, parameter: &str) -> Option<&'static str> {
     table.iter().find(|(ours, _)| *ours == parameter).map(|(_, theirs)| *theirs)
 }
 
-/// Ours and theirs.
+/// Our names and theirs.
 type Table = &'static [(&'static str, &'static str)];
 
 const BERT: Table = &[

@@ -1,4 +1,5 @@
-//! Masked language modelling (Devlin et al., "BERT", 2019): tokens are hidden, and the model guesses them from what is around.
+//! Masked language modelling (Devlin et al., "BERT", 2019): tokens are masked, and the model predicts them from their
+//! context.
 
 mod filler;
 pub mod head;
@@ -18,7 +19,7 @@ use crate::model::parameters::{Declaration, ParameterKind};
 use crate::model::{Forward, Inference, ModelConfig, Parameters, RowSet, Shape};
 use std::sync::Arc;
 
-/// Guessing masked tokens with a model of this shape.
+/// The task of predicting masked tokens, with a model of this shape.
 #[derive(Clone, Debug)]
 pub struct MaskedLm {
     pub config: ModelConfig,
@@ -31,7 +32,8 @@ impl MaskedLm {
         MaskedLm { config: config.clone(), masking: Masking::default() }
     }
 
-    /// Fills masks: the output has the logits of the masked rows, [K, vocabulary]; `output` itself has them padded.
+    /// A program that predicts masked tokens. Reading it gives the logits of the masked rows, [K, vocabulary]; `output`
+    /// itself has padded columns.
     ///
     /// # Errors
     /// As [`Inference::new`].

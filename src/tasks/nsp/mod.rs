@@ -1,8 +1,8 @@
-//! BERT's objective of 2018: masked words and next-sentence prediction together (Devlin et al., "BERT", 2019), as transformers'
-//! BertForPreTraining has it.
+//! BERT's original objective: masked language modelling and next-sentence prediction together (Devlin et al., "BERT", 2019),
+//! as in transformers' BertForPreTraining.
 //!
-//! Each sequence is a pair of segments. A pooler, a layer with tanh, over the row of `[CLS]` tells whether the second follows
-//! the first; the loss is the sum of both means.
+//! Each sequence is a pair of segments. A pooler (a dense layer with tanh) over the row of `[CLS]` predicts whether the
+//! second segment follows the first. The loss is the sum of both mean losses.
 
 mod pairs;
 
@@ -24,10 +24,10 @@ use crate::model::recorder::{Linear, Recorder};
 use crate::model::{Inputs, ModelConfig, Parameters};
 use std::sync::Arc;
 
-/// A pair follows, or does not.
+/// The second segment follows the first, or does not.
 const CLASSES: usize = 2;
 
-/// Guessing masked tokens, and whether a segment follows another.
+/// The task of predicting masked tokens, and whether a segment follows another.
 #[derive(Clone, Debug)]
 pub struct NextSentence {
     pub words: MaskedLm,
@@ -120,7 +120,7 @@ struct Saved {
 }
 
 impl NextSentenceHead {
-    /// The encoder's output x [K, H], of which the first row of each sequence counts.
+    /// The encoder's output is x [K, H]; the first row of each sequence is used.
     fn forward(&self, r: &mut Recorder, inputs: &Inputs, x: Tensor) -> Saved {
         r.scope = "pooler".into();
         let first = r.gather_rows(classes(inputs).firsts, x, inputs.shape.selected);
@@ -130,7 +130,7 @@ impl NextSentenceHead {
         Saved { first, pre, pooled, logits }
     }
 
-    /// `gradient` asks for the logits' gradient in their place.
+    /// With `gradient`, the logits are overwritten by their gradient.
     fn cross_entropy(
         &self,
         r: &mut Recorder,

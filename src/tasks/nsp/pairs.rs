@@ -11,7 +11,7 @@ const SPECIALS: usize = 3;
 /// A shorter stretch of a document makes no pair.
 const SHORTEST: usize = 4;
 
-/// Of so many pairs the place of one is kept.
+/// The start of one pair in this many is stored. The others are found from there.
 const STRIDE: usize = 16;
 
 /// Tokens that are read before a segment, to find the start of a word.
@@ -21,14 +21,14 @@ const WORD: usize = 16;
 pub const NEXT: u32 = 0;
 pub const NOT_NEXT: u32 = 1;
 
-/// Documents cut into stretches, and each stretch into two segments; in half of the pairs, drawn anew each epoch, a segment of
-/// another document takes the place of the second. Tokens of both are masked.
+/// Documents are cut into stretches, and each stretch into two segments. In half of the pairs, drawn anew each epoch, a
+/// segment of another document replaces the second one. Tokens of both segments are masked.
 ///
-/// A text as it comes has no sentences, so a stretch is cut at the first start of a word after a point drawn from its middle
-/// half.
+/// Raw text is not divided into sentences. A stretch is therefore cut at the first word start after a point drawn from its
+/// middle half.
 pub struct SentencePairs {
     documents: Arc<dyn Documents>,
-    /// Where the segments that don't follow come from.
+    /// Where segments that don't follow come from.
     others: Arc<dyn Documents>,
     masker: Masker,
     length: usize,
@@ -51,8 +51,8 @@ struct Segment {
 }
 
 impl SentencePairs {
-    /// Plans pairs of `length` tokens, special tokens included. Segments that don't follow come from `others`: from another document
-    /// where that is `documents` itself.
+    /// Plans pairs of `length` tokens, special tokens included. Segments that don't follow come from `others` and, if that is
+    /// `documents` itself, from another document.
     ///
     /// # Errors
     /// A sequence has no room for a pair; there is no other document; the documents can't be read.
@@ -79,7 +79,7 @@ impl SentencePairs {
         Ok(pairs)
     }
 
-    /// Most rows selected of a sequence: that of `[CLS]`, and the masked ones.
+    /// Most selected rows of a sequence: that of `[CLS]`, and the masked ones.
     pub fn selected_per_sequence(masking: &Masking, length: usize) -> usize {
         1 + masking.masked_per_sequence(length)
     }
@@ -253,7 +253,7 @@ mod tests {
     fn the_second_segment_follows_or_is_of_another_document() {
         let documents = documents(&[100, 0, 3, 77, 200]);
         let pairs = pairs(&documents, &documents).unwrap();
-        // Stretches of 29; what is left of one of 100 makes one of 13, and three tokens make none.
+        // Stretches have 29 tokens. What is left of 100 makes one of 13, and three tokens make none.
         assert_eq!(pairs.len(), 4 + 3 + 7);
         let mut followed = 0;
         for step in 0..40 {

@@ -1,4 +1,4 @@
-//! `cloze train --plan`: the table.
+//! `cloze train --plan`: prints the table.
 
 use super::output;
 use super::remedies::sentence;
@@ -8,7 +8,7 @@ use crate::device::speed;
 use crate::train::planning::{Row, TrainingEstimate};
 use std::io::Write;
 
-/// Prints what the training of a config takes in each way to recompute.
+/// Prints the memory and time that the training of a config needs, for each `train.recompute`.
 pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()> {
     let estimate = TrainingEstimate::new(config, device, speed::measure(device)?)?;
     let mut out = output::stdout();

@@ -247,10 +247,10 @@ impl fmt::Display for StepReport {
         writeln!(f, "tokens      {:.0} a second", self.tokens_per_second)?;
         writeln!(
             f,
-            "arithmetic  {flops:.1} GFLOP a step, {:.1} GFLOP/s: {share:.1} % of {:.1}, measured in multiply-adds",
+            "arithmetic  {flops:.1} GFLOP a step, {:.1} GFLOP/s: {share:.1} % of the measured peak of {:.1}",
             self.gflops, self.peak_gflops
         )?;
-        writeln!(f, "memory      {peak} at most; the plan has {}", bytes(self.planned_bytes))?;
+        writeln!(f, "memory      {peak} at most; {} planned", bytes(self.planned_bytes))?;
         if let (Some(kernels), Some(profile)) = (self.kernels_ms, &self.profile) {
             write!(f, "kernels     {kernels:.2} ms a step by the device's clock\n{profile}")?;
         }

@@ -82,7 +82,7 @@ fn run_emit(args: &Args, folder: &Path) -> anyhow::Result<()> {
     let (entries, designed, list) = (emitted.entries, emitted.designed, folder.join(LIST));
     writeln!(
         output::stdout(),
-        "{} lists {entries} entry points of shaders; a GPU runs {designed} of them where nothing has been measured",
+        "{} lists {entries} entry points of shaders; {designed} of them run on some GPU before anything is measured",
         list.display()
     )?;
     Ok(())

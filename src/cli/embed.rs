@@ -104,7 +104,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let encoded = encode(&model.tokenizer, &prompt, &window, length)?;
         cut += encoded.iter().filter(|(_, cut)| *cut).count();
         let ids: Vec<Vec<u32>> = encoded.into_iter().map(|(ids, _)| ids).collect();
-        let mut vectors = embedder.embed(&ids).context("if memory is short: --batch-size, --max-length")?;
+        let mut vectors = embedder.embed(&ids).context("if memory is short, lower --batch-size or --max-length")?;
         for (text, vector) in window.iter().zip(vectors.chunks_exact_mut(model.config.hidden_size)) {
             count += 1;
             let finite = vector.iter().all(|x| x.is_finite());

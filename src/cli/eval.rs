@@ -145,7 +145,7 @@ fn validation(
     let mut executor = evaluation.start(&device, &model.config, model.values())?;
     let measured = Evaluator::of(&evaluation).measure(&mut *executor, batches, &model.unigram)?;
     let means = measured.means(task.losses());
-    means.context("the sequences measured on have no token to mask; measure on more with --max-sequences")
+    means.context("the sequences that were measured have no token to mask; raise --max-sequences to measure more")
 }
 
 fn pseudo_likelihood(
@@ -232,8 +232,8 @@ fn print_pseudo_likelihood(result: &PseudoLikelihood, json: bool) -> anyhow::Res
         writeln!(out, "{}", serde_json::to_string_pretty(result)?)?;
     } else {
         writeln!(out, "pseudo-log-likelihood  {:.4}", result.pseudo_log_likelihood)?;
-        writeln!(out, "a word                 {:.4}", result.pll_per_word)?;
-        writeln!(out, "a token                {:.4}", result.pll_per_token)?;
+        writeln!(out, "per word               {:.4}", result.pll_per_word)?;
+        writeln!(out, "per token              {:.4}", result.pll_per_token)?;
         writeln!(out, "pseudo-perplexity      {:.2}", result.pseudo_perplexity)?;
         writeln!(out, "words, tokens          {}, {}", result.words, result.tokens)?;
     }

@@ -78,7 +78,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Outcome::Finished => finished(&trainer, &path, done_before),
         Outcome::Interrupted => {
             log::warn!(
-                "stopped after step {}, and saved; go on with: cloze train {} --out {} --device {} --resume",
+                "stopped after step {} and saved a checkpoint; go on with: cloze train {} --out {} --device {} --resume",
                 trainer.steps_done(),
                 run_config.display(),
                 path.display(),

@@ -148,6 +148,6 @@ fn problems(f: &mut fmt::Formatter<'_>, problems: &[String]) -> fmt::Result {
     problems.iter().take(SHOWN).try_for_each(|problem| writeln!(f, "      {problem}"))?;
     match problems.len().saturating_sub(SHOWN) {
         0 => Ok(()),
-        more => writeln!(f, "      and {more} more, which the report as JSON has"),
+        more => writeln!(f, "      and {more} more, which are in the JSON report"),
     }
 }

@@ -81,14 +81,14 @@ impl Profiling {
         sinks.note(&format!("profile of steps {} to {step} on {}", self.from + 1, self.device))?;
         profile.table(&self.peak).lines().try_for_each(|line| sinks.note(line))?;
         sinks.note(&format!(
-            "{:.3} ms a step, of it {:.3} ms in kernels; {}",
+            "{:.3} ms a step, {:.3} ms of it in kernels; {}",
             1e3 * took.as_secs_f64() / steps as f64,
             1e3 * profile.seconds() / steps as f64,
             host.since(&host_before)
         ))?;
         let trace = serde_json::to_vec(&profile.trace(&self.device)).expect("numbers and names are always JSON");
         files::replace(&self.folder.join(TRACE), &trace)?;
-        sinks.note(&format!("{} is for ui.perfetto.dev", self.folder.join(TRACE).display()))?;
+        sinks.note(&format!("open {} in ui.perfetto.dev", self.folder.join(TRACE).display()))?;
         Ok(true)
     }
 }

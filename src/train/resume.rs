@@ -124,7 +124,7 @@ pub(super) fn warn_of_jump(kept: &Path, config: &Config, step: u64) {
     }
     let steps = match (old.train.steps, config.train.steps) {
         (old, new) if old != new => format!("train.steps is {new}, and was {old}"),
-        _ => "the keys of [train] are others than before".to_string(),
+        _ => "keys of [train] have changed".to_string(),
     };
     log::warn!(
         "the learning rate goes from {before:.2e} to {after:.2e} at step {}, since {steps}; to go on without a jump, set \

@@ -1,10 +1,10 @@
 use cloze::data::{Corpus, CorpusOptions, Progress, show_progress};
 use std::sync::{Arc, Mutex};
 
-/// The name of the one reading here that is looked at: readings of other tests are told of too.
+/// The name of the reading that this test looks at, since readings of other tests are reported too.
 const WATCHED: &str = "watched";
 
-/// What was told of a reading, in order.
+/// What was reported about a reading, in order.
 static TOLD: Mutex<Vec<Told>> = Mutex::new(Vec::new());
 
 #[derive(Debug, PartialEq)]

@@ -148,7 +148,7 @@ impl Trainer {
         self.pending.restart_clock();
         let Some(validation) = means else {
             let step = self.state.step;
-            self.sinks.note(&format!("step {step}: no token of the validation part can be masked: nothing to measure"))?;
+            self.sinks.note(&format!("step {step}: no token of the validation part can be masked: no measurement"))?;
             return Ok(None);
         };
         self.sinks.validation(self.state.step, &validation)?;

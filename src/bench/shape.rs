@@ -95,8 +95,8 @@ fn change(mut sizes: Sizes, changed: &[(String, u32)]) -> Result<Sizes, String> 
     }
     let Sizes { width, inner, vocabulary, masked, .. } = sizes;
     let [width, inner, vocabulary, masked] = [width, inner, vocabulary, masked].map(wide);
-    // In this order: q, k and v; both halves of a gated feed-forward layer; its weights; those of a layer; the token and position
-    // embeddings; the logits.
+    // In this order: q, k and v; both halves of a gated feed-forward layer; its weights; those of a layer; the embeddings of
+    // tokens and positions; the logits.
     let matrices = [
         (rows, 3 * width),
         (rows, 2 * inner),

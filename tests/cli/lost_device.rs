@@ -7,7 +7,7 @@ use crate::workshop::{Outcome, Workshop, outcome};
 
 const LINE: &str = "train run.toml --device gpu --set train.micro_batch=4 --set model.dropout=0.1";
 
-/// Runs a command whose device is lost, or hangs, at some submissions. It measures no kernels, which would take submissions too.
+/// Runs a command whose device is lost, or hangs, at some submissions. It measures no kernels, which would submit work too.
 fn struck(shop: &Workshop, fault: &str, line: &str) -> Outcome {
     let mut command = shop.command();
     command.env("CLOZE_TEST_FAULT", fault).env("CLOZE_VARIANTS", "default");

@@ -1,4 +1,5 @@
-//! Parse, run, exit code: 0 done, 1 failed, 2 wrong usage, 3 a device hangs (`exec::gpu::watchdog`), 130 interrupted.
+//! Parses the arguments, runs the command, and sets the exit code: 0 done, 1 failed, 2 wrong usage, 3 a device hangs
+//! (`exec::gpu::watchdog`), 130 interrupted.
 
 use clap::Parser;
 use cloze::cli::{self, Cli, output, renamed};
@@ -13,7 +14,7 @@ fn main() -> ExitCode {
             renamed::notes().iter().for_each(|note| output::complain(&format!("warning: {note}")));
             usage.exit()
         }
-        // Help and the version, which are asked for.
+        // The user asked for help or for the version.
         Err(help) => help.print().map_err(|error| cloze::Error::io(output::NAME)(error).into()),
     };
     match done.and_then(|()| Ok(output::finish()?)) {
@@ -27,8 +28,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Mesa's layer that picks a device asks the desktop for its own, and complains where there is none: without a desktop it has
-/// nothing to pick.
+/// Turns off Mesa's device-select layer if there is no desktop. The layer asks the desktop for its device, and would print an
+/// error without one.
 fn quieten_drivers() {
     if std::env::var_os("XDG_RUNTIME_DIR").is_none() && std::env::var_os("DISPLAY").is_none() {
         // SAFETY: this process has no other thread yet that could read the environment.

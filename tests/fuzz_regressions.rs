@@ -1,5 +1,5 @@
-//! The inputs that fuzzing starts from, and those that it once found to panic, hang or take too much memory, or that were made by
-//! hand to.
+//! Runs every fuzz target on its stored inputs: those that fuzzing starts from, and those, found by it or made by hand, that
+//! once made a reader panic, hang or take too much memory.
 
 #[path = "../fuzz/entries.rs"]
 mod entries;
@@ -27,7 +27,7 @@ fn what_fuzzing_found_does_no_harm() {
     }
 }
 
-/// What lies in the folder of no target would be run by none.
+/// Every folder of inputs belongs to a target; no target would run the inputs of another folder.
 #[test]
 fn every_folder_is_that_of_a_target() {
     let targets: BTreeSet<String> = entries::ALL.iter().map(|(target, _)| target.to_string()).collect();
@@ -38,7 +38,7 @@ fn every_folder_is_that_of_a_target() {
     assert_eq!(names(&folder("fuzz_targets")), programs);
 }
 
-/// Name and content of what is stored for a target: at least one.
+/// The names and contents of a target's stored inputs, of which there must be at least one.
 fn files(kind: &str, target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = folder(kind).join(target);
     let names = names(&folder);

@@ -1,9 +1,10 @@
-//! The rooms of the library, from the ground up: a room uses only those listed before it, and none knows of the command line.
+//! The rooms (top-level modules) of the library, from the ground up. A room uses only those listed before it, and none uses the
+//! command line.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Top-level modules of `src/`. What two rooms need of each other belongs to the lower one.
+/// The top-level modules of `src/`. What two rooms need from each other belongs to the lower one.
 const ROOMS: [&str; 19] = [
     "error",
     "random",
@@ -59,7 +60,7 @@ fn imports_are_found_in_every_form() {
     assert_eq!(rooms_used(text), ["kernels", "exec", "data", "model", "train"]);
 }
 
-/// What draws and parses for a person at a terminal is used by the command line alone.
+/// Only the command line parses arguments and draws progress bars.
 #[test]
 fn only_the_command_line_parses_flags_and_draws_bars() {
     let named: Vec<PathBuf> = library().filter(|path| names_a_faces_crate(path)).collect();
@@ -73,14 +74,14 @@ fn names_a_faces_crate(source: &Path) -> bool {
     names.any(|name| ["clap", "clap_complete", "indicatif"].contains(&name))
 }
 
-/// The flags are the command line's, and the keys belong to the config and to those who read it.
+/// Messages name flags only in the command line, and config keys only in the config and in the rooms that use it.
 #[test]
 fn messages_of_the_library_name_no_flag_and_those_below_the_config_no_key() {
     let (mut found, mut looked_at) = (Vec::new(), 0);
     for path in library() {
         let keyless = ["kernels", "exec", "device", "data", "model", "optim", "tasks", "collective"]
             .map(|room| source().join(room));
-        // Types that are a section of a config each: a key is the path of a field.
+        // Each of these types is a section of a config, so a key is the path of a field.
         let section = ["model/config.rs", "data/masking.rs"].iter().any(|file| path.ends_with(file));
         let keyless = !section && keyless.iter().any(|room| path.starts_with(room));
         for literal in literals(&std::fs::read_to_string(&path).unwrap()) {
@@ -110,7 +111,7 @@ fn texts_are_found_and_judged() {
     }
 }
 
-/// The sources of every room but the command line's.
+/// The sources of every room except the command line.
 fn library() -> impl Iterator<Item = PathBuf> {
     ROOMS.into_iter().filter(|room| *room != "cli").flat_map(files_of).chain([source().join("lib.rs")])
 }
@@ -120,7 +121,7 @@ fn code_of(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// The string literals of a source, as they are written, but for those of its tests.
+/// The string literals of a source, as they are written, without those of its tests.
 fn literals(text: &str) -> Vec<String> {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let (mut rest, mut found) = (text, Vec::new());
@@ -133,7 +134,7 @@ fn literals(text: &str) -> Vec<String> {
         } else if let Some(escaped) = at.strip_prefix("'\\") {
             rest = escaped[1..].split_once('\'').map_or("", |(_, after)| after);
         } else if let Some(ticked) = at.strip_prefix('\'') {
-            // A character, or the name of a lifetime.
+            // This is a character, or the name of a lifetime.
             let length = ticked.chars().next().map_or(0, char::len_utf8);
             rest = ticked[length..].strip_prefix('\'').unwrap_or(ticked);
         } else {
@@ -148,7 +149,7 @@ fn literals(text: &str) -> Vec<String> {
     found
 }
 
-/// Where the quotation mark stands that ends a text.
+/// The position of the quotation mark that ends a string literal.
 fn end_of_text(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.bytes().position(|byte| {
@@ -158,7 +159,7 @@ fn end_of_text(text: &str) -> Option<usize> {
     })
 }
 
-/// Whether a text has something like `--resume`.
+/// Whether a text contains something like `--resume`.
 fn names_flag(text: &str) -> bool {
     text.match_indices("--").any(|(at, _)| {
         let begins = !text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '-');
@@ -166,7 +167,7 @@ fn names_flag(text: &str) -> bool {
     })
 }
 
-/// Whether a text has something like `train.steps`, which is no file.
+/// Whether a text contains something like `train.steps` that is not the name of a file.
 fn names_key(text: &str) -> bool {
     const SECTIONS: [&str; 7] = ["checkpoint", "data", "masking", "model", "tokenizer", "train", "validation"];
     let words = text.split(|character: char| !character.is_alphanumeric() && !"_./".contains(character));
@@ -185,7 +186,7 @@ fn place(room: &str) -> usize {
     ROOMS.iter().position(|known| *known == room).unwrap_or_else(|| panic!("`{room}` has no place among the rooms"))
 }
 
-/// The sources of a room: a file, or all of a folder.
+/// The sources of a room: one file, or all files of a folder.
 fn files_of(room: &str) -> Vec<PathBuf> {
     let file = source().join(room).with_extension("rs");
     let mut files = if file.is_file() { vec![file] } else { Vec::new() };

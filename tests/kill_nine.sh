@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Kills a training with SIGKILL at random moments and lets it go on, until it has been killed N times. Each time it
-# reaches its end, the parameters must have the bits of a training that was never interrupted.
+# Kills a training with SIGKILL at random moments and resumes it, until it has been killed N times. Each time it
+# reaches its end, the parameters must have the same bits as those of a training that was never interrupted.
 #
 #   tests/kill_nine.sh N DEVICE       N kills on a device: cpu, gpu, or a number of `cloze devices`
 #   CLOZE=path tests/kill_nine.sh …   with another binary than target/release/cloze

@@ -1,4 +1,4 @@
-//! Kernels written out for compilers that need no device.
+//! Writes kernels into files, for offline compilers that need no device.
 
 use super::shape::{BenchShape, case};
 use crate::kernels::translate::Parsed;
@@ -11,7 +11,7 @@ use std::path::Path;
 /// The name of the file that lists the others.
 pub const LIST: &str = "list";
 
-/// What texts use of a GPU beyond what a variant needs: nearly every one has 64-bit integers.
+/// The features that the emitted shaders use beyond what a variant needs: nearly every GPU has 64-bit integers.
 const OFFERED: wgpu::Features = wgpu::Features::SHADER_INT64;
 
 /// A variant of a kernel, compiled for the parameters of a launch.
@@ -20,7 +20,7 @@ pub struct Shader {
     pub variant: &'static Variant,
     pub precision: Precision,
     pub wgsl: String,
-    /// Whether a GPU would run it where nothing has been measured.
+    /// Whether some GPU runs it when nothing has been measured.
     pub design: bool,
 }
 
@@ -44,8 +44,8 @@ pub fn shaders(kernel: &'static Kernel, shape: &BenchShape) -> Result<Vec<Shader
     Ok(shaders)
 }
 
-/// Whether some GPU runs a launch by this variant where nothing has been measured: the best for a class of them by design, or
-/// the next of those that need less.
+/// Whether some GPU runs this variant when nothing has been measured. That is the preset variant for a class of GPUs, or the
+/// next one for a GPU that lacks what the preset needs.
 fn runs_by_design(kernel: &'static Kernel, variant: &Variant, params: &[u32], precision: Precision) -> bool {
     let had_everywhere = |known: &Variant| precision.needs().contains(known.needs) && known.matrices.is_none();
     [Class::Discrete, Class::Integrated].into_iter().any(|class| {
@@ -63,7 +63,7 @@ impl Shader {
         Parsed::new(&self.wgsl, self.variant.needs | self.precision.needs() | OFFERED)
     }
 
-    /// Its buffers: the parameters at binding 0, and the arguments.
+    /// How many buffers it binds: the parameters at binding 0, and the arguments.
     pub fn bindings(&self) -> usize {
         1 + self.kernel.args.len()
     }
@@ -84,13 +84,13 @@ impl fmt::Display for Shader {
 pub struct Emitted {
     /// Entry points of shaders.
     pub entries: usize,
-    /// Those that a GPU runs where nothing has been measured.
+    /// Entry points that some GPU runs when nothing has been measured.
     pub designed: usize,
 }
 
 /// Writes every variant of the kernels that computes the shape into a folder, in both precisions: `NAME.wgsl`, and for each
-/// entry point `NAME-ENTRY.spv`, `.metal` and, where DX12 has what it needs, `.hlsl`. A file `list` has a line an entry point:
-/// `FILE.spv ENTRY BINDINGS NAME`, and `design` at its end where a GPU would run it unmeasured. Other files in the folder stay.
+/// entry point `NAME-ENTRY.spv`, `.metal` and, if DX12 has what it needs, `.hlsl`. A file `list` has one line per entry point:
+/// `FILE.spv ENTRY BINDINGS NAME`, with `design` at its end if some GPU runs it unmeasured. Other files in the folder stay.
 ///
 /// # Errors
 /// As [`case`]; the folder can't be written to.

@@ -1,4 +1,4 @@
-//! Kernels, timed one by one at the sizes of a model or at sizes of one's own.
+//! Times kernels one by one, at the sizes of a model or at sizes that the user gives.
 
 use super::Timing;
 use super::shape::{BenchShape, case};
@@ -12,15 +12,15 @@ use crate::{Error, Remedy, Result};
 use serde::Serialize;
 use std::fmt;
 
-/// Timed runs of each kernel.
+/// How many timed runs each kernel gets.
 const SAMPLES: usize = 9;
-/// Launches of a run: the first that takes long enough is timed.
+/// Launches per run; the first of these numbers whose run takes long enough is used.
 const LAUNCHES: [u64; 4] = [1, 16, 256, 4096];
 
-/// The kernel of a name.
+/// The kernel with a name.
 ///
 /// # Errors
-/// There is none; the message has the one that was probably meant.
+/// There is no such kernel; the message suggests the one that was probably meant.
 pub fn find(name: &str) -> Result<&'static Kernel> {
     KERNELS.iter().copied().find(|kernel| kernel.name == name).ok_or_else(|| {
         let names: Vec<&str> = [name].into_iter().chain(KERNELS.iter().map(|kernel| kernel.name)).collect();
@@ -28,28 +28,28 @@ pub fn find(name: &str) -> Result<&'static Kernel> {
     })
 }
 
-/// What was measured of a variant of a kernel. The names stay as they are from version to version.
+/// What was measured for a variant of a kernel. The field names stay the same from version to version.
 #[derive(Clone, Debug, Serialize)]
 pub struct KernelReport {
     pub kernel: &'static str,
-    /// On the CPU "twin".
+    /// The variant's name; "twin" on the CPU.
     pub variant: &'static str,
     /// How its `real` arguments are stored.
     pub precision: Precision,
     pub shape: String,
-    /// Of a launch, in milliseconds.
+    /// The time of a launch, in milliseconds.
     pub timing_ms: Timing,
-    /// 10⁹ floating-point operations a second, by the kernel's declaration.
+    /// 10⁹ floating-point operations per second, counted as the kernel declares them.
     pub gflops: f64,
-    /// 10⁹ bytes a second that it must move at least.
+    /// 10⁹ bytes per second, counting the bytes that it must move at least.
     pub gbytes_per_second: f64,
-    /// `gflops` as a share of the f32 multiply-adds that the device was measured to do, with f16 too: matrix units may exceed it.
+    /// `gflops` as a share of the device's measured peak in f32 multiply-adds, also for f16, so matrix units may exceed 1.
     pub of_peak: f64,
-    /// `gbytes_per_second` as a share of the speed at which the device was measured to copy.
+    /// `gbytes_per_second` as a share of the device's measured speed of copying.
     pub of_copy: f64,
 }
 
-/// A device, and what it can do at best.
+/// A device, and its peak speed.
 pub struct KernelBench {
     device: Device,
     precision: Precision,
@@ -57,7 +57,7 @@ pub struct KernelBench {
 }
 
 impl KernelBench {
-    /// For kernels that store in a precision. Measures how fast the device copies and multiplies.
+    /// For kernels that store in this precision. Measures how fast the device copies and multiplies.
     ///
     /// # Errors
     /// The device does not have the precision, gives wrong answers in it, or fails.
@@ -71,8 +71,9 @@ impl KernelBench {
         Ok(KernelBench { device, precision, peak })
     }
 
-    /// Variants of a kernel that compute a launch of this shape here, and rightly: places in the declaration, none on the CPU,
-    /// and names. The reference would stand in for another, and be timed under its name.
+    /// The variants of a kernel that can compute a launch of this shape on this device, and give correct results. Each has its
+    /// place in the declaration (`None` on the CPU) and its name. Others are left out, since the reference would run in their
+    /// place and be timed under their name.
     ///
     /// # Errors
     /// As [`case`].
@@ -125,7 +126,7 @@ impl KernelBench {
 }
 
 impl KernelReport {
-    /// The heads of the columns that `Display` writes.
+    /// The headings of the columns that `Display` writes.
     pub fn heads() -> String {
         format!(
             "{:<44}{:>10}{:>9}{:>10}{:>8}{:>9}{:>8}",

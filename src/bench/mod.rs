@@ -1,5 +1,5 @@
-//! How fast this machine does what Cloze does: whole training steps (`cloze bench train`), and kernels one by
-//! one (`cloze bench`). `emit` writes kernels out for compilers without a device.
+//! Measures how fast this machine is: whole training steps (`cloze bench train`), and kernels one by one (`cloze bench`).
+//! `emit` writes kernels into files, for offline compilers.
 
 pub mod emit;
 pub mod kernels;

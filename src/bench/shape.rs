@@ -9,14 +9,14 @@ use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
-/// Most elements of a matrix that sizes given by hand make.
+/// Most elements of a matrix, for sizes that the user gives.
 const MOST_ELEMENTS: u64 = 1 << 28;
-/// Most of each such size where a kernel has several; a grid of workgroups takes as many.
+/// Largest of each such size if a kernel has several; a grid of workgroups takes this many.
 const MOST_ROWS: u64 = 1 << 20;
-/// Most numbers of a head.
+/// Largest dimension of an attention head.
 const MOST_HEAD_DIM: u32 = 128;
 
-/// At which sizes: those of a model, or launch parameters by the names of their fields.
+/// The sizes to time at: those of a model, or launch parameters by the names of their fields.
 #[derive(Clone, Debug)]
 pub enum BenchShape {
     Model {
@@ -30,7 +30,7 @@ pub enum BenchShape {
 impl FromStr for BenchShape {
     type Err = String;
 
-    /// `bert-base`, `bert-base,batch=32,sequence=512`, `m=64,n=64,k=64`.
+    /// Reads `bert-base`, `bert-base,batch=32,sequence=512` or `m=64,n=64,k=64`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, rest) = text.split_once(',').map_or((text, None), |(name, rest)| (name, Some(rest)));
         if let Some(&sizes) = SIZES.iter().find(|sizes| sizes.name == name) {
@@ -60,7 +60,7 @@ fn expected() -> String {
     )
 }
 
-/// A model's sizes with some of them changed; 15 % of the tokens are masked unless that is among them.
+/// A model's sizes with some of them changed; 15 % of the tokens are masked unless the changes include `masked`.
 fn change(mut sizes: Sizes, changed: &[(String, u32)]) -> Result<Sizes, String> {
     for (name, value) in changed {
         let field = match name.as_str() {
@@ -95,7 +95,8 @@ fn change(mut sizes: Sizes, changed: &[(String, u32)]) -> Result<Sizes, String> 
     }
     let Sizes { width, inner, vocabulary, masked, .. } = sizes;
     let [width, inner, vocabulary, masked] = [width, inner, vocabulary, masked].map(wide);
-    // q, k and v; both halves of a gated feed-forward layer; its weights; a layer's; the tables of tokens and of positions; logits.
+    // In this order: q, k and v; both halves of a gated feed-forward layer; its weights; those of a layer; the embeddings of
+    // tokens and positions; the logits.
     let matrices = [
         (rows, 3 * width),
         (rows, 2 * inner),
@@ -123,7 +124,7 @@ impl fmt::Display for BenchShape {
     }
 }
 
-/// Sizes to run at when none are given: a program that imitates a GPU takes minutes for the larger ones.
+/// The sizes to run at if none are given. A software adapter gets only the smallest, since the larger ones take minutes there.
 pub fn usual_shapes(device: &Device) -> Vec<BenchShape> {
     let software = matches!(device, Device::Gpu(gpu) if is_software(&gpu.info));
     let sizes = SIZES.iter().take(if software { 1 } else { SIZES.len() });
@@ -186,7 +187,7 @@ mod tests {
         }
     }
 
-    /// Whatever sizes are let through, arguments have the lengths of the declaration, and the twin runs.
+    /// For all sizes that are accepted, the arguments have the declared lengths, and the twin runs.
     #[test]
     fn small_sizes_of_every_kernel_run_or_are_refused() {
         let run = |kernel, case| {

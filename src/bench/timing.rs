@@ -1,4 +1,4 @@
-//! What several measurements of the same thing say.
+//! Summarises repeated measurements of the same thing.
 
 use serde::Serialize;
 use std::time::Duration;
@@ -9,7 +9,7 @@ pub struct Timing {
     pub median: f64,
     pub min: f64,
     pub max: f64,
-    /// How far the middle half of the runs is apart, as a share of the median.
+    /// How far apart the middle half of the runs is, as a share of the median.
     pub spread: f64,
 }
 

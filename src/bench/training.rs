@@ -1,4 +1,4 @@
-//! Whole training steps, timed: the program, the executor and the loader of `cloze train`, on text of random tokens.
+//! Times whole training steps, with the program, the executor and the loader of `cloze train`, on random tokens.
 
 use super::Timing;
 use crate::Result;
@@ -17,12 +17,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Steps before those that count: the first touches the memory, and may wait for the driver.
+/// Steps of warm-up before the timed ones. The first touches memory for the first time, and may wait for the driver.
 const WARM_UP: u64 = 2;
 /// Steps of a profile.
 const PROFILED: u64 = 3;
 
-/// As in a vocabulary of Cloze's own.
+/// The special tokens of a vocabulary that Cloze learns.
 const SPECIALS: SpecialTokens = SpecialTokens { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
 
 /// A model about to be trained on random tokens.
@@ -39,7 +39,7 @@ pub struct TrainingBench {
     step: u64,
 }
 
-/// What was measured, and of what. The names stay as they are from version to version.
+/// What was measured, and on what. The field names stay the same from version to version.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepReport {
     /// The version of Cloze.
@@ -49,31 +49,32 @@ pub struct StepReport {
     pub device: String,
     pub parameters: usize,
     pub shapes: Shapes,
-    /// Steps that were timed, each by itself: from its first batch to its metrics on the host.
+    /// How many steps were timed, each by itself: from its first batch until its metrics are on the host.
     pub steps: u64,
-    /// At the median, padding included.
+    /// Throughput at the median time, padding included.
     pub tokens_per_second: f64,
-    /// The median.
+    /// The median time.
     pub step_ms: f64,
     pub timing_ms: Timing,
-    /// Floating-point operations of a step by the declarations of its kernels.
+    /// Floating-point operations of a step, as its kernels declare them.
     pub flops: u64,
-    /// Achieved, 10⁹ a second.
+    /// The achieved speed, in 10⁹ operations per second.
     pub gflops: f64,
-    /// f32 multiply-adds that the device was measured to do, 10⁹ operations a second.
+    /// The device's measured peak in f32 multiply-adds, in 10⁹ operations per second.
     pub peak_gflops: f64,
     /// `gflops` as a share of `peak_gflops`.
     pub mfu: f64,
-    /// On the CPU what the process had in memory at most, `null` where the system does not tell; on a GPU what its
-    /// allocator has given out, or the plan where it does not tell.
+    /// On the CPU, the most memory that the process had, or `null` if the system does not tell. On a GPU, what its allocator
+    /// has given out, or the planned memory if it does not tell.
     pub peak_bytes: Option<u64>,
     /// Memory that the program was planned to take.
     pub planned_bytes: u64,
-    /// Seconds from opening the device to the program in its memory: checks of kernels, measurements and compiling.
+    /// Seconds from opening the device until the program is in its memory. They include checking, measuring and compiling
+    /// kernels.
     pub ready_seconds: f64,
-    /// Milliseconds that a step is in kernels by the device's own clock, where a profile was asked for.
+    /// Milliseconds per step spent in kernels, by the device's own clock; only if a profile was asked for.
     pub kernels_ms: Option<f64>,
-    /// Where they go, a line a kernel.
+    /// The profile, with one line per kernel.
     pub profile: Option<String>,
     /// Cross-entropy of the last step, in nats.
     pub loss: f64,
@@ -89,12 +90,12 @@ pub struct Shapes {
     pub batch_size: usize,
     pub micro_batch: usize,
     pub sequence_length: usize,
-    /// Masked tokens a microbatch.
+    /// Masked tokens per microbatch.
     pub masked: usize,
 }
 
 impl TrainingBench {
-    /// Everything up to the first step, on the device that is asked for.
+    /// Prepares everything up to the first step, on the chosen device.
     ///
     /// # Errors
     /// The device can't be opened, or is too small; the config's tokenizer or prepared data can't be read; its vocabulary has
@@ -116,8 +117,8 @@ impl TrainingBench {
         Ok(TrainingBench { config, model, device, shape, training, executor, loader, ready, step: 0 })
     }
 
-    /// Does a few steps, then times `steps` more (at least one), profiles some where that is asked for, and measures the
-    /// device's own speed.
+    /// Does a few steps of warm-up, then times `steps` more (at least one), profiles a few if asked to, and measures the
+    /// device's peak speed.
     ///
     /// # Errors
     /// The device fails, or has no clock for a profile.
@@ -138,7 +139,7 @@ impl TrainingBench {
             Device::Cpu => Resident::read().map(|resident| resident.peak),
             Device::Gpu(_) => executor.measured_memory().or(Some(planned)),
         };
-        // The device's own speed takes buffers as well.
+        // Measuring the peak speed needs memory too.
         drop(executor);
         let peak = speed::flops_per_second(&device)?;
         let bytes_per_second = if profile.is_some() { speed::bytes_per_second(&device)? } else { f64::INFINITY };
@@ -173,7 +174,7 @@ impl TrainingBench {
         })
     }
 
-    /// Times of the kernels of a few more steps.
+    /// Profiles the kernels of a few more steps.
     fn profile(&mut self) -> Result<Profile> {
         self.executor.start_profile()?;
         for _ in 0..PROFILED {
@@ -182,7 +183,7 @@ impl TrainingBench {
         self.executor.finish_profile()
     }
 
-    /// One optimiser step as `Trainer` does it, but that it waits for the device; the step's loss.
+    /// Does one optimiser step as `Trainer` does, except that it waits for the device. Returns the step's loss.
     fn step(&mut self) -> Result<f64> {
         let accumulation = self.config.train.batch_size / self.shape.batch;
         let batches = (0..accumulation).map(|_| self.loader.next()).collect::<Result<Vec<_>>>()?;
@@ -212,7 +213,7 @@ impl Shapes {
     }
 }
 
-/// A document of `tokens` tokens, each as likely as any other. The vocabulary has more than the special ones.
+/// A document of `tokens` random tokens, all equally likely. The vocabulary must have more than the special tokens.
 fn random_text(tokens: usize, vocabulary: u32, seed: u64) -> Encoded {
     let (mut stream, first) = (Stream::new(seed, Site::Order, 0), SPECIALS.ids().len() as u32);
     let ids = (0..tokens).map(|_| first + stream.below(vocabulary - first)).collect();
@@ -246,10 +247,10 @@ impl fmt::Display for StepReport {
         writeln!(f, "tokens      {:.0} a second", self.tokens_per_second)?;
         writeln!(
             f,
-            "arithmetic  {flops:.1} GFLOP a step, {:.1} GFLOP/s: {share:.1} % of {:.1}, measured in multiply-adds",
+            "arithmetic  {flops:.1} GFLOP a step, {:.1} GFLOP/s: {share:.1} % of the measured peak of {:.1}",
             self.gflops, self.peak_gflops
         )?;
-        writeln!(f, "memory      {peak} at most; the plan has {}", bytes(self.planned_bytes))?;
+        writeln!(f, "memory      {peak} at most; {} planned", bytes(self.planned_bytes))?;
         if let (Some(kernels), Some(profile)) = (self.kernels_ms, &self.profile) {
             write!(f, "kernels     {kernels:.2} ms a step by the device's clock\n{profile}")?;
         }

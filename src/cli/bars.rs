@@ -1,10 +1,10 @@
-//! Bars on standard error, where that is a terminal.
+//! Progress bars on standard error, if that is a terminal.
 
 use crate::data::{self, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Arc;
 
-/// Has the reading of texts shown by a bar.
+/// Shows a progress bar whenever texts are read.
 pub(super) fn show() {
     data::show_progress(|what, bytes| {
         let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");

@@ -1,13 +1,14 @@
-//! `cloze bench`: kernels one by one, or whole training steps.
+//! `cloze bench`: times kernels one by one, or whole training steps.
 
 use super::{bench_kernels, bench_train};
 use clap::Subcommand;
 
 /// Measure how fast this machine computes: each kernel, or whole training steps
 ///
-/// Without `train`, every variant of the chosen kernels that computes the shape here, and rightly, is timed: the median of
-/// several runs, which on a GPU are of many launches, and how far the middle half of them lies apart. The peaks that a kernel's
-/// speed is a share of, of copying and of multiply-adds in f32, are measured on the same device before.
+/// Without `train`, times every variant of the chosen kernels that can compute the shape on this device and gives correct
+/// results. It prints the median of several runs (on a GPU each run is many launches), and the spread, which is how far
+/// apart the middle half of the runs is. Speeds are also given as shares of the device's peak in copying and in f32
+/// multiply-adds, which is measured first.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,

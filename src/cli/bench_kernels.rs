@@ -19,25 +19,25 @@ pub struct Args {
     #[arg(value_name = "KERNEL")]
     pub kernels: Vec<String>,
 
-    /// Sizes: those of a model (tiny, bert-base) or nearly (bert-base,batch=32,sequence=512), or a kernel's own, such as
-    /// m=1024,n=1024,k=1024 of a product
+    /// Sizes: those of a model (tiny, bert-base), with changes if you like (bert-base,batch=32,sequence=512), or a kernel's
+    /// own, such as m=1024,n=1024,k=1024 for a matrix product
     #[arg(long, value_name = "SHAPE")]
     pub shape: Option<BenchShape>,
 
-    /// Time one variant alone; on the CPU there is only `twin`
+    /// Time only this variant; on the CPU there is only `twin`
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
 
-    /// How activations and the weights of products are stored; f16 on GPUs that have it
+    /// How activations and the weights of matrix products are stored; f16 needs a GPU that has it
     #[arg(long, value_parser = choice::<Precision>(), default_value = "f32", value_name = "PRECISION")]
     pub precision: Precision,
 
-    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
+    /// Device to compute on: auto, cpu, gpu, or a number or part of a name from `cloze devices`
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
-    /// Time nothing, and write the kernels into a folder for compilers that need no device: WGSL, SPIR-V, MSL and HLSL of every
-    /// variant that computes the shape [default: bert-base], in both precisions, and a file `list` of their entry points
+    /// Instead of timing, write the kernels into a folder, for offline compilers: WGSL, SPIR-V, MSL and HLSL of every variant
+    /// that computes the shape [default: bert-base], in both precisions, and a file `list` of their entry points
     #[arg(long, value_name = "DIR", conflicts_with_all = ["variant", "precision", "device", "json"])]
     pub emit: Option<PathBuf>,
 
@@ -46,7 +46,7 @@ pub struct Args {
     pub json: bool,
 }
 
-/// All that was measured in a run.
+/// Everything that one call measured.
 #[derive(Serialize)]
 struct Report {
     /// The version of Cloze.
@@ -60,7 +60,7 @@ struct Report {
 struct Measured {
     #[serde(flatten)]
     report: KernelReport,
-    /// The command that measures it again.
+    /// The command that repeats this measurement.
     again: String,
 }
 
@@ -82,7 +82,7 @@ fn run_emit(args: &Args, folder: &Path) -> anyhow::Result<()> {
     let (entries, designed, list) = (emitted.entries, emitted.designed, folder.join(LIST));
     writeln!(
         output::stdout(),
-        "{} lists {entries} entry points of shaders; a GPU runs {designed} of them where nothing has been measured",
+        "{} lists {entries} entry points of shaders; {designed} of them run on some GPU before anything is measured",
         list.display()
     )?;
     Ok(())
@@ -94,7 +94,7 @@ fn run_bench(args: &Args) -> anyhow::Result<()> {
     if let Some(kernel) = whole {
         anyhow::bail!("--precision f16: {} stores nothing in half precision; leave one of them out", kernel.name);
     }
-    // What does not go is told before the device is measured.
+    // A shape that does not fit is refused before the device is measured.
     if let Some(shape) = &args.shape {
         check_shape(&kernels, shape)?;
     }
@@ -140,7 +140,7 @@ fn run_bench(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Those that were named, or all that have a form of their own in the precision.
+/// The kernels that were named, or else all that have a form of their own in the precision.
 fn chosen_kernels(args: &Args) -> crate::Result<Vec<&'static Kernel>> {
     match args.kernels.as_slice() {
         [] => Ok(kernels_of(args.precision).collect()),

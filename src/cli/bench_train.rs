@@ -10,10 +10,10 @@ use std::path::PathBuf;
 
 /// Time whole training steps of a config's model on random tokens
 ///
-/// A step is what it is in `cloze train`: batches made by the loader, forward, backward, clipping, AdamW. It needs no text
-/// and no tokenizer, and writes nothing. Two steps go first; then each is timed by itself, to where its metrics have come
-/// back from the device, and the median is what counts. The peak that mfu is a share of is measured afterwards, on the
-/// same device.
+/// A step is the same as in `cloze train`: the loader makes the batches, then come forward, backward, gradient clipping and
+/// the optimiser. No text and no tokenizer are needed, and nothing is written. After two steps of warm-up each step is timed
+/// until its metrics are back from the device, and the median is reported. The model FLOPs utilisation (mfu) is relative to
+/// the device's f32 peak, which is measured afterwards.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,14 +21,14 @@ Examples:
   cloze bench train configs/bert-base.toml --set train.batch_size=32 --set train.micro_batch=32 --device gpu
   cloze bench train configs/base-bert.toml --json | jq .tokens_per_second")]
 pub struct Args {
-    /// The config file; see configs/
+    /// The config file (TOML); configs/ has examples
     pub config: PathBuf,
 
-    /// Set a key of the config, such as model.layers=4; may be repeated
+    /// Override a key of the config, such as model.layers=4; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
 
-    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
+    /// Device to compute on: auto, cpu, gpu, or a number or part of a name from `cloze devices`
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, default_value = "10", value_name = "N")]
     pub steps: NonZeroU32,
 
-    /// Show where the time of some further steps goes, kernel by kernel
+    /// Profile a few more steps, and print the time of each kernel
     #[arg(long)]
     pub profile: bool,
 

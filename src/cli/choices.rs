@@ -1,4 +1,4 @@
-//! Values of the library's types that an argument takes by name, with what `--help` says of each.
+//! Values of the library's types that an argument takes by name, with the help text of each.
 
 use crate::data::{DocumentSplit, TokenizerKind};
 use crate::model::embedder::Pooling;
@@ -7,7 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 /// A type whose values have names on the command line.
 pub(super) trait Choice: Copy + Send + Sync + 'static {
-    /// Every value with its name, and with words where the name does not say it all.
+    /// Every value with its name, and with a help text where the name alone does not explain it.
     const ALL: &'static [(Self, &'static str, Option<&'static str>)];
 }
 
@@ -22,32 +22,28 @@ pub(super) fn choice<T: Choice>() -> impl TypedValueParser<Value = T> {
 
 impl Choice for DocumentSplit {
     const ALL: &'static [(Self, &'static str, Option<&'static str>)] = &[
-        (DocumentSplit::File, "file", Some("A whole file")),
-        (DocumentSplit::Line, "line", Some("A line")),
-        (DocumentSplit::BlankLine, "blank-line", Some("A run of lines up to a blank line")),
+        (DocumentSplit::File, "file", Some("The whole file")),
+        (DocumentSplit::Line, "line", Some("Each line")),
+        (DocumentSplit::BlankLine, "blank-line", Some("The lines up to a blank line")),
     ];
 }
 
 impl Choice for TokenizerKind {
     const ALL: &'static [(Self, &'static str, Option<&'static str>)] = &[
-        (TokenizerKind::WordPiece, "wordpiece", Some("BERT's: words and their `##` continuations")),
+        (TokenizerKind::WordPiece, "wordpiece", Some("As in BERT: words, and `##` pieces that continue them")),
         (
             TokenizerKind::Bpe,
             "bpe",
-            Some("GPT-2's, RoBERTa's and ModernBERT's: merges of bytes; it can spell any text"),
+            Some("As in GPT-2, RoBERTa and ModernBERT: merges of bytes, which can spell any text"),
         ),
-        (TokenizerKind::Unigram, "unigram", Some("SentencePiece's: the most likely pieces")),
+        (TokenizerKind::Unigram, "unigram", Some("As in SentencePiece: the most likely pieces")),
     ];
 }
 
 impl Choice for Pooling {
     const ALL: &'static [(Self, &'static str, Option<&'static str>)] = &[
-        (
-            Pooling::Mean,
-            "mean",
-            Some("The mean over all tokens of the text, its first and last special token included"),
-        ),
-        (Pooling::Cls, "cls", Some("The first token's, `[CLS]`")),
+        (Pooling::Mean, "mean", Some("The mean over all tokens of the text, [CLS] and [SEP] included")),
+        (Pooling::Cls, "cls", Some("The output at the first token, [CLS]")),
     ];
 }
 
@@ -70,7 +66,7 @@ mod tests {
     use serde::de::DeserializeOwned;
     use std::fmt::Debug;
 
-    /// The names of a type, of which a config has all.
+    /// The names of a type's values, which must be all that a config takes.
     fn names_of<T: Choice + DeserializeOwned + PartialEq + Debug>() -> Vec<&'static str> {
         for &(value, name, _) in T::ALL {
             assert_eq!(serde_json::from_value::<T>(name.into()).unwrap(), value);

@@ -6,7 +6,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 use std::io::Write;
 
-/// Print a script that completes cloze's commands and options in a shell
+/// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   cloze completions bash > ~/.local/share/bash-completion/completions/cloze")]
@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<()> {
-    // By way of memory: clap_complete panics when the reader of a pipe has gone.
+    // It is made in memory first, since clap_complete panics when the reader of a pipe has gone.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "cloze", &mut script);
     Ok(output::stdout().write_all(&script)?)

@@ -5,7 +5,7 @@ use crate::device::{Device, DeviceChoice};
 use crate::exec::gpu;
 use std::io::Write;
 
-/// List what there is to train on: GPUs by number, and the CPU
+/// List the devices to train on: GPUs by number, and the CPU
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 

@@ -6,11 +6,11 @@ use crate::doctor::report::Report;
 use crate::doctor::{every_device, examine};
 use std::io::Write;
 
-/// Check that this machine computes what it should, before it is trusted with a long training
+/// Check that this machine computes correctly, before you trust it with a long training
 ///
-/// Every kernel is compared with its twin on the CPU, a small model with what PyTorch computed, and a training with its
-/// repetition. Memory, bandwidth and arithmetic are measured beside. A variant of a kernel that fails is passed over from
-/// now on. Exits with 1 when anything failed.
+/// Every kernel is compared with its CPU twin (the same computation in native Rust), a small model with the results of
+/// PyTorch, and a training with a repetition of itself. Memory, bandwidth and arithmetic speed are measured too. A variant
+/// of a kernel that fails is not used from now on. Exits with 1 if anything failed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -18,7 +18,7 @@ Examples:
   cloze doctor --device cpu
   cloze doctor --json | jq '.devices[].speed'")]
 pub struct Args {
-    /// Check one device alone: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
+    /// Check only one device: auto, cpu, gpu, or a number or part of a name from `cloze devices`
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<DeviceChoice>,
 

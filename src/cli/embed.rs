@@ -13,18 +13,18 @@ use rayon::prelude::*;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// Texts that are sorted by length together, in batches, and their bytes: what bounds the memory.
+/// How many texts are read and sorted by length together, in batches and in bytes; this bounds the memory.
 const WINDOW_BATCHES: usize = 32;
 const WINDOW_BYTES: usize = 16 << 20;
 
-/// Turn texts into vectors, a line each
+/// Turn texts into vectors (embeddings), one per line
 ///
-/// The vector of a text is the mean of the encoder's output over its tokens, or the output of the first. Every line is a
-/// text, and gets a vector in its place: an empty one that of no words. Names such as [MASK] in a text stand for the
-/// special tokens.
+/// The vector of a text is the mean of the encoder's output over its tokens, or the output at the first token, [CLS]. Every
+/// line is a text and gets a vector, also an empty line, so that vectors and lines match. Names such as [MASK] in a text
+/// stand for the special tokens.
 ///
-/// In a folder of sentence-transformers its modules.json says what vectors are made of, and the vectors are those that the library
-/// gives; options here take precedence. Modules that Cloze does not compute are refused.
+/// If MODEL is a folder of sentence-transformers, its modules.json sets the pooling, and the vectors are the same as that
+/// library's; options given here take precedence. Modules that Cloze does not compute are refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,42 +32,42 @@ Examples:
   cut -f 2 pairs.tsv | cloze embed my/MiniLM-L6-v2 --out vectors.npy
 
 JSON lines have the keys \"text\" and \"embedding\". A .npy file, which numpy.load reads, is one array of
-float32 with a row a text. The file of --out is complete when it appears.")]
+float32 with one row per text. The file of --out appears only once it is complete.")]
 pub struct Args {
-    /// The folder of a run, of which the best checkpoint is taken, or the newest where training went on unvalidated;
-    /// of a checkpoint; or of a model as transformers saves it
+    /// Folder of a run, of a checkpoint, or of a model that transformers saved. From a run the best checkpoint is taken, or
+    /// the newest if it was not validated yet
     pub model: PathBuf,
 
-    /// Text files, also .gz and .zst of them; without any, lines are read from standard input
+    /// Text files, also compressed as .gz or .zst; without any, lines are read from standard input
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// What the vector of a text is made of [default: as modules.json says, or mean]
+    /// How the token outputs become one vector [default: as modules.json says, or mean]
     #[arg(long, value_parser = choice::<Pooling>())]
     pub pooling: Option<Pooling>,
 
-    /// Scale every vector to length 1, so that a dot product is a cosine; modules.json may say so as well
+    /// Scale every vector to length 1, so that a dot product is a cosine; modules.json may ask for this too
     #[arg(long)]
     pub normalize: bool,
 
-    /// How vectors are written [default: npy where the name of --out ends in .npy, else jsonl]
+    /// The output format [default: npy if the name of --out ends in .npy, else jsonl]
     #[arg(long, value_enum)]
     pub format: Option<Format>,
 
-    /// Write to a file in place of standard output
+    /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
-    /// Texts at once
+    /// Texts per batch
     #[arg(long, default_value = "32", value_name = "B")]
     pub batch_size: NonZeroUsize,
 
-    /// Tokens of a text, special ones included; what goes beyond is cut off [default: as in training, as the files of
-    /// sentence-transformers say, or the model's most up to 512]
+    /// Longest text in tokens, special tokens included; longer texts are cut off [default: as in training, as the files of
+    /// sentence-transformers say, or what the model takes, up to 512]
     #[arg(long, value_name = "T")]
     pub max_length: Option<NonZeroUsize>,
 
-    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
+    /// Device to compute on: auto, cpu, gpu, or a number or part of a name from `cloze devices`
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 }
@@ -88,7 +88,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut texts = Texts::open(&args.files)?;
     let mut writer = VectorWriter::new(format(&args), model.config.hidden_size, args.out.as_deref())?;
     if args.out.is_some() {
-        // Ctrl-C is to leave no unfinished file behind.
+        // With this, Ctrl-C leaves no unfinished file behind.
         interrupt::install()?;
     }
     let device = Device::open(&args.device)?;
@@ -104,7 +104,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let encoded = encode(&model.tokenizer, &prompt, &window, length)?;
         cut += encoded.iter().filter(|(_, cut)| *cut).count();
         let ids: Vec<Vec<u32>> = encoded.into_iter().map(|(ids, _)| ids).collect();
-        let mut vectors = embedder.embed(&ids).context("if memory is short: --batch-size, --max-length")?;
+        let mut vectors = embedder.embed(&ids).context("if memory is short, lower --batch-size or --max-length")?;
         for (text, vector) in window.iter().zip(vectors.chunks_exact_mut(model.config.hidden_size)) {
             count += 1;
             let finite = vector.iter().all(|x| x.is_finite());
@@ -138,7 +138,7 @@ fn window(texts: &mut Texts, count: usize) -> crate::Result<Vec<String>> {
     Ok(window)
 }
 
-/// The ids of each text, after a prompt, between [CLS] and [SEP], `length` at most, and whether that is not all of it.
+/// The ids of each text behind a prompt, between [CLS] and [SEP], at most `length`; and whether the text was cut off.
 fn encode(
     tokenizer: &Tokenizer,
     prompt: &str,

@@ -20,19 +20,19 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Tokens of a document that are counted at once.
+/// How many tokens of a document are read at once to count them.
 const COUNTED_AT_ONCE: usize = 1 << 16;
 
 /// Measure how well a model guesses the masked tokens of a text
 ///
 /// The masks are fixed: the same text gives the same figures every time, whatever masks the model was trained with. Of the
-/// masked tokens 80 % read [MASK], 10 % are random tokens and 10 % stay. Beside the model's cross-entropy stands what
-/// guessing by the token frequencies of its training text would score.
+/// masked tokens 80 % become [MASK], 10 % become random tokens and 10 % stay as they are. For comparison, the unigram
+/// cross-entropy is what guessing by the token frequencies of the training text would score.
 ///
-/// With --pll it is the pseudo-log-likelihood instead, by PLL-word-l2r (Kauf and Ivanova 2023): each token is guessed from
-/// the whole text, with [MASK] for itself and for what follows in its word. That takes a pass through the model for every
-/// token of the longest document in a sequence. Documents longer than a sequence are cut into pieces that are scored
-/// alone; --documents line makes a document of each line.
+/// With --pll, the pseudo-log-likelihood is measured instead, as PLL-word-l2r (Kauf and Ivanova 2023): each token is guessed
+/// from the whole text, with [MASK] in place of the token and of the rest of its word. A sequence takes as many passes
+/// through the model as its longest document has tokens. Documents longer than a sequence are cut into pieces, each scored
+/// by itself; with --documents line, each line is a document.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -40,35 +40,35 @@ Examples:
   cloze eval runs/quickstart/checkpoints/step-000500 my/test.txt --json
   cloze eval runs/quickstart my/sentences.txt --documents line --pll")]
 pub struct Args {
-    /// The folder of a run, of which the best checkpoint is taken, or the newest where training went on unvalidated;
-    /// of a checkpoint; or of a model as transformers saves it
+    /// Folder of a run, of a checkpoint, or of a model that transformers saved. From a run the best checkpoint is taken, or
+    /// the newest if it was not validated yet
     pub model: PathBuf,
 
-    /// Text files, folders or patterns; or a folder made by `cloze prepare`, of which the validation part is taken
+    /// Text files, folders or patterns; or a folder made by `cloze prepare`, whose validation part is used
     #[arg(required = true)]
     pub data: Vec<PathBuf>,
 
-    /// Share of tokens that are masked, at most 0.9
+    /// Share of the tokens to mask, at most 0.9
     #[arg(long, alias = "rate", default_value = "0.15")]
     pub mask_rate: f64,
 
-    /// Score every token once: the pseudo-log-likelihood, in nats
+    /// Measure the pseudo-log-likelihood, in nats: every token is masked and scored once
     #[arg(long, conflicts_with = "mask_rate")]
     pub pll: bool,
 
-    /// Most sequences to measure on, evenly spread over the text [default: all]
+    /// Measure on at most N sequences, evenly spread over the text [default: all]
     #[arg(long, value_name = "N")]
     pub max_sequences: Option<NonZeroUsize>,
 
-    /// Tokens a sequence [default: as in training]
+    /// Tokens per sequence [default: as in training]
     #[arg(long, value_name = "T")]
     pub sequence_length: Option<NonZeroUsize>,
 
-    /// Sequences at once
+    /// Sequences per batch
     #[arg(long, default_value = "32", value_name = "B")]
     pub batch_size: NonZeroUsize,
 
-    /// What a document is in a text file
+    /// What counts as one document in a text file
     #[arg(long, alias = "split", value_parser = choice::<DocumentSplit>(), default_value = "file")]
     pub documents: DocumentSplit,
 
@@ -76,11 +76,11 @@ pub struct Args {
     #[arg(long, default_value = "text")]
     pub field: String,
 
-    /// Most lines of .jsonl files without a usable text that are skipped, as a share of all
+    /// Skip .jsonl lines without a usable text, up to this share of all lines; more are an error
     #[arg(long, value_name = "SHARE", default_value_t = MAX_BAD_LINES)]
     pub max_bad_lines: f64,
 
-    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
+    /// Device to compute on: auto, cpu, gpu, or a number or part of a name from `cloze devices`
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
@@ -118,7 +118,7 @@ fn counts(documents: &dyn Documents, model: &SavedModel) -> crate::Result<Vec<u6
     Ok(counts)
 }
 
-/// The text itself, to look for the cause of unknown tokens in; none of a prepared folder.
+/// The text itself, in which to look for the cause of unknown tokens; nothing for a prepared folder.
 fn sample(args: &Args) -> crate::Result<impl Iterator<Item = crate::Result<String>>> {
     let corpus = if is_prepared(args)? { None } else { Some(corpus(args)?) };
     Ok(corpus.into_iter().flatten())
@@ -145,7 +145,7 @@ fn validation(
     let mut executor = evaluation.start(&device, &model.config, model.values())?;
     let measured = Evaluator::of(&evaluation).measure(&mut *executor, batches, &model.unigram)?;
     let means = measured.means(task.losses());
-    means.context("the sequences measured on have no token to mask; measure on more with --max-sequences")
+    means.context("the sequences that were measured have no token to mask; raise --max-sequences to measure more")
 }
 
 fn pseudo_likelihood(
@@ -232,8 +232,8 @@ fn print_pseudo_likelihood(result: &PseudoLikelihood, json: bool) -> anyhow::Res
         writeln!(out, "{}", serde_json::to_string_pretty(result)?)?;
     } else {
         writeln!(out, "pseudo-log-likelihood  {:.4}", result.pseudo_log_likelihood)?;
-        writeln!(out, "a word                 {:.4}", result.pll_per_word)?;
-        writeln!(out, "a token                {:.4}", result.pll_per_token)?;
+        writeln!(out, "per word               {:.4}", result.pll_per_word)?;
+        writeln!(out, "per token              {:.4}", result.pll_per_token)?;
         writeln!(out, "pseudo-perplexity      {:.2}", result.pseudo_perplexity)?;
         writeln!(out, "words, tokens          {}, {}", result.words, result.tokens)?;
     }

@@ -1,4 +1,4 @@
-//! `cloze export`: a model of Cloze as transformers reads it.
+//! `cloze export`: writes a model of Cloze as transformers reads it.
 
 use super::choices::choice;
 use super::output;
@@ -13,8 +13,8 @@ use std::path::PathBuf;
 /// Write a model for Hugging Face transformers
 ///
 /// OUT gets config.json, model.safetensors, tokenizer.json, tokenizer_config.json and special_tokens_map.json, which
-/// transformers 4 and 5 read: AutoModelForMaskedLM.from_pretrained(OUT). A model whose shape no family of transformers
-/// has is refused, with the keys of its config that are to blame.
+/// transformers 4 and 5 read: AutoModelForMaskedLM.from_pretrained(OUT). If no family of transformers (BERT, RoBERTa,
+/// ModernBERT) can express the model, it is refused, and the keys of its config that are the reason are named.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -22,18 +22,18 @@ Examples:
   cloze export runs/tiny/checkpoints/step-000500 tiny-hf --dtype bf16
   cloze export runs/large large-hf --max-shard-size 5GB")]
 pub struct Args {
-    /// The folder of a run, of which the best checkpoint is taken, or the newest where training went on unvalidated;
-    /// of a checkpoint; or of a model that was imported
+    /// Folder of a run, of a checkpoint, or of an imported model. From a run the best checkpoint is taken, or the newest if
+    /// it was not validated yet
     pub model: PathBuf,
 
     /// The folder to make
     pub out: PathBuf,
 
-    /// The number format of the weights; Cloze trains in f32
+    /// The number format of the weights; Cloze itself keeps them in f32
     #[arg(long, value_parser = choice::<WeightsDtype>(), default_value = "f32")]
     pub dtype: WeightsDtype,
 
-    /// Most bytes of a weights file, such as 5GB or 200MB; more make shards and an index [default: one file]
+    /// Largest weights file, such as 5GB or 200MB; a larger model is split into shards with an index [default: one file]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub max_shard_size: Option<u64>,
 }
@@ -52,7 +52,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `200MB`, `5GB`, or a bare number of bytes; decimal, as transformers counts.
+/// Reads `200MB`, `5GB`, or a bare number of bytes. Units are decimal, as in transformers.
 fn parse_bytes(text: &str) -> Result<u64, String> {
     let units = [("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("", 1)];
     let upper = text.trim().to_ascii_uppercase();

@@ -11,35 +11,35 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// Guess the masked words of a text
+/// Guess the masked words in a text
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cloze fill-mask runs/quickstart \"It is a [MASK] universally acknowledged.\"
   cloze fill-mask runs/quickstart --top-k 10 --json < sentences.txt")]
 pub struct Args {
-    /// The folder of a run, of which the best checkpoint is taken, or the newest where training went on unvalidated;
-    /// of a checkpoint; or of a model as transformers saves it
+    /// Folder of a run, of a checkpoint, or of a model that transformers saved. From a run the best checkpoint is taken, or
+    /// the newest if it was not validated yet
     pub model: PathBuf,
 
-    /// The text, with the tokenizer's mask token where a word is to be guessed; without it, lines are read from stdin, and
-    /// those that can't be filled are told of and passed over
+    /// The text, with the tokenizer's mask token, such as [MASK], for each word to guess. Without TEXT, lines are read from
+    /// standard input; a line that can't be filled is reported and skipped
     pub text: Option<String>,
 
-    /// How many guesses to show for a mask
+    /// How many guesses to show for each mask
     #[arg(long, default_value = "5", value_name = "K")]
     pub top_k: NonZeroUsize,
 
-    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
+    /// Device to compute on: auto, cpu, gpu, or a number or part of a name from `cloze devices`
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
-    /// Print a line of JSON a text, as transformers' fill-mask pipeline gives it
+    /// Print one line of JSON per text, in the form of transformers' fill-mask pipeline
     #[arg(long)]
     pub json: bool,
 }
 
-/// A guess as transformers' fill-mask pipeline names its parts.
+/// A guess, with the field names of transformers' fill-mask pipeline.
 #[derive(Serialize)]
 struct Candidate {
     score: f32,
@@ -63,7 +63,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// Fills the lines of standard input. One that can't be is told of, and those after it are filled all the same.
+/// Fills the lines of standard input. A line that can't be filled is reported, and the lines after it are still filled.
 fn fill_lines(model: &SavedModel, filler: &mut Filler, k: usize, json: bool) -> anyhow::Result<()> {
     let mut lines = Texts::open(&[])?;
     let (mut number, mut count, mut refused) = (0, 0, 0);
@@ -100,7 +100,7 @@ impl Masked {
     /// The text has no mask, or more tokens than the model takes.
     fn new(model: &SavedModel, text: &str) -> anyhow::Result<Masked> {
         let (tokenizer, most) = (&model.tokenizer, model.config.max_positions);
-        // What is far too long is found a piece at a time, in little memory.
+        // A text that is far too long is tokenised only as far as the limit, in little memory.
         let (_, longer) = tokenizer.encode_start(text, most)?;
         let ids = if longer { Vec::new() } else { tokenizer.encode(text, true)? };
         let fits = !longer && ids.len() <= most;
@@ -119,7 +119,7 @@ impl Masked {
     /// The candidates for each mask.
     fn candidates(&self, tokenizer: &Tokenizer, filler: &mut Filler, k: usize) -> anyhow::Result<Vec<Vec<Candidate>>> {
         let guesses = filler.guess(&self.ids, &self.masks, self.pad, k)?;
-        // The pipeline leaves the special tokens out where there is one mask, so that the others stay to be seen.
+        // As the pipeline does: special tokens are left out with one mask; with several they stay, to show the other masks.
         let skip = self.masks.len() == 1;
         let of_mask = |(&position, guesses): (&u32, Vec<Guess>)| {
             let candidate = |guess: Guess| candidate(tokenizer, &self.ids, position, guess, skip);

@@ -1,4 +1,4 @@
-//! `cloze import`: a model of Hugging Face transformers becomes one of Cloze.
+//! `cloze import`: makes a model of Cloze from one of Hugging Face transformers.
 
 use super::output;
 use crate::checkpoint::SavedModel;
@@ -10,14 +10,14 @@ use crate::train::interrupt;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Bring in a model that transformers saved
+/// Import a model that Hugging Face transformers saved
 ///
 /// Takes BERT, RoBERTa and ModernBERT models: config.json, model.safetensors or its shards, and the tokenizer as
-/// tokenizer.json, vocab.txt, or vocab.json and merges.txt. OUT is a folder that every command of Cloze reads, and
-/// transformers too; train goes on from it with model.init.
+/// tokenizer.json, vocab.txt, or vocab.json and merges.txt. OUT is a folder that every command of Cloze, and transformers,
+/// can read; to train from it, set model.init.
 ///
-/// A folder that is in order is also read in place, without an import. An encoder that was saved without its
-/// masked-language-model head gets a fresh one.
+/// Importing is optional: commands also read such a folder where it is. An encoder that was saved without its
+/// masked-language-model head gets a newly initialised one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,4 +1,4 @@
-//! Messages to stderr: plain ones as they are, others with their level in front.
+//! Log messages on stderr: those of level info as they are, others with their level in front.
 
 use log::{Level, LevelFilter};
 use std::io::Write;
@@ -12,7 +12,7 @@ pub(super) fn start(verbose: u8, quiet: u8) {
         1 => LevelFilter::Debug,
         2.. => LevelFilter::Trace,
     };
-    // The graphics libraries tell of their own inner life at "info" and "warn".
+    // The graphics libraries log their internals at "info" and "warn".
     let others = if verbose >= 2 { LevelFilter::Debug } else { LevelFilter::Error };
     env_logger::Builder::new()
         .filter_level(others)

@@ -1,4 +1,4 @@
-//! The command line: one file a command, each with its `Args` and its `run`.
+//! The command line. Each command has one file, with its `Args` and its `run`.
 
 mod bars;
 mod bench;
@@ -28,18 +28,18 @@ mod vectors;
 use crate::exec::gpu::watchdog;
 use clap::{ArgAction, Parser, Subcommand};
 
-/// Trains masked language models on any GPU, or on the CPU, and fills masks with them.
+/// Train masked language models on any GPU or on the CPU, and use them
 #[derive(Debug, Parser)]
 #[command(name = "cloze", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Say more: -v for details, -vv for everything. RUST_LOG says it finer
+    /// Log more: -v for details, -vv for everything. RUST_LOG selects by module
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
 
-    /// Say less: -q for warnings and errors only, -qq for errors only
+    /// Log less: -q for warnings and errors only, -qq for errors only
     #[arg(short, long, global = true, action = ArgAction::Count)]
     quiet: u8,
 }
@@ -47,10 +47,10 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   cloze train configs/quickstart.toml                     train a first model
-  cloze fill-mask runs/quickstart \"It was a [MASK] day.\"  let it fill a mask
+  cloze fill-mask runs/quickstart \"It was a [MASK] day.\"  fill a mask with it
   cloze eval runs/quickstart my/test.txt                  measure it on other text
-  cloze export runs/quickstart quickstart-hf              give it to Hugging Face transformers
-  cloze devices                                           what there is to train on";
+  cloze export runs/quickstart quickstart-hf              write it for Hugging Face transformers
+  cloze devices                                           list the GPUs, and the CPU";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -72,7 +72,7 @@ impl Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// Whatever kept it from its end, for `main` to print.
+    /// Whatever made the command fail, for `main` to print.
     pub fn run(self) -> anyhow::Result<()> {
         logging::start(self.verbose, self.quiet);
         renamed::notes().iter().for_each(|note| log::warn!("{note}"));
@@ -96,8 +96,8 @@ impl Cli {
     }
 }
 
-/// What `main` prints of an error: the error, then its causes, leaving out those that the line before already tells; what the
-/// library knows to help against it is told in the words of the command line.
+/// What `main` prints for an error: the error, then its causes, without those that the line before already contains. A remedy
+/// that the library suggests is put into the words of the command line.
 pub fn describe(error: &anyhow::Error) -> String {
     let mut lines: Vec<String> = Vec::new();
     for cause in error.chain() {

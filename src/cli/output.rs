@@ -1,20 +1,20 @@
-//! Standard output: the one place that writes to it. A reader that has gone, such as `head`, ends a command quietly, and a full
-//! disk is an error that names it; both come as `io::Error`, which `main` judges.
+//! The one place that writes to standard output. If the reader has gone, as with `head`, the command ends quietly; a full disk
+//! is an error that names standard output. Both arrive as an `io::Error`, and `main` tells them apart.
 
 use std::io::{self, ErrorKind, StdoutLock, Write};
 
-/// What messages call it.
+/// The name of standard output in messages.
 pub const NAME: &str = "standard output";
 
-/// Standard output, a line at a time.
+/// Standard output, which is flushed after each line.
 pub(super) struct Stdout(StdoutLock<'static>);
 
-/// Standard output for a command to write to; no other part of the process may hold it meanwhile.
+/// Locks standard output for a command to write to; no other part of the process may hold it meanwhile.
 pub(super) fn stdout() -> Stdout {
     Stdout(io::stdout().lock())
 }
 
-/// Hands on what a last line without its end has left.
+/// Writes out a last line that has no line break.
 ///
 /// # Errors
 /// It can't be written.
@@ -22,12 +22,12 @@ pub fn finish() -> io::Result<()> {
     stdout().flush()
 }
 
-/// Prints a message to standard error, as far as anybody takes it: there is nowhere to tell that nobody does.
+/// Prints a message to standard error. A failure is ignored, since there is nowhere else to report it.
 pub fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "{message}");
 }
 
-/// Whether whoever read our output has seen enough.
+/// Whether the reader of our output has closed the pipe.
 pub fn reader_has_gone(error: &anyhow::Error) -> bool {
     let mut io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     io.any(|error| error.kind() == ErrorKind::BrokenPipe)
@@ -43,7 +43,7 @@ impl Write for Stdout {
     }
 }
 
-/// An error with the name of what it happened to. An interruption is none: the caller tries again.
+/// An error that names standard output. An interruption is passed on as it is, since the caller tries again.
 fn named(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::Interrupted | ErrorKind::WouldBlock => error,

@@ -1,4 +1,4 @@
-//! `cloze train --plan`: the table.
+//! `cloze train --plan`: prints the table.
 
 use super::output;
 use super::remedies::sentence;
@@ -8,7 +8,7 @@ use crate::device::speed;
 use crate::train::planning::{Row, TrainingEstimate};
 use std::io::Write;
 
-/// Prints what the training of a config takes in each way to recompute.
+/// Prints the memory and time that the training of a config needs, for each `train.recompute`.
 pub fn print(config: &Config, device: &Device, json: bool) -> anyhow::Result<()> {
     let estimate = TrainingEstimate::new(config, device, speed::measure(device)?)?;
     let mut out = output::stdout();
@@ -42,12 +42,12 @@ fn write_table(out: &mut impl Write, estimate: &TrainingEstimate, device: &Devic
     }
     writeln!(
         out,
-        "* the config's; `auto` is what train.micro_batch = \"auto\" takes; logits are part of the activations"
+        "* the config's own; `auto` is the microbatch that train.micro_batch = \"auto\" takes; logits are part of `activ`"
     )?;
     if device.limits().arena && estimate.rows.iter().any(|row| row.micro_batch == batch) {
         writeln!(
             out,
-            "on the CPU activations lie among the gradients where a step is one microbatch: `activ` is what goes beyond those"
+            "on the CPU a step of one microbatch keeps activations in the memory of gradients; `activ` is what goes beyond it"
         )?;
     }
     for row in &estimate.rows {
@@ -55,7 +55,7 @@ fn write_table(out: &mut impl Write, estimate: &TrainingEstimate, device: &Devic
             writeln!(out, "{} does not fit: {problem}", name(row))?;
         }
     }
-    writeln!(out, "saving a checkpoint takes up to {} MiB of the host's memory besides", estimate.saving_bytes >> 20)
+    writeln!(out, "saving a checkpoint takes up to {} MiB more of the host's memory", estimate.saving_bytes >> 20)
 }
 
 fn write_row(out: &mut impl Write, row: &Row) -> std::io::Result<()> {

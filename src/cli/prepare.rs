@@ -10,17 +10,17 @@ use crate::data::{
 };
 use crate::train::interrupt;
 
-/// Tokenize text into a folder for training
+/// Tokenise text once, into a folder for training
 ///
-/// The folder appears when it is complete. It holds shards of token ids, a copy of the tokenizer, and
-/// checksums of everything.
+/// The folder appears only once it is complete. It holds shards of token ids, a copy of the tokenizer, and
+/// checksums of everything. A config names it as data.prepared.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cloze prepare --tokenizer tokenizer.json --out data books/
   cloze prepare --tokenizer tokenizer.json --out data --documents blank-line --validation valid.txt train.txt.gz
   cloze prepare --tokenizer tokenizer.json --out data --field content --overwrite 'crawl/part-*.jsonl.zst'")]
 pub struct Args {
-    /// Text: .txt or .jsonl files, also .gz and .zst of them; folders; patterns with *, ? and **
+    /// Text: .txt or .jsonl files, also compressed as .gz or .zst; folders; patterns with *, ? and **
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The tokenizer.json to use
@@ -29,22 +29,22 @@ pub struct Args {
     /// The folder to make
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// What one document is in a text file; in a .jsonl file each line is one
+    /// What counts as one document in a text file; in a .jsonl file each line is one
     #[arg(long, alias = "split", value_parser = choice::<DocumentSplit>(), default_value = "file")]
     documents: DocumentSplit,
     /// The key that holds the text in .jsonl files
     #[arg(long, default_value = "text")]
     field: String,
-    /// Most lines of .jsonl files without a usable text that are skipped, as a share of all
+    /// Skip .jsonl lines without a usable text, up to this share of all lines; more are an error
     #[arg(long, value_name = "SHARE", default_value_t = MAX_BAD_LINES)]
     max_bad_lines: f64,
-    /// The part of the documents to hold out for validation; with few documents, the end of each
+    /// Share of the documents to hold out for validation; if there are few, the end of each is held out
     #[arg(long, value_name = "FRACTION", default_value_t = 0.01)]
     validation_fraction: f64,
-    /// Text for validation, instead of holding some out; may be given several times
+    /// Text for validation, instead of holding some out; may be repeated
     #[arg(long, value_name = "FILE", conflicts_with = "validation_fraction")]
     validation: Vec<PathBuf>,
-    /// Replace prepared data in the folder
+    /// Replace prepared data that is already in the folder
     #[arg(long)]
     overwrite: bool,
 }
@@ -80,7 +80,7 @@ fn print_split(name: &str, split: &SplitEntry) -> io::Result<()> {
     )
 }
 
-/// What was read and, if anything had to be mended, what.
+/// Prints what was read and, if anything had to be repaired or left out, what.
 pub(super) fn print_report(report: &Report) -> io::Result<()> {
     let Report { files, documents, bytes, replaced, empty, cut, empty_files, skipped } = report;
     writeln!(output::stdout(), "  read: {files} files, {documents} documents, {bytes} bytes of text")?;

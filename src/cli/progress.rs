@@ -1,4 +1,4 @@
-//! What a person watching a run sees: a bar on a terminal, lines elsewhere. Both go to stderr at the level "info".
+//! The progress of a run, on stderr at the level "info": a bar on a terminal, lines elsewhere.
 
 use crate::Result;
 use crate::train::{Metrics, Sink, Validation};
@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Duration;
 
-/// A bar over the batches of a measurement, when standard error is a terminal.
+/// A bar over the batches of a measurement, shown if standard error is a terminal.
 pub fn batch_bar(message: &'static str, batches: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} batches {eta}");
     ProgressBar::new(batches as u64).with_style(style.expect("a constant template")).with_message(message)
@@ -16,13 +16,13 @@ pub fn batch_bar(message: &'static str, batches: usize) -> ProgressBar {
 pub struct Progress {
     bar: Option<ProgressBar>,
     steps: u64,
-    /// Steps and tokens that were behind the run when this process began.
+    /// Steps and tokens that were already done when this process began.
     done: (u64, u64),
     log_every: u64,
 }
 
 impl Progress {
-    /// For a run of `steps` steps, of which those in `done`, with their tokens, are behind it; without a terminal a line is
+    /// For a run of `steps` steps, of which the steps and tokens in `done` are already done. Without a terminal a line is
     /// written every `log_every` steps.
     pub fn new(steps: u64, done: (u64, u64), log_every: u64) -> Progress {
         let watched = std::io::stderr().is_terminal() && log::log_enabled!(log::Level::Info);
@@ -67,7 +67,7 @@ impl Sink for Progress {
         ))
     }
 
-    /// Writes a line that stays, above the bar where there is one.
+    /// Writes a line that stays, above the bar if there is one.
     fn note(&mut self, line: &str) -> Result<()> {
         match &self.bar {
             Some(bar) => bar.suspend(|| log::info!("{line}")),
@@ -78,7 +78,7 @@ impl Sink for Progress {
 }
 
 impl Drop for Progress {
-    /// Leaves the bar's last state on the screen, also when training ends with an error.
+    /// Leaves the bar's last state on the screen, even if training ends with an error.
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.abandon();
@@ -86,7 +86,7 @@ impl Drop for Progress {
     }
 }
 
-/// What a validation measured beside masked words, as the end of a sentence.
+/// What a validation measured besides the masked words, as the end of a sentence.
 pub(super) fn others(validation: &Validation) -> String {
     validation.others.iter().map(|(name, value)| format!(", {} {value:.3}", name.replace('_', " "))).collect()
 }
@@ -98,8 +98,8 @@ fn bar(steps: u64, done: u64) -> ProgressBar {
     bar
 }
 
-/// Time for the steps that are left, at the present speed and with steps like those since `done`, of which the batch may have been
-/// another; none while that is unknown.
+/// Time for the steps that are left, at the present speed and with as many tokens per step as since `done` (before a resume the
+/// batch size may have been another); `None` while that is unknown.
 fn time_left(metrics: &Metrics, steps: u64, done: (u64, u64)) -> Option<Duration> {
     let tokens_per_step = metrics.tokens.saturating_sub(done.1) as f64 / metrics.step.saturating_sub(done.0) as f64;
     let seconds = steps.saturating_sub(metrics.step) as f64 * tokens_per_step / metrics.tokens_per_second;
@@ -113,7 +113,7 @@ fn clock(time: Duration) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
-/// A count with three digits or so: 950, 12.3k, 1.23M.
+/// A count with about three digits: 950, 12.3k, 1.23M.
 fn count(value: f64) -> String {
     match value {
         v if v >= 1e6 => format!("{:.2}M", v / 1e6),

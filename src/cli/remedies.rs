@@ -1,4 +1,4 @@
-//! What may help against an error, in the words of the command line: the one place where the library's errors meet flags and keys.
+//! What may help against an error, in the words of the command line. Only here do the library's remedies become flags and keys.
 
 use crate::{Error, Remedy};
 
@@ -16,12 +16,12 @@ pub(super) fn sentence(problem: &str, remedy: Option<Remedy>) -> String {
     }
 }
 
-/// How a remedy is asked for, as a line of its own.
+/// The words for a remedy, as a line of its own.
 pub(super) fn line(remedy: Remedy) -> &'static str {
     words(remedy).trim_start_matches("or ")
 }
 
-/// How a remedy is asked for. What begins with "or" goes on from a remedy that every message with it has itself.
+/// The words for a remedy. Those that begin with "or" follow a first remedy, which the message itself already names.
 fn words(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::SmallerBatch => "lower `train.micro_batch` or `data.sequence_length`",

@@ -1,12 +1,12 @@
-//! Flags that were called otherwise in earlier versions: clap takes the old names as hidden aliases, and is silent on them.
+//! Flags that had other names in earlier versions. clap takes the old names as hidden aliases, without a word about it.
 
 use std::ffi::OsString;
 
-/// The command, the old name of its flag, and the one of now.
+/// The command, the old name of its flag, and the new one.
 const RENAMED: [(&str, &str, &str); 3] =
     [("eval", "--rate", "--mask-rate"), ("eval", "--split", "--documents"), ("prepare", "--split", "--documents")];
 
-/// What to say of the flags that this process was given by their old names.
+/// A note for each flag that this process was given by its old name.
 pub fn notes() -> Vec<String> {
     notes_on(std::env::args_os().skip(1))
 }
@@ -27,7 +27,7 @@ mod tests {
     use crate::cli::Cli;
     use clap::CommandFactory;
 
-    /// Every alias that clap knows has its line here, and none is missing.
+    /// Every alias that clap knows is in the table, and nothing else.
     #[test]
     fn the_table_is_what_clap_takes() {
         let mut aliases = Vec::new();

@@ -1,14 +1,14 @@
-//! The threads that compute on the host.
+//! The threads that compute on the CPU.
 
 use anyhow::Context;
 use rayon::{ThreadPoolBuildError, ThreadPoolBuilder};
 use std::thread;
 
-/// Makes them, as many as there are cores or RAYON_NUM_THREADS says. Where the system gives no more threads it is the one that
-/// there is: slower, and with other last bits.
+/// Starts the threads, as many as there are cores or as RAYON_NUM_THREADS says. If the system allows no more threads,
+/// everything runs on the calling one: slower, and with other last bits.
 ///
 /// # Errors
-/// Not even that can compute.
+/// Not even the calling thread can be used.
 pub(super) fn start() -> anyhow::Result<()> {
     let pool = match trial() {
         Ok(()) => ThreadPoolBuilder::new(),
@@ -20,7 +20,7 @@ pub(super) fn start() -> anyhow::Result<()> {
     pool.build_global().context("threads to compute with; RAYON_NUM_THREADS says how many")
 }
 
-/// Whether the threads can be had: the pool of the process is made once, and not again after it could not be made.
+/// Tries whether the threads can be started. The global pool can be built only once, and not again after a failure.
 fn trial() -> Result<(), ThreadPoolBuildError> {
     let mut threads = Vec::new();
     let pool = ThreadPoolBuilder::new().spawn_handler(|work| {
@@ -29,7 +29,7 @@ fn trial() -> Result<(), ThreadPoolBuildError> {
     });
     let made = pool.build().map(drop);
     for thread in threads {
-        // They have nothing to do, and so nothing to panic about.
+        // They ran no work, so they can't have panicked.
         let _ = thread.join();
     }
     made

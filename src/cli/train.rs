@@ -11,26 +11,26 @@ use crate::train::{Outcome, Recovery, RunDir, Sink, Trainer, interrupt, planning
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Train a model, or go on with a training that was interrupted
+/// Train a model, or resume a training that was interrupted
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   cloze train configs/quickstart.toml --set train.steps=500
   cloze train configs/tiny.toml --set data.train='[\"my/*.txt\"]' --out runs/mine
-  cloze train configs/bert-base.toml --set model.init=bert-base-uncased    from a model that is there
-  cloze train configs/bert-base.toml --plan --set train.micro_batch=32     what it takes
+  cloze train configs/bert-base.toml --set model.init=bert-base-uncased    start from an existing model
+  cloze train configs/bert-base.toml --plan --set train.micro_batch=32     estimate memory and time
   cloze train runs/mine/config.toml --out runs/mine --resume
 
-Ctrl-C, SIGTERM or a closed terminal stops after the step at hand and saves a checkpoint; a second signal stops at once.")]
+Ctrl-C, SIGTERM or a closed terminal stops after the current step and saves a checkpoint; a second signal stops at once.")]
 pub struct Args {
-    /// The config file; see configs/
+    /// The config file (TOML); configs/ has examples
     pub config: PathBuf,
 
-    /// Set a key of the config, such as train.steps=500; may be repeated
+    /// Override a key of the config, such as train.steps=500; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
 
-    /// Where to compute: auto, cpu, gpu, or a number or part of a name that `cloze devices` lists
+    /// Device to compute on: auto, cpu, gpu, or a number or part of a name from `cloze devices`
     #[arg(long, default_value_t, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
@@ -38,17 +38,17 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
-    /// Go on from the run's latest checkpoint; the run's own config.toml has the settings it began with
+    /// Continue from the run's latest checkpoint. The config.toml in the run's folder has its settings
     #[arg(long)]
     pub resume: bool,
 
-    /// Time every kernel over some steps [default: 10], show where the time goes, and write a trace for ui.perfetto.dev into
-    /// the run's folder
+    /// Time every kernel over some steps [default: 10], print where the time goes, and write profile.json, a trace for
+    /// ui.perfetto.dev, into the run's folder
     #[arg(long, value_name = "STEPS", num_args = 0..=1, require_equals = true, default_missing_value = "10",
         value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub profile: Option<u64>,
 
-    /// Print what the training takes, memory and time a step, with each train.recompute; trains nothing
+    /// Print the memory and the time per step that the training needs, for each train.recompute, without training
     #[arg(long, conflicts_with_all = ["resume", "out"])]
     pub plan: bool,
 
@@ -78,7 +78,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Outcome::Finished => finished(&trainer, &path, done_before),
         Outcome::Interrupted => {
             log::warn!(
-                "stopped after step {}, and saved; go on with: cloze train {} --out {} --device {} --resume",
+                "stopped after step {} and saved a checkpoint; go on with: cloze train {} --out {} --device {} --resume",
                 trainer.steps_done(),
                 run_config.display(),
                 path.display(),
@@ -89,7 +89,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// The closing words: how good the model is, and what to do with it.
+/// Prints the closing lines: how good the model is, and how to try it.
 fn finished(trainer: &Trainer, path: &Path, done_before: u64) -> anyhow::Result<()> {
     let mut out = output::stdout();
     match trainer.last_validation() {

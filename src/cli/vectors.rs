@@ -1,4 +1,4 @@
-//! Where vectors go: JSON lines or a NumPy file, to standard output or to a file that appears whole or not at all.
+//! Writes vectors as JSON lines or as a NumPy file, to standard output or to a file that appears whole or not at all.
 
 use super::output::{self, Stdout};
 use crate::files::Replacement;
@@ -10,9 +10,9 @@ use std::path::Path;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A line a text: {"text": …, "embedding": […]}
+    /// One line per text: {"text": …, "embedding": […]}
     Jsonl,
-    /// A NumPy array of float32, a row a text
+    /// A NumPy array of float32, one row per text
     Npy,
 }
 
@@ -22,7 +22,7 @@ struct Line<'a> {
     embedding: &'a [f32],
 }
 
-/// Takes vectors one by one.
+/// Writes vectors one by one.
 pub(super) struct VectorWriter {
     format: Format,
     width: usize,
@@ -32,7 +32,7 @@ pub(super) struct VectorWriter {
 
 enum Out {
     Stdout(BufWriter<Stdout>),
-    /// A NumPy file on its way to standard output: it begins with the number of rows, which the end tells.
+    /// A NumPy file for standard output. It begins with the number of rows, which is known only at the end.
     Spool(BufWriter<File>),
     File(BufWriter<Replacement>),
 }
@@ -41,7 +41,7 @@ impl VectorWriter {
     /// For vectors of `width` values, to the file `path` or to standard output.
     ///
     /// # Errors
-    /// The file's folder can't be written to; an array would go to a terminal.
+    /// The file's folder can't be written to, or an array would go to a terminal.
     pub fn new(format: Format, width: usize, path: Option<&Path>) -> anyhow::Result<Self> {
         let out = match (path, format) {
             (Some(path), _) => Out::File(BufWriter::new(Replacement::new(path)?)),
@@ -71,7 +71,7 @@ impl VectorWriter {
         self.write(b"\n")
     }
 
-    /// Hands on what has gathered, so that a reader sees it early.
+    /// Flushes standard output, so that a reader sees the lines early.
     ///
     /// # Errors
     /// As `push`.
@@ -82,10 +82,10 @@ impl VectorWriter {
         }
     }
 
-    /// Writes what can only be known at the end, and lets the file appear.
+    /// Writes the number of rows, which is known only now, and lets the file appear.
     ///
     /// # Errors
-    /// As `push`; the file can't take the place of what is there.
+    /// As `push`; or the file can't replace an existing one.
     pub fn finish(mut self) -> anyhow::Result<()> {
         self.complete().with_context(|| self.name())?;
         let name = self.name();
@@ -138,7 +138,7 @@ impl VectorWriter {
     }
 }
 
-/// The head of a NumPy file, format 1.0: 128 bytes whatever the number of rows, which is patched at the end.
+/// The header of a NumPy file, format 1.0. It has 128 bytes whatever the number of rows, so that can be filled in at the end.
 fn npy_header(rows: u64, width: usize) -> Vec<u8> {
     let dictionary = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
     let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();

@@ -5,16 +5,16 @@ use crate::exec::gpu::Gpu;
 use crate::exec::host_memory::available;
 use serde::Serialize;
 
-/// Limits in bytes; `None` where there is none, or none is known.
+/// Limits in bytes; `None` if there is no limit, or none is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Limits {
-    /// The largest binding: no tensor is larger.
+    /// The largest binding; no tensor can be larger.
     pub binding: Option<u64>,
-    /// The largest buffer that the adapter makes.
+    /// The largest buffer that the adapter can make.
     pub buffer: Option<u64>,
-    /// Memory of a workgroup.
+    /// Shared memory of a workgroup.
     pub workgroup: Option<u64>,
-    /// Free memory. WebGPU does not tell a GPU's own.
+    /// Free memory. WebGPU does not tell how much a GPU has.
     pub memory: Option<u64>,
 }
 

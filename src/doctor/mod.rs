@@ -1,6 +1,6 @@
-//! Whether a device computes what it should: every kernel against its CPU twin, a whole model against PyTorch, the same
-//! training twice; and how large and how fast it is. `cloze doctor` shows it, opening a GPU rests on it (`vetting`), and
-//! the kernel tests use its harness.
+//! Checks that a device computes correctly: every kernel against its CPU twin, a whole model against PyTorch, and the same
+//! training twice. It also measures memory and speed. `cloze doctor` shows the results; `vetting` uses the same checks when a
+//! GPU is opened, and the kernel tests use them too.
 
 pub mod golden;
 pub mod limits;
@@ -26,7 +26,7 @@ pub fn every_device() -> Result<Vec<DeviceChoice>> {
     Ok(gpus.chain([DeviceChoice::Cpu]).collect())
 }
 
-/// Looks at a device. What keeps it from an end, such as a driver that refuses, is part of the result.
+/// Examines a device. What stops the examination, such as a driver that fails, is part of the result.
 pub fn examine(choice: &DeviceChoice) -> Examination {
     let mut examination = Examination::new(choice);
     if let Err(error) = examination.look(choice) {
@@ -57,8 +57,8 @@ impl Examination {
         Ok(())
     }
 
-    /// Every variant of every kernel that the device offers, in f32 and in f16 where it has that, and notes for the starts to
-    /// come which of them to pass over.
+    /// Checks every variant of every kernel that the device offers, in f32, and in f16 if it has that. Notes the results, so
+    /// that later starts do not use the variants that failed.
     fn check_kernels(&mut self, gpu: &mut Gpu) -> Result<()> {
         let mut record = Record::of(gpu);
         let precisions = [Precision::F32, Precision::F16].into_iter();

@@ -1,4 +1,4 @@
-//! Whether the same training gives the same bits: what a resume and every comparison of two runs rest on.
+//! Checks that the same training gives the same bits twice. A resume, and every comparison of two runs, relies on this.
 
 use super::golden::Golden;
 use super::report::Check;
@@ -21,7 +21,7 @@ pub fn check(golden: &Golden, device: &Device) -> Result<Check> {
     Ok(Check::within(format!("parameters that differ when {STEPS} steps are repeated"), differing as f64, 0.0))
 }
 
-/// Every parameter's bits after a few steps.
+/// The bits of every parameter after a few steps.
 fn train(golden: &Golden, device: &Device) -> Result<Vec<Vec<u32>>> {
     let config = ModelConfig { dropout: 0.1, attention_dropout: 0.1, ..golden.config.clone() };
     let options = TrainingOptions::new(golden.shape, device.binding());

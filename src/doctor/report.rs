@@ -1,4 +1,4 @@
-//! What `cloze doctor` found, as a table and as JSON. The field names stay as they are from version to version; a number
+//! The report of `cloze doctor`, as a table and as JSON. The field names stay the same from version to version. A number
 //! that is not finite is `null`.
 
 use super::limits::Limits;
@@ -21,14 +21,15 @@ pub struct Report {
 /// What was found on a device.
 #[derive(Clone, Debug, Serialize)]
 pub struct Examination {
-    /// What it was chosen by.
+    /// The choice of the device, as on the command line.
     pub device: String,
     /// Name, driver, features and kernel variants in use.
     pub description: String,
     pub passed: bool,
-    /// Every variant of every kernel against its twin; empty for the CPU, whose kernels the twins are.
+    /// Every variant of every kernel against its twin; empty for the CPU, which runs the twins themselves.
     pub kernels: Vec<Finding>,
-    /// Shapes of launches whose fastest variant is known; others run by design until a training measures them. `null` on the CPU.
+    /// How many shapes of launches have a measured fastest variant. Others run a preset variant until a training measures them.
+    /// `null` on the CPU.
     pub measured_shapes: Option<usize>,
     /// A small model against what PyTorch computed.
     pub golden: Vec<Check>,
@@ -36,13 +37,13 @@ pub struct Examination {
     pub repeat: Option<Check>,
     pub limits: Option<Limits>,
     pub speed: Option<Speed>,
-    /// What kept the rest from being looked at.
+    /// What stopped the examination.
     pub problems: Vec<String>,
-    /// What may help against that.
+    /// What may help against it.
     pub remedy: Option<Remedy>,
 }
 
-/// A number and how large it may be.
+/// An error that was measured, and how large it may be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
     pub what: String,
@@ -96,7 +97,7 @@ impl Examination {
     }
 }
 
-/// A line a kernel and variant, then a line a check.
+/// One line per kernel and variant, then one line per check.
 impl fmt::Display for Examination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.device, self.description)?;
@@ -141,12 +142,12 @@ fn status(passed: bool) -> &'static str {
     if passed { "ok" } else { "FAILED" }
 }
 
-/// The first few; a kernel that is broken has one a trial.
+/// Shows the first few problems, since a kernel that is broken has one for each trial.
 fn problems(f: &mut fmt::Formatter<'_>, problems: &[String]) -> fmt::Result {
     const SHOWN: usize = 2;
     problems.iter().take(SHOWN).try_for_each(|problem| writeln!(f, "      {problem}"))?;
     match problems.len().saturating_sub(SHOWN) {
         0 => Ok(()),
-        more => writeln!(f, "      and {more} more, which the report as JSON has"),
+        more => writeln!(f, "      and {more} more, which are in the JSON report"),
     }
 }

@@ -1,4 +1,4 @@
-//! What is said of steps whose loss or gradient is not finite.
+//! Messages about steps whose loss or gradient is not finite.
 
 use super::Metrics;
 use crate::Error;
@@ -15,7 +15,7 @@ pub(super) fn skipped(metrics: &Metrics, optimizer: &OptimizerState) -> String {
     )
 }
 
-/// The end of a training of which the last `in_a_row` steps were skipped, and what to change before it goes on.
+/// The error that ends a training whose last `in_a_row` steps were skipped, with what to change before a resume.
 pub(super) fn diverged(metrics: &Metrics, in_a_row: u64) -> Error {
     let culprit = culprit(metrics);
     let why = match metrics.loss_scale {

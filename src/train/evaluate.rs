@@ -1,4 +1,4 @@
-//! Measuring a model on batches with fixed masks.
+//! Measures a model on batches with fixed masks.
 
 use super::metrics::Validation;
 use crate::Result;
@@ -8,19 +8,19 @@ use crate::model::{Inference, Inputs, Microbatch};
 use crate::tasks::Measured;
 use std::borrow::Borrow;
 
-/// What some batches measured, and what guessing by token frequencies would have.
+/// What was measured on some batches, and what guessing by token frequencies would have scored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
     pub measured: Measured,
     /// Tokens to guess.
     pub masked_tokens: u64,
-    /// Sum in nats over these; NaN where the frequencies are not known.
+    /// Its sum over these tokens, in nats; NaN if the frequencies are not known.
     pub unigram_cross_entropy: f64,
 }
 
 impl Evaluation {
-    /// The means, as they are reported, with the task's names of its losses; `None` where no token was masked, since nothing was
-    /// measured then.
+    /// The means, as they are reported. `losses` are the task's names of its losses. `None` if no token was masked, since then
+    /// nothing was measured.
     pub fn means(&self, losses: &[&str]) -> Option<Validation> {
         let words = self.measured.losses.first().filter(|_| self.masked_tokens > 0)?;
         let (count, cross_entropy) = (self.masked_tokens as f64, words.loss());
@@ -37,7 +37,7 @@ impl Evaluation {
     }
 }
 
-/// Where a program measures: its batch, the phase to run, and the sums that the phase adds to.
+/// The part of a program that measures: its inputs, the phase to run, and the sums that the phase adds to.
 #[derive(Clone, Copy)]
 pub struct Evaluator {
     pub inputs: Inputs,
@@ -48,16 +48,16 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// Of a program that `tasks::evaluation` recorded.
+    /// For a program that `tasks::evaluation` recorded.
     pub fn of(evaluation: &Inference) -> Self {
         let words = evaluation.program.len(evaluation.output);
         Evaluator { inputs: evaluation.inputs, phase: evaluation.phase, metrics: evaluation.output, words }
     }
 
-    /// Runs the batches, and sums up in f64 what each gives. `unigram` are the token counts of the training text.
+    /// Runs the batches, and sums up their results in f64. `unigram` are the token counts of the training text.
     ///
     /// # Errors
-    /// A batch is one; the device fails.
+    /// A batch could not be made, or the device fails.
     pub fn measure(
         &self,
         executor: &mut dyn Executor,
@@ -88,8 +88,8 @@ impl Evaluator {
     }
 }
 
-/// How often a token occurs in the training text, every count one higher so that none is zero; NaN where the counts are
-/// not known.
+/// The share of a token in the training text, with every count one higher so that none is zero; NaN if the counts are not
+/// known.
 fn unigram_probability(counts: &[u64], total: f64, label: u32) -> f64 {
     if counts.is_empty() {
         return f64::NAN;

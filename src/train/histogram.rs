@@ -1,4 +1,4 @@
-//! How the weights and gradients of a model are spread.
+//! Histograms of a model's weights and gradients.
 
 use super::Training;
 use crate::Result;
@@ -7,16 +7,17 @@ use crate::kernels::gradient_norm::OptimizerState;
 use crate::kernels::{Params, Precision};
 use crate::model::Kind;
 
-/// Values of a parameter that are read at once.
+/// How many values of a parameter are read at once.
 const READ_AT_ONCE: usize = 1 << 20;
-/// Bits of an f32 below its sign, exponent and first three bits of the mantissa: eight buckets to each power of two.
+/// Bits of an f32 below its sign, exponent and first three bits of the mantissa. What is above these bits numbers the buckets,
+/// so there are eight between a power of two and the next.
 const FINER: u32 = 20;
-/// Bucket of 2⁻⁴⁰, about 1e-12: values closer to zero are counted as zero.
+/// The bucket of 2⁻⁴⁰, about 1e-12. Values closer to zero are counted as zero.
 const SMALLEST: usize = (127 - 40) << 3;
-/// Buckets on either side of zero, up to that of the largest number.
+/// How many buckets there are on either side of zero, up to that of the largest number.
 const SIDE: usize = (255 << 3) - SMALLEST;
 
-/// The spread of some values. Those that are not finite are left out.
+/// A histogram of some values. Those that are not finite are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
     pub min: f64,
@@ -25,11 +26,11 @@ pub struct Histogram {
     pub count: u64,
     pub sum: f64,
     pub sum_squares: f64,
-    /// From the one of the lowest value to the one of the highest.
+    /// From the bucket of the lowest value to that of the highest.
     pub buckets: Vec<Bucket>,
 }
 
-/// The values from the limit of the bucket before up to its own.
+/// How many values lie between the limit of the bucket before and its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket {
     pub limit: f64,
@@ -37,7 +38,7 @@ pub struct Bucket {
 }
 
 impl Histogram {
-    /// Of values that come in parts; `None` of no finite one.
+    /// The histogram of values that come in parts; `None` if none is finite.
     fn of(mut parts: impl Iterator<Item = Result<Vec<f32>>>) -> Result<Option<Histogram>> {
         let mut counts = vec![0; 2 * SIDE + 1];
         let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -58,7 +59,7 @@ impl Histogram {
     }
 }
 
-/// Where the bucket of a value lies: those of negative values, that of zero, those of positive ones.
+/// The place of a value's bucket. Buckets of negative values come first, then that of zero, then those of positive values.
 fn place(value: f32) -> usize {
     let magnitude = (value.abs().to_bits() >> FINER) as usize;
     match magnitude.checked_sub(SMALLEST) {
@@ -68,13 +69,13 @@ fn place(value: f32) -> usize {
     }
 }
 
-/// Where a bucket ends.
+/// The upper limit of the bucket at a place.
 fn limit(place: usize) -> f64 {
     let edge = |number: usize| f64::from(f32::from_bits(((SMALLEST + number) << FINER) as u32).min(f32::MAX));
     if place < SIDE { -edge(SIDE - 1 - place) } else { edge(place - SIDE) }
 }
 
-/// The buckets that hold something, with a single empty one for each gap between them.
+/// The buckets that are not empty, with a single empty one for each gap between them.
 fn buckets(counts: &[u64]) -> Vec<Bucket> {
     let mut buckets: Vec<Bucket> = Vec::new();
     for (place, &count) in counts.iter().enumerate() {
@@ -88,7 +89,7 @@ fn buckets(counts: &[u64]) -> Vec<Bucket> {
     buckets
 }
 
-/// The histogram of every parameter, by its name in a group.
+/// The histogram of every parameter, named `group/parameter`.
 fn histograms(
     group: &str,
     training: &Training,
@@ -111,7 +112,7 @@ fn histograms(
     Ok(found)
 }
 
-/// Of the weights; waits for the device.
+/// Histograms of the weights. Waits for the device.
 ///
 /// # Errors
 /// The device fails.
@@ -119,7 +120,8 @@ pub(super) fn of_weights(training: &Training, executor: &mut dyn Executor) -> Re
     histograms("weights", training, executor, Kind::Value, 1.0)
 }
 
-/// Of a step's gradients before clipping, between [`Training::accumulate_gradients`] and the update; waits for the device.
+/// Histograms of a step's gradients before clipping, to be taken between [`Training::accumulate_gradients`] and the update.
+/// Waits for the device.
 ///
 /// # Errors
 /// The device fails.
@@ -166,7 +168,7 @@ mod tests {
         assert_eq!(of(&[f32::NAN, f32::INFINITY]), None);
     }
 
-    /// Where a step is one microbatch activations lie among its gradients, but not between the two phases.
+    /// If a step is one microbatch, activations share the gradients' memory, but never between the two phases.
     #[test]
     fn gradients_are_whole_before_the_update() {
         for recipe in [Recipe::Modern, Recipe::Bert] {

@@ -11,14 +11,14 @@ pub const EXIT_CODE: i32 = 130;
 static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
 struct Signals {
-    /// Whether one has come.
+    /// Whether a signal has come.
     interrupted: Arc<AtomicBool>,
-    /// Whether the first ends the process.
+    /// Whether already the first signal ends the process.
     at_once: Arc<AtomicBool>,
 }
 
-/// Catches Ctrl-C, SIGTERM and the SIGHUP of a terminal that is closed from now on; the last one not under `nohup`, which is there
-/// to have it passed over. Calling it again changes nothing.
+/// From now on catches Ctrl-C, SIGTERM, and the SIGHUP of a terminal that is closed. Under `nohup`, whose purpose is to have
+/// SIGHUP ignored, that stays ignored. Calling this again changes nothing.
 ///
 /// # Errors
 /// The operating system refuses a handler.
@@ -37,7 +37,7 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
-/// SIGHUP, unless the process was started to pass over it.
+/// SIGHUP, unless the process was started with it ignored.
 #[cfg(unix)]
 fn hangup() -> Option<i32> {
     use std::io::IsTerminal;
@@ -47,7 +47,7 @@ fn hangup() -> Option<i32> {
             let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
             mask >> (signal_hook::consts::SIGHUP - 1) & 1 == 1
         }
-        // Elsewhere nobody tells; `nohup` leaves no stream at a terminal.
+        // Other systems don't say whether it is ignored; under `nohup` neither stream is a terminal.
         Err(_) => !std::io::stdout().is_terminal() && !std::io::stderr().is_terminal(),
     };
     (!ignored).then_some(signal_hook::consts::SIGHUP)
@@ -58,7 +58,7 @@ fn hangup() -> Option<i32> {
     None
 }
 
-/// What the first signal sets; without [`install`], nothing does.
+/// The flag that the first signal sets. Without [`install`], nothing sets it.
 pub fn flag() -> Arc<AtomicBool> {
     SIGNALS.get().map(|signals| signals.interrupted.clone()).unwrap_or_default()
 }
@@ -68,7 +68,7 @@ pub fn interrupted() -> bool {
     SIGNALS.get().is_some_and(|signals| signals.interrupted.load(Ordering::Relaxed))
 }
 
-/// Runs what can't be asked to stop and leaves nothing behind: until it returns, the first signal ends the process.
+/// Runs work that can't be asked to stop, and that leaves nothing behind: until it returns, the first signal ends the process.
 pub fn ending_at_once<T>(work: impl FnOnce() -> T) -> T {
     let set = |at_once| {
         if let Some(signals) = SIGNALS.get() {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// Not a test of its own: what `signals_are_counted` runs in a process that may end.
+    /// Set in a child process, in which `signals_are_counted` raises signals that may end it.
     const CHILD: &str = "CLOZE_TEST_SIGNALS";
 
     #[test]

@@ -10,7 +10,7 @@ pub struct Metrics {
     pub step: u64,
     /// Tokens seen since the start of training, padding not included.
     pub tokens: u64,
-    /// What training lowers: the mean cross-entropy of the masked tokens in nats, and that of other losses added to it.
+    /// What training minimises: the mean cross-entropy of the masked tokens in nats, plus the task's other losses.
     pub loss: f64,
     /// Share of the masked tokens guessed right.
     pub accuracy: f64,
@@ -19,7 +19,7 @@ pub struct Metrics {
     pub grad_norm: f64,
     /// Smoothed: see [`super::Throughput`].
     pub tokens_per_second: f64,
-    /// What the losses of the next step are multiplied by in training; only with `train.precision = "f16"`.
+    /// The loss scale of the next step; only with `train.precision = "f16"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<f64>,
     /// Mean and accuracy of each loss of a task that has several, by names such as `masked_loss`.
@@ -30,7 +30,7 @@ pub struct Metrics {
 /// What one validation measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Validation {
-    /// The sum of all losses of the task, the lowest of which makes the best checkpoint.
+    /// The sum of the task's losses. The checkpoint where it is lowest is the best.
     #[serde(skip)]
     pub loss: f64,
     /// Mean cross-entropy of the masked tokens in nats.
@@ -39,8 +39,8 @@ pub struct Validation {
     pub perplexity: f64,
     /// Share of the masked tokens guessed right.
     pub accuracy: f64,
-    /// Cross-entropy in nats of guessing by the training text's token counts: what a model must beat. NaN, written as
-    /// `null`, where the counts are not known.
+    /// Cross-entropy in nats of guessing by the token counts of the training text, which a model must beat. NaN, written as
+    /// `null`, if the counts are not known.
     pub unigram_cross_entropy: f64,
     /// How many tokens were guessed.
     pub masked_tokens: u64,

@@ -1,4 +1,4 @@
-//! Training: what surrounds the steps.
+//! Training: the loop, and all around it, from reading text to saving checkpoints and recovering from a lost device.
 
 mod divergence;
 pub mod evaluate;

@@ -10,17 +10,17 @@ use std::time::Instant;
 /// What the host knows of a step whose metrics it waits for.
 pub(super) struct PendingStep {
     pub step: u64,
-    /// Of this step alone, padding not included.
+    /// Tokens of this step alone, padding not included.
     pub tokens: u64,
     pub learning_rate: f64,
-    /// Of its gradients and of the weights after it, where a sink wants them.
+    /// Histograms of its gradients and of the weights after it, if a sink wants them.
     pub histograms: Vec<(String, Histogram)>,
 }
 
-/// The steps that were queued, in their order, until what they measured has arrived.
+/// The steps that were queued, in their order, until their metrics arrive.
 pub(super) struct PendingSteps {
     queue: VecDeque<PendingStep>,
-    /// Of all steps that were measured since the start of training.
+    /// Tokens of all steps whose metrics have arrived since the start of training.
     tokens: u64,
     throughput: Throughput,
     /// When the last metrics arrived.
@@ -30,7 +30,7 @@ pub(super) struct PendingSteps {
 }
 
 impl PendingSteps {
-    /// Of a training that has seen so many tokens before.
+    /// For a training that has seen this many tokens before.
     pub fn after(tokens: u64, precision: Precision) -> Self {
         let (throughput, scaled) = (Throughput::default(), precision != Precision::F32);
         PendingSteps { queue: VecDeque::new(), tokens, throughput, last: Instant::now(), scaled }
@@ -44,14 +44,13 @@ impl PendingSteps {
         self.queue.is_empty()
     }
 
-    /// Leaves what has passed since the last metrics out of the throughput: it was no training.
+    /// Leaves the time since the last metrics out of the throughput, because it was not spent on training.
     pub fn restart_clock(&mut self) {
         self.last = Instant::now();
     }
 
-    /// Takes out the oldest step, of which the measurements have arrived: what they say, with the task's names of its
-    /// losses, and its histograms. Panics when there is
-    /// none: every request belongs to a step.
+    /// Takes out the oldest step, whose measurements have arrived, and returns its metrics and histograms. `losses` are the
+    /// task's names of its losses. Panics if no step is queued, since every request belongs to one.
     pub fn arrived(
         &mut self,
         measured: &Measured,
@@ -84,7 +83,7 @@ mod tests {
     use bytemuck::Zeroable;
     use std::time::Duration;
 
-    /// A resume may have another batch: what it did before says nothing of its speed.
+    /// A resume may use another batch size, so the tokens of before say nothing about its throughput.
     #[test]
     fn tokens_add_up_and_those_of_before_have_no_speed() {
         let mut pending = PendingSteps::after(1_000_000, Precision::F16);

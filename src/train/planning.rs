@@ -1,4 +1,4 @@
-//! What a training takes, known before any of it is allocated: the microbatch that fits, memory, and time.
+//! What a training needs, worked out before anything is allocated: the microbatch that fits, memory, and time.
 
 use super::program::{Training, TrainingOptions};
 use crate::config::{Config, MicroBatch};
@@ -14,10 +14,10 @@ use crate::{Error, Remedy, Result};
 use serde::Serialize;
 use std::time::Duration;
 
-/// Of the memory that is free, what "auto" fills: the rest is for the data, the driver, and for others.
+/// The share of the free memory that "auto" uses. The rest is for the data, the driver, and other programs.
 const SHARE: f64 = 0.9;
 
-/// The sizes of a config's training, before its tokenizer, and so its vocabulary, is there.
+/// The sizes of a config's training before there is a tokenizer; the vocabulary is the one that the config asks for.
 pub fn sizes(config: &Config) -> Sizes {
     let model = config.model(config.tokenizer.vocab_size);
     let batch = match config.train.micro_batch {
@@ -38,10 +38,10 @@ pub fn sizes(config: &Config) -> Sizes {
     }
 }
 
-/// Opens the device for a config's training, with the config's limits.
+/// Opens the device for a config's training, with the config's `submission_ms` and `hang_seconds`.
 ///
 /// # Errors
-/// As [`Device::open_for`]; the device lacks the config's precision.
+/// As [`Device::open_for`]; or the device does not have the config's precision.
 pub fn open(choice: &DeviceChoice, config: &Config) -> Result<Device> {
     let device = Device::open_for(choice, &sizes(config))?.ready_for(config.train.precision)?;
     let device = device.submitting_every(Duration::from_millis(config.train.submission_ms));
@@ -73,8 +73,8 @@ pub fn record(
     Training::new(&*task, &*config.train.optimizer(), options)
 }
 
-/// Puts the training of a config on a device, with the microbatch of the config or, where that is "auto", the largest
-/// divisor of the batch that fits. Where a device does not tell its memory, the largest whose allocation succeeds.
+/// Puts the training of a config on a device, with the microbatch of the config. If that is "auto", it takes the largest
+/// divisor of the batch that fits, or, on a device that does not tell its memory, the largest whose allocation succeeds.
 ///
 /// # Errors
 /// Nothing fits; the device fails.
@@ -103,7 +103,7 @@ pub fn start(config: &Config, model: &ModelConfig, device: &Device) -> Result<(u
 /// The largest divisor of the batch whose plan the device can hold. Nothing is allocated.
 ///
 /// # Errors
-/// Not even one sequence fits: what is too large.
+/// Not even one sequence fits; the error says what is too large.
 pub fn largest(config: &Config, model: &ModelConfig, recompute: Recompute, device: &Device) -> Result<usize> {
     let limits = device.limits();
     let limits = MemoryLimits { memory: limits.memory.map(|memory| (SHARE * memory as f64) as u64), ..limits };
@@ -119,7 +119,7 @@ pub fn largest(config: &Config, model: &ModelConfig, recompute: Recompute, devic
     Err(refused.expect("a batch has divisors"))
 }
 
-/// Refuses a config whose training the device can't hold, before anything is made for it.
+/// Refuses a config whose training does not fit the device, before any data is prepared for it.
 ///
 /// # Errors
 /// As [`start`], without allocating.
@@ -141,45 +141,45 @@ fn divisors(number: usize) -> Vec<usize> {
     all
 }
 
-/// What a training takes, in each way to recompute.
+/// The memory and time that a training needs, for each mode of recomputing.
 #[derive(Debug, Serialize)]
 pub struct TrainingEstimate {
     pub device: String,
     /// Free memory of the device in bytes, where it is known.
     pub memory: Option<u64>,
-    /// Bytes of the largest binding.
+    /// Bytes of the device's largest binding.
     pub binding: u64,
     pub sequence_length: usize,
     pub batch_size: usize,
     pub rows: Vec<Row>,
-    /// Bytes of the host's memory for copies while a checkpoint is saved.
+    /// Bytes of the host's memory that saving a checkpoint takes for copies.
     pub saving_bytes: u64,
 }
 
-/// A way to recompute.
+/// The estimate for one mode of recomputing.
 #[derive(Debug, Serialize)]
 pub struct Row {
     pub recompute: Recompute,
-    /// Whether it is the config's.
+    /// Whether this is the config's mode.
     pub configured: bool,
     /// Sequences a microbatch: the config's, or what "auto" chooses.
     pub micro_batch: usize,
     /// What "auto" would choose; `None` when nothing fits.
     pub auto_micro_batch: Option<usize>,
-    /// Bytes by what they are for; their sum is `peak_bytes`. Where activations lie among the gradients, those are what goes
-    /// beyond these.
+    /// Bytes by purpose; their sum is `peak_bytes`. If activations share the memory of the gradients, only what goes beyond the
+    /// gradients counts as activations.
     pub memory: Option<Memory>,
-    /// The largest part of the logits that is there at once.
+    /// Bytes of the largest part of the logits that exists at once.
     pub logits_bytes: u64,
     pub peak_bytes: u64,
-    /// Of a step: all its microbatches and the update.
+    /// Kernel launches of a step: all its microbatches and the update.
     pub launches: usize,
     pub gflop: f64,
-    /// What a step takes at least, by the speeds that the device was measured to have.
+    /// The least time of a step, by the measured speed of the device.
     pub seconds: f64,
     /// Why the device cannot hold it.
     pub refused: Option<String>,
-    /// What may help against that.
+    /// What may help against it.
     pub remedy: Option<Remedy>,
 }
 
@@ -208,8 +208,7 @@ impl TrainingEstimate {
         })
     }
 
-    /// The row that says why the device can't hold the training in any way to recompute and with any microbatch; `None` where
-    /// it can.
+    /// If the training does not fit with any mode of recomputing and any microbatch, the row that says why; `None` if it fits.
     pub fn refusal(&self) -> Option<&Row> {
         let fits = |row: &Row| row.refused.is_none() || row.auto_micro_batch.is_some();
         if self.rows.iter().any(fits) {
@@ -269,11 +268,11 @@ fn row(
     }
 }
 
-/// Entries of the vocabulary that a training would have: those of the prepared data or of the tokenizer that are named, else
-/// what the config asks to learn, of which a small text may yield fewer.
+/// The size of the vocabulary that a training would have: that of the prepared data or the tokenizer that the config names, or
+/// else the size that the config asks for, though a small text may yield fewer entries.
 ///
 /// # Errors
-/// What is named cannot be read.
+/// The prepared data or the tokenizer cannot be read.
 pub fn vocabulary(config: &Config) -> Result<usize> {
     match (&config.data.prepared, &config.tokenizer.file) {
         (Some(folder), _) => Ok(Manifest::read(folder)?.vocab_size),

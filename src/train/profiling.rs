@@ -1,4 +1,4 @@
-//! `train --profile`: where the time of some steps goes.
+//! `train --profile`: measures where the time of some steps goes.
 
 use super::Sink;
 use crate::Result;
@@ -10,12 +10,13 @@ use crate::files;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The trace in the run's folder.
+/// The file of the trace, in the run's folder.
 const TRACE: &str = "profile.json";
-/// Steps before the profile: the first touch memory, and the speed by which submissions are cut is still being learnt.
+/// Steps of warm-up before the profile. The first ones touch memory for the first time, and the executor still learns how much
+/// work to put into a submission.
 const WARM_UP: u64 = 3;
 
-/// A profile that is to be taken, or under way.
+/// A profile that will be taken, or is being taken.
 pub struct Profiling {
     folder: PathBuf,
     device: String,
@@ -27,7 +28,7 @@ pub struct Profiling {
 }
 
 impl Profiling {
-    /// Of `steps` steps, when `done` are behind a training of `all`. Measures what the device reaches at best.
+    /// A profile of `steps` steps, in a training that has done `done` of its `all` steps. Measures the device's peak speed.
     ///
     /// # Errors
     /// The device has no timestamps, or fails.
@@ -47,7 +48,7 @@ impl Profiling {
         Ok(Profiling { folder, device, peak, from, until: from + steps, begun: None })
     }
 
-    /// Before a step: begins when it is time.
+    /// Called before a step: begins the profile if it is time.
     ///
     /// # Errors
     /// The device fails.
@@ -59,7 +60,8 @@ impl Profiling {
         Ok(())
     }
 
-    /// After a step: with the last one, or with `last`, shows the table and writes the trace. Returns whether it did.
+    /// Called after a step. After the last profiled step, or if `last` is set, shows the table and writes the trace. Returns
+    /// whether it did.
     ///
     /// # Errors
     /// The device fails, or the trace cannot be written.
@@ -79,29 +81,29 @@ impl Profiling {
         sinks.note(&format!("profile of steps {} to {step} on {}", self.from + 1, self.device))?;
         profile.table(&self.peak).lines().try_for_each(|line| sinks.note(line))?;
         sinks.note(&format!(
-            "{:.3} ms a step, of it {:.3} ms in kernels; {}",
+            "{:.3} ms a step, {:.3} ms of it in kernels; {}",
             1e3 * took.as_secs_f64() / steps as f64,
             1e3 * profile.seconds() / steps as f64,
             host.since(&host_before)
         ))?;
         let trace = serde_json::to_vec(&profile.trace(&self.device)).expect("numbers and names are always JSON");
         files::replace(&self.folder.join(TRACE), &trace)?;
-        sinks.note(&format!("{} is for ui.perfetto.dev", self.folder.join(TRACE).display()))?;
+        sinks.note(&format!("open {} in ui.perfetto.dev", self.folder.join(TRACE).display()))?;
         Ok(true)
     }
 }
 
-/// What steps cost the host.
+/// The host's time for some steps.
 #[derive(Clone, Copy, Default)]
 pub struct HostTime {
     steps: u64,
-    /// Outside of waiting for the device.
+    /// Time not spent waiting for the device.
     working: Duration,
     waiting: Duration,
 }
 
 impl HostTime {
-    /// Takes in a step that began at `start`, when the executor had waited for `waited`.
+    /// Adds a step that began at `start`, when the executor had waited for `waited` in all.
     pub fn step(&mut self, start: Instant, waited: Duration, executor: &dyn Executor) {
         let waiting = executor.waited().saturating_sub(waited);
         self.steps += 1;

@@ -1,4 +1,4 @@
-//! The program of a model in training, and of its validation: encoder, task and optimiser.
+//! The program that trains and validates a model: encoder, task head and optimiser.
 
 use crate::Result;
 use crate::collective::{Collective, Single};
@@ -16,10 +16,10 @@ use crate::optim::{self, LossScale, Optimizer};
 use crate::random;
 use crate::tasks::{self, Measured, Task};
 
-/// How a model is trained, but for the task and the optimiser.
+/// How a model is trained, apart from the task and the optimiser.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainingOptions {
-    /// Of a microbatch.
+    /// The shape of a microbatch.
     pub shape: Shape,
     pub validation_shape: Shape,
     pub recompute: Recompute,
@@ -28,15 +28,15 @@ pub struct TrainingOptions {
     pub precision: Precision,
     /// Largest global gradient norm; 0 for no limit.
     pub grad_clip: f64,
-    /// Whether a step may have several microbatches, whose gradients add up. Where it has one, gradients are there from
-    /// `accumulate` to `update` alone, and a device may have activations in their place at other times.
+    /// Whether a step may have several microbatches, whose gradients add up (gradient accumulation). If it has only one,
+    /// gradients live only from `accumulate` to `update`, and a device may use their memory for activations at other times.
     pub accumulates: bool,
     /// The device's largest binding in bytes.
     pub binding: u64,
 }
 
 impl TrainingOptions {
-    /// Batches of this shape in training and validation; else as a config file that says nothing else.
+    /// Batches of this shape in training and validation; everything else is as in a config file with defaults only.
     pub fn new(shape: Shape, binding: u64) -> Self {
         TrainingOptions {
             shape,
@@ -50,13 +50,13 @@ impl TrainingOptions {
     }
 }
 
-/// A model in training: microbatches add to the gradients, an update uses them up, and validation stands beside.
+/// A model in training: microbatches add to the gradients, and an update uses them up. It can also be validated.
 pub struct Training {
     pub program: Program,
     pub parameters: Parameters,
     pub inputs: Inputs,
     pub validation_inputs: Inputs,
-    /// What the task measured in the microbatches since the host cleared it.
+    /// Sums of what the task measured in the microbatches since the host cleared them.
     pub metrics: Tensor,
     pub validation_metrics: Tensor,
     /// An `OptimizerState`.
@@ -69,7 +69,7 @@ pub struct Training {
     pub update: Phase,
     /// Forward over a validation batch.
     pub validate: Phase,
-    /// Bytes of the head's largest activation, such as the logits that are there at once.
+    /// Bytes of the head's largest activation, such as the logits that exist at once.
     pub largest_bytes: u64,
     accumulates: bool,
 }
@@ -134,8 +134,8 @@ impl Training {
         })
     }
 
-    /// Gives the program its memory on a device, and writes what never changes. Parameters are still to be written:
-    /// see [`Parameters::initialize`].
+    /// Gives the program its memory on a device, and writes what never changes. The caller still has to write the parameters,
+    /// for example by [`Parameters::initialize`].
     ///
     /// # Errors
     /// The device is too small.
@@ -152,9 +152,9 @@ impl Training {
         executor.write(self.optimizer, state.words());
     }
 
-    /// Queues one optimiser step over `batches`, the microbatches of its batch in order. `seed` is the run's, and `number` the
-    /// steps it has behind it: they and a row's place in the whole batch tell dropout masks apart. Panics when there are several
-    /// microbatches and the program does not accumulate.
+    /// Queues one optimiser step over `batches`, the microbatches of its batch in order. `seed` is the run's, and `number` is
+    /// how many steps it has done; together with a row's place in the whole batch they determine the dropout masks. Panics if
+    /// there are several microbatches and the program does not accumulate.
     ///
     /// # Errors
     /// The device fails.
@@ -170,9 +170,9 @@ impl Training {
         self.run_update(executor, learning_rate)
     }
 
-    /// All of [`Training::step`] but the update, which uses the gradients up: until that is run they can be read. With f16 they
-    /// are those of the scaled loss. `batches` are this process's share of the step, those of all processes one after another in
-    /// the order of their ranks, and the gradients and what is measured become the sums over them.
+    /// [`Training::step`] without the update. The update uses the gradients up, so they can be read until then; with f16 they
+    /// are those of the scaled loss. `batches` are this process's share of the step: the batch of a step is the shares of all
+    /// processes in the order of their ranks. Gradients and measurements become the sums over all processes.
     ///
     /// # Errors
     /// The device fails, or another process does.
@@ -204,12 +204,12 @@ impl Training {
         self.exchange(executor, collective)
     }
 
-    /// Labels, classes, rows and selected rows of a microbatch.
+    /// How many labels, classes, rows and selected rows a microbatch has.
     fn counts(&self, batch: &Batch) -> [u32; 4] {
         [batch.label_count, batch.classes.count, self.inputs.shape.rows() as u32, batch.selected_count]
     }
 
-    /// Sums up the gradients of all processes, and what they measured.
+    /// Sums up the gradients and the measurements of all processes.
     fn exchange(&self, executor: &mut dyn Executor, collective: &mut dyn Collective) -> Result<()> {
         if collective.size() == 1 {
             return Ok(());
@@ -223,7 +223,7 @@ impl Training {
         Ok(())
     }
 
-    /// Queues the update of the parameters from the gradients that are there.
+    /// Queues the update of the parameters from the accumulated gradients.
     ///
     /// # Errors
     /// The device fails.
@@ -232,7 +232,7 @@ impl Training {
         executor.run(self.update)
     }
 
-    /// Lets the next microbatch be the first that counts in what is measured.
+    /// Sets the sums of what is measured back to zero, before the first microbatch of a step.
     pub fn clear_metrics(&self, executor: &mut dyn Executor) {
         executor.write(self.metrics, &vec![0; self.program.len(self.metrics)]);
     }

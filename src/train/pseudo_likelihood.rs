@@ -8,26 +8,26 @@ use crate::model::{ModelConfig, Shape};
 use crate::tasks::{self, MaskedLm};
 use serde::Serialize;
 
-/// What the tokens of a text score, each guessed from all others but the rest of its word: see [`Scoring`]. In nats.
+/// The score of a text's tokens in nats. Each token is guessed from all others except the rest of its word: see [`Scoring`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PseudoLikelihood {
-    /// Sum over the tokens.
+    /// The sum over the tokens.
     pub pseudo_log_likelihood: f64,
     pub pll_per_word: f64,
     pub pll_per_token: f64,
-    /// exp of minus `pll_per_token`.
+    /// exp(-`pll_per_token`)
     pub pseudo_perplexity: f64,
     pub words: u64,
     pub tokens: u64,
 }
 
 impl PseudoLikelihood {
-    /// Scores all sequences, or `limit` that are evenly spread over the data; `values` are those of the parameters, and
-    /// `batch` is how many masked sequences go through the model at once. `progress` is told
-    /// before each batch how many are done, and of how many.
+    /// Scores all sequences, or `limit` that are evenly spread over the data. `values` are those of the parameters, and `batch`
+    /// is how many masked sequences go through the model at once. `progress` is called before each batch with the number of
+    /// batches that are done, and of all.
     ///
     /// # Errors
-    /// The device fails, or is too small; the text can't be read.
+    /// The device fails, or is too small; or the text can't be read.
     pub fn measure(
         (config, values): (&ModelConfig, &[Vec<f32>]),
         device: &Device,

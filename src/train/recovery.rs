@@ -1,4 +1,4 @@
-//! Training that outlives its device: when that is lost, it is opened again, and training goes on from the newest checkpoint.
+//! Recovery from a lost device: the device is opened again, and training continues from the newest checkpoint.
 
 use super::{Outcome, RunDir, Sink, Trainer, interrupt, planning};
 use crate::checkpoint::{TrainingState, has_checkpoints};
@@ -9,13 +9,13 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// Before each try to open a lost device: a driver that was reset may take some seconds.
+/// The pauses before each try to open a lost device, since a driver that was reset may take some seconds.
 const PAUSES: [Duration; 4] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(20)];
 
-/// How many losses may be recovered from: so many within any hour.
+/// How many losses within any hour training may recover from.
 struct Allowance {
     most: u64,
-    /// When the losses of the last hour were, from the oldest on.
+    /// The times of the losses within the last hour, oldest first.
     losses: VecDeque<Duration>,
 }
 
@@ -24,7 +24,7 @@ impl Allowance {
         Allowance { most, losses: VecDeque::new() }
     }
 
-    /// Counts a loss at a time, and says whether there were not too many within the hour that ends with it.
+    /// Counts a loss at the time `now`. Returns whether the hour that ends with it has no more losses than are allowed.
     fn allows(&mut self, now: Duration) -> bool {
         self.losses.retain(|loss| now.saturating_sub(*loss) < HOUR);
         self.losses.push_back(now);
@@ -32,15 +32,15 @@ impl Allowance {
     }
 }
 
-/// A training that came to its end, or was interrupted.
+/// A training that finished or was interrupted.
 pub struct Trained {
     pub trainer: Trainer,
     pub outcome: Outcome,
-    /// The optimiser steps that were done before.
+    /// The optimiser steps that were already done when it started.
     pub done_before: u64,
 }
 
-/// What is done about losses of one training's device.
+/// Recovers one training from losses of its device.
 pub struct Recovery<'a> {
     choice: &'a DeviceChoice,
     allowance: Allowance,
@@ -48,7 +48,7 @@ pub struct Recovery<'a> {
 }
 
 impl<'a> Recovery<'a> {
-    /// For a training on the device that was asked for, as often as the config has it.
+    /// For a training on the device that was asked for, as often as the config allows.
     pub fn new(choice: &'a DeviceChoice, config: &Config) -> Self {
         Recovery { choice, allowance: Allowance::new(config.train.recoveries_per_hour), start: Instant::now() }
     }
@@ -56,7 +56,7 @@ impl<'a> Recovery<'a> {
     /// Opens the device for a training.
     ///
     /// # Errors
-    /// As [`planning::open`]; it was lost too often meanwhile.
+    /// As [`planning::open`]; or the device was lost too often meanwhile.
     pub fn open(&mut self, config: &Config) -> Result<Device> {
         for pause in PAUSES {
             std::thread::sleep(pause);
@@ -68,9 +68,9 @@ impl<'a> Recovery<'a> {
         planning::open(self.choice, config)
     }
 
-    /// Trains to the end, or until it is interrupted, on the device and on those that are opened after it. `profile` are the
-    /// steps to time. `sinks` makes what takes the measurements besides the sinks of the config, anew on each device, from the
-    /// state that training begins with there.
+    /// Trains to the end, or until it is interrupted, on the device and on those that are opened after a loss. `profile` is the
+    /// number of steps to profile. `sinks` makes further sinks besides those of the config. It is called for each device, with
+    /// the state in which training begins there.
     ///
     /// # Errors
     /// As [`Trainer::new`] and [`Trainer::run`]; the device was lost too often, or cannot be opened again.
@@ -98,7 +98,7 @@ impl<'a> Recovery<'a> {
                 Err(Error::DeviceLost(loss)) => self.count(loss)?,
                 ended => return ended,
             }
-            // A training that has saved nothing yet begins anew, as it began.
+            // A training that has saved nothing yet starts over, from its beginning.
             resume = has_checkpoints(&run.checkpoints())?;
             if began.micro_batch > 0 {
                 config.train.micro_batch = MicroBatch::Sequences(began.micro_batch);
@@ -110,7 +110,7 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    /// Says that the device was lost, or errors when that was once too often.
+    /// Warns that the device was lost, or returns an error if that was one time too many.
     fn count(&mut self, loss: String) -> Result<()> {
         if interrupt::interrupted() {
             return Err(Error::DeviceLost(loss));
@@ -124,12 +124,12 @@ impl<'a> Recovery<'a> {
         Err(Error::DeviceLost(format!("{loss}{often}, and train.recoveries_per_hour is {most}")))
     }
 
-    /// The lost device once more; where any device was asked for and that is gone for good, another.
+    /// Opens the lost device again. If it is gone for good, and the device was chosen by `auto`, opens another.
     fn reopen(&mut self, config: &Config, device: Device) -> Result<Device> {
         let lost = device.describe_briefly();
         let same = DeviceChoice::Named(lost.clone());
-        // Held for the first try, so that the driver and its layers need not be loaded again; a driver that is at odds with the
-        // lost device gets its next tries without.
+        // The lost device is held during the first try, so that the driver and its layers need not be loaded again. If a driver
+        // can't open a second device beside the lost one, the next tries work without it.
         let mut held = Some(device);
         let choice = if *self.choice == DeviceChoice::Auto { &same } else { self.choice };
         let mut opened = Err(Error::device(format!("{lost} is gone")));

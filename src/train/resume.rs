@@ -1,4 +1,4 @@
-//! Going on from a checkpoint: whether a config can, and putting the saved state back on the device.
+//! Resuming from a checkpoint: checks that the config fits it, and puts the saved state back on the device.
 
 use super::program::Training;
 use super::saving;
@@ -15,17 +15,17 @@ use crate::tasks::Task;
 use crate::{Error, Remedy, Result};
 use std::path::Path;
 
-/// A change of the learning rate by more than this share is worth a word.
+/// A change of the learning rate by more than this share is worth a warning.
 const NOTABLE_JUMP: f64 = 0.1;
 
-/// Keys of `[model]` that a resume may change: the parameters mean the same whatever these are.
+/// Keys of `[model]` that a resume may change, since the parameters mean the same with any values of these.
 const FREE: [&str; 6] =
     ["recipe", "dropout", "attention_dropout", "initializer_range", "scaled_output_init", "mimetic_init"];
 
-/// The checkpoint that a resume goes on from. It never begins anew by itself.
+/// The checkpoint that a resume continues from. A resume never starts over by itself.
 ///
 /// # Errors
-/// There is none, none is whole, or one that is needed can't be read now.
+/// There is no checkpoint, none is whole, or one that is needed can't be read now.
 pub(super) fn newest(store: &CheckpointStore, run: &Path) -> Result<Checkpoint> {
     if let Some(checkpoint) = store.latest_valid()? {
         return Ok(checkpoint);
@@ -36,10 +36,10 @@ pub(super) fn newest(store: &CheckpointStore, run: &Path) -> Result<Checkpoint> 
     })
 }
 
-/// Refuses a config with which the training of the checkpoint cannot go on. Changes nothing.
+/// Refuses a config with which the checkpoint's training cannot continue. Changes nothing.
 ///
 /// # Errors
-/// Another seed, optimiser, task or model than the run began with; a damaged file.
+/// The config has another seed, optimiser, task or model than the run began with; or a file is damaged.
 pub(super) fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
     let state = checkpoint.state();
     if state.seed != config.seed {
@@ -61,10 +61,11 @@ pub(super) fn check(checkpoint: &Checkpoint, config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Refuses data that took the place of what the checkpoint was trained on. Another folder is a choice, and only said.
+/// Refuses data that has replaced what the checkpoint was trained on in the same place. If the config names another folder,
+/// that is taken as intended, and only logged.
 ///
 /// # Errors
-/// The data is in the same place, and is other data.
+/// The place is the same, but the data is not.
 pub(super) fn check_data(checkpoint: &Checkpoint, now: &DataSeen) -> Result<()> {
     let began = &checkpoint.state().data;
     if began.digest.is_empty() || began.digest == now.digest {
@@ -91,10 +92,10 @@ pub(super) fn check_data(checkpoint: &Checkpoint, now: &DataSeen) -> Result<()> 
     }
 }
 
-/// The microbatch that a run with "auto" began with: another would change the order of sums.
+/// The microbatch that a run with "auto" began with. A resume keeps it, since another would change the order of sums.
 ///
 /// # Errors
-/// It does not divide the config's batch any more.
+/// It no longer divides the config's batch.
 pub(super) fn micro_batch(checkpoint: &Checkpoint, config: &Config) -> Result<MicroBatch> {
     let (began, batch) = (checkpoint.state().micro_batch, config.train.batch_size);
     match began {
@@ -107,10 +108,10 @@ pub(super) fn micro_batch(checkpoint: &Checkpoint, config: &Config) -> Result<Mi
     }
 }
 
-/// Says in the log if the learning rate jumps where the training goes on after `step` steps, because the settings that the run has
-/// had until now, in `kept`, gave another one: a finished run with more steps goes up again from its end.
+/// Warns if the learning rate jumps where the training continues after `step` steps, because the settings that the run has had
+/// until now, in the file `kept`, gave another one. For example, the rate rises again if a finished run is given more steps.
 pub(super) fn warn_of_jump(kept: &Path, config: &Config, step: u64) {
-    // Settings of an older version are passed over: they only serve to compare.
+    // Settings that can't be read, such as those of an older version, are ignored: they only serve to compare.
     let Ok(old) = Config::load(kept, &[]) else { return };
     let (before, after) = match step.checked_sub(1) {
         Some(last) if step >= old.train.steps => {
@@ -123,7 +124,7 @@ pub(super) fn warn_of_jump(kept: &Path, config: &Config, step: u64) {
     }
     let steps = match (old.train.steps, config.train.steps) {
         (old, new) if old != new => format!("train.steps is {new}, and was {old}"),
-        _ => "the keys of [train] are others than before".to_string(),
+        _ => "keys of [train] have changed".to_string(),
     };
     log::warn!(
         "the learning rate goes from {before:.2e} to {after:.2e} at step {}, since {steps}; to go on without a jump, set \
@@ -144,7 +145,7 @@ fn another(key: &str, value: impl std::fmt::Display, began: impl std::fmt::Displ
     Error::config(key, problem).with(Remedy::AnotherRun)
 }
 
-/// Writes a checkpoint's weights and moments to the device, and gives the state that it was saved in.
+/// Writes a checkpoint's weights and moments to the device, and returns the state that was saved.
 ///
 /// # Errors
 /// A file is damaged, or is not of this model.

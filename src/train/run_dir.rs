@@ -1,5 +1,5 @@
-//! The folder of a run: `run.json`, `config.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, and a lock that keeps a second
-//! training out.
+//! The folder of a run: `run.json`, `config.toml`, `metrics.jsonl`, `tensorboard/`, `checkpoints/`, and a lock that keeps a
+//! second training out.
 
 use crate::checkpoint::has_checkpoints;
 use crate::config::{Config, run_format};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 const CONFIG: &str = "config.toml";
 
-/// A run's folder, locked as long as this or a clone lives.
+/// A run's folder, which is locked as long as this or a clone exists.
 #[derive(Clone, Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -18,7 +18,7 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes the folder of a new run, or with `resume` opens that of an earlier one, and locks it.
+    /// Makes the folder of a new run, or with `resume` opens that of an earlier run, and locks it.
     ///
     /// # Errors
     /// A new run would overwrite checkpoints; there is no run to resume; another training holds the folder; the disk
@@ -47,7 +47,7 @@ impl RunDir {
         files::replace(&self.config(), config.to_toml().as_bytes())
     }
 
-    /// The config with every setting of the run, which [`Config::load`] reads.
+    /// The file with every setting of the run, which [`Config::load`] reads.
     pub fn config(&self) -> PathBuf {
         self.path.join(CONFIG)
     }
@@ -57,17 +57,17 @@ impl RunDir {
         &self.path
     }
 
-    /// Where [`crate::checkpoint::CheckpointStore`] goes.
+    /// The folder of [`crate::checkpoint::CheckpointStore`].
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }
 
-    /// Where [`super::MetricsLog`] goes.
+    /// The file of [`super::MetricsLog`].
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
     }
 
-    /// Where [`super::sinks::TensorBoard`] goes.
+    /// The folder of [`super::sinks::TensorBoard`].
     pub fn tensorboard(&self) -> PathBuf {
         self.path.join("tensorboard")
     }
@@ -119,7 +119,7 @@ mod tests {
         for resume in [true, false] {
             assert_eq!(RunDir::create(&path, resume).unwrap_err().to_string(), problem);
         }
-        // Before any key that this version does not know.
+        // The version is checked before the keys, some of which this version may not know.
         assert_eq!(Config::load(&path.join("config.toml"), &[]).unwrap_err().to_string(), problem);
         std::fs::write(&file, "{").unwrap();
         assert!(RunDir::create(&path, true).unwrap_err().to_string().contains("run.json: is damaged"));

@@ -1,4 +1,4 @@
-//! What a checkpoint of a training holds, written from the device to the disk without a copy in between.
+//! Writes the files of a checkpoint, from the device straight to the disk, without a copy of the whole model in between.
 
 use super::program::Training;
 use crate::Result;
@@ -70,13 +70,13 @@ pub(super) fn entries(layout: &[Placed]) -> Vec<Entry> {
     layout.iter().map(|placed| placed.entry.clone()).collect()
 }
 
-/// The tensors of the moments' file, and the kind and number of the parameter that each belongs to.
+/// The tensors of the file of the optimiser's moments, with the kind and number of the parameter that each belongs to.
 pub(super) struct Moments {
     pub entries: Vec<Entry>,
     pub sources: Vec<(Kind, usize)>,
 }
 
-/// What the optimiser keeps of each parameter, slot by slot.
+/// What the optimiser keeps for each parameter, slot by slot.
 pub(super) fn moments(parameters: &Parameters) -> Moments {
     let mut moments = Moments { entries: Vec::new(), sources: Vec::new() };
     for slot in parameters.slots() {

@@ -1,4 +1,4 @@
-//! What a run's data was made from, so that a text or tokenizer that changes afterwards is noticed.
+//! Notes what a run's data was made from, so that a later change of the text or the tokenizer is noticed.
 
 use crate::config::Config;
 use crate::{Error, Result, data, files};
@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// Beside the data.
+/// The file of these notes, beside the data.
 const SOURCES: &str = "data.sources.json";
 
 /// The files that data is made from.
@@ -20,31 +20,31 @@ pub struct Sources {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Source {
-    /// The key of the config that names it.
+    /// The key of the config that names the file.
     key: String,
-    /// As messages show it.
+    /// The path, as messages show it.
     path: String,
     bytes: u64,
-    /// When it was last changed, in seconds since 1970, where the file system tells.
+    /// When it was last changed, in seconds since 1970, if the file system tells.
     modified: Option<f64>,
-    /// Of its content, in hex.
+    /// The hash of its content, in hex.
     blake3: String,
 }
 
-/// How the files of a config differ from those that data was made from: the first that does.
+/// The first file of a config that differs from what the data was made from.
 #[derive(Debug)]
 pub struct Change {
     /// The key of the config that names the file.
     pub key: String,
     path: String,
-    /// What became of it.
+    /// What happened to it.
     pub what: What,
 }
 
-/// What became of a file since data was made from it.
+/// What happened to a file since the data was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// Its content is another.
+    /// Its content has changed.
     Edited,
     /// It was not there.
     Added,
@@ -53,7 +53,7 @@ pub enum What {
 }
 
 impl Change {
-    /// As a message puts it, behind the key.
+    /// The words for a message, which stand after the key.
     pub fn problem(&self) -> String {
         let what = match self.what {
             What::Edited => "has changed since",
@@ -65,10 +65,10 @@ impl Change {
 }
 
 impl Sources {
-    /// Reads what `config` names, all of it, before the first long work on it.
+    /// Reads and hashes all files that `config` names, before any long work on them begins.
     ///
     /// # Errors
-    /// What a key names is missing, no text, or can't be read.
+    /// A file that a key names is missing, is no text, or can't be read.
     pub fn of(config: &Config) -> Result<Sources> {
         let source = |(key, path): (&str, PathBuf)| {
             let (bytes, modified) = stat(&path)?;
@@ -78,7 +78,7 @@ impl Sources {
         Ok(Sources { files: files.into_iter().map(source).collect::<Result<_>>()? })
     }
 
-    /// What a run has noted; `None` where it has noted nothing, as runs of earlier versions.
+    /// What a run has noted; `None` if it has noted nothing, as runs of earlier versions.
     ///
     /// # Errors
     /// The file can't be read.
@@ -102,7 +102,7 @@ impl Sources {
         files::replace(&run.join(SOURCES), &json)
     }
 
-    /// The first change since. A file of the same size and time is taken to have the same content, as by `make` and `rsync`.
+    /// The first change since then. Like `make` and `rsync`, it takes a file of the same size and time for unchanged.
     ///
     /// # Errors
     /// A file can't be read.
@@ -134,7 +134,7 @@ impl Sources {
 /// The files that a config names, and their keys.
 ///
 /// # Errors
-/// A key names what is missing, or no text.
+/// A key names something that is missing, or that is no text.
 fn named(config: &Config) -> Result<Vec<(&'static str, PathBuf)>, (&'static str, Error)> {
     let mut all = Vec::new();
     for (key, names) in [("data.train", &config.data.train), ("data.validation", &config.data.validation)] {

@@ -1,4 +1,4 @@
-//! From the text that a config names to prepared data, made when it is missing.
+//! Opens a run's prepared data, and makes it from the text that the config names if it is missing.
 
 use super::interrupt;
 use super::sources::{Change, Sources, What};
@@ -14,22 +14,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use toml::{Table, Value};
 
-/// The settings that prepared data came from, beside it: `train` prepares again when they change.
+/// The file of the settings that the prepared data was made with, beside it. `train` prepares again when they change.
 const SETTINGS: &str = "data.settings";
 
-/// The tokenizer that a run must have, since its model has it already.
+/// The tokenizer that the data must have, because the model was trained with it.
 #[derive(Clone, Copy)]
 pub enum Required<'a> {
-    /// None: it is the config's, or that of the prepared data.
+    /// No particular one: the config's, or that of the prepared data.
     Nothing,
-    /// That of the model that training starts from.
+    /// The tokenizer of the model that training starts from.
     Init(&'a Tokenizer),
-    /// That of the checkpoint that training goes on from.
+    /// The tokenizer of the checkpoint that training resumes from.
     Resume(&'a Tokenizer),
 }
 
 impl<'a> Required<'a> {
-    /// That tokenizer.
+    /// The tokenizer, if there is a requirement.
     pub fn tokenizer(self) -> Option<&'a Tokenizer> {
         match self {
             Required::Nothing => None,
@@ -44,11 +44,12 @@ impl<'a> Required<'a> {
     }
 }
 
-/// The prepared data of a run: the folder that the config names, or `data` in the run's own, which is made from raw text
-/// unless it is there already. `stop` becoming true interrupts the making, which leaves nothing behind.
+/// The prepared data of a run: the folder that the config names, or else the folder `data` of the run, which is made from raw
+/// text if it is missing. When `stop` becomes true, the preparing is interrupted, and leaves nothing behind.
 ///
 /// # Errors
-/// What the tokenizer, the corpus or the prepared folder refuse; data that does not have the tokenizer it must have.
+/// The tokenizer, the corpus or the prepared folder can't be used; or the data was prepared with another tokenizer than
+/// required.
 pub fn prepared_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBool>) -> Result<Prepared> {
     let prepared = match &config.data.prepared {
         Some(folder) => judged(Prepared::open(folder)?, "the training part of data.prepared")?,
@@ -102,7 +103,7 @@ fn own_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBo
     }
     if same && folder.is_dir() {
         let prepared = Prepared::open(&folder)?;
-        // A new run that was killed early may have left it, when model.init was another model.
+        // A new run that was killed early may have left data of another tokenizer, if model.init was another model then.
         if required.is_met(&prepared) || matches!(required, Required::Resume(_)) {
             return judged(prepared, "the run's training text");
         }
@@ -110,7 +111,7 @@ fn own_data(config: &Config, run: &Path, required: Required, stop: &Arc<AtomicBo
     make_own(config, run, required, stop, &settings)
 }
 
-/// Makes the run's own data, and then notes what it was made from: a kill in between has it made again.
+/// Makes the run's own data, and then notes what it was made from. After a kill in between it is made again.
 fn make_own(
     config: &Config,
     run: &Path,
@@ -129,13 +130,13 @@ fn make_own(
     Prepared::open(&folder)
 }
 
-/// Data that was prepared some time before, once it is known to have something to learn from; `prepare` sees to its own.
+/// Checks that data prepared earlier has tokens that can be masked, and passes it on; `prepare` checks data that it makes.
 fn judged(prepared: Prepared, name: &str) -> Result<Prepared> {
     check_maskable(prepared.tokenizer(), prepared.unigram(), name, || Ok([]))?;
     Ok(prepared)
 }
 
-/// The settings that the run's data was made with; `None` where none was made.
+/// The settings that the run's data was made with; `None` if it was not made yet.
 ///
 /// # Errors
 /// They can't be read, or are damaged.
@@ -151,8 +152,8 @@ fn kept_settings(run: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Whether the settings are those that were kept, but for how a tokenizer is learnt where an older version, which knew fewer
-/// keys, kept them: a resume has its tokenizer already.
+/// Whether the settings are the same as those that were kept. Keys for learning a tokenizer that an older version did not have
+/// yet are ignored if they are missing, since a resume has its tokenizer already.
 fn same_as_kept(kept: &str, settings: &str) -> bool {
     let (Ok(kept), Ok(mut settings)) = (kept.parse::<Table>(), settings.parse::<Table>()) else { return false };
     if let (Some(Value::Table(old)), Some(Value::Table(new))) = (kept.get("tokenizer"), settings.get_mut("tokenizer")) {
@@ -192,7 +193,7 @@ fn new_tokenizer(config: &Config) -> Result<Tokenizer> {
     let options = config.tokenizer.options();
     log::info!("training a {:?} tokenizer of {} tokens", options.kind, options.vocab_size);
     let corpus = Corpus::open(&paths(&config.data.train), corpus_options(config))?.with_progress("reading");
-    // Nothing is written before it is done.
+    // Learning a tokenizer writes nothing until it is done, so a signal may end it at once.
     interrupt::ending_at_once(|| Tokenizer::train(&options, corpus))
 }
 
@@ -208,7 +209,7 @@ fn paths(names: &[String]) -> Vec<PathBuf> {
     names.iter().map(PathBuf::from).collect()
 }
 
-/// Everything of a config that prepared data depends on.
+/// All settings of a config that prepared data depends on.
 fn settings(config: &Config) -> String {
     #[derive(serde::Serialize)]
     struct Settings<'a> {

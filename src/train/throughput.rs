@@ -1,9 +1,9 @@
-//! A speed that is steady enough to read.
+//! The throughput of training, smoothed so that it is steady enough to read.
 
-/// How much older measurements count, in seconds: after as long they weigh 1/e.
+/// How long measurements count, in seconds: after this time they weigh 1/e.
 const MEMORY: f64 = 10.0;
 
-/// Tokens a second, averaged over roughly the last ten seconds.
+/// Tokens per second, averaged over roughly the last ten seconds.
 #[derive(Default)]
 pub struct Throughput {
     tokens: f64,
@@ -11,8 +11,8 @@ pub struct Throughput {
 }
 
 impl Throughput {
-    /// Takes in a step of so many tokens that ended `seconds` after the one before, and returns the smoothed tokens a second;
-    /// 0 before any time has passed.
+    /// Adds a step of `tokens` tokens that ended `seconds` after the one before, and returns the smoothed tokens per second,
+    /// which are 0 before any time has passed.
     pub fn update(&mut self, tokens: u64, seconds: f64) -> f64 {
         let decay = (-seconds / MEMORY).exp();
         self.tokens = self.tokens * decay + tokens as f64;

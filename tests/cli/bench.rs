@@ -1,4 +1,4 @@
-//! `cloze bench`: what it prints and that it leaves nothing behind. How fast anything is is not tested.
+//! `cloze bench`: what it prints, and that it leaves nothing behind. Speed itself is not tested.
 
 use crate::adapter;
 use crate::workshop::{Workshop, names, outcome};
@@ -122,12 +122,13 @@ fn every_variant_of_a_gpu_is_timed() {
     assert_eq!(variants(&shop.done(line, &[]).json()), known);
     assert_eq!(variants(&shop.done(&format!("{line} --variant {}", known[0]), &[]).json()), known[..1]);
 
-    // Where a variant does not fit, the reference would be timed under its name.
+    // If a variant that does not fit were listed, the reference would run in its place and be timed under its name.
     let odd = shop.done("bench matmul_nn --device gpu --shape m=63,n=65,k=17 --json", &[]).json();
     assert_eq!(variants(&odd), ["tiled"]);
 }
 
-/// The adapter that `--device gpu` takes, where its shaders have half precision; without, what the binary says of it is checked.
+/// The adapter that `--device gpu` takes, if its shaders have half precision. If they don't, checks the binary's message about
+/// it.
 fn half_gpu(shop: &Workshop) -> Option<Box<Gpu>> {
     if !adapter::present() {
         return None;
@@ -203,7 +204,7 @@ fn sizes_of_a_model_may_be_changed() {
     assert!((bytes / (5.0 * (2.0 * 768.0 + 1.0) * 4.0) - 1.0).abs() < 1e-6, "{bytes}");
 }
 
-/// Of every variant and precision, whatever adapters there are; what lies there otherwise stays.
+/// Files are written for every variant and precision, whatever adapters there are, and other files in the folder stay.
 #[test]
 fn kernels_are_written_out_without_a_device() {
     let shop = Workshop::new();

@@ -1,4 +1,4 @@
-//! A config in another folder finds what lies beside it.
+//! A config in another folder finds the files beside it.
 
 use crate::workshop::{CONFIG, Workshop};
 use std::fs::{create_dir, rename};
@@ -13,28 +13,29 @@ fn shop() -> Workshop {
 #[test]
 fn beside_the_config_first_then_in_the_current_folder() {
     let shop = shop();
-    // Only in the current folder.
+    // The text is only in the current folder.
     shop.done("train other/run.toml --device cpu --set train.steps=1 --out here", &[]);
     assert!(shop.text("here/config.toml").contains("\"text.txt\""));
 
-    // In both: the config's is taken, and that is said.
+    // It is in both: the one in the config's folder is taken, and the log says so.
     shop.write("other/text.txt", shop.text("text.txt"));
     let both = shop.done("train other/run.toml --device cpu --set train.steps=1 --out both", &[]).stderr;
     assert!(both.contains("data.train: `text.txt` is there beside the config and in the current directory"), "{both}");
     assert!(shop.text("both/config.toml").contains("other/text.txt"));
 
-    // Only beside the config, by a pattern too.
+    // It is only beside the config; a pattern finds it too.
     std::fs::remove_file(shop.path("text.txt")).unwrap();
     let beside = shop.done("train other/run.toml --device cpu --out beside --set train.steps=1", &[]).stderr;
     assert!(!beside.contains("is there beside"), "{beside}");
     shop.write("other/run.toml", CONFIG.replace("text.txt", "*.txt"));
     shop.done("train other/run.toml --device cpu --out pattern --set train.steps=1", &[]);
-    // What is typed leads on from where it is typed.
+    // A path on the command line is relative to the current folder.
     let typed = shop.run("train other/run.toml --device cpu --out typed --set data.train=[\"text.txt\"]", &[]);
     assert!(typed.code == 1 && typed.stderr.contains("text.txt"), "{}", typed.stderr);
 }
 
-/// The config of a run has its paths from where the run began, and the folder `data` beside it is another one.
+/// The paths in a run's config are relative to the folder where the run began, not to the run's folder, which has its own
+/// `data`.
 #[test]
 fn the_config_that_a_run_keeps_means_what_it_meant() {
     let shop = Workshop::new();

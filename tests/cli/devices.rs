@@ -1,4 +1,4 @@
-//! The GPU and the CPU train alike: the same kernels, written twice.
+//! The GPU and the CPU train alike, since they run the same kernels, written twice.
 
 use crate::metrics::losses;
 use crate::workshop::Workshop;
@@ -24,7 +24,7 @@ fn bert_with_dropout_and_whole_words() {
     train_on_both("model.recipe=bert model.dropout=0.1 model.attention_dropout=0.1 masking.whole_word=true");
 }
 
-/// The same few steps on both; every line of the text is a document, so sequences hold several.
+/// Runs the same few steps on both. Every line of the text is a document, so sequences hold several.
 fn train_on_both(settings: &str) {
     assert!(CONFIG.contains("documents = \"line\""));
     if !adapter::present() {

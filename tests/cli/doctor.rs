@@ -1,5 +1,5 @@
-//! `cloze doctor`, and what becomes of a variant that gives wrong answers. CLOZE_TEST_BREAK, which makes one, is for
-//! these tests only.
+//! `cloze doctor`, and what happens to a variant that gives wrong answers. CLOZE_TEST_BREAK, which breaks a variant, is only
+//! for these tests.
 
 use crate::adapter;
 use crate::workshop::{Outcome, Workshop, outcome};
@@ -14,8 +14,8 @@ fn broken(shop: &Workshop, variant: &str, line: &str) -> Outcome {
     outcome(shop.command().env(BREAK, variant).args(line.split_whitespace()))
 }
 
-/// Every variant that an adapter with these features runs, in the order of the table: in f32, then in f16 where it has that,
-/// of the kernels that differ in it.
+/// Every variant that an adapter with these features runs, in the order of the table: in f32, and then, if it has f16, the
+/// variants of the kernels that have a form of their own in f16.
 fn variants(features: wgpu::Features) -> Vec<(&'static str, &'static str, &'static str)> {
     let of = |kernel: &'static Kernel| kernel.variants.iter().map(move |variant| (kernel, variant));
     let offered = || KERNELS.iter().flat_map(|kernel| of(kernel)).filter(|(_, v)| features.contains(v.needs));
@@ -116,7 +116,7 @@ fn training_goes_on_without_a_wrong_variant() {
     let variants = ended.stderr.split(['\n', ',', ':']).map(str::trim);
     let used = variants.filter(|variant| variant.starts_with("matmul_nt ")).collect::<Vec<_>>();
     assert!(used.len() == 1 && !used[0].contains("direct"), "{used:?}: {}", ended.stderr);
-    // Nothing of it is kept: the next start runs the variant again.
+    // The result is not kept, so the next start runs the variant again.
     let whole = shop.done(&train("whole"), &[]);
     assert!(!whole.stderr.contains("fails its check"), "{}", whole.stderr);
 }

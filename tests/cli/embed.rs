@@ -1,4 +1,4 @@
-//! Vectors of texts.
+//! `cloze embed`: vectors of texts.
 
 use crate::adapter;
 use crate::workshop::{Workshop, names, outcome};
@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 const WIDTH: usize = 32;
 
-/// Texts from no token to more than a sequence of training has, out of order.
+/// Texts from no token at all to more tokens than a training sequence has, out of order.
 const TEXTS: [&str; 7] = [
     "It was.",
     "The morning after, and many a morning after that one, they walked to the village and came back with news.",
@@ -66,7 +66,7 @@ fn assert_close(found: &[Vec<f32>], expected: &[Vec<f32>], tolerance: f32, what:
     }
 }
 
-/// The encoder's output for a text that is alone, a row a token.
+/// The encoder's output for a single text, one row per token.
 fn rows(model: &SavedModel, ids: &[u32]) -> Vec<Vec<f32>> {
     let shape = Shape { batch: 1, sequence: ids.len(), selected: ids.len() };
     let encoding = Inference::encoding(&model.config, shape, u64::MAX).unwrap();
@@ -85,7 +85,7 @@ fn mean(rows: &[Vec<f32>]) -> Vec<f32> {
 fn vectors_are_those_of_each_text_alone_whatever_the_batch() {
     let shop = shop();
     let model = SavedModel::open(&shop.path("runs/run")).unwrap();
-    // A sequence of training has 32 tokens.
+    // A training sequence has 32 tokens.
     let cut = |text: &str| {
         let mut ids = model.tokenizer.encode(text, true).unwrap();
         if ids.len() > 32 {
@@ -185,7 +185,7 @@ fn standard_input_and_nothing() {
     assert_eq!(parse_npy(&shop.read("empty.npy")), ((0, WIDTH), Vec::new()));
 }
 
-/// More texts than lie in memory at once, or in a pipe.
+/// More texts than are held in memory at once, or fit in a pipe.
 #[test]
 fn a_reader_that_leaves_ends_it_quietly() {
     let shop = shop();

@@ -1,11 +1,11 @@
-//! A reader of TensorBoard's event files, by their documented format alone: what TensorBoard would show of a folder of them.
+//! A reader of TensorBoard's event files, written from the documented format alone. It gives what TensorBoard would show.
 
 use crate::workshop::names;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// What TensorBoard shows: values by tag and step, each step once.
+/// What TensorBoard shows: values by tag and step, with each step once.
 #[derive(Debug, Default, PartialEq)]
 pub struct Shown {
     pub scalars: BTreeMap<String, BTreeMap<u64, f32>>,
@@ -21,7 +21,7 @@ pub struct Histogram {
     pub counts: Vec<f64>,
 }
 
-/// Reads a folder of event files in the order of their names. A torn record ends its file.
+/// Reads a folder of event files in the order of their names. An incomplete record ends its file.
 pub fn shown(folder: &Path) -> Shown {
     let mut shown = Shown::default();
     for name in names(folder) {
@@ -65,7 +65,7 @@ impl Shown {
     }
 }
 
-/// TensorBoard's rule for the start of a session: what was shown of its step and later is void.
+/// TensorBoard's rule for the start of a session: what was shown for its step and later steps is dropped.
 fn retain<T>(shown: &mut BTreeMap<String, BTreeMap<u64, T>>, start: u64) {
     shown.values_mut().for_each(|steps| steps.retain(|&step, _| step < start));
 }
@@ -81,7 +81,7 @@ impl Histogram {
     }
 }
 
-/// The data of TFRecords, whose checksums it checks.
+/// The data of TFRecords; it checks their checksums.
 fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
     while let Some((length, rest)) = bytes.split_at_checked(8) {

@@ -1,4 +1,4 @@
-//! The examples that ship, as they come out of the compiler.
+//! Runs the examples as they were compiled.
 
 use assert_cmd::Command;
 

@@ -3,9 +3,9 @@
 use crate::workshop::Workshop;
 use serde_json::Value;
 
-/// In a text of one word repeated, frequencies alone give that word (n + 1) / (n + V) of the probability, where n is how
-/// often it stands in the training text and V the size of the vocabulary; and in a sequence of 32 tokens, 15 % of which
-/// are masked, there are 5 to guess.
+/// In a text of one repeated word, the unigram frequencies give that word the probability (n + 1) / (n + V), where n is how
+/// often it occurs in the training text and V is the size of the vocabulary. A sequence of 32 tokens, 15 % of which are
+/// masked, has 5 tokens to guess.
 #[test]
 fn the_unigram_figure_of_one_word() {
     let shop = Workshop::new();
@@ -25,7 +25,7 @@ fn the_unigram_figure_of_one_word() {
     assert_eq!(result["masked_tokens"], 3 * 5);
 }
 
-/// The loss of the first step is what the first weights give: near ln V, since they are small and know nothing.
+/// The loss of the first step is near ln V, because the initial weights are small and predict almost uniformly.
 #[test]
 fn the_first_loss_and_the_learning_rates() {
     let shop = Workshop::new();

@@ -1,6 +1,7 @@
-// Preloaded into a process: the FAULT_AT-th of its file operations of the kind FAULT_KIND fails with the error FAULT_ERRNO, or
-// without one is the last before a SIGKILL. Without FAULT_KIND all pass. The kind of each operation below FAULT_PATH is a line of
-// the file FAULT_LOG: what is done, and the path from there without digits and without what is random in a temporary name.
+// This library is preloaded into a process. The FAULT_AT-th of the file operations of the kind FAULT_KIND fails with the error
+// FAULT_ERRNO; if that is not set, the process gets a SIGKILL instead. Without FAULT_KIND all operations succeed. Each
+// operation below FAULT_PATH adds its kind as a line to the file FAULT_LOG: what is done, and the path from FAULT_PATH on,
+// without digits and without the random part of a temporary name.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -42,7 +43,7 @@ static int fails(const char *operation, const char *path) {
     kind_of(kind, operation, path + strlen(below));
     int hit = struck && !strcmp(kind, struck) && atomic_fetch_add(&seen, 1) + 1 == atol(getenv("FAULT_AT"));
     int length = snprintf(line, sizeof line, "%s%s\n", kind, hit ? " FAULT" : "");
-    // By their numbers, since the functions are the ones below.
+    // System calls are made by number, since the functions of these names are the ones below.
     int log = syscall(SYS_openat, AT_FDCWD, getenv("FAULT_LOG"), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644);
     if (log < 0 || syscall(SYS_write, log, line, (size_t)length) != length)
         abort();

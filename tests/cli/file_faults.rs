@@ -1,6 +1,6 @@
-//! A file operation that fails, or is the last before the process is killed: nothing that was there is lost or half written, and
-//! a training ends with the bits of one that nothing happened to. One of each kind is tried: of those of a training that do the
-//! same to the same file, the second, when there is something to lose.
+//! A file operation fails, or the process is killed right before it. Nothing that was there may be lost or half written, and a
+//! training must end with the same bits as one that was undisturbed. One operation of each kind is tried. If a training does
+//! the same to the same file several times, it is the second time, when there is something to lose.
 
 use crate::metrics::steps;
 use crate::resume::assert_same_end;
@@ -19,21 +19,21 @@ const TRAIN: &str = "train run.toml --device cpu --set train.steps=9 --set valid
 enum Fault {
     /// The process is killed right before the operation.
     Kill,
-    /// The operation fails with this number of the operating system.
+    /// The operation fails with this error number of the operating system.
     Error(i32),
 }
 
 const NO_SPACE: Fault = Fault::Error(28);
 const NO_INPUT: Fault = Fault::Error(5);
 
-/// A command of whose file operations below `folder` one is struck.
+/// A command. One of its file operations below `folder` can be made to fail, or to be the end of the process.
 struct Struck<'a> {
     shop: &'a Workshop,
     folder: PathBuf,
     line: String,
 }
 
-/// How a command ended: its exit code, if no signal ended it, standard error, and what it did to files.
+/// How a command ended: its exit code (if no signal ended it), its standard error, and its file operations.
 struct End {
     code: Option<i32>,
     stderr: String,
@@ -73,7 +73,7 @@ fn a_training_survives(fault: Fault) {
 fn a_resume_that_can_not_read_or_write_at_any_kind_of_operation() {
     let shop = Workshop::new();
     shop.done(TRAIN, &["whole"]);
-    // Killed while it saves after step 6, and in the middle of a line.
+    // As if it was killed while it saved after step 6, and in the middle of a line.
     let begun = Struck::new(&shop, TRAIN, "run", "run");
     begun.strike(Fault::Kill, "create /checkpoints/.tmp-step-/optimizer.bin", 2);
     shop.write("run/metrics.jsonl", shop.text("run/metrics.jsonl") + "{\"step\":7,\"tok");
@@ -123,7 +123,8 @@ fn what_a_command_replaces_is_the_old_or_the_new_one() {
             let end = command.strike(fault, kind, *at);
             end.assert_in_order(kind);
             if new.contains("--overwrite") && !shop.path("out/x").exists() {
-                // It was killed between the old folder's leaving and the new one's coming: whoever reads it next puts it back.
+                // It was killed after the old folder was moved away and before the new one was there: the next reader puts it
+                // back.
                 shop.done("eval trained out/x --device cpu", &[]);
             }
             let found = content(&shop.path("out/x"));
@@ -147,7 +148,7 @@ fn saved(shop: &Workshop) -> bool {
     folder.exists() && names(folder).iter().any(|name| name.starts_with("step-") || name.starts_with(".old-step-"))
 }
 
-/// A file's bytes, or those of all files in a folder by their names; nothing where nothing is.
+/// A file's bytes, or those of all files in a folder by name; nothing if the path does not exist.
 fn content(path: &Path) -> BTreeMap<String, Vec<u8>> {
     if path.is_dir() {
         return names(path).into_iter().map(|name| (name.clone(), fs::read(path.join(name)).unwrap())).collect();
@@ -200,14 +201,14 @@ impl<'a> Struck<'a> {
 }
 
 impl End {
-    /// Killed, done, or an error with its message.
+    /// The command was killed, or has succeeded, or has failed with a message.
     fn assert_in_order(&self, kind: &str) {
         let code = matches!(self.code, None | Some(0 | 1));
         assert!(code && !self.stderr.contains("panicked"), "{kind}: {:?} {}", self.code, self.stderr);
     }
 }
 
-/// file_faults.c as a library.
+/// Compiles file_faults.c into a library.
 fn shim() -> &'static Path {
     static SHIM: OnceLock<PathBuf> = OnceLock::new();
     SHIM.get_or_init(|| {

@@ -39,7 +39,7 @@ fn a_line_that_cannot_be_filled_holds_up_no_other() {
     assert!(latin.stderr.contains("1 byte sequences that are not UTF-8"), "{}", latin.stderr);
 }
 
-/// What memory can't bound is no line.
+/// A line that is longer than the limit is refused, so that memory stays bounded.
 #[test]
 fn a_line_without_end_is_refused() {
     let shop = shop();
@@ -53,7 +53,7 @@ fn guesses_do_not_depend_on_the_texts_before() {
     let shop = shop();
     let model = SavedModel::open(&shop.path("runs/run")).unwrap();
     let specials = model.tokenizer.specials();
-    // More shapes than are kept, each of them twice.
+    // These are more shapes than the filler keeps, and each comes twice.
     let texts: Vec<Vec<u32>> = (1..=9).map(|number| vec![specials.mask; number * number]).collect();
     let mut kept = Filler::new(&model.config, &Device::Cpu, model.values());
     for round in 0..2 {

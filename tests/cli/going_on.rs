@@ -1,9 +1,9 @@
-//! What a training that goes on, or can't, says of its figures.
+//! Messages about the numbers of a training that continues, or that can't.
 
 use crate::refusals::refused;
 use crate::workshop::Workshop;
 
-/// A schedule that had come down to its end goes up again with more steps.
+/// The learning rate has fallen to its end, and rises again when the run is given more steps.
 #[test]
 fn a_jump_of_the_learning_rate_is_said() {
     let shop = Workshop::new();

@@ -1,4 +1,4 @@
-//! Signals: SIGTERM ends a run in order, SIGKILL in the middle of anything.
+//! Signals: SIGTERM ends a run in good order, and SIGKILL may end it in the middle of anything.
 
 #![cfg(unix)]
 
@@ -58,7 +58,7 @@ fn sigterm_saves_and_says_how_to_go_on() {
     assert_eq!(steps(&shop, "run"), steps(&shop, "whole"));
 }
 
-/// A terminal that is closed.
+/// Tests SIGHUP, as from a terminal that is closed.
 #[test]
 fn sighup_saves_too_but_not_under_nohup() {
     let shop = Workshop::new();
@@ -78,7 +78,7 @@ fn sighup_saves_too_but_not_under_nohup() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
-/// It is measured again before the next step.
+/// A validation that a signal cut short is done again before the next step.
 #[test]
 fn a_signal_cuts_a_validation_short() {
     let shop = Workshop::new();
@@ -142,7 +142,8 @@ fn a_signal_while_a_model_is_exported_leaves_nothing_behind() {
     assert_eq!(left(), [""; 0]);
 }
 
-/// Killed at several moments: while it starts, while it prepares its text, in the first steps, and near a checkpoint.
+/// The run is killed at several moments: while it starts, while it prepares its text, in the first steps, and near a
+/// checkpoint.
 #[test]
 fn sigkill_at_any_moment_costs_only_time() {
     let shop = Workshop::new();

@@ -109,7 +109,7 @@ fn raw_text_is_enough() {
     assert_eq!(names(shop.path("mine")), expected);
     assert_eq!(names(shop.path("mine/checkpoints")), ["step-000006", "step-000008", "step-000012"]);
 
-    // The config that the run keeps trains the same model once more.
+    // The config that is stored in the run's folder trains the same model again.
     shop.done("train mine/config.toml --device cpu --out again", &[]);
     for file in ["model.safetensors", "training.safetensors", "tokenizer.json"] {
         let of = |run: &str| shop.read(&format!("{run}/checkpoints/step-000012/{file}"));

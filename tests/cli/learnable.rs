@@ -1,11 +1,11 @@
-//! Text of which nothing, or little, can be masked.
+//! Texts of which no token, or few, can be masked.
 
 use crate::metrics::steps;
 use crate::refusals::refused;
 use crate::workshop::Workshop;
 use serde_json::Value;
 
-/// A text in lines without spaces, which a WordPiece tokenizer of English takes for one unknown token each.
+/// A text in lines without spaces. An English WordPiece tokenizer turns each line into one unknown token.
 fn with_long_lines() -> Workshop {
     let shop = Workshop::new();
     shop.write("long.txt", format!("{}\n", "ภาษาไทยไม่มีช่องว่างระหว่างคำ".repeat(5)).repeat(200));

@@ -7,7 +7,7 @@ use crate::workshop::{Outcome, Workshop, outcome};
 
 const LINE: &str = "train run.toml --device gpu --set train.micro_batch=4 --set model.dropout=0.1";
 
-/// Runs a command whose device is lost or hangs at some submissions, none of which are for measurements.
+/// Runs a command whose device is lost, or hangs, at some submissions. It measures no kernels, which would submit work too.
 fn struck(shop: &Workshop, fault: &str, line: &str) -> Outcome {
     let mut command = shop.command();
     command.env("CLOZE_TEST_FAULT", fault).env("CLOZE_VARIANTS", "default");
@@ -21,7 +21,7 @@ fn assert_same(shop: &Workshop, run: &str) {
 }
 
 fn trained(shop: &Workshop) {
-    // Has the kernels checked, so that no submission of the others is for that.
+    // This checks the kernels, so that the other commands have no submissions for it.
     let whole = struck(shop, "lose:0", &format!("{LINE} --out whole"));
     assert_eq!(whole.code, 0, "{}", whole.stderr);
 }

@@ -1,4 +1,4 @@
-//! The binary from outside: what a user types, what comes back, and what lies on the disk afterwards.
+//! Tests the binary from outside: what a user types, what it prints, and what is on the disk afterwards.
 
 mod adapter;
 mod bench;

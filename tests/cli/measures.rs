@@ -1,4 +1,4 @@
-//! What `eval` measures, worked out another way.
+//! Checks what `eval` measures by computing it in another way.
 
 use crate::workshop::Workshop;
 use cloze::checkpoint::SavedModel;
@@ -43,7 +43,7 @@ fn the_masks_of_an_evaluation_are_the_same_for_all_models() {
     }
 }
 
-/// Each token of each word guessed by `Filler`, with its word hidden from it on.
+/// Guesses each token of each word by `Filler`, with that token and the rest of its word masked.
 #[test]
 fn pseudo_log_likelihood_by_hand() {
     let shop = Workshop::new();

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`, as tools that plot it may rely on.
+//! `metrics.jsonl`, in the form on which tools that plot it may rely.
 
 use crate::workshop::Workshop;
 use serde_json::Value;
@@ -53,7 +53,7 @@ fn each_step_stands_there_once_after_a_resume() {
     let shop = Workshop::new();
     shop.done("train run.toml --device cpu --out run", &[]);
     let losses_before = losses(&shop, "run");
-    // As a kill between the checkpoint of step 8 and the next one leaves it, in the middle of a line.
+    // The file as a kill between the checkpoint of step 8 and the next one leaves it, in the middle of a line.
     std::fs::remove_dir_all(shop.path("run/checkpoints/step-000012")).unwrap();
     let log = shop.text("run/metrics.jsonl");
     let cut = log.find("{\"step\":11").unwrap() + 25;

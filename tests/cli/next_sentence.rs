@@ -22,7 +22,7 @@ fn both_losses_are_measured_and_a_resume_has_the_same() {
     assert!((0.0..=1.0).contains(&number("next_sentence_accuracy")) && number("next_sentence_loss") > 0.1, "{step}");
     assert_eq!(number("accuracy"), number("masked_accuracy"));
 
-    // The checkpoint of step 8, as if a kill had come behind it.
+    // Leaves the checkpoint of step 8 as the newest, as if the run had been killed after it.
     shop.copy("whole", "cut");
     std::fs::remove_dir_all(shop.path("cut/checkpoints/step-000012")).unwrap();
     shop.done(&format!("train run.toml {NSP} --out cut --resume"), &[]);

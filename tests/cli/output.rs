@@ -1,4 +1,4 @@
-//! Standard output and error that nobody reads, or that a full disk lies behind; threads that can't be had.
+//! Standard output and standard error that nobody reads, or that go to a full disk; and threads that can't be started.
 
 #![cfg(target_os = "linux")]
 
@@ -10,7 +10,7 @@ fn full() -> File {
     OpenOptions::new().write(true).open("/dev/full").unwrap()
 }
 
-/// The end to write to of a pipe that has no other.
+/// The write end of a pipe whose read end is closed.
 fn gone() -> Stdio {
     std::io::pipe().unwrap().1.into()
 }
@@ -62,7 +62,7 @@ fn an_error_that_nobody_reads_is_still_told_by_the_exit_code() {
     }
 }
 
-/// Stacks larger than any address space stand for a limit on threads, which does not hold for everybody.
+/// Stacks larger than any address space stand for a limit on threads, since such a limit does not apply to every user.
 #[test]
 fn without_threads_one_computes_or_says_why_it_cannot() {
     let shop = Workshop::new();

@@ -41,7 +41,7 @@ fn links_are_followed_and_pipes_stay() {
     }
 }
 
-/// What `ulimit` leaves counts as memory.
+/// The memory that `ulimit` allows counts as the free memory.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_training_beyond_the_limits_of_its_process_is_refused_with_figures() {

@@ -42,7 +42,7 @@ fn a_plan_tells_what_does_not_fit() {
         "{}",
         plan.stderr
     );
-    // What no device could hold has no sizes: no zeros stand for them.
+    // A training that no device could hold has no sizes, and no zeros are printed for them.
     let sets = "--set model.hidden_size=1048576 --set model.heads=8192 --set model.intermediate_size=64";
     let plan = shop.run(&format!("train run.toml --device cpu --plan {sets}"), &[]);
     assert!(plan.code == 1 && plan.stderr.contains("error: nothing fits"), "{}", plan.stderr);
@@ -57,7 +57,7 @@ fn the_chosen_microbatch_is_kept() {
     let whole = shop.done(&format!("{line} --set train.micro_batch=auto --out whole"), &[]);
     assert!(whole.stderr.contains("train.micro_batch: 8 of 8"), "{}", whole.stderr);
     assert!(shop.text("whole/config.toml").contains("micro_batch = 8"));
-    // A run that began with another number keeps it, whatever would fit now.
+    // A run that began with another microbatch keeps it, whatever would fit now.
     shop.done(&format!("{line} --set train.micro_batch=4 --out four"), &[]);
     shop.copy("four", "run");
     std::fs::remove_dir_all(shop.path("run/checkpoints/step-000012")).unwrap();

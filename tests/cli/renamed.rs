@@ -1,4 +1,4 @@
-//! Keys and flags by the names that earlier versions had for them.
+//! Keys and flags under the names that they had in earlier versions.
 
 use crate::resume::assert_same_end;
 use crate::workshop::{Workshop, names};
@@ -6,7 +6,7 @@ use crate::workshop::{Workshop, names};
 const KEYS: [(&str, &str); 3] =
     [("clip", "grad_clip"), ("window", "sliding_window"), ("token_types", "type_vocab_size")];
 
-/// Has the config of a run, and those of its checkpoints, as an earlier version wrote them.
+/// Rewrites the config of a run, and those of its checkpoints, as an earlier version wrote them.
 fn age(shop: &Workshop, run: &str) {
     let config = shop.text(&format!("{run}/config.toml"));
     let aged =

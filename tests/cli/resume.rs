@@ -4,7 +4,7 @@ use crate::adapter;
 use crate::metrics::{losses, steps};
 use crate::workshop::{Workshop, names};
 
-/// Everything random is in it, and more than one microbatch a step.
+/// A config with everything that is random, and with more than one microbatch per step.
 const SETTINGS: &str = "--set train.steps=6 --set train.micro_batch=4 --set model.dropout=0.1 \
                         --set model.attention_dropout=0.1 --set checkpoint.every=1 --set checkpoint.keep=10";
 
@@ -20,7 +20,7 @@ fn from_any_step_on_the_gpu() {
     }
 }
 
-/// The loss scale and its count of steps are part of the state.
+/// The loss scale and its count of steps are part of the saved state.
 #[test]
 fn from_any_step_in_f16() {
     from_any_step("cpu --set train.precision=f16");
@@ -67,7 +67,7 @@ fn a_finished_run_stays_as_it_is() {
     assert_eq!(names(shop.path("run/checkpoints")), before);
 }
 
-/// More steps than at first: the rest of the schedule is another, and the run goes on.
+/// The run is given more steps than at first: it continues with the rest of the new schedule.
 #[test]
 fn a_run_can_be_made_longer() {
     let shop = Workshop::new();
@@ -77,8 +77,8 @@ fn a_run_can_be_made_longer() {
     assert_eq!(steps(&shop, "run")[0], (1..=15).collect::<Vec<u64>>());
 }
 
-/// As someone does whose device turns out to be too small: the same sequences come next, in smaller portions, and the same of
-/// them is dropped.
+/// A run is resumed with smaller microbatches, as on a device that turns out to be too small: the same sequences come next, and
+/// dropout drops the same values.
 #[test]
 fn a_smaller_microbatch_goes_on_with_the_same_text_and_dropout() {
     let shop = Workshop::new();
@@ -111,7 +111,7 @@ fn damaged_checkpoints_are_passed_over() {
     }
 }
 
-/// Nothing of the run is emptied either, whatever is wrong with its checkpoints.
+/// Whatever is wrong with its checkpoints, no file of the run is emptied either.
 #[test]
 fn a_resume_never_begins_anew() {
     let shop = Workshop::new();
@@ -138,7 +138,7 @@ fn a_resume_never_begins_anew() {
     refused("run: has no checkpoint to go on from; leave out --resume to begin it anew");
 }
 
-/// A disk or a share that fails for a while: going on from an older checkpoint would waste what is only hidden.
+/// A disk or a network share fails for a while. Resuming from an older checkpoint would waste the steps that are only hidden.
 #[cfg(unix)]
 #[test]
 fn a_checkpoint_that_cannot_be_read_now_is_not_passed_over() {

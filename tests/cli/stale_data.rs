@@ -1,4 +1,4 @@
-//! Data whose text, tokenizer or folder changes under a run.
+//! Data whose text, tokenizer or folder changes after a run has begun.
 
 use crate::workshop::Workshop;
 
@@ -21,11 +21,11 @@ fn an_edited_text_is_made_anew_or_refused() {
     shop.done(LINE, &[]);
     shop.write("text.txt", other_text(&shop));
     refused(&shop, "", &["data.train: text.txt has changed since the run's data was made", "--out", "run/data"]);
-    // The way out that it names.
+    // Does what the message suggests.
     let line = format!("{LINE} --resume --set train.steps=13 --set data.prepared=run/data");
     let resumed = shop.done(&line, &[]);
     assert!(!resumed.stderr.contains("other data"), "{}", resumed.stderr);
-    // The same content at another time is no change.
+    // The same content with another time is no change.
     shop.write("text.txt", text);
     shop.done(&format!("{LINE} --resume --set train.steps=14"), &[]);
 

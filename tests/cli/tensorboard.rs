@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const TRAIN: &str = "train run.toml --set train.tensorboard=true --set train.tensorboard_histograms=4 --out run";
 
-/// Compares the scalars of a run with `metrics.jsonl`, each step once, and gives what is shown.
+/// Compares the scalars of a run with `metrics.jsonl`, each step once, and returns what is shown.
 pub fn assert_shows_the_metrics(shop: &Workshop, run: &str) -> Shown {
     let mut scalars = BTreeMap::<String, BTreeMap<u64, f32>>::new();
     for line in lines(shop, run) {
@@ -42,7 +42,7 @@ fn everything_measured_is_shown() {
     assert_histograms(&shop, &shown, &[4, 8, 12]);
 }
 
-/// Of every parameter and its gradient, at these steps; those of the weights hold as many values as the model has.
+/// There are histograms of every parameter and its gradient at these steps. Those of the weights count all values of the model.
 fn assert_histograms(shop: &Workshop, shown: &Shown, at: &[u64]) {
     let mut counts = BTreeMap::from([("weights", 0.0), ("gradients", 0.0)]);
     let mut parameters = BTreeMap::<&str, BTreeSet<&str>>::new();
@@ -75,12 +75,12 @@ fn a_resumed_run_shows_each_step_once() {
     let shop = Workshop::new();
     let line = format!("{TRAIN} --device cpu");
     shop.done(&line, &[]);
-    // As a kill after step 11 leaves it, in the middle of a record.
+    // The file as a kill after step 11 leaves it, in the middle of a record.
     std::fs::remove_dir_all(shop.path("run/checkpoints/step-000012")).unwrap();
     let name = format!("run/tensorboard/{}", names(shop.path("run/tensorboard"))[0]);
     let whole = shop.read(&name);
     shop.write(&name, &whole[..whole.len() - 20]);
-    // A clock that is set back meanwhile.
+    // The clock is set back meanwhile.
     let later = "run/tensorboard/events.out.tfevents.9000000000.cloze";
     std::fs::rename(shop.path(&name), shop.path(later)).unwrap();
 
@@ -92,7 +92,7 @@ fn a_resumed_run_shows_each_step_once() {
     assert_eq!(shown.histograms["weights/embeddings.tokens.weight"].keys().collect::<Vec<_>>(), [&4, &8, &12]);
 }
 
-/// A run that has saved nothing begins anew.
+/// A run that has saved nothing starts over.
 #[test]
 fn a_run_that_begins_anew_shows_nothing_of_before() {
     let shop = Workshop::new();

@@ -1,4 +1,4 @@
-//! Texts, folders and lines as people have them.
+//! Texts, folders and lines in all the forms that users have.
 
 use crate::workshop::Workshop;
 use std::fs;
@@ -73,7 +73,7 @@ fn folders_as_they_are() {
     }
 }
 
-/// More documents than are kept until it is clear whether they are few, and too few for one to be drawn.
+/// More documents than are buffered until it is clear whether there are few, but so few that none is drawn for validation.
 #[test]
 fn validation_is_cut_out_where_documents_are_too_few() {
     let shop = shop();

@@ -6,7 +6,7 @@ use cloze::data::Tokenizer;
 const KINDS: [&str; 3] = ["wordpiece", "bpe", "unigram"];
 
 impl Workshop {
-    /// Learns a tokenizer from `text`, with more arguments, and returns it with what was said.
+    /// Learns a tokenizer from `text`, with more arguments, and returns it and what the command printed.
     fn learn(&self, text: &str, more: &str) -> (Tokenizer, String) {
         self.write("learn.txt", text);
         let outcome = self.done(&format!("tokenizer --out learnt.json learn.txt {more}"), &[]);
@@ -45,7 +45,7 @@ fn a_mask_stands_for_a_word_with_the_space_before_it() {
 #[test]
 fn scripts_keep_their_marks() {
     let shop = Workshop::new();
-    // Hindi's vowel signs, Japanese voicing in both Unicode forms, Korean, Persian and Hindi joiners, an emoji's joiner.
+    // Hindi vowel signs, Japanese voicing in both Unicode forms, Korean, Persian and Hindi joiners, and an emoji's joiner.
     let words =
         ["में", "पुस्तक", "हँसी", "क्‍ष", "がっこう", "パン", "バン", "ハン", "학교에", "می\u{200C}روم", "กินที่", "שָׁלוֹם", "≠"];
     let decomposed = "か\u{3099}っこう";
@@ -75,7 +75,7 @@ fn case_and_accents_are_two_settings() {
     }
 }
 
-/// Lines of 1500 different Chinese characters, the later ones the rarer.
+/// Lines of 1500 different Chinese characters; the later ones are rarer.
 fn chinese() -> String {
     let character = |at: u32| char::from_u32(0x4E00 + 3 * at).unwrap();
     let line = |number: u32| (0..1500).filter(|at| number * at < 3000).map(character).collect::<String>();

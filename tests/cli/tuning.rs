@@ -1,4 +1,4 @@
-//! What a start finds out about a GPU, and the next one reads.
+//! What a start measures on a GPU and keeps, and the next start reads.
 
 use crate::adapter;
 use crate::resume::assert_same_end;
@@ -17,7 +17,7 @@ fn train_as(shop: &Workshop, line: &str, variables: &[(&str, &str)]) -> Outcome 
     outcome(command.args(["train", "run.toml", "--device", "gpu"]).args(line.split_whitespace()))
 }
 
-/// The file in the cache directory whose name starts so.
+/// The file in the cache directory whose name starts like this.
 fn cached(shop: &Workshop, start: &str) -> String {
     let name = names(shop.path("cache/cloze")).into_iter().find(|name| name.starts_with(start));
     format!("cache/cloze/{}", name.unwrap_or_else(|| panic!("no file {start}…")))
@@ -50,7 +50,7 @@ fn variants_are_measured_once() {
     };
     assert_eq!(losses("first"), losses("second"));
 
-    // Damage is told, and mended.
+    // A damaged file is reported, and written again.
     shop.write(&file("kernels-"), "{");
     let pipelines = std::fs::read_dir(shop.path("cache/cloze")).unwrap().count() > 1;
     if pipelines {
@@ -68,7 +68,7 @@ fn variants_are_measured_once() {
     assert!(wrong.code == 1 && wrong.stderr.contains("CLOZE_VARIANTS"), "{}", wrong.stderr);
 }
 
-/// A start without time for it leaves no trace, and the next one with time measures everything.
+/// A start without time for measuring keeps nothing, and the next one with time measures everything.
 #[test]
 fn what_was_not_measured_runs_by_design_and_is_measured_later() {
     if !adapter::present() {
@@ -97,7 +97,7 @@ fn what_was_not_measured_runs_by_design_and_is_measured_later() {
     assert!(wrong.code == 1 && wrong.stderr.contains("CLOZE_MEASURE_SECONDS: `soon`"), "{}", wrong.stderr);
 }
 
-/// Whatever the cache says by then, or where it has gone: a run goes on with the variants that it began with.
+/// A run continues with the variants that it began with, whatever the cache says by then, and even without the cache.
 #[test]
 fn a_resume_takes_the_variants_that_its_run_began_with() {
     if !adapter::present() {
@@ -133,7 +133,7 @@ fn a_resume_takes_the_variants_that_its_run_began_with() {
     resume("removed");
     assert_same_end(&shop, "whole", "removed", 6);
 
-    // What the device no longer gets right is named.
+    // A variant that the device no longer computes correctly is named.
     shop.copy("whole", "broken");
     std::fs::remove_dir_all(shop.path("broken/checkpoints/step-000006")).unwrap();
     let Some((kernel, used)) = beside_a_reference(&began) else {

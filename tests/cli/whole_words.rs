@@ -1,4 +1,4 @@
-//! Whole words in scripts that set no spaces between them.
+//! Whole words in scripts without spaces between words.
 
 use crate::workshop::Workshop;
 use cloze::data::{Loader, MaskedSequences, Masker, Masking, Packing, Prepared, Split};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 const WORDS: [&str; 12] =
     ["我们", "学习", "中国", "历史", "今天", "天气", "老师", "学生", "朋友", "喜欢", "音乐", "电影"];
 const LINES: usize = 150;
-/// More than are masked in a sequence.
+/// More tokens than are masked in a sequence.
 const WORDS_A_LINE: usize = 60;
 
 /// Lines of Chinese, each a row of words and a full stop.
@@ -21,7 +21,7 @@ fn chinese() -> String {
     (0..LINES).map(|_| line()).collect()
 }
 
-/// A line is no word: with the whole of it for one, its start was always masked and its end never.
+/// A line is not one word. When it was taken for one, its start was always masked and its end never.
 #[test]
 fn the_rate_of_masks_is_even_over_a_line() {
     let shop = Workshop::new();

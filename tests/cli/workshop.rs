@@ -1,4 +1,4 @@
-//! A folder to work in, with a text and a config for a tiny model, and the binary run in it.
+//! A temporary folder with a text and a config for a tiny model, in which the tests run the binary.
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -83,7 +83,7 @@ impl Workshop {
         String::from_utf8(self.read(name)).unwrap()
     }
 
-    /// The binary, about to run in the folder. What it finds out about adapters is kept among the build's files.
+    /// The binary, ready to run in the folder. Its cache of what it measures on adapters is among the build's files.
     pub fn command(&self) -> Command {
         let mut command = Command::new(binary());
         command.current_dir(self.folder.path()).env_remove("RUST_LOG").env("RUST_BACKTRACE", "0");
@@ -96,7 +96,7 @@ impl Workshop {
         outcome(self.command().args(line.split_whitespace()).args(more))
     }
 
-    /// As `run`, of what must succeed.
+    /// As `run`, for a command that must succeed.
     pub fn done(&self, line: &str, more: &[&str]) -> Outcome {
         let outcome = self.run(line, more);
         assert_eq!(outcome.code, 0, "cloze {line} {more:?}: {}", outcome.stderr);
@@ -127,7 +127,8 @@ impl Workshop {
     }
 }
 
-/// The binary under test: this build's, or the one that CLOZE_BINARY names, such as an older one that a new test must fail with.
+/// The binary under test: this build's, or the one that CLOZE_BINARY names, such as an older one with which a new test must
+/// fail.
 pub fn binary() -> PathBuf {
     std::env::var_os("CLOZE_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_cloze").into(), PathBuf::from)
 }

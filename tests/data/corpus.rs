@@ -13,7 +13,7 @@ fn read(path: &Path, split: DocumentSplit) -> cloze::Result<(Vec<String>, Report
     Ok((documents, corpus.report()))
 }
 
-/// A file of this name and content in a folder of its own, which lives as long as the first result.
+/// A file with this name and content in a folder of its own, which exists as long as the first result.
 fn file(name: &str, content: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -160,7 +160,7 @@ fn a_small_share_of_bad_json_lines_is_skipped() {
     assert!(message(&path).contains("a.jsonl: line 151: \"text\" is not a string"), "{}", message(&path));
     assert!(message(&path).contains("3 of 153 lines"), "{}", message(&path));
     assert_eq!(error(&path).remedy(), Some(Remedy::SkipMoreLines));
-    // The wrong key is found long before the end.
+    // The wrong key is noticed long before the end.
     let (_folder, path) = file("a.jsonl", good.to_string() + &"{\"body\": 1}\n".repeat(5000));
     assert!(message(&path).contains("11 of 12 lines"), "{}", message(&path));
 }

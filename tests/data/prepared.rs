@@ -18,7 +18,7 @@ fn document(number: usize) -> String {
     prose(number as u64, 1 + number % 7).trim_end().replace('\n', " ")
 }
 
-/// A folder with `text.txt`, a document a line.
+/// A folder with `text.txt`, in which each line is a document.
 fn corpus() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let text: Vec<String> = (0..DOCUMENTS).map(document).collect();
@@ -69,7 +69,7 @@ fn text_to_shards_to_sequences_and_back() {
         let [train, validation] = [Split::Train, Split::Validation].map(|split| prepared.split(split));
         assert_eq!(validation.documents(), DOCUMENTS / 10);
 
-        // The two parts together are the documents, each in its place.
+        // The two parts together have all documents, each in its place.
         let (mut train_documents, mut held_out) =
             (read(train).into_iter().peekable(), read(validation).into_iter().peekable());
         for number in 0..DOCUMENTS {
@@ -108,7 +108,7 @@ fn few_documents_are_represented_in_both_parts() {
     assert!((0.01..0.02).contains(&share), "{share}");
 }
 
-/// There are more documents than are kept in memory, and too few for one of them to be drawn.
+/// More documents than are buffered until it is clear whether there are few, but so few that none is held out.
 #[test]
 fn ends_of_documents_are_held_out_where_none_is_drawn() {
     let folder = tempfile::tempdir().unwrap();
@@ -138,7 +138,7 @@ fn a_text_of_one_word_is_cut_within_it() {
     assert!(manifest.train.tokens >= 1 && manifest.validation.tokens >= 1, "{manifest:?}");
 }
 
-/// Validation files are read before the training text is tokenised.
+/// The problem is found before the training text is tokenised.
 #[test]
 fn validation_files_without_text_are_refused_first() {
     let (folder, path) = corpus();
@@ -199,7 +199,7 @@ fn every_damage_is_found_and_its_file_named() {
     assert_eq!(missing.remedy(), Some(Remedy::PrepareAgain));
 }
 
-/// Checksums don't show that a number was wrong before they were computed.
+/// Checksums can't reveal contents that were already wrong when they were taken.
 #[test]
 fn numbers_that_contradict_each_other_are_found() {
     let (folder, path) = corpus();
@@ -257,7 +257,7 @@ fn a_prepare_that_fails_leaves_nothing() {
     Prepared::open(&out).unwrap();
 }
 
-/// This is what a process leaves that was killed while it put new data in the place of old.
+/// The state after a process was killed while it replaced old data with new.
 #[test]
 fn data_that_was_moved_away_is_put_back() {
     let (folder, path) = corpus();

@@ -1,10 +1,10 @@
 use cloze::data::{Corpus, CorpusOptions, Progress, show_progress};
 use std::sync::{Arc, Mutex};
 
-/// The reading that this test watches. The readings of other tests are reported too.
+/// The name of the reading that this test looks at, since readings of other tests are reported too.
 const WATCHED: &str = "watched";
 
-/// What was reported of a reading, in order.
+/// What was reported about a reading, in order.
 static TOLD: Mutex<Vec<Told>> = Mutex::new(Vec::new());
 
 #[derive(Debug, PartialEq)]

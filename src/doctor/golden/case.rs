@@ -1,4 +1,4 @@
-//! A golden case's files: a model, a batch, and what PyTorch made of them. `make_golden.py` writes them.
+//! The files of a golden case: a model, a batch, and what PyTorch computed from them. `make_golden.py` writes them.
 
 use crate::data::{Batch, Example, Masking, NONE};
 use crate::hf::{Family, folder, values};
@@ -13,18 +13,18 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// A model, a batch, and what PyTorch made of them.
+/// A model, a batch, and what PyTorch computed from them.
 pub struct Golden {
     pub name: String,
     pub task: TaskKind,
-    /// Without dropout, as the answers are.
+    /// Without dropout, since the answers were computed without it.
     pub config: ModelConfig,
-    /// Of each parameter.
+    /// The values of each parameter.
     pub values: Vec<Vec<f32>>,
-    /// As PyTorch had it, with every labelled position.
+    /// The batch as PyTorch had it, with every labelled position.
     pub batch: Batch,
     pub shape: Shape,
-    /// The same with the masked words alone.
+    /// The same batch, with only the masked words labelled.
     pub(super) words: Batch,
     pub(super) words_shape: Shape,
     /// Rows that are not padding.
@@ -39,22 +39,22 @@ pub(super) struct Answers {
     pub logits: Vec<f32>,
     /// [N, H].
     pub hidden: Vec<f32>,
-    /// Of each parameter.
+    /// The gradient of each parameter.
     pub gradients: Vec<Vec<f32>>,
-    /// Before each of ten steps.
+    /// The loss before each of ten steps.
     pub losses: Vec<f32>,
-    /// Of each parameter, after them.
+    /// The values of each parameter after these steps.
     pub stepped: Vec<Vec<f32>>,
 }
 
-/// The file of the steps that AdamW made.
+/// The file of ten steps with AdamW.
 const STEPS: &str = "steps.safetensors";
 
 /// The content of a case's file, by its name.
 type Files<'a> = dyn Fn(&str) -> Result<Cow<'a, [u8]>> + 'a;
 
 impl Golden {
-    /// What its model is trained to do.
+    /// The task of its model.
     pub fn task(&self) -> Box<dyn Task> {
         self.task.task(&self.config, Masking::default())
     }
@@ -67,7 +67,7 @@ impl Golden {
         Self::open_with(folder, STEPS)
     }
 
-    /// The case in a folder, with ten steps that are in a file of another name.
+    /// The case in a folder, with the ten steps from a file of another name.
     ///
     /// # Errors
     /// As [`Golden::open`].
@@ -82,7 +82,7 @@ impl Golden {
     /// The small BERT that is compiled into the program.
     ///
     /// # Errors
-    /// As [`Golden::open`]; the tests open it.
+    /// As [`Golden::open`]. It does not fail in practice, since the tests open it.
     pub fn embedded() -> Result<Golden> {
         let files = |name: &str| {
             let bytes: &[u8] = match name {
@@ -130,7 +130,7 @@ impl Golden {
     }
 }
 
-/// The task whose class in transformers made the case.
+/// The task whose model class in transformers the case was made with.
 fn kind_of(family: Option<Family>, config: &ModelConfig, json: &[u8]) -> TaskKind {
     let json: Value = serde_json::from_slice(json).unwrap_or_default();
     let model_type = family.map_or("", Family::model_type);
@@ -144,7 +144,7 @@ fn kind_of(family: Option<Family>, config: &ModelConfig, json: &[u8]) -> TaskKin
 /// The sequences of a case.
 struct Sequences {
     length: usize,
-    /// With their masked words.
+    /// The sequences, with their masked words.
     examples: Vec<Example>,
     classes: Option<Vec<u32>>,
     /// Rows that are not padding.
@@ -152,7 +152,7 @@ struct Sequences {
 }
 
 impl Sequences {
-    /// The batch of the masked words alone, and that of the task, with their shapes.
+    /// The batch with only the masked words, and the batch of the task, with their shapes.
     fn batches(&self) -> [(Shape, Batch); 2] {
         let with_class = |(example, &class): (&Example, &u32)| {
             let mut example = Example { class: Some(class), ..example.clone() };
@@ -208,7 +208,7 @@ impl<'a> Tensors<'a> {
         Ok(Sequences { length: sequence, examples, classes: self.classes(count)?, real_rows })
     }
 
-    /// Of each pair whether the second segment does not follow; nothing in a case of masked words alone.
+    /// For each pair, 1 if the second segment does not follow the first, else 0; `None` in a case without next-sentence labels.
     fn classes(&self, count: usize) -> Result<Option<Vec<u32>>> {
         if self.file.tensor("next_sentence_label").is_err() {
             return Ok(None);
@@ -251,7 +251,7 @@ impl<'a> Tensors<'a> {
     }
 }
 
-/// A sequence of the batch: padding attends to itself alone, and all else to what is not padding.
+/// A sequence of the batch. A padding token attends only to itself, and every other token to all that are not padding.
 fn example(ids: &[i32], mask: &[i32], labels: &[i32]) -> Example {
     let real = mask.iter().filter(|&&real| real == 1).count();
     let selected: Vec<u32> = (0..ids.len() as u32).filter(|&t| labels[t as usize] >= 0).collect();

@@ -1,4 +1,4 @@
-//! A whole model against PyTorch: logits, loss, every gradient and ten optimiser steps as transformers computed them.
+//! Compares a whole model with PyTorch: logits, loss, every gradient and ten optimiser steps, as transformers computed them.
 
 mod case;
 
@@ -16,11 +16,11 @@ use crate::tasks::MaskedLm;
 use crate::train::{Training, TrainingOptions};
 use bytemuck::Zeroable;
 
-/// The optimiser of `make_golden.py`.
+/// The optimiser that `make_golden.py` uses.
 pub const OPTIMIZER: AdamW = AdamW { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weight_decay: 0.01 };
 const LEARNING_RATE: f64 = 1e-3;
 
-/// Largest error of a parameter's gradient, or of its value after the steps, in the L2 norm and relative to it.
+/// Largest relative error, in the L2 norm, of a parameter's gradient or of its values after the steps.
 const PARAMETER_BOUND: f64 = 1e-4;
 
 impl Golden {
@@ -57,7 +57,8 @@ impl Golden {
     }
 
     fn check_gradients(&self, device: &Device) -> Result<[Check; 2]> {
-        // Of one microbatch, where gradients may share their memory; the steps are of a program where they do not.
+        // This program has one microbatch, where gradients may share memory with activations; the one for the steps
+        // accumulates.
         let (training, mut executor) = self.training(device, &OPTIMIZER, false)?;
         let loss = self.accumulate(&training, &mut *executor)?;
         let loss = self.within("loss", self.loss_error(loss, self.answers.loss), 2e-6);
@@ -65,7 +66,7 @@ impl Golden {
         Ok([loss, self.within_all("gradients", &training, &gradients, &self.answers.gradients)])
     }
 
-    /// Compares ten steps of an optimiser, the one that the case's steps were made by.
+    /// Compares ten steps of an optimiser, which must be the one that the case's steps were made with.
     ///
     /// # Errors
     /// The device fails.
@@ -94,7 +95,7 @@ impl Golden {
         Ok((training, executor))
     }
 
-    /// Forward and backward over the batch; returns the mean loss, NaN if not every label was counted.
+    /// Runs forward and backward over the batch. Returns the mean loss, or NaN if not every label was counted.
     fn accumulate(&self, training: &Training, executor: &mut dyn Executor) -> Result<f64> {
         training.clear_metrics(executor);
         let weight = |count: u32| 1.0 / count.max(1) as f32;
@@ -112,7 +113,7 @@ impl Golden {
         ((loss - f64::from(want)) / f64::from(want)).abs()
     }
 
-    /// The parameter that is off most; absolutely where there is next to nothing to be relative to.
+    /// Checks the parameter with the largest relative error. If its reference is almost zero, the absolute error counts.
     fn within_all(&self, what: &str, training: &Training, got: &[Vec<f32>], want: &[Vec<f32>]) -> Check {
         let errors = got.iter().zip(want).map(|(got, want)| {
             let norm = l2(want.iter().map(|&x| f64::from(x)));
@@ -132,13 +133,13 @@ impl Golden {
     }
 }
 
-/// NaN where either side has one.
+/// The largest difference; NaN if either side has a NaN.
 fn largest_difference(got: &[f32], want: &[f32]) -> f64 {
     assert_eq!(got.len(), want.len());
     largest(got.iter().zip(want).map(|(got, want)| f64::from((got - want).abs())))
 }
 
-/// NaN when there is one.
+/// The largest error; NaN if there is a NaN.
 fn largest(errors: impl Iterator<Item = f64>) -> f64 {
     errors.fold(0.0, |most, error| if error > most || error.is_nan() { error } else { most })
 }

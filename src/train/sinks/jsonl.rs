@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: what was measured, a line a step or validation, in the order of steps.
+//! `metrics.jsonl`: one line per step or validation, in the order of steps.
 
 use super::Sink;
 use crate::files::{self, Replacement};
@@ -14,15 +14,15 @@ use std::path::{Path, PathBuf};
 
 /// The open `metrics.jsonl` of a run.
 ///
-/// Lines of steps that are about to be taken again move to `metrics.superseded.jsonl`, and are there until a checkpoint of as
-/// late a step is saved. If instead a later checkpoint turns out to be readable after all, they come back.
+/// When a resume repeats steps, their old lines move to `metrics.superseded.jsonl`. They stay there until a checkpoint of a
+/// step as late is saved. If instead a later checkpoint turns out to be readable after all, they come back.
 pub struct MetricsLog {
     path: PathBuf,
     file: File,
     superseded: Superseded,
 }
 
-/// The lines that are taken again: the file of them, and the last of their steps.
+/// The lines of steps that are repeated: their file, and the last of these steps.
 struct Superseded {
     path: PathBuf,
     last_step: Option<u64>,
@@ -42,8 +42,8 @@ struct AnyLine {
 }
 
 impl MetricsLog {
-    /// Opens the log of a run that goes on after `step` steps (0 for a new run). Lines of later steps, which are about
-    /// to be taken again, are moved away, and a line that a killed run left unfinished is dropped.
+    /// Opens the log of a run that continues after `step` steps (0 for a new run). Lines of later steps, which will be
+    /// repeated, are moved away, and a line that a killed run left unfinished is dropped.
     ///
     /// # Errors
     /// The files cannot be read or written.
@@ -63,13 +63,13 @@ impl MetricsLog {
             last = key;
             kept.write_all(text).map_err(Error::io(path))
         })?;
-        // What a checkpoint that is read after all brings back.
+        // Lines that come back with a checkpoint that can be read after all.
         for (_, text) in later.range((Excluded(last), Included(Key { step, validation: true }))) {
             kept.write_all(text).map_err(Error::io(path))?;
         }
         later.retain(|key, _| key.step > step);
         let last_step = later.keys().next_back().map(|key| key.step);
-        // In this order, so that a kill in between leaves every line in one file or in both.
+        // The files are written in this order, so that a kill in between leaves every line in one of them or in both.
         if last_step.is_some() {
             files::replace(&superseded, &later.into_values().flatten().collect::<Vec<u8>>())?;
         }
@@ -81,7 +81,7 @@ impl MetricsLog {
         Ok(log)
     }
 
-    /// After a checkpoint of `step` was saved, of which the lines are in the log: what it supersedes is forgotten.
+    /// Removes the superseded lines once a checkpoint of `step` is saved that is as late as the last of them.
     fn forget_until(&self, step: u64) -> Result<()> {
         let path = &self.superseded.path;
         if self.superseded.last_step.is_some_and(|last| last > step) {
@@ -118,14 +118,14 @@ impl Sink for MetricsLog {
     }
 }
 
-/// What a line is of. They lie in this order.
+/// The step of a line, and whether it is a validation. Lines are in this order.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     step: u64,
     validation: bool,
 }
 
-/// Hands on the whole lines of a log; none where there is no file.
+/// Calls `take` with each whole line of a log; with none if there is no file.
 fn each_line(path: &Path, mut take: impl FnMut(Key, &[u8]) -> Result<()>) -> Result<()> {
     let mut lines = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -221,7 +221,8 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a file was left behind");
     }
 
-    /// A checkpoint that could not be read for a while: the run goes on from an earlier one, is killed, and goes on from it.
+    /// A checkpoint can't be read for a while. The run resumes from an earlier one, is killed, and then resumes from the later
+    /// one.
     #[test]
     fn lines_come_back_with_their_checkpoint() {
         let dir = tempfile::tempdir().unwrap();

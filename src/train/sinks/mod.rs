@@ -1,4 +1,4 @@
-//! Where the measurements of a training go.
+//! Sinks: where the measurements of a training are written.
 
 mod jsonl;
 mod tensorboard;
@@ -10,7 +10,7 @@ use super::{Histogram, Metrics, RunDir, Validation};
 use crate::Result;
 use crate::config::Config;
 
-/// Something that takes what a training measures. An error of any ends the training.
+/// Something that takes what a training measures. An error of any sink ends the training.
 pub trait Sink: Send {
     /// Takes what a step measured.
     ///
@@ -24,13 +24,13 @@ pub trait Sink: Send {
     /// It can't be written.
     fn validation(&mut self, step: u64, validation: &Validation) -> Result<()>;
 
-    /// Whether it takes histograms of a step. To make them waits for the device, and reads all of its weights and gradients.
+    /// Whether it takes histograms of a step. Making them waits for the device, and reads all weights and gradients from it.
     fn wants_histograms(&self, _step: u64) -> bool {
         false
     }
 
-    /// Takes the histograms of a step, by name: of the gradient of every parameter, `gradients/…`, and of its values after the
-    /// step, `weights/…`.
+    /// Takes the histograms of a step, by name. `gradients/…` are those of each parameter's gradient, and `weights/…` those of
+    /// its values after the step.
     ///
     /// # Errors
     /// It can't be written.
@@ -38,7 +38,7 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// Takes a line for whoever watches.
+    /// Takes a line to show to the user.
     ///
     /// # Errors
     /// It can't be written.
@@ -46,7 +46,7 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// Waits until the disk has everything that was taken, before a checkpoint counts on it.
+    /// Waits until everything that was taken is on the disk, before a checkpoint relies on it.
     ///
     /// # Errors
     /// The disk refuses.
@@ -54,7 +54,7 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// A checkpoint was saved after `step` steps: none of them is taken again.
+    /// A checkpoint was saved after `step` steps, so none of these steps will be repeated.
     ///
     /// # Errors
     /// The disk refuses.
@@ -63,11 +63,12 @@ pub trait Sink: Send {
     }
 }
 
-/// The sinks of a training, which take everything alike.
+/// The sinks of a training, each of which takes everything.
 pub struct Sinks(pub Vec<Box<dyn Sink>>);
 
 impl Sinks {
-    /// Those that write into a run's folder, in a training that goes on after `step` steps (0 for a new run). A line each.
+    /// The sinks that write into a run's folder, for a training that continues after `step` steps (0 for a new run). Each sink
+    /// has a line here.
     ///
     /// # Errors
     /// A file can't be read or written.
@@ -123,7 +124,7 @@ mod tests {
     use crate::Error;
     use std::sync::{Arc, Mutex};
 
-    /// Notes what it takes; histograms of even steps.
+    /// Notes what it takes. It wants histograms of even steps.
     struct Noting(Arc<Mutex<Vec<String>>>);
 
     impl Noting {

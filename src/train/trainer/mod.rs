@@ -18,14 +18,14 @@ use crate::exec::Executor;
 use crate::tasks::Task;
 use std::time::Instant;
 
-/// Seed of the validation masks: the same whatever the seed of a run, so that runs can be compared.
+/// Seed of the validation masks. It does not depend on the seed of a run, so that runs can be compared.
 pub const VALIDATION_SEED: u64 = 0xC102E;
 
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Finished,
-    /// By a signal: the state is saved.
+    /// A signal ended it, and the state is saved.
     Interrupted,
 }
 
@@ -47,16 +47,16 @@ pub struct Trainer {
     pending: PendingSteps,
     /// When this process began to train.
     started: Instant,
-    /// Training time before that.
+    /// Seconds of training before that.
     earlier_seconds: f64,
-    /// The last validation, for the closing words.
+    /// The last validation, for the closing lines.
     last_validation: Option<Validation>,
     host: HostTime,
     profiling: Option<Profiling>,
 }
 
 impl Trainer {
-    /// Has the next `steps` steps profiled, after a few to warm up. Training goes on after them.
+    /// Profiles the next `steps` steps, after a few of warm-up. Training continues after them.
     ///
     /// # Errors
     /// The device has no timestamps, or fails.
@@ -67,11 +67,11 @@ impl Trainer {
         Ok(())
     }
 
-    /// Trains to the last step, or until it is interrupted. What is measured goes to `sinks` too, besides those that the config
-    /// asks for; they are dropped when it returns.
+    /// Trains to the last step, or until it is interrupted. Measurements also go to `sinks`, besides those that the config asks
+    /// for; `sinks` are dropped when it returns.
     ///
     /// # Errors
-    /// The device or the disk fails, a sink does, or losses stay other than finite.
+    /// The device, the disk or a sink fails, or too many steps in a row are not finite.
     pub fn run(&mut self, sinks: Vec<Box<dyn Sink>>) -> Result<Outcome> {
         let own = self.sinks.0.len();
         self.sinks.0.extend(sinks);
@@ -84,7 +84,7 @@ impl Trainer {
         let steps = self.config.train.steps;
         self.started = Instant::now();
         self.pending.restart_clock();
-        // The validation that a signal cut short.
+        // Repeats a validation that a signal cut short.
         if self.state.step > 0 && self.state.validation_loss.is_none() && self.is_due(self.config.validation.every) {
             self.after_step()?;
         }
@@ -112,8 +112,8 @@ impl Trainer {
         Ok(Outcome::Finished)
     }
 
-    /// Validates and saves where it is time to. A validation that is the best so far is saved at once, and so is the state when
-    /// a signal has come, which it returns.
+    /// Validates and saves if it is time to. The state is also saved after a validation that is the best so far, and when a
+    /// signal has come. Returns whether a signal has come.
     fn after_step(&mut self) -> Result<bool> {
         let last = self.state.step == self.config.train.steps;
         let checkpoint = &self.config.checkpoint;
@@ -131,8 +131,8 @@ impl Trainer {
         every > 0 && self.state.step.is_multiple_of(every)
     }
 
-    /// Measures the validation part with its fixed masks; `None` when a signal has come meanwhile, or when nothing of it can be
-    /// masked, so that there is no figure, and no best.
+    /// Measures the validation part with its fixed masks. `None` if a signal has come meanwhile, or if none of its tokens can
+    /// be masked, so that there is nothing to measure.
     fn validate(&mut self) -> Result<Option<Validation>> {
         self.collect(true)?;
         let training = &self.training;
@@ -149,7 +149,7 @@ impl Trainer {
         self.pending.restart_clock();
         let Some(validation) = means else {
             let step = self.state.step;
-            self.sinks.note(&format!("step {step}: no token of the validation part can be masked: no figures"))?;
+            self.sinks.note(&format!("step {step}: no token of the validation part can be masked: no measurement"))?;
             return Ok(None);
         };
         self.sinks.validation(self.state.step, &validation)?;
@@ -175,12 +175,12 @@ impl Trainer {
         Ok(())
     }
 
-    /// How the tokenizer writes a mask.
+    /// The mask token's text, such as `[MASK]`.
     pub fn mask_token(&self) -> String {
         self.prepared.tokenizer().token(self.prepared.specials().mask).unwrap_or_default()
     }
 
-    /// Where the training is, and what it began with.
+    /// The state of the training: how far it is, and what it began with.
     pub fn state(&self) -> &TrainingState {
         &self.state
     }

@@ -1,4 +1,4 @@
-//! How a training begins: what it goes on from, its data, its program on the device, and its state.
+//! How a training begins: what it starts from, its data, its program on the device, and its state.
 
 use super::{Trainer, VALIDATION_SEED};
 use crate::Result;
@@ -21,10 +21,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Trainer {
-    /// Prepares everything up to the first step. With `resume`, goes on from the newest sound checkpoint.
+    /// Prepares everything up to the first step. With `resume`, continues from the newest checkpoint that is whole.
     ///
     /// # Errors
-    /// What the data, the device or the checkpoint refuse.
+    /// The data, the device or the checkpoint can't be used.
     pub fn new(mut config: Config, run: RunDir, device: &Device, resume: bool) -> Result<Self> {
         let store = CheckpointStore::new(&run.checkpoints(), config.checkpoint.keep, config.checkpoint.keep_best)?;
         let origin = Origin::find(&mut config, &run, &store, resume)?;
@@ -60,7 +60,7 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Says what will be trained on what.
+    /// Logs which model will be trained, on which device and data.
     fn announce(&self, device: &Device) {
         let (launches, flops) = self.training.program.cost(self.training.accumulate);
         log::info!("device: {}", device.describe());
@@ -79,7 +79,7 @@ impl Trainer {
     }
 }
 
-/// What a training goes on from.
+/// What a training starts from.
 enum Origin {
     /// A checkpoint of the run, and its tokenizer.
     Checkpoint(Checkpoint, Tokenizer),
@@ -89,8 +89,8 @@ enum Origin {
 }
 
 impl Origin {
-    /// Finds it. Writes the config of a run that begins; a resume that is refused leaves the run as it was. A microbatch of
-    /// "auto" becomes that of the checkpoint.
+    /// Finds the origin. For a new run it writes the config; a resume that is refused leaves the run as it was. In a resume, a
+    /// microbatch of "auto" becomes that of the checkpoint.
     fn find(config: &mut Config, run: &RunDir, store: &CheckpointStore, resume: bool) -> Result<Origin> {
         if resume {
             return Origin::of_checkpoint(config, run, resume::newest(store, run.path())?);
@@ -144,7 +144,7 @@ struct Data {
 }
 
 impl Data {
-    /// Makes the data where it is missing, which may take hours, once the device is known to hold the training.
+    /// Opens the data, or makes it if it is missing. That may take hours, so first it checks that the training fits the device.
     fn open(config: &Config, run: &RunDir, origin: &Origin, device: &Device) -> Result<Data> {
         let required = origin.required();
         let vocabulary =
@@ -161,7 +161,7 @@ impl Data {
     /// A task's sequences of a part of the data.
     fn examples(&self, config: &Config, task: &dyn Task, split: Split) -> Result<Arc<dyn Examples>> {
         let documents: Arc<dyn Documents> = self.prepared.split(split).clone();
-        // One document has no other: what is needed of others is the training text's then.
+        // If validation has a single document, other documents (for pairs) are taken from the training text.
         let others = match split == Split::Validation && documents.documents() < 2 {
             true => self.prepared.split(Split::Train).clone(),
             false => documents.clone(),
@@ -170,7 +170,7 @@ impl Data {
         task.examples(&Text { documents, others, specials, vocab_size }, config.data.sequence_length)
     }
 
-    /// The batches that every validation measures.
+    /// The batches that every validation uses.
     fn validation(&self, config: &Config, model: &ModelConfig, micro_batch: usize) -> Result<Vec<Batch>> {
         let task = config.validation_task(model);
         let examples = self.examples(config, &*task, Split::Validation)?;
@@ -178,7 +178,7 @@ impl Data {
         validation_batches(&*examples, micro_batch, VALIDATION_SEED, limit)?.collect()
     }
 
-    /// This process's training batches from where the state is on.
+    /// This process's training batches, from where the state has got to.
     fn loader(
         &self,
         config: &Config,
@@ -192,7 +192,7 @@ impl Data {
     }
 }
 
-/// What a process takes of each step in microbatches of so many sequences.
+/// The share of each step that a process takes, in microbatches of `micro_batch` sequences.
 pub(super) fn share(config: &Config, micro_batch: usize, collective: &dyn Collective) -> Share {
     let (rank, size) = (collective.rank(), collective.size());
     Share { rank, size, microbatches: config.train.batch_size / micro_batch / size }
@@ -200,14 +200,14 @@ pub(super) fn share(config: &Config, micro_batch: usize, collective: &dyn Collec
 
 /// The program with its memory on the device.
 struct OnDevice {
-    /// Sequences that it was recorded for.
+    /// Sequences per microbatch, for which the program was recorded.
     micro_batch: usize,
     training: Training,
     executor: Box<dyn Executor>,
 }
 
 impl OnDevice {
-    /// A microbatch of "auto" becomes the one that fits.
+    /// Puts the program on the device. A microbatch of "auto" becomes the largest that fits.
     fn start(
         config: &mut Config,
         run: &RunDir,
@@ -221,14 +221,14 @@ impl OnDevice {
         let (micro_batch, training, executor) = planning::start(config, model, device)?;
         if config.train.micro_batch == MicroBatch::Auto {
             log::info!("train.micro_batch: {micro_batch} of {} sequences at once", config.train.batch_size);
-            // What fits may be another number tomorrow.
+            // It is kept in the run's config, since at a resume another number may fit.
             config.train.micro_batch = MicroBatch::Sequences(micro_batch);
             run.write_config(config)?;
         }
         Ok(OnDevice { micro_batch, training, executor })
     }
 
-    /// The state that training begins in; the parameters and moments that belong to it go to the device.
+    /// The state in which training begins. Its parameters and moments are written to the device.
     fn state(
         &mut self,
         config: &Config,

@@ -1,4 +1,4 @@
-//! One optimiser step, and what it measured.
+//! Runs one optimiser step, and collects its metrics.
 
 use super::Trainer;
 use super::start::share;
@@ -12,7 +12,7 @@ use crate::train::{Metrics, Sink, divergence, histogram};
 use std::time::Instant;
 
 impl Trainer {
-    /// A step, and the metrics that have arrived meanwhile, with what they cost the host.
+    /// Does a step, takes in the metrics that have arrived meanwhile, and measures the host's time for both.
     pub(super) fn timed_step(&mut self) -> Result<()> {
         if let Some(profiling) = &mut self.profiling {
             profiling.before(&mut *self.executor, self.state.step, self.host)?;
@@ -71,7 +71,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// A step whose gradient is not finite was skipped on the device; many in a row end the training.
+    /// Reports a step that the device skipped because its gradient is not finite. Too many in a row end the training.
     fn check_finite(&mut self, metrics: &Metrics, optimizer: &OptimizerState) -> Result<()> {
         let in_a_row = optimizer.skipped_in_a_row as u64;
         if in_a_row == 0 {

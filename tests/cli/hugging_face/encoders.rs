@@ -1,4 +1,4 @@
-//! Encoders that were saved without their head, as sentence-transformers has them.
+//! Encoders that were saved without a masked-language-model head, as by sentence-transformers.
 
 use super::{copy_golden, read_tensors, write_tensors};
 use crate::workshop::Workshop;

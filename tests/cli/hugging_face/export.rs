@@ -1,4 +1,4 @@
-//! `cloze export`: what goes out, and what no family of transformers computes.
+//! `cloze export`: what it writes, and models that no family of transformers computes.
 
 use super::{copy_golden, edit_json};
 use crate::refusals::refused;
@@ -71,7 +71,7 @@ fn values_that_a_format_cannot_hold() {
     shop.done("export bert out --dtype bf16", &[]);
 }
 
-/// transformers keeps the section of ours when it saves a model that it changed.
+/// transformers keeps Cloze's section of the config when it saves a model that it changed.
 #[test]
 fn a_config_that_was_changed_is_read_by_transformers_keys() {
     let shop = Workshop::new();

@@ -1,4 +1,4 @@
-//! Files that lie: refused with a message, and nothing is allocated for what they claim.
+//! Files that lie about their contents. They are refused with a message, and nothing is allocated for what they claim.
 
 use super::{copy_golden, edit_json, read_tensors, tokenizer_json, vocabulary, write_tensors};
 use crate::refusals::{refused, refused_with};
@@ -6,7 +6,7 @@ use crate::workshop::{Workshop, names};
 use safetensors::tensor::Dtype;
 use serde_json::{Value, json};
 
-/// A safetensors file by its header and the length of its data.
+/// A safetensors file with this header and this length of data.
 fn file(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
@@ -239,7 +239,7 @@ fn configs() {
         ),
         ("modernbert", "head_dim", json!(16), &["head_dim is 16"]),
         ("modernbert", "decoder_bias", json!(false), &["`decoder.bias` that the config does not ask for"]),
-        // The section of our own is checked as the rest is.
+        // Cloze's own section is checked like the rest.
         ("modernbert", "cloze", json!({"layers": 1}), &["config.json", "missing field"]),
     ] {
         let _ = std::fs::remove_dir_all(shop.path(model));
@@ -258,7 +258,7 @@ fn configs() {
     }
 }
 
-/// A section of ours that asks for an identity of 2^20 · 2^20 numbers is refused before one is made.
+/// If Cloze's section asks for an identity matrix of 2^20 · 2^20 numbers, it is refused before one is made.
 #[test]
 fn sizes_in_our_own_section() {
     let shop = Workshop::new();

@@ -1,4 +1,4 @@
-//! `cloze import`: what comes in, in all the forms that it may have, has the values it had.
+//! `cloze import`: in whatever form a model comes, its values stay the same.
 
 use super::{Stored, copy_golden, edit_json, init, read_tensors, tokenizer_json, values, vocabulary, write_tensors};
 use crate::workshop::{Workshop, names};
@@ -22,14 +22,14 @@ fn golden_models_keep_their_bits() {
         assert_eq!(names(shop.path(&format!("in-{name}"))), files);
         assert!(values(&shop, name) == values(&shop, &format!("in-{name}")), "{name}");
 
-        // Out again, and in again: the same bytes.
+        // Exported and imported again, it has the same bytes.
         shop.done(&format!("export in-{name} out-{name}"), &[]);
         shop.done(&format!("import out-{name} again-{name}"), &[]);
         for file in files {
             let of = |folder: &str| shop.read(&format!("{folder}-{name}/{file}"));
             assert!(of("in") == of("out") && of("in") == of("again"), "{name}: {file}");
         }
-        // What transformers had written, tensor by tensor.
+        // The tensors are what transformers had written.
         let stored = |folder: &str| {
             let mut tensors = read_tensors(&shop.path(folder).join("model.safetensors"));
             tensors.sort_by(|a, b| a.name.cmp(&b.name));
@@ -184,7 +184,7 @@ fn special_tokens_have_the_names_that_the_files_give_them() {
     shop.done("import bert in", &[]);
     let filled = shop.done("fill-mask in --device cpu --json", &["a <gap> b"]);
     assert_eq!(filled.json().as_array().unwrap().len(), 5);
-    // The name goes on into prepared data, and from there into a run.
+    // The name is passed on to prepared data, and from there to a run.
     shop.done("prepare --tokenizer in/tokenizer.json --out prepared --documents line text.txt", &[]);
     shop.write("init.toml", init::CONFIG);
     let sets = "--set model.init=in --set data.prepared=prepared --set train.steps=1";

@@ -1,10 +1,10 @@
-//! `model.init`: training goes on from a model that is there.
+//! `model.init`: training starts from an existing model.
 
 use super::{copy_golden, edit_json, values};
 use crate::workshop::{Outcome, Workshop};
 use serde_json::Value;
 
-/// Says nothing of the model.
+/// A config without a word about the model.
 pub const CONFIG: &str = r#"
 [data]
 train = ["text.txt"]

@@ -1,4 +1,4 @@
-//! Models in the formats of Hugging Face transformers: `kernels-tests/golden` has some, which get a tokenizer here.
+//! Models in the formats of Hugging Face transformers. They come from `kernels-tests/golden`, and get a tokenizer here.
 
 mod encoders;
 mod export;
@@ -19,7 +19,7 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels-tests/golden").join(name)
 }
 
-/// A tensor of a file, for taking apart and putting together.
+/// A tensor of a file, for tests that take a file apart and put it together again.
 struct Stored {
     name: String,
     dtype: Dtype,
@@ -56,7 +56,7 @@ fn tokenizer_json(vocabulary: &[String]) -> String {
     .to_string()
 }
 
-/// The special tokens, the letters, and filling: fewer than any golden model has. RoBERTa's padding is number 1.
+/// The special tokens, the letters, and filler tokens: fewer than any golden model has. RoBERTa's padding is number 1.
 fn vocabulary(model: &str) -> Vec<String> {
     let specials = match model {
         "roberta" => ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"],
@@ -74,7 +74,7 @@ fn edit_json(shop: &Workshop, file: &str, edit: impl FnOnce(&mut Value)) {
     shop.write(file, value.to_string());
 }
 
-/// Every parameter's values, of a model in the workshop.
+/// The values of every parameter of a model in the workshop.
 fn values(shop: &Workshop, folder: &str) -> Vec<Vec<f32>> {
     SavedModel::open(&shop.path(folder)).unwrap().values().to_vec()
 }

@@ -1,10 +1,10 @@
-//! `cloze embed` of a folder as sentence-transformers saves it.
+//! `cloze embed` with a folder that sentence-transformers saved.
 
 use super::{copy_golden, edit_json};
 use crate::workshop::Workshop;
 use serde_json::{Value, json};
 
-/// More and fewer tokens than the 16 that the folder allows, and capitals.
+/// Texts with more and with fewer tokens than the 16 that the folder allows, and with capitals.
 const TEXTS: &str = "ab cd ef\n\nAbc def ghi jkl mno pqr stu vwx yz\nx [MASK] z\n";
 
 /// A golden BERT with the modules of a model that takes [CLS], 16 tokens at most, and scales to length 1.
@@ -36,7 +36,7 @@ fn embed(shop: &Workshop, more: &str) -> String {
     shop.done(&format!("embed bert texts.txt --device cpu {more}"), &[]).stdout
 }
 
-/// What the options of the command line give without the modules.
+/// The vectors that the options of the command line give without the modules.
 fn by_options(shop: &Workshop, options: &str) -> String {
     std::fs::rename(shop.path("bert/modules.json"), shop.path("aside")).unwrap();
     let vectors = embed(shop, options);
@@ -48,13 +48,13 @@ fn by_options(shop: &Workshop, options: &str) -> String {
 fn pooling_length_and_normalisation_are_those_of_the_modules() {
     let shop = folder();
     assert_eq!(embed(&shop, ""), by_options(&shop, "--pooling cls --normalize --max-length 16"));
-    // The command line takes precedence.
+    // Options on the command line take precedence.
     assert_eq!(
         embed(&shop, "--pooling mean --max-length 8"),
         by_options(&shop, "--pooling mean --normalize --max-length 8")
     );
 
-    // As newer versions write it: the length is the tokenizer's.
+    // Newer versions write it like this: the length is the tokenizer's.
     modules(&shop, &["Transformer", "Pooling"]);
     shop.write(
         "bert/1_Pooling/config.json",

@@ -1,5 +1,5 @@
-//! Tokenizers as people have them: what stands beside one and changes its ids is obeyed, or refused by its name. The ids are
-//! those that transformers 5 gives.
+//! Tokenizers in all the forms that users have. Files beside a tokenizer that change its ids are obeyed, or refused by name.
+//! The expected ids are those of transformers 5.
 
 use super::{copy_golden, edit_json, read_tensors, values, vocabulary, write_tensors};
 use crate::workshop::Workshop;
@@ -19,14 +19,14 @@ fn lines() -> String {
     vocabulary("bert").join("\n") + "\n"
 }
 
-/// The ids of a text by the tokenizer of a folder once it is imported.
+/// The ids of a text, by the tokenizer of a folder after its import.
 fn ids(shop: &Workshop, folder: &str, text: &str) -> Vec<u32> {
     let _ = std::fs::remove_dir_all(shop.path("in"));
     shop.done(&format!("import {folder} in"), &[]);
     Tokenizer::load(shop.path("in/tokenizer.json")).unwrap().encode(text, true).unwrap()
 }
 
-/// What an import is refused with.
+/// The message with which an import is refused.
 fn refusal(shop: &Workshop, folder: &str) -> String {
     let refused = shop.run(&format!("import {folder} refused"), &[]);
     assert_eq!(refused.code, 1, "{}", refused.stderr);

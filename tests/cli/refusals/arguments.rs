@@ -1,4 +1,4 @@
-//! Arguments: paths that are not what they should be, devices that are not there, texts that do not suit.
+//! Arguments that are refused: wrong paths, devices that don't exist, and texts that can't be used.
 
 use super::{judge, refused, refused_with};
 use crate::workshop::{Workshop, outcome};

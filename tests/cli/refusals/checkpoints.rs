@@ -1,4 +1,4 @@
-//! Checkpoints that are damaged, and forged ones, whose hashes are right.
+//! Checkpoints that are damaged, and forged ones with correct hashes.
 
 use super::refused;
 use crate::workshop::Workshop;
@@ -27,7 +27,7 @@ fn damaged_files() {
             shop.write(&file, damaged);
             fill(&shop, CHECKPOINT, &[name, "is damaged", "take another checkpoint"]);
         }
-        // Without its manifest a checkpoint is a folder as transformers saves it, which is taken as it is.
+        // Without its manifest, a checkpoint is a folder as transformers saves it, and is accepted as that.
         if name != "manifest.json" {
             std::fs::remove_file(shop.path(&file)).unwrap();
             fill(&shop, CHECKPOINT, &[name, "check the path"]);

@@ -21,7 +21,7 @@ pub fn refused_with(shop: &Workshop, line: &str, more: &[&str], words: &[&str]) 
     judge(&format!("cloze {line} {more:?}"), &shop.run(line, more), 1, words);
 }
 
-/// The message is told without a panic, names what is wrong, and stands at the end, where a user looks.
+/// The command ends without a panic, and its message names what is wrong and is the last thing printed, where a user looks.
 fn judge(what: &str, outcome: &Outcome, code: i32, words: &[&str]) {
     let Outcome { stderr, .. } = outcome;
     assert_eq!(outcome.code, code, "{what}: {stderr}");

@@ -1,4 +1,4 @@
-//! Runs that cannot begin or go on. One that is refused stays as it was.
+//! Runs that cannot begin or resume. A run that is refused stays as it was.
 
 use super::refused;
 use crate::workshop::{Workshop, names};

@@ -1,4 +1,4 @@
-//! Numbers that would take more memory than there is: refused before it is asked for.
+//! Numbers that would take more memory than there is. They are refused before any is allocated.
 
 use super::refused;
 use crate::adapter;

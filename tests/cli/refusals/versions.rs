@@ -1,5 +1,5 @@
-//! What a later version of Cloze wrote is refused by its file, its version and the newest that is read; what the first ones wrote
-//! without a number is read.
+//! Files that a later version of Cloze wrote are refused; the message names the file, its version and the newest version that
+//! this Cloze reads. Files of the first versions, which have no version number, are read.
 
 use super::refused;
 use crate::resume::assert_same_end;
@@ -21,7 +21,7 @@ fn folders_of_runs() {
     shop.copy("whole", "run");
     std::fs::remove_dir_all(shop.path("run/checkpoints/step-000012")).unwrap();
     shop.write("run/run.json", r#"{"version": 2, "layout": "another"}"#);
-    // With keys that nobody knows yet.
+    // It has keys that this version does not know.
     let config = shop.text("run/config.toml");
     shop.write("run/config.toml", format!("{config}\n[later]\nkey = 1\n"));
     let before = (names(shop.path("run")), shop.read("run/metrics.jsonl"), shop.read("run/config.toml"));
@@ -32,7 +32,7 @@ fn folders_of_runs() {
     }
     assert!(before == (names(shop.path("run")), shop.read("run/metrics.jsonl"), shop.read("run/config.toml")));
 
-    // Of a version that wrote none.
+    // It is from a version that wrote no number.
     shop.write("run/config.toml", config);
     std::fs::remove_file(shop.path("run/run.json")).unwrap();
     shop.done("train run/config.toml --device cpu --out run --resume", &[]);

@@ -1,14 +1,14 @@
-//! The events of TensorBoard, by the field numbers of `tensorboard/compat/proto/{event,summary,tensor,types}.proto`.
+//! The events of TensorBoard, with the field numbers of `tensorboard/compat/proto/{event,summary,tensor,types}.proto`.
 
 use super::message::Message;
 use crate::train::Histogram;
 
 /// `SessionLog.SessionStatus`: a session starts.
 const START: u64 = 1;
-/// `DataType`: text.
+/// `DataType`: a string.
 const DT_STRING: u64 = 7;
 
-/// When an event was, in seconds since 1970, and after how many steps.
+/// The time of an event, in seconds since 1970, and its step.
 #[derive(Clone, Copy)]
 pub(super) struct When {
     pub seconds: f64,
@@ -20,7 +20,7 @@ pub(super) fn file_version(when: When) -> Message {
     Message::default().double(1, when.seconds).bytes(3, b"brain.Event:2")
 }
 
-/// A training starts or goes on: what older files have of this step and of later ones is void.
+/// A training starts or resumes. TensorBoard then drops what older files have of this step and of later ones.
 pub(super) fn session_start(when: When) -> Message {
     event(when).message(7, Message::default().integer(1, START))
 }
@@ -30,12 +30,12 @@ pub(super) fn summary(when: When, values: impl Iterator<Item = Message>) -> Mess
     event(when).message(5, values.fold(Message::default(), |summary, value| summary.message(1, value)))
 }
 
-/// A number; TensorBoard has them in f32.
+/// A number, which TensorBoard keeps in f32.
 pub(super) fn scalar(tag: &str, number: f64) -> Message {
     value(tag).float(2, number as f32)
 }
 
-/// A text, which the plugin of that name shows as Markdown.
+/// A text, which TensorBoard's text plugin shows as Markdown.
 pub(super) fn text(tag: &str, text: &str) -> Message {
     let plugin = Message::default().bytes(1, b"text");
     let shape = Message::default();
@@ -43,7 +43,7 @@ pub(super) fn text(tag: &str, text: &str) -> Message {
     value(tag).message(9, Message::default().message(1, plugin)).message(8, tensor)
 }
 
-/// A histogram, of which each bucket reaches from the limit of the one before to its own.
+/// A histogram. Each bucket reaches from the limit of the one before to its own.
 pub(super) fn histogram(tag: &str, histogram: &Histogram) -> Message {
     let buckets = &histogram.buckets;
     let message = Message::default()

@@ -1,4 +1,4 @@
-//! Protocol buffers, as far as events need them: a message is its fields, each a number and a value.
+//! As much of protocol buffers as events need. A message is a list of fields, each with a number and a value.
 
 #[derive(Default)]
 pub(super) struct Message(Vec<u8>);
@@ -56,7 +56,7 @@ impl Message {
         self.varint(field << 3 | wire as u64);
     }
 
-    /// Seven bits a byte from the lowest on, each but the last with the highest bit set.
+    /// Seven bits per byte, lowest first. Every byte but the last has its highest bit set.
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);

@@ -18,11 +18,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What names of event files begin with; the time in seconds follows.
+/// The prefix of the names of event files; the time in seconds follows.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// The event file of a training since it started or went on. Everything is handed to the system as it comes, so that
-/// TensorBoard shows it at once.
+/// The event file of a training since it started or resumed. Events are written at once, without a buffer, so that
+/// TensorBoard shows them immediately.
 pub struct TensorBoard {
     path: PathBuf,
     file: File,
@@ -31,8 +31,8 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Begins a new file in a run's folder of them, for a training that goes on after `step` steps (0 for a new run), with the
-    /// config as a text. TensorBoard passes over what older files have of later steps.
+    /// Begins a new file in a run's folder of event files, for a training that continues after `step` steps (0 for a new run),
+    /// with the config as a text. TensorBoard ignores what older files have of later steps.
     ///
     /// # Errors
     /// The folder or the file can't be made.
@@ -44,7 +44,7 @@ impl TensorBoard {
         let when = at(step + 1);
         board.write(event::file_version(when))?;
         board.write(event::session_start(when))?;
-        // Markdown takes indented lines as they are.
+        // Markdown shows indented lines as code, unchanged.
         let text: String = config.to_toml().lines().map(|line| format!("    {line}\n")).collect();
         board.write(event::summary(when, [event::text("config", &text)].into_iter()))?;
         files::sync_folder(folder)?;
@@ -55,7 +55,7 @@ impl TensorBoard {
         self.file.write_all(&record::record(&event.finish())).map_err(Error::io(&self.path))
     }
 
-    /// Writes every number but the step, by its name in `metrics.jsonl`.
+    /// Writes every number except the step, under its name in `metrics.jsonl`.
     fn scalars(&mut self, step: u64, group: &str, measured: &impl Serialize) -> Result<()> {
         let measured = serde_json::to_value(measured).expect("a struct of numbers is always JSON");
         let measured = measured.as_object().expect("a struct is an object");
@@ -90,18 +90,18 @@ impl Sink for TensorBoard {
     }
 }
 
-/// Now.
+/// The present time, with a step.
 fn at(step: u64) -> When {
     When { seconds: seconds(), step }
 }
 
-/// Since 1970; 0 with a clock that is before that.
+/// Seconds since 1970; 0 if the clock is set before that.
 fn seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
-/// The present second, or one that comes after those in the names of a folder's files: TensorBoard reads files in the order of
-/// their names, and a clock may have been set back.
+/// The present second, or if the clock was set back, one after all those in the names of the folder's files: TensorBoard reads
+/// files in the order of their names.
 fn next_second(folder: &Path) -> Result<u64> {
     let mut next = seconds() as u64;
     for entry in fs::read_dir(folder).map_err(Error::io(folder))? {

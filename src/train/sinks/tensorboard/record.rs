@@ -3,7 +3,7 @@
 /// Castagnoli's polynomial, reversed.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-/// The CRC-32C of every byte.
+/// The CRC-32C of every value of a byte.
 const TABLE: [u32; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -34,7 +34,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc, &byte| crc >> 8 ^ TABLE[usize::from(crc as u8 ^ byte)])
 }
 
-/// A checksum as it is stored: the CRC of data that holds its own CRC would say little.
+/// A checksum as it is stored. It is masked because the CRC of data that contains its own CRC would be weak.
 fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }

@@ -72,7 +72,7 @@ fn write_row(out: &mut impl Write, row: &Row) -> std::io::Result<()> {
         memory.workspace,
         row.peak_bytes,
     ] {
-        write!(out, "{:>9.1}", bytes as f64 / f64::from(1 << 20))?;
+        write!(out, " {:>8.1}", bytes as f64 / f64::from(1 << 20))?;
     }
     writeln!(out, "{:>10}{:>10.0}{:>12.3}", row.launches, row.gflop, row.seconds)
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct TaskConfig {
     /// "mlm" (default): masked language modelling. "nsp": BERT's original objective, masked language modelling and
-    /// next-sentence prediction (does the second segment of a pair follow the first in its document?). It is for models with
-    /// the recipe "bert".
+    /// next-sentence prediction (does the second segment of a pair follow the first in its document?). It needs
+    /// `type_vocab_size` of 2 or more and a `head_transform`, as the recipe "bert" has them.
     pub kind: TaskKind,
 }

@@ -1,9 +1,9 @@
-//! Variants that the user asks for, in place of what is measured.
+//! Variants that the user asks for, instead of the ones that measurements would choose.
 
 use crate::kernels::{Kernel, Variant, find_variant};
 use crate::{Error, Result};
 
-/// What the environment variable CLOZE_VARIANTS says: `default` for no measurements, or a list such as
+/// The content of the environment variable CLOZE_VARIANTS: `default` to measure nothing, or a list such as
 /// `matmul_nt/tiled,qkv/direct`.
 #[derive(Clone, Default)]
 pub(super) struct Forced {

@@ -125,12 +125,12 @@ impl Finding {
     }
 }
 
-/// Makes sure that a variant never runs, and logs so if it would be the first choice.
+/// Makes sure that a variant never runs for this precision, and warns of it. A reference stays in use.
 pub fn pass_over(gpu: &mut Gpu, kernel: &'static Kernel, variant: &Variant, precision: Precision) {
     let reference = kernel.reference().name;
     if variant.name != reference {
         log::warn!(
-            "the kernel `{}` fails its check as `{}` on {}; others stand in",
+            "the kernel `{}` fails its check as `{}` on {}; other variants replace it",
             kernel.name,
             variant.name,
             gpu.describe(),

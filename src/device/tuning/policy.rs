@@ -51,7 +51,7 @@ impl Budget {
         let kernels = seconds.and_then(|seconds| Duration::try_from_secs_f32(seconds).ok()).ok_or_else(|| {
             let (variable, value) = (Self::VARIABLE, value.to_string_lossy());
             Error::device(format!(
-                "{variable}: `{value}` is no number of seconds; it is such as 2, or 0 to measure nothing"
+                "{variable}: `{value}` is not a number of seconds; give one such as 2, or 0 to measure nothing"
             ))
         })?;
         let usual = Budget::default();

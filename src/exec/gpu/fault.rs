@@ -22,7 +22,7 @@ impl Fault {
         let Some(value) = std::env::var_os(Self::VARIABLE) else { return Ok(None) };
         let value = value.to_string_lossy();
         let problem =
-            || Error::device(format!("{}: `{value}` is not such as lose:5,20 or hang:7; unset it", Self::VARIABLE));
+            || Error::device(format!("{}: `{value}` is not like lose:5,20 or hang:7; unset it", Self::VARIABLE));
         Self::parse(&value).map(Some).ok_or_else(problem)
     }
 

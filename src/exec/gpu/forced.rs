@@ -30,9 +30,8 @@ impl Forced {
         let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
         let variants = names.map(|name| {
             find_variant(name).ok_or_else(|| {
-                let problem =
-                    "is no variant of a kernel; the doctor's report lists those there are, as `kernel variant`";
-                Error::device(format!("{}: `{name}` {problem}, to be written kernel/variant", Self::VARIABLE))
+                let problem = "is not a variant of a kernel; the doctor's report lists them as `kernel variant`";
+                Error::device(format!("{}: `{name}` {problem}, here written kernel/variant", Self::VARIABLE))
             })
         });
         Ok(Forced { everything: false, variants: variants.collect::<Result<_>>()? })

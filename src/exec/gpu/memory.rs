@@ -23,7 +23,8 @@ pub(super) fn free(adapter: &wgpu::Adapter) -> Option<u64> {
     }
     let mut budget = vk::PhysicalDeviceMemoryBudgetPropertiesEXT::default();
     let mut properties = vk::PhysicalDeviceMemoryProperties2::default().push_next(&mut budget);
-    // SAFETY: the physical device belongs to this instance of at least Vulkan 1.1, and both structs live until the call returns.
+    // SAFETY: the physical device belongs to this instance of at least Vulkan 1.1, and both structs live until the call
+    // returns.
     unsafe {
         instance.raw_instance().get_physical_device_memory_properties2(adapter.raw_physical_device(), &mut properties)
     };

@@ -30,7 +30,7 @@ impl Problem {
             Problem::Passing(message) => Error::device(message.clone()),
             Problem::Lost(message) => Error::DeviceLost(message.clone()),
             Problem::OutOfMemory | Problem::LostForMemory => {
-                Error::OutOfMemory("the device is out of memory; end what else runs there".into())
+                Error::OutOfMemory("the device is out of memory; end other programs that use it".into())
             }
         }
     }

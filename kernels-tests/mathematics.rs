@@ -149,7 +149,7 @@ struct Variable<'a> {
 }
 
 impl Variable<'_> {
-    /// Whether an output now holds the gradient with respect to it, added to what was there before.
+    /// Errors unless an output holds the gradient with respect to it, added to what was there before.
     fn check(&self, what: &str, got: &[f64], before: &[f64]) -> Result<(), String> {
         let len = self.point.get(self.name).len();
         assert_eq!(got.len(), len, "{what}: as long as its variable");

@@ -93,8 +93,8 @@ impl Vetting {
     }
 }
 
-/// Checks a variant; after a failure it opens the same adapter anew and tries again. A device may be lost for another reason,
-/// so a variant is only blamed if it loses the device twice.
+/// Checks a variant. If the device is lost, it opens the same adapter anew and checks again: a device may be lost for another
+/// reason, so a variant is only blamed if it loses the device twice. After a failure the device is always a new one.
 ///
 /// # Errors
 /// The device was lost twice with a kernel's reference, or can't be opened anew.

@@ -30,7 +30,7 @@ impl Sabotage {
         })
     }
 
-    /// Finds the variant of a name such as `matmul_nt/direct`.
+    /// Breaks the variant with a name such as `matmul_nt/direct`; `None` if there is none.
     pub fn find(name: &str) -> Option<Sabotage> {
         find_variant(name).map(|(kernel, variant)| Sabotage { kernel, variant })
     }
@@ -49,7 +49,7 @@ impl Sabotage {
         lines.collect()
     }
 
-    /// The value that a line stores in an argument of the kernel, if it does.
+    /// The element type of the argument of the kernel that a line stores to, if it does.
     fn stored_elem(&self, line: &str) -> Option<Elem> {
         let stores = |name: &str| {
             line.trim_start().strip_prefix(name).is_some_and(|rest| rest.starts_with('[') || rest.starts_with('.'))

@@ -45,7 +45,7 @@ impl Variants {
 }
 
 impl Gpu {
-    /// What chooses variants before anything was measured.
+    /// The class of the adapter, by which variants are chosen before anything was measured.
     pub fn class(&self) -> Class {
         match self.info.device_type {
             _ if is_software(&self.info) => Class::Software,

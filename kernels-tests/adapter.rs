@@ -1,7 +1,7 @@
 //! The GPUs that tests run on.
 //!
-//! The convention for every test of Cloze that needs one: it goes through `gpus`, so it fails where there is no adapter
-//! and says how to get one, unless CLOZE_SKIP_GPU=1 is set; then it says that it was skipped.
+//! Every test of Cloze that needs a GPU goes through `gpus`. So it fails if there is no adapter and says how to get one, unless
+//! CLOZE_SKIP_GPU=1 is set; then it says that it was skipped.
 
 use cloze::exec::gpu::{Gpu, adapters};
 use cloze::kernels::{Kernel, Precision, Variant};
@@ -14,7 +14,7 @@ static GPUS: LazyLock<Vec<Gpu>> = LazyLock::new(|| {
     adapters().unwrap_or_else(|error| panic!("{error}")).iter().map(open).collect()
 });
 
-/// Every adapter of this machine, opened once; none when `CLOZE_SKIP_GPU=1` is set. Panics where there is none.
+/// Every adapter of this machine, opened once; none if `CLOZE_SKIP_GPU=1` is set. Panics if there is none.
 pub fn gpus(test: &str) -> &'static [Gpu] {
     if are_skipped(test) {
         return &[];
@@ -27,7 +27,7 @@ pub fn gpus(test: &str) -> &'static [Gpu] {
     &GPUS
 }
 
-/// Whether CLOZE_SKIP_GPU=1 asks for it to be left out, which it says then.
+/// Whether CLOZE_SKIP_GPU=1 asks to skip GPU tests; prints that they are skipped.
 pub fn are_skipped(test: &str) -> bool {
     let skipped = std::env::var("CLOZE_SKIP_GPU").is_ok_and(|value| value == "1");
     if skipped {
@@ -36,12 +36,13 @@ pub fn are_skipped(test: &str) -> bool {
     skipped
 }
 
-/// Says what of a test does not run here. Past the capture of what a test prints, which hides it when the test passes.
+/// Prints what part of a test does not run here. It bypasses the capture of a test's output, which hides output when the test
+/// passes.
 pub fn skip(test: &str, why: impl Display) {
     let _ = writeln!(std::io::stderr(), "{test}: skipped, {why}");
 }
 
-/// Whether an adapter computes in a precision; says so where it does not.
+/// Whether an adapter supports a precision; prints a note if it does not.
 pub fn computes_in(gpu: &Gpu, precision: Precision, test: &str) -> bool {
     let possible = gpu.check_precision(precision);
     if let Err(error) = &possible {
@@ -51,8 +52,8 @@ pub fn computes_in(gpu: &Gpu, precision: Precision, test: &str) -> bool {
     possible.is_ok()
 }
 
-/// The variants of a kernel that an adapter offers in a precision, with their places, and the names of those that it lacks
-/// something for.
+/// The variants of a kernel that an adapter can run in a precision, with their places, and the names of those for which it
+/// lacks something.
 pub fn offered(
     gpu: &Gpu,
     kernel: &'static Kernel,

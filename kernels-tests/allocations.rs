@@ -1,4 +1,4 @@
-//! What a training step allocates: nothing that it keeps.
+//! A training step keeps none of the memory that it allocates.
 
 mod steps;
 
@@ -8,7 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use steps::{Steps, noop};
 
-/// The system's allocator, counting.
+/// The system's allocator, with counters.
 struct Counting;
 
 static BYTES: AtomicI64 = AtomicI64::new(0);
@@ -31,7 +31,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// One test, since the counters are those of the whole process.
+/// A single test, since the counters belong to the whole process.
 #[test]
 fn steps_keep_nothing_that_they_allocate() {
     let config = ModelConfig::new(Recipe::Bert, 500, 2, 64, 2).unwrap();

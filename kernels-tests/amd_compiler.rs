@@ -1,12 +1,12 @@
-//! AMD's driver of Mesa (RADV) on a GPU that is not there: it compiles pipelines, and says what became of them.
+//! Mesa's driver for AMD (RADV), with a GPU that is not there: it compiles pipelines and reports statistics of them.
 //!
-//! RADV_FORCE_FAMILY names the GPU. The driver reads it once a process, and ends the process where it knows no such GPU.
+//! RADV_FORCE_FAMILY names the GPU. The driver reads it once per process, and ends the process if it does not know the GPU.
 
 use ash::{Device, Entry, Instance, ext, khr, vk};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 
-/// What the driver says of a pipeline, by its own names: registers, spills, instructions.
+/// The driver's statistics of a pipeline, by its own names: registers, spills, instructions.
 pub type Figures = BTreeMap<String, u64>;
 
 pub struct AmdCompiler {
@@ -16,13 +16,13 @@ pub struct AmdCompiler {
     pub name: String,
     /// The sides of the cooperative matrices that it has, of f16 into f32.
     pub matrices: Vec<u32>,
-    /// Holds the driver, as does `_entry`.
+    /// Keeps the driver loaded, as does `_entry`.
     _instance: Instance,
     _entry: Entry,
 }
 
 impl AmdCompiler {
-    /// Opens the device as wgpu would with all that shaders may need, and asks for statistics of pipelines besides.
+    /// Opens the device like wgpu, with everything that shaders may need, and also asks for statistics of pipelines.
     pub fn open() -> Result<Self, String> {
         // SAFETY: Vulkan's loader is a sound library; every call below is made as Vulkan demands, with valid structs that
         // outlive it. What is made lives as long as the process.
@@ -42,7 +42,7 @@ impl AmdCompiler {
         }
     }
 
-    /// Compiles an entry point of a shader as wgpu does, with the uniform at binding 0 and storage buffers behind it.
+    /// Compiles an entry point of a shader like wgpu, with the uniform at binding 0 and storage buffers after it.
     pub fn compile(&self, words: &[u32], entry: &str, bindings: usize) -> Result<Figures, String> {
         self.pipeline(words, entry, bindings)
             .and_then(|pipeline| self.figures(pipeline))
@@ -89,7 +89,7 @@ impl AmdCompiler {
         // SAFETY: as in `open`; the pipeline was made with statistics, and holds one executable, its only stage.
         let statistics = unsafe { self.statistics.get_pipeline_executable_statistics(&info)? };
         let whole = |statistic: &vk::PipelineExecutableStatisticKHR| match statistic.format {
-            // SAFETY: the format says which member of the union is there.
+            // SAFETY: the format says which member of the union is valid.
             vk::PipelineExecutableStatisticFormatKHR::UINT64 => Some(unsafe { statistic.value.u64 }),
             _ => None,
         };
@@ -101,9 +101,9 @@ impl AmdCompiler {
     }
 }
 
-/// The sides of an adapter's cooperative matrices of f16 into f32, as a subgroup multiplies them.
+/// The sides of an adapter's cooperative matrices of f16 into f32 in subgroup scope.
 unsafe fn matrices(entry: &Entry, instance: &Instance, adapter: vk::PhysicalDevice) -> Vec<u32> {
-    // SAFETY: the extension is asked for what it has only where the adapter offers it.
+    // SAFETY: the extension is only queried if the adapter offers it.
     unsafe {
         if !offers(instance, adapter, khr::cooperative_matrix::NAME) {
             return Vec::new();
@@ -144,7 +144,7 @@ unsafe fn open_device(instance: &Instance, adapter: vk::PhysicalDevice, matrices
     let mut subgroups = vk::PhysicalDeviceVulkan13Features::default().subgroup_size_control(true).maintenance4(true);
     let mut statistics =
         vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default().pipeline_executable_info(true);
-    // wgpu has it wherever it can be had, and it keeps the compiler from joining some loads.
+    // wgpu uses it wherever it can, and it keeps the compiler from joining some loads.
     let mut robustness =
         vk::PhysicalDeviceRobustness2FeaturesEXT::default().robust_buffer_access2(true).robust_image_access2(true);
     let mut cooperative = vk::PhysicalDeviceCooperativeMatrixFeaturesKHR::default().cooperative_matrix(true);

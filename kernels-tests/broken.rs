@@ -1,4 +1,4 @@
-//! Kernels broken on purpose, shaders and twins: each of them has to be caught, or the other tests are worth nothing.
+//! Kernels broken on purpose, both shaders and twins. The tests must catch each of them, or they are worth nothing.
 
 use crate::adapter::{gpus, offered};
 use crate::mathematics::{check_spoilt, outputs_of};
@@ -17,7 +17,7 @@ use cloze::kernels::qkv::{QKV_BACKWARD, Qkv};
 use cloze::kernels::{KERNELS, Kernel, Params, Precision, Variant, Views};
 use rayon::prelude::*;
 
-/// (kernel, what its shader says, what a mistake makes of it, what the report must say)
+/// (kernel, text in its shader, the mistaken text, what the report must say)
 const MISTAKES: [(&str, &str, &str, &str); 12] = [
     ("matmul_nn", "result += ", "result -= ", "`c` are off"),
     ("matmul_tn", "sums[row", "sums[0u * row", "`sums` are off"),
@@ -30,7 +30,7 @@ const MISTAKES: [(&str, &str, &str, &str); 12] = [
     ("sum_squares", "bits = EXPONENT", "bits = 0u", "`partials` are off"),
     // The last element is left unwritten.
     ("scatter_rows", "i >= params.rows * width", "i + 1u >= params.rows * width", "got NaN"),
-    // One past the end: seen in the guard behind the argument.
+    // One element past the end: the guard after the argument catches it.
     ("gather_rows", "y[i] = x[", "y[i + 1u] = x[", "guard after `y` was written"),
     ("gelu_backward", "i < params.count", "i <= params.count", "guard after `d_pre` was written"),
 ];
@@ -51,7 +51,7 @@ fn mistakes_in_shaders_are_caught() {
     }
 }
 
-/// The kernel with every occurrence of `right` in its shaders replaced. Leaked: declarations are static.
+/// The kernel with every occurrence of `right` in its shaders replaced. It is leaked, since declarations are static.
 fn altered(kernel: &'static Kernel, right: &str, wrong: &str) -> &'static Kernel {
     let variants = kernel.variants.iter().map(|variant| {
         let text = variant.source.concat();
@@ -63,7 +63,7 @@ fn altered(kernel: &'static Kernel, right: &str, wrong: &str) -> &'static Kernel
     Box::leak(Box::new(Kernel { variants: variants.leak(), ..*kernel }))
 }
 
-/// The kernel with every variant of it as CLOZE_TEST_BREAK makes it. Leaked: declarations are static.
+/// The kernel with every variant broken as by CLOZE_TEST_BREAK. It is leaked, since declarations are static.
 pub fn sabotaged(kernel: &'static Kernel) -> &'static Kernel {
     let variants = kernel.variants.iter().map(|variant| {
         let sabotage = Sabotage::find(&format!("{}/{}", kernel.name, variant.name)).expect("it is in the table");
@@ -74,7 +74,7 @@ pub fn sabotaged(kernel: &'static Kernel) -> &'static Kernel {
     Box::leak(Box::new(Kernel { variants: variants.leak(), ..*kernel }))
 }
 
-/// Formulas that are off by a little: each twin gets a parameter that is not the one of the launch.
+/// Formulas that are slightly off: each twin gets one parameter that differs from the launch's.
 #[test]
 fn mathematics_see_a_twin_that_is_off() {
     for kernel in [
@@ -105,7 +105,7 @@ fn mathematics_see_a_twin_that_is_off() {
     }
 }
 
-/// Every output of every kernel, off by a thousandth of its largest number, and off in one element alone.
+/// Every output of every kernel: off by a thousandth of its largest number, and off in a single element.
 #[test]
 fn mathematics_see_an_output_that_is_off() {
     let outputs = KERNELS.iter().flat_map(|kernel| outputs_of(kernel).into_iter().map(move |output| (kernel, output)));
@@ -165,8 +165,8 @@ fn parity_sees_a_broken_twin() {
     }
 }
 
-/// CLOZE_TEST_BREAK, by which the tests of `cloze doctor` break a variant, takes any of them: what becomes of its shader
-/// compiles, and stores something else.
+/// CLOZE_TEST_BREAK, with which the tests of `cloze doctor` break a variant, works for all variants: the changed shader
+/// compiles and stores something else.
 #[test]
 fn every_variant_can_be_sabotaged() {
     for shader in every_shader().filter(|shader| KERNELS.iter().any(|kernel| kernel.name == shader.kernel.name)) {

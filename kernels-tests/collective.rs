@@ -1,5 +1,5 @@
-//! Processes that train together do what one with the whole batch does: same data, masks and dropout, gradients but for the order
-//! of sums. The processes are threads here.
+//! Processes that train together do the same as one process with the whole batch: same data, masks and dropout, and the same
+//! gradients except for the order of sums. Here the processes are threads.
 
 use crate::microbatches::{LENGTH, SELECTED, SEQUENCES, sequence};
 use crate::recompute::models;
@@ -15,10 +15,10 @@ use std::thread;
 
 const STEPS: u64 = 6;
 
-/// Relative difference of two losses. Some 7e-7 was measured; with other masks it is 1e-3 and more.
+/// The allowed relative difference of two losses. About 7e-7 was measured; with other masks it is 1e-3 or more.
 const TOLERANCE: f64 = 1e-5;
 
-/// A thread of several that send each other all they have.
+/// One of several threads that send each other all their data.
 struct Threads {
     rank: usize,
     /// To every thread, itself included.
@@ -27,7 +27,7 @@ struct Threads {
     receivers: Vec<Receiver<Vec<u32>>>,
 }
 
-/// So many of them.
+/// This many connected threads.
 fn threads(size: usize) -> Vec<Threads> {
     let mut all: Vec<Threads> =
         (0..size).map(|rank| Threads { rank, senders: Vec::new(), receivers: Vec::new() }).collect();
@@ -88,7 +88,7 @@ fn train(model: &ModelConfig, collective: &mut dyn Collective) -> (Vec<f64>, Vec
 #[test]
 fn several_processes_do_what_one_does() {
     for model in models() {
-        // Larger weights than a training begins with, so that every mask counts.
+        // The weights are larger than at the start of training, so that every mask matters.
         let model = ModelConfig { initializer_range: 0.2, ..model };
         let (whole, _) = train(&model, &mut Single);
         for size in [2, 4] {

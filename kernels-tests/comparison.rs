@@ -1,4 +1,4 @@
-//! What `--device auto` holds an integrated GPU against the CPU by.
+//! How `--device auto` compares an integrated GPU with the CPU.
 
 use crate::adapter::gpus;
 use cloze::config::Config;

@@ -1,10 +1,10 @@
 //! Central finite differences in f64.
 
-/// How far a variable moves to each side. Numbers are about one: cutting the series off at h² costs 1e-12, and rounding
-/// 1e-16 / h costs 1e-10, both far below what f32 rounds. A power of two, so that an f32 moves exactly.
+/// How far a variable moves to each side. Numbers are about one: ignoring terms beyond h² costs 1e-12, and rounding (1e-16 / h)
+/// costs 1e-10, both far below what f32 rounds. It is a power of two, so that an f32 moves exactly.
 const H: f64 = 1.0 / (1 << 20) as f64;
 
-/// The derivative at zero of a sum, from its terms at a distance.
+/// The derivative of a sum at zero, from its terms at a distance.
 pub fn slope(terms: impl Fn(f64) -> Vec<f64>) -> f64 {
     let (above, below) = (terms(H), terms(-H));
     assert_eq!(above.len(), below.len(), "as many terms everywhere");

@@ -1,7 +1,7 @@
 //! Training in f16: a whole model against the same in f32, the loss scale, and what a skipped step leaves alone.
 //!
-//! A number in f16 has 11 bits, so each store rounds by up to 2⁻¹¹ = 4.9e-4 of it. Errors of a gradient add up over the
-//! layers like those of independent roundings; the bounds are some three times what was measured.
+//! A number in f16 has 11 bits, so each store rounds by up to 2⁻¹¹ = 4.9e-4 of it. Errors of a gradient add up over the layers
+//! like independent roundings. The bounds are about three times what was measured.
 
 use crate::adapter::{computes_in, gpus};
 use cloze::device::Device;
@@ -15,9 +15,9 @@ use cloze::optim::AdamW;
 use cloze::tasks::MaskedLm;
 use cloze::train::{Training, TrainingOptions};
 
-/// Relative error of a mean loss.
+/// Allowed relative error of a mean loss.
 const LOSS: f64 = 2e-5;
-/// Error of a parameter's gradient in the L2 norm, relative to it.
+/// Allowed error of a parameter's gradient in the L2 norm, relative to it.
 const GRADIENT: f64 = 4e-3;
 
 /// A model in training on a device.
@@ -43,14 +43,14 @@ impl Trained {
         Trained { golden, training, executor, steps: 0 }
     }
 
-    /// Sets the loss scale, and how many good steps it has seen.
+    /// Sets the loss scale, and how many finite steps it has lasted.
     fn scale(mut self, loss_scale: f32, steps_at_scale: u32) -> Self {
         let state = OptimizerState { loss_scale, steps_at_scale: steps_at_scale as f32, ..self.state() };
         self.training.write_state(&mut *self.executor, state);
         self
     }
 
-    /// One optimiser step; gives its mean loss.
+    /// Runs one optimiser step and returns its mean loss.
     fn step(&mut self) -> f64 {
         let batches = std::slice::from_ref(&self.golden.batch);
         self.training.step(&mut *self.executor, batches, 1e-3, 1, self.steps).unwrap();
@@ -98,7 +98,7 @@ fn losses_and_gradients_are_those_of_f32() {
     }
 }
 
-/// What is computed again begins with numbers that were stored, and so rounded, in between.
+/// What is computed again starts from numbers that were stored, and therefore rounded, in between.
 #[test]
 fn recomputing_changes_little() {
     let (loss, want) = Trained::new(&Device::Cpu, Precision::F16).scale(1024.0, 0).gradients();
@@ -119,7 +119,7 @@ fn ten_steps_lose_what_they_do_in_f32() {
     let want: Vec<f64> = (0..10).map(|_| full.step()).collect();
     for device in devices("half") {
         let mut half = Trained::new(&device, Precision::F16);
-        // Steps that overflow at first are not taken, so that the curve begins later.
+        // Steps that overflow at first are skipped, so the curve starts later.
         let mut got = Vec::new();
         while got.len() < 10 {
             let (loss, before) = (half.step(), half.state().skipped_in_a_row);
@@ -134,7 +134,7 @@ fn ten_steps_lose_what_they_do_in_f32() {
     }
 }
 
-/// The largest finite scale makes activations' gradients overflow.
+/// The largest finite scale makes the gradients of activations overflow.
 #[test]
 fn an_overflow_halves_the_scale_and_skips_the_step() {
     for device in devices("half") {
@@ -151,14 +151,14 @@ fn an_overflow_halves_the_scale_and_skips_the_step() {
             [Kind::Value, Kind::State("first"), Kind::State("second")].map(|kind| trained.read(kind)).into();
         assert!(before == after, "a skipped step changed something");
         assert_eq!(trained.step(), loss, "the model is the same as before");
-        // Nothing of the overflow is left in memory.
+        // Nothing of the overflow stays in memory.
         let mut trained = trained.scale(1.0, 0);
         assert_eq!(trained.step(), loss);
         assert!(trained.step() < loss, "{}: a step that is not skipped learns", device.describe());
     }
 }
 
-/// Scales are powers of two, so that the gradients are the same but for the smallest.
+/// Scales are powers of two, so gradients are equal except for the smallest.
 #[test]
 fn the_scale_doubles_after_enough_good_steps_and_leaves_the_gradient_alone() {
     for device in devices("half") {
@@ -182,8 +182,8 @@ fn a_training_begins_with_the_first_scale() {
     assert_eq!(trained.state().loss_scale, FIRST_LOSS_SCALE);
 }
 
-/// Sums, statistics and losses are never stored as f16: working memory, what is added to, and outputs that have fewer elements
-/// than the largest beside them.
+/// Sums, statistics and losses are never stored as f16. These are working memory, arguments that are added to, and outputs with
+/// fewer elements than the largest output of the kernel.
 #[test]
 fn sums_are_f32() {
     for kernel in KERNELS {
@@ -200,7 +200,7 @@ fn sums_are_f32() {
     }
 }
 
-/// Half the activations, and half as much again for the matrices of the model.
+/// Activations take half the memory, and the model's matrices half as much again.
 #[test]
 fn activations_take_half_the_memory() {
     let memory = |precision| {

@@ -1,4 +1,4 @@
-//! A case of a kernel's declaration as a launch of its twin alone, with what its arguments hold in f64.
+//! A case of a kernel's declaration as a launch of its twin alone, with the arguments' content in f64.
 
 use cloze::kernels::mathematics::{Content, Contents};
 use cloze::kernels::{Access, Arg, Case, Elem, Fill, Kernel, View, Views};
@@ -9,7 +9,7 @@ pub struct Launch<'a> {
     pub case: &'a Case,
     /// The case's place in the declaration.
     pub number: usize,
-    /// What arguments hold before the launch: NaN where nothing says so.
+    /// The content of the arguments before the launch; NaN if the case gives none.
     pub contents: Contents,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Launch<'a> {
         Launch { kernel, case, number, contents }
     }
 
-    /// What arguments hold after the twin has run, whose outputs `spoil` gets by name.
+    /// The arguments' content after the twin has run. `spoil` gets the outputs by name.
     pub fn run(&self, spoil: impl Fn(&str, &mut [f32])) -> Contents {
         let mut args: Vec<Vec<u32>> = self.args().map(|(arg, _)| self.contents.get(arg.name).words.clone()).collect();
         let mut views = Views(Default::default());

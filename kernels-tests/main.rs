@@ -1,11 +1,11 @@
-//! Trust in the kernels, from the bottom up: PyTorch's figures check whole models (`golden`), formulas in f64 and finite
-//! differences, which kernels declare, check the CPU twins (`mathematics`; `optimizer` several of them at once), the twins check
-//! the shaders on every adapter (`parity`), shaders and declarations are held together (`reflection`) and every shader is
-//! translated for the drivers that are not at hand (`translate`); that of AMD compiles what runs by design without a GPU
-//! (`without_hardware`). `slope` holds whole models with dropout to their own losses, `microbatches` a step in parts to the step
-//! at once, and `recompute` what is computed twice to its first bits. `plan` and `random_programs` hold the memory planner and
-//! both executors to what memory that is never reused would give. `broken` shows that all of it can fail. The harnesses of
-//! `parity` and `golden` lie in `src/device/` and `src/doctor/`, since `cloze doctor` runs the same checks.
+//! How far the kernels can be trusted, from the bottom up. PyTorch's figures check whole models (`golden`). Formulas in f64 and
+//! finite differences, which kernels declare, check the CPU twins (`mathematics`; `optimizer` checks several at once). The
+//! twins check the shaders on every adapter (`parity`). Shaders are compared with declarations (`reflection`), and every shader
+//! is translated for drivers that are not at hand (`translate`); AMD's driver compiles what runs by design without a GPU
+//! (`without_hardware`). `slope` compares the gradient of whole models with dropout with their losses, `microbatches` a step in
+//! parts with the whole step, and `recompute` what is computed twice with its first bits. `plan` and `random_programs` compare
+//! the memory planner and both executors with memory that is never reused. `broken` shows that all of these can fail. The
+//! harnesses of `parity` and `golden` are in `src/device/` and `src/doctor/`, since `cloze doctor` runs the same checks.
 //!
 //! ```text
 //! cargo test --release --test kernels                              all

@@ -1,5 +1,5 @@
-//! Twins against the mathematics that their kernels declare: formulas in f64, and finite differences for gradients. Every case of
-//! a declaration is checked, so that a new kernel needs no line here.
+//! Compares twins with the mathematics that their kernels declare: formulas in f64, and finite differences for gradients. Every
+//! case of a declaration is checked, so a new kernel needs no line here.
 
 use crate::finite::slope;
 use crate::launch::Launch;
@@ -10,13 +10,13 @@ use cloze::kernels::{Access, Arg, Case, KERNELS, Kernel};
 use cloze::random::{Site, Stream};
 use rayon::prelude::*;
 
-/// The least magnitude that the tolerance of a kernel is relative to, where all of an output is small: inputs are about one.
+/// The smallest magnitude that a kernel's tolerance is relative to, if a whole output is small: inputs are about one.
 const SMALL: f64 = 1.0;
-/// What differences may be off by.
+/// The allowed error of finite differences.
 const NOISE: f64 = 1e-9;
-/// Operations that the differences of a variable may take: all of its elements are moved, or as many.
+/// The most operations for the differences of a variable. Within them all of its elements are moved, or as many as possible.
 const BUDGET: f64 = 1e7;
-/// Elements that are moved at least, where there are as many.
+/// At least this many elements are moved, if there are as many.
 const LEAST: usize = 24;
 /// Random directions that a variable is moved along as a whole.
 const DIRECTIONS: usize = 3;
@@ -37,7 +37,7 @@ fn every_output_has_its_mathematics() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
-/// The outputs of a kernel that its declaration says nothing of, or has no case with.
+/// The outputs of a kernel for which its declaration has no formula, gradient or case.
 pub fn unchecked(kernel: &Kernel) -> Vec<String> {
     let written = |access: Access| !access.reads_only() && !access.is_scratch();
     let problem = |(place, arg): (usize, &Arg)| {
@@ -50,7 +50,7 @@ pub fn unchecked(kernel: &Kernel) -> Vec<String> {
     kernel.args.iter().enumerate().filter(|(_, arg)| written(arg.access)).filter_map(problem).collect()
 }
 
-/// The outputs that a kernel's mathematics tell of.
+/// The outputs that a kernel's mathematics cover.
 pub fn outputs_of(kernel: &Kernel) -> Vec<&'static str> {
     let formula = kernel.mathematics.formula.map_or(&[][..], |formula| formula.of);
     let gradient = kernel.mathematics.gradient.map_or(&[][..], |gradient| gradient.of);
@@ -62,7 +62,7 @@ pub fn check(kernel: &Kernel) -> Result<(), String> {
     check_spoilt(kernel, |_, _| ())
 }
 
-/// The same of a twin whose outputs `spoil` gets by name.
+/// The same for a twin whose outputs are handed to `spoil` by name.
 pub fn check_spoilt(kernel: &Kernel, spoil: impl Fn(&str, &mut [f32])) -> Result<(), String> {
     let cases = (kernel.cases)();
     let records = records_of(kernel, &cases);
@@ -77,8 +77,8 @@ pub fn check_spoilt(kernel: &Kernel, spoil: impl Fn(&str, &mut [f32])) -> Result
     Ok(())
 }
 
-/// The arguments that are as long in every case, such as the optimiser's state: elements are no numbers of a kind there, so each
-/// is compared by itself.
+/// The arguments that have the same length in every case, such as the optimiser's state. Their elements are different
+/// quantities, so each is compared by itself.
 fn records_of(kernel: &Kernel, cases: &[Case]) -> Vec<&'static str> {
     let records = kernel.args.iter().filter(|arg| {
         let len = |case: &Case| (arg.len)(&case.params);
@@ -149,7 +149,7 @@ struct Variable<'a> {
 }
 
 impl Variable<'_> {
-    /// Whether the gradient with respect to it is what an output has got, beside what was there before.
+    /// Errors unless an output holds the gradient with respect to it, added to what was there before.
     fn check(&self, what: &str, got: &[f64], before: &[f64]) -> Result<(), String> {
         let len = self.point.get(self.name).len();
         assert_eq!(got.len(), len, "{what}: as long as its variable");

@@ -1,4 +1,4 @@
-//! What the plan says is what a device gives out.
+//! The plan predicts what a device allocates.
 
 use crate::adapter::{gpus, skip};
 use cloze::device::Device;
@@ -12,7 +12,7 @@ fn the_allocator_has_given_out_what_was_planned() {
     let model = ModelConfig::new(Recipe::Bert, 8192, 4, 512, 8).unwrap();
     let shape = Shape { batch: 8, sequence: 128, selected: 160 };
     for gpu in gpus("memory") {
-        // A device of its own: the report counts everything on it.
+        // The device is used for nothing else: the report counts everything on it.
         let gpu = gpu.reopen().unwrap();
         let device = Device::Gpu(Box::new(gpu));
         for recompute in Recompute::ALL {

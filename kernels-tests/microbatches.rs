@@ -1,5 +1,5 @@
-//! A step is the same whatever microbatches its batch is cut into: dropout goes by the place in the whole batch. Gradients are
-//! added up in another order, so that losses differ by roundings.
+//! A step is the same whichever microbatches its batch is cut into, since dropout depends on the place in the whole batch.
+//! Gradients are added in another order, so losses differ by rounding.
 
 use crate::adapter::gpus;
 use crate::recompute::models;
@@ -16,11 +16,11 @@ use cloze::train::{Training, TrainingOptions};
 
 pub const SEQUENCES: usize = 4;
 pub const LENGTH: usize = 23;
-/// Most masked positions a sequence; the sequences have different numbers of them.
+/// The most masked positions per sequence; sequences have different numbers of them.
 pub const SELECTED: usize = 7;
 const STEPS: u64 = 6;
 
-/// Relative difference of two losses. Some 7e-7 was measured; with other masks it is 1e-3 and more.
+/// The allowed relative difference of two losses. About 7e-7 was measured; with other masks it is 1e-3 or more.
 const TOLERANCE: f64 = 1e-5;
 
 pub fn sequence(number: usize) -> Example {
@@ -30,7 +30,7 @@ pub fn sequence(number: usize) -> Example {
     Example::new(ids, selected, labels)
 }
 
-/// The losses of some steps, each cut into so many microbatches.
+/// The losses of some steps, each cut into this many microbatches.
 fn losses(device: &Device, model: &ModelConfig, microbatches: usize) -> Vec<f64> {
     let batch = SEQUENCES / microbatches;
     let shape = Shape { batch, sequence: LENGTH, selected: batch * SELECTED };
@@ -54,7 +54,7 @@ fn check_on(device: &Device) {
     let odd = ModelConfig::new(Recipe::Bert, 70, 2, 27, 3).unwrap();
     let odd = ModelConfig { dropout: 0.1, attention_dropout: 0.1, ..odd };
     for model in models().into_iter().chain([odd]) {
-        // Larger weights than a training begins with, so that every mask counts.
+        // The weights are larger than at the start of training, so that every mask matters.
         let model = ModelConfig { initializer_range: 0.2, ..model };
         let whole = losses(device, &model, 1);
         for microbatches in [2, 4] {
@@ -83,7 +83,7 @@ fn losses_do_not_depend_on_microbatches_on_gpus() {
     }
 }
 
-/// Of three sequences the second and third by themselves, bit by bit.
+/// The second and third of three sequences alone give the same bits.
 #[test]
 fn attention_drops_the_same_weights_of_a_part() {
     const T: u32 = 21;

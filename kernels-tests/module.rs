@@ -10,7 +10,7 @@ pub struct Shader {
     pub kernel: &'static Kernel,
     pub variant: &'static Variant,
     pub precision: Precision,
-    /// What the text uses of a device beyond what the variant needs.
+    /// Features of a device that the text uses beyond what the variant needs.
     pub offered: Features,
     pub wgsl: String,
 }

@@ -28,7 +28,7 @@ fn a_wrong_rule_is_caught() {
     }
 }
 
-/// Compares the steps of both cases; `caught` is what must be out of bounds, nothing where it is empty.
+/// Compares the steps of both cases. `caught` names what must be out of bounds; if it is empty, nothing may be.
 fn check(device: &Device, optimizer: Muon, caught: &str) {
     for case in ["bert", "modernbert"] {
         let golden = Golden::open_with(&folder().join(case), "muon.safetensors").unwrap();

@@ -22,7 +22,7 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.98;
 const EPSILON: f64 = 1e-6;
 const WEIGHT_DECAY: f64 = 0.01;
-/// The norms of the gradients below lie on both sides of it.
+/// The norm limit: the gradients below have norms on both sides of it.
 const CLIP: f64 = 10.0;
 
 /// A parameter tensor with its gradient and moments.
@@ -35,7 +35,7 @@ struct Tensor {
 }
 
 impl Optimizer<'_> {
-    /// Six steps over two tensors; in the third a gradient is infinite and in the fourth one is NaN.
+    /// Six steps over two tensors. In the third step a gradient is infinite, and in the fourth one is NaN.
     pub fn check(&self) -> Result<(), String> {
         let start = |seed, count| Tensor {
             parameters: numbers(seed, count, -1.0, 1.0),
@@ -126,7 +126,7 @@ impl Optimizer<'_> {
     }
 }
 
-/// PyTorch's optimiser as its documentation has it, but for skipped steps, which it leaves to the caller.
+/// PyTorch's optimiser as documented. PyTorch leaves skipping steps to the caller; here it is included.
 struct Torch {
     step: i32,
     norm: f64,

@@ -16,7 +16,7 @@ fn every_kernel_agrees_with_its_twin() {
         all.copied().filter(|k| chosen.as_ref().is_none_or(|name| name == k.name)).collect();
     assert!(!kernels.is_empty(), "CLOZE_KERNEL names no kernel: {chosen:?}");
     for gpu in gpus("parity") {
-        // Most of the time goes into compiling, which drivers do on the thread that asks.
+        // Most of the time is spent compiling, which drivers do on the calling thread.
         let failures: Vec<String> = kernels.par_iter().filter_map(|kernel| check(gpu, kernel).err()).collect();
         assert!(failures.is_empty(), "{}\n{}", gpu.describe(), failures.join("\n"));
         let lacking = |precision| kernels.iter().flat_map(move |kernel| offered(gpu, kernel, precision).1);
@@ -29,7 +29,7 @@ fn every_kernel_agrees_with_its_twin() {
     }
 }
 
-/// What a start checks sees a mistake in any variant, though it runs a part of the cases.
+/// The check at the start of a process catches a mistake in any variant, though it only runs some of the cases.
 #[test]
 fn a_glance_sees_what_is_wrong() {
     for gpu in gpus("a glance") {
@@ -48,7 +48,7 @@ fn check_glance(gpu: &Gpu, kernel: &'static Kernel, precision: Precision) {
     }
 }
 
-/// All that is wrong with a kernel on an adapter, a line each.
+/// All problems of a kernel on an adapter, one line each.
 pub fn check(gpu: &Gpu, kernel: &'static Kernel) -> Result<(), String> {
     let mut problems: Vec<String> = check_in(gpu, kernel, Precision::F32).err().into_iter().collect();
     if kernel.stores_reals() && computes_in(gpu, Precision::F16, kernel.name) {
@@ -61,7 +61,7 @@ fn check_in(gpu: &Gpu, kernel: &'static Kernel, precision: Precision) -> Result<
     let parity = Parity::new(kernel, precision).map_err(|error| format!("{}: {error}", kernel.name))?;
     let mut problems = Vec::new();
     for (place, variant) in offered(gpu, kernel, precision).0 {
-        // With bounds checks in one precision: the text is the same in the other, and compiling is what takes the time.
+        // Bounds checks are run in one precision only: the text is the same in the other, and compiling takes most of the time.
         let both = precision == Precision::F32 || !variant.computes_in(Precision::F32);
         for (checked, checks) in [(false, "unchecked"), (true, "checked")].into_iter().filter(|(c, _)| both || !c) {
             let finding = parity.check(gpu, place, checked);

@@ -1,4 +1,4 @@
-//! Random numbers on devices with integers of 64 bits and on those without: one text each, and the same words.
+//! Random numbers on devices with 64-bit integers and on those without: each has its own text, and both give the same words.
 
 use crate::adapter::gpus;
 use cloze::exec::gpu::{GpuExecutor, Options};

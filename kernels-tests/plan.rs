@@ -1,4 +1,5 @@
-//! The memory planner: what lives at the same time never shares memory, what does not may, and what is too large is said.
+//! The memory planner: tensors that live at the same time never share memory, others may, and a tensor that is too large is
+//! reported.
 
 use cloze::Remedy;
 use cloze::exec::plan::{MemoryLimits, Plan};
@@ -11,7 +12,7 @@ use cloze::train::{Training, TrainingOptions};
 
 const ROOMY: MemoryLimits = MemoryLimits { binding: u64::MAX, alignment: 256, memory: None, arena: false };
 
-/// d = dy · gelu'(pre): any kernel of three equal tensors will do here.
+/// d = dy · gelu'(pre): any kernel with three equal tensors would do here.
 fn launch(program: &mut Program, pre: Tensor, dy: Tensor, d: Tensor) {
     let count = program.len(d) as u32;
     program.launch(Elements { count }, GeluBackwardArgs { pre, dy, d_pre: d });
@@ -113,7 +114,7 @@ fn a_binding_may_be_just_under_2_gib() {
     }
 }
 
-/// BERT large at 64 × 512 tokens: forty gigabytes, of which no tensor is too large to be bound.
+/// BERT large at 64 × 512 tokens: forty gigabytes, though no single tensor is too large to be bound.
 #[test]
 fn memory_beyond_4_gib_is_counted_to_the_byte() {
     let model = ModelConfig::new(Recipe::Bert, 30522, 24, 1024, 16).unwrap();
@@ -126,7 +127,7 @@ fn memory_beyond_4_gib_is_counted_to_the_byte() {
     };
     let (memory, buffers) = plan(u64::MAX).unwrap();
     assert_eq!(memory.total(), buffers.iter().map(|buffer| 4 * buffer.len as u64).sum::<u64>());
-    // The backward pass needs of each layer q, k, v, attention's output, and both sides of GELU.
+    // From each layer the backward pass needs q, k, v, attention's output, and GELU's input and output.
     let kept = 24 * (3 + 1 + 4 + 4) * 4 * (shape.rows() * 1024) as u64;
     assert!(memory.activations > kept, "{memory}, and at least {kept} of activations");
     assert!(plan(memory.total()).is_ok());
@@ -153,7 +154,7 @@ fn nothing_is_read_from_what_a_launch_writes() {
     launch(&mut program, x[0], x[0], x[0]);
 }
 
-/// Of a plain layer with biases, the figures that ARCHITECTURE.md has.
+/// The figures in ARCHITECTURE.md, for a plain layer with biases.
 #[test]
 fn a_layer_takes_7_launches_forward_and_12_backward_whatever_the_dropout() {
     let launches = |norm, dropout, layers| {

@@ -1,4 +1,4 @@
-//! Random programs: their plans keep living tensors apart, and their results are those of memory that is never reused.
+//! Random programs: their plans keep live tensors apart, and their results are the same as with memory that is never reused.
 
 use crate::adapter::gpus;
 use cloze::exec::gpu::GpuExecutor;
@@ -7,10 +7,10 @@ use cloze::kernels::matmul::{MatmulNnArgs, Product};
 use cloze::kernels::rows::{GatherRowsArgs, Rows};
 use proptest::prelude::*;
 
-/// How a tensor comes from earlier ones, which are picked by number, modulo how many there are.
+/// How a tensor is made from earlier ones. They are picked by number, modulo how many there are.
 #[derive(Clone, Debug)]
 enum Op {
-    /// The sum of a tensor and one of the same length.
+    /// The sum of a tensor and another of the same length.
     Add(usize, usize),
     /// This many elements of a tensor.
     Gather(usize, usize),
@@ -43,7 +43,7 @@ struct Value {
 }
 
 impl Recorded {
-    /// Every third tensor and the last one are read by the host, by way of a copy at the end.
+    /// The host reads every third tensor and the last one, from a copy at the end.
     fn new(ops: &[Op]) -> Self {
         let mut program = Program::new();
         let one = program.tensor(Role::Input, "one", &[1]);
@@ -97,7 +97,7 @@ impl Recorded {
         self.launched(&[x], y, content);
     }
 
-    /// A product by one.
+    /// A multiplication by one.
     fn launch_sum(&mut self, x: Tensor, residual: Option<Tensor>, y: Tensor) {
         let p = Product { m: self.program.len(y) as u32, n: 1, k: 1 };
         self.program.launch(p, MatmulNnArgs { a: x, b: self.one, residual, pre: None, c: y });
@@ -126,7 +126,7 @@ impl Recorded {
         self.launches += 1;
     }
 
-    /// Twice, since the second run finds memory as the first one left it.
+    /// Runs twice, since the second run finds memory as the first one left it.
     fn check_on(&self, executor: &mut dyn Executor) {
         for (tensor, words) in &self.inputs {
             executor.write(*tensor, words);
@@ -140,7 +140,7 @@ impl Recorded {
     }
 }
 
-/// Shrunk failures are printed; there is no file for them to be kept in.
+/// Shrunk failures are printed; no file keeps them.
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..Default::default() }
 }

@@ -1,4 +1,4 @@
-//! What the backward pass computes again has the bits it had before, and takes less memory the more of it there is.
+//! What the backward pass computes again has the same bits as before. The more is computed again, the less memory it takes.
 
 use crate::adapter::gpus;
 use cloze::data::{Batch, Example};
@@ -13,7 +13,7 @@ use cloze::train::{Training, TrainingOptions};
 
 pub const SHAPE: Shape = Shape { batch: 2, sequence: 24, selected: 8 };
 
-/// Small models with dropout everywhere: norms before and after, plain and gated.
+/// Small models with dropout everywhere: with norms before and after blocks, plain and gated.
 pub fn models() -> Vec<ModelConfig> {
     let mut models = Vec::new();
     for (recipe, norm) in [(Recipe::Modern, NormPlacement::Pre), (Recipe::Bert, NormPlacement::Post)] {
@@ -29,7 +29,7 @@ pub fn training(model: &ModelConfig, shape: Shape, recompute: Recompute) -> Trai
     train_with(model, TrainingOptions { recompute, ..TrainingOptions::new(shape, u64::MAX) })
 }
 
-/// As `training`, for steps of one microbatch.
+/// Like `training`, for steps of one microbatch.
 fn training_of_one(model: &ModelConfig, shape: Shape, recompute: Recompute) -> Training {
     train_with(model, TrainingOptions { recompute, accumulates: false, ..TrainingOptions::new(shape, u64::MAX) })
 }
@@ -73,7 +73,7 @@ fn train(
         executor.run(training.validate).unwrap();
         bits.push(executor.read(training.validation_metrics).unwrap());
     }
-    // An update uses the gradients up; these are of a microbatch after it.
+    // An update consumes the gradients; these are from a microbatch after it.
     let step = StepState { loss_weight: 0.1, seed_low: 1, seed_high: 0, number: 6, first_row: 0 };
     training.inputs.write(executor, &batch(9), Microbatch { step, ..Default::default() }).unwrap();
     executor.run(training.accumulate).unwrap();
@@ -86,7 +86,7 @@ fn train(
 
 fn check_on(device: &Device) {
     for model in models() {
-        // Each shape keeps one variant: measured on the way, another might add up in another order.
+        // Each shape keeps one variant: if another were measured to be faster midway, it might add up in another order.
         device.go_on_with(&device.variants_of(&training(&model, SHAPE, Recompute::None).program));
         let train = |recompute| train(device, &model, training(&model, SHAPE, recompute), batch, 2);
         let kept = train(Recompute::None);
@@ -113,8 +113,8 @@ fn the_cpu_gets_the_same_bits_from_steps_of_one_microbatch() {
     }
 }
 
-/// With the head in two chunks, of which the second adds to the gradient of the first, and a table that only the embedding's
-/// gradient goes to.
+/// The head has two chunks, of which the second adds to the first one's gradient, and only the embedding's gradient goes to one
+/// of the tables.
 #[test]
 fn the_cpu_gets_the_same_bits_where_gradients_are_added_to() {
     let shape = Shape { batch: 6, sequence: 24, selected: 72 };
@@ -145,7 +145,7 @@ fn gpus_get_the_same_bits() {
     }
 }
 
-/// Launches that are cut into parts compute the same; all are here that have two workgroups or more.
+/// Launches that are cut into parts compute the same. Here every launch with two or more workgroups is cut.
 #[test]
 fn launches_cut_into_parts_give_the_same_bits() {
     let model = &models()[3];
@@ -205,7 +205,7 @@ fn a_plan_is_near_what_lives_at_once() {
     }
 }
 
-/// Of gradients, those of the last layers and the tables are there before any activation is gone.
+/// The gradients of the last layers and of the tables exist before any activation is freed.
 #[test]
 fn gradients_of_one_microbatch_share_their_memory() {
     let model = ModelConfig { layers: 12, hidden_size: 64, intermediate_size: 256, ..models()[2].clone() };

@@ -1,4 +1,4 @@
-//! Shaders and declarations say the same: names, order, access and types of bindings, every field of every struct.
+//! Shaders and declarations agree: names, order, access and types of bindings, and every field of every struct.
 
 use crate::module::{Shader, every_shader};
 use cloze::device::probes::PROBES;
@@ -62,7 +62,7 @@ fn cooperative_matrices_are_of_the_declared_size() {
     }
 }
 
-/// An array of the element (u32 also in pairs), or one of the structs that stand for an argument.
+/// An array of the element (u32 also in pairs), or one of the structs that arguments hold.
 fn check_element(shader: &Shader, module: &Module, ty: Handle<Type>, elem: Elem) {
     match &module.types[ty].inner {
         TypeInner::Array { base, .. } => {
@@ -101,7 +101,7 @@ fn kind(elem: Elem) -> ScalarKind {
     }
 }
 
-/// WebGPU's default limits, which every adapter has, but for the workgroup memory of variants that say so.
+/// WebGPU's default limits, which every adapter has, except for the workgroup memory of variants that declare more.
 #[test]
 fn entry_points_are_there_and_within_limits() {
     for shader in every_shader() {
@@ -139,7 +139,7 @@ fn entry_points_are_there_and_within_limits() {
     }
 }
 
-/// So that it can stand in for every other variant.
+/// The reference needs no features, so that it can stand in for every other variant.
 #[test]
 fn references_need_nothing_and_fit_everything() {
     for kernel in KERNELS.iter().chain(PROBES) {
@@ -155,8 +155,8 @@ fn references_need_nothing_and_fit_everything() {
     }
 }
 
-/// What runs before anything was measured has a name that exists, and is no reference where a GPU has better: of every kernel
-/// with variants, at the sizes of BERT base.
+/// What runs before anything was measured has a name that exists, and on a GPU it is not the reference if there is something
+/// better. This holds for every kernel with variants, at the sizes of BERT base.
 #[test]
 fn designs_name_variants() {
     for kernel in KERNELS.iter().filter(|kernel| kernel.variants.len() > 1) {

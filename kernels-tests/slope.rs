@@ -1,6 +1,6 @@
-//! The gradient of whole models with dropout against how their loss changes, parameter by parameter: along the gradient, and along
-//! random directions, which see what is missing in a gradient or at right angles to it. PyTorch draws other masks, so that the
-//! golden models have none.
+//! Compares the gradient of whole models with dropout with how their loss changes, parameter by parameter: along the gradient,
+//! and along random directions, which show what is missing in a gradient or at right angles to it. PyTorch draws other masks,
+//! so the golden models have no dropout.
 
 use crate::recompute::{SHAPE, batch, models, training};
 use cloze::device::Device;
@@ -11,13 +11,13 @@ use cloze::model::{Kind, Microbatch, ModelConfig, Recompute};
 use cloze::random::{Site, Stream};
 use cloze::train::Training;
 
-/// How far values move to each side along the gradient; less where the loss is steep, so that it changes by no more.
+/// How far values move to each side along the gradient. They move less if the loss is steep, so that it changes by no more.
 const STEP: f64 = 0.03;
-/// Error of the slope along a gradient, relative to its length. Some 0.07 % were measured.
+/// Allowed error of the slope along a gradient, relative to its length. About 0.07 % was measured.
 const ALONG: f64 = 0.002;
 /// Random directions for each parameter.
 const DIRECTIONS: usize = 4;
-/// Error of the slope along one, relative to what such slopes are on average. Some 0.4 % were measured.
+/// Allowed error of the slope along a random direction, relative to the average of such slopes. About 0.4 % was measured.
 const RANDOM: f64 = 0.01;
 
 #[test]
@@ -55,7 +55,7 @@ struct Slopes {
 
 impl Slopes {
     fn new(model: &ModelConfig) -> Self {
-        // Larger weights than a training begins with, so that every part counts.
+        // The weights are larger than at the start of training, so that every part matters.
         let model = ModelConfig { dropout: 0.3, initializer_range: 0.3, ..model.clone() };
         let training = training(&model, SHAPE, Recompute::None);
         let mut executor = training.start(&Device::Cpu, &model).unwrap();
@@ -64,14 +64,15 @@ impl Slopes {
         Slopes { training, executor, values }
     }
 
-    /// Of the loss, before any other is asked for.
+    /// The gradient of the loss. Ask for it before any other.
     fn gradients(&mut self) -> Vec<Vec<f64>> {
         self.loss();
         let gradients = self.training.parameters.read(&mut *self.executor, Kind::Gradient).unwrap();
         gradients.iter().map(|gradient| gradient.iter().map(|x| f64::from(*x)).collect()).collect()
     }
 
-    /// How far slopes of the loss are from those by the gradient of a parameter: along it, and the worst of some random ones.
+    /// How much measured slopes of the loss differ from those by the gradient of a parameter: along it, and the worst of some
+    /// random directions.
     fn errors(&mut self, number: usize, gradient: &[f64]) -> [f64; 2] {
         let (length, root) = (dot(gradient, gradient).sqrt(), (gradient.len() as f64).sqrt());
         let step = STEP / length.max(1.0);
@@ -82,14 +83,14 @@ impl Slopes {
         for _ in 0..DIRECTIONS {
             let direction = (0..gradient.len()).map(|_| (f64::from(stream.below(2)) * 2.0 - 1.0) / root);
             let direction: Vec<f64> = direction.collect();
-            // On average the loss changes by 1/√n of what it does along the gradient, so that values may move as much farther.
+            // On average the loss changes by 1/√n of its change along the gradient, so values may move farther by √n.
             let slope = self.slope(number, &direction, step * root);
             random = f64::max(random, (slope - dot(gradient, &direction)).abs() / (length / root));
         }
         [along, random]
     }
 
-    /// How the loss changes where a parameter moves by `step` along a unit vector, to either side.
+    /// How the loss changes if a parameter moves by `step` along a unit vector, to either side.
     fn slope(&mut self, number: usize, direction: &[f64], step: f64) -> f64 {
         let [above, below] = [step, -step].map(|distance| {
             let mut values = self.values.clone();
@@ -102,12 +103,12 @@ impl Slopes {
         (above - below) / (2.0 * step)
     }
 
-    /// The sum over the rows of a batch; gradients are added to.
+    /// The summed loss over the rows of a batch; gradients are accumulated.
     fn loss(&mut self) -> f64 {
         let executor = &mut *self.executor;
         let step = StepState { loss_weight: 1.0, seed_low: 1, seed_high: 0, number: 6, first_row: 0 };
         self.training.inputs.write(executor, &batch(9), Microbatch { step, ..Default::default() }).unwrap();
-        // Added to what was there, the sum would lose digits.
+        // If it were added to what was there, the sum would lose digits.
         executor.write(self.training.metrics, &[0; METRICS]);
         executor.run(self.training.accumulate).unwrap();
         f64::from(f32::from_bits(executor.read(self.training.metrics).unwrap()[0]))

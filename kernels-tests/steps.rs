@@ -1,4 +1,4 @@
-//! Training steps on a device that does nothing, to see what they cost the host; and on the CPU.
+//! Training steps on a device that does nothing, to see what they cost the host; and training steps on the CPU.
 
 use cloze::data::{Batch, Example};
 use cloze::device::Device;
@@ -46,7 +46,7 @@ impl Steps {
         phases.iter().map(|&phase| self.training.program.cost(phase).0).sum()
     }
 
-    /// As the training loop takes a step: metrics are asked for, and taken in when they have arrived.
+    /// Takes a step like the training loop: metrics are requested, and collected when they have arrived.
     pub fn step(&mut self) {
         let (executor, batches) = (&mut *self.executor, std::slice::from_ref(&self.batch));
         self.training.step(executor, batches, 1e-3, 1, self.done).unwrap();

@@ -1,4 +1,4 @@
-//! Every shader as SPIR-V, Metal and HLSL: the drivers that read them are not at hand everywhere.
+//! Translates every shader to SPIR-V, Metal and HLSL, since the drivers that read them are not at hand everywhere.
 
 use crate::module::every_shader;
 use cloze::exec::gpu::cut::{self, Part};
@@ -25,7 +25,8 @@ fn every_shader_becomes_spirv_msl_and_hlsl() {
     assert!(translated >= KERNELS.len() && for_dx12 >= KERNELS.len(), "{translated} entry points, {for_dx12} for DX12");
 }
 
-/// Whatever is cut by its grid is still a shader, and one of several workgroups asks for its place where the part's is added.
+/// A shader that is cut by its grid is still valid. If it has several workgroups, it reads its workgroup number where the
+/// part's offset is added.
 #[test]
 fn every_shader_can_be_cut() {
     let part = Part { first: [0, 3, 0], grid: [2, 4, 1] };

@@ -3,14 +3,14 @@
 use cloze::kernels::{Elem, Kernel, Params, View, Views};
 use cloze::random::{Site, Stream};
 
-/// A call of a twin that is being put together. Numbers are rounded to f32 on the way in.
+/// Builds a call of a twin. Numbers are rounded to f32 on the way in.
 pub struct Call<'a> {
     kernel: &'a Kernel,
     params: Vec<u32>,
     args: Vec<Option<Vec<u32>>>,
 }
 
-/// What a call left in the arguments.
+/// The content of the arguments after a call.
 pub struct Results<'a> {
     kernel: &'a Kernel,
     args: Vec<Option<Vec<u32>>>,
@@ -67,7 +67,7 @@ fn place(kernel: &Kernel, name: &str) -> usize {
     found.unwrap_or_else(|| panic!("{} has no argument `{name}`", kernel.name))
 }
 
-/// `count` numbers from a range, each one an f32. The stream is told apart by `seed`.
+/// `count` numbers from a range, each one an f32. Each `seed` gives another stream.
 pub fn numbers(seed: u64, count: usize, low: f64, high: f64) -> Vec<f64> {
     let mut stream = Stream::new(seed, Site::Init, count as u64);
     (0..count).map(|_| f64::from((low + (high - low) * f64::from(stream.uniform())) as f32)).collect()

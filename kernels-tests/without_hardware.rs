@@ -1,6 +1,7 @@
-//! What GPUs run by design, through AMD's compiler, which needs none of its GPUs: nothing may spill.
+//! Compiles what GPUs run by design with AMD's compiler, which needs no AMD GPU: nothing may spill.
 //!
-//! The driver is part of Mesa's packages, as llvmpipe is. Each GPU takes a process of its own, which is this program again.
+//! The driver is part of Mesa's packages, like llvmpipe. Each GPU needs a process of its own, which is this program started
+//! again.
 
 use crate::adapter::{are_skipped, skip};
 use crate::amd_compiler::{AmdCompiler, Figures};
@@ -15,15 +16,15 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Microbatches of short and long sequences, and a small one, for which products have other variants.
+/// Microbatches of short and of long sequences, and a small one, for which products have other variants.
 const SHAPES: [&str; 3] =
     ["bert-base,batch=32,sequence=128", "bert-base,batch=8,sequence=512", "bert-base,batch=1,sequence=64"];
 
-/// Generations of AMD's GPUs, and what versions of Mesa call one of each; the older know fewer of them.
+/// Generations of AMD's GPUs, with Mesa's names for one GPU of each; older versions know fewer names.
 const GPUS: [(&str, &[&str]); 3] =
     [("RDNA 2", &["navi21"]), ("RDNA 3", &["navi31", "gfx1100"]), ("RDNA 4", &["gfx1201"])];
 
-/// What the driver must say of a shader. The first three must be 0.
+/// The driver's statistics that are needed of a shader. The first three must be 0.
 const FIGURES: [&str; 9] = [
     "Spilled VGPRs",
     "Spilled SGPRs",
@@ -37,7 +38,7 @@ const FIGURES: [&str; 9] = [
 ];
 const FORBIDDEN: usize = 3;
 
-/// A shader with more numbers at hand than there are registers, by which it is seen that spills are.
+/// A shader that holds more numbers than there are registers. It shows that spills are detected.
 const SPILLING: &str = "
     @group(0) @binding(0) var<uniform> count: u32;
     @group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -49,7 +50,7 @@ const SPILLING: &str = "
         for (var i = 0u; i < count; i += 1u) { y[i] = kept[(i + lane) % 1024u]; }
     }";
 
-/// Set in the process that compiles: the file that its answers go to.
+/// Set in the process that compiles: the file for its results.
 const ANSWERS: &str = "CLOZE_TEST_AMD_ANSWERS";
 
 #[test]
@@ -75,7 +76,7 @@ fn nothing_that_runs_by_design_spills_on_amd() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
-/// RADV's description for Vulkan's loader. Where there is none the test fails, unless CLOZE_SKIP_GPU=1 is set.
+/// RADV's manifest for Vulkan's loader. If there is none the test fails, unless CLOZE_SKIP_GPU=1 is set.
 fn find_driver() -> Option<PathBuf> {
     let chosen = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].into_iter().filter_map(std::env::var_os);
     let chosen: Vec<PathBuf> = chosen.flat_map(|files| std::env::split_paths(&files).collect::<Vec<_>>()).collect();
@@ -95,18 +96,18 @@ fn find_driver() -> Option<PathBuf> {
     found
 }
 
-/// What came of a shader.
+/// The result of compiling a shader.
 #[derive(Serialize, Deserialize)]
 enum Answer {
     Compiled(Figures),
     Failed(String),
-    /// It takes matrices that the GPU, or this version of the driver, does not have.
+    /// It needs matrices that the GPU, or this version of the driver, does not have.
     LeftOut,
 }
 
-/// In the process of one GPU: compiles every shader that runs by design. Its answers are a line for the device, one for the
-/// shader that must spill, and two for each entry point: its name before, so that a crash of the driver can be told, and what
-/// came of it after.
+/// Runs in the process of one GPU and compiles every shader that runs by design. It writes one line for the device, one for the
+/// shader that must spill, and two for each entry point: its name before compiling, so that a crash of the driver can be
+/// traced, and the result after it.
 fn compile_all(answers: &Path) {
     let mut answers = File::create(answers).unwrap();
     let compiler = AmdCompiler::open().unwrap();
@@ -163,7 +164,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// What keeps a shader from running by design.
+/// The reason why a shader may not run by design, if there is one.
 fn fault(answer: &Answer) -> Option<String> {
     match answer {
         Answer::LeftOut => None,
@@ -178,7 +179,7 @@ fn fault(answer: &Answer) -> Option<String> {
     }
 }
 
-/// What the driver said of all shaders for one GPU.
+/// The driver's results for all shaders on one GPU.
 struct Report {
     gpu: String,
     spilling: Answer,
@@ -186,7 +187,7 @@ struct Report {
 }
 
 impl Report {
-    /// For the first of these names that the driver knows.
+    /// Compiles for the first of these names that the driver knows.
     fn of(driver: &Path, names: &[&str]) -> Option<Report> {
         names.iter().find_map(|name| Report::of_name(driver, name))
     }
@@ -245,7 +246,7 @@ impl Report {
     }
 }
 
-/// How a process ended, with the end of what it said.
+/// How a process ended, with the end of its output.
 fn ending(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = said.lines().rev().take(10).collect();

@@ -1,7 +1,7 @@
 @group(0) @binding(4) var<storage, read_write> y: array<Real>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>; // [B, heads, T]
 
-// A thread for each query row, with the online softmax of Milakov and Gimelshein (2018).
+// Each thread has a query row and uses the online softmax of Milakov and Gimelshein (2018).
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,

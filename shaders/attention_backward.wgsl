@@ -23,7 +23,7 @@ fn row_delta(
     delta[number] = sum;
 }
 
-// A thread for each query row, over its keys.
+// Each thread has a query row and goes over its keys.
 @compute @workgroup_size(64)
 fn query_gradient(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -63,7 +63,7 @@ fn query_gradient(
     }
 }
 
-// A thread for each key row, over the queries that attend to it: the same range, since attention is symmetric.
+// Each thread has a key row and goes over the queries that attend to it: the same range, since attention is symmetric.
 @compute @workgroup_size(64)
 fn key_value_gradient(
     @builtin(workgroup_id) group: vec3<u32>,

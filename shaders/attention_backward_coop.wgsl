@@ -7,16 +7,17 @@
 
 const BLOCK: u32 = 32u;
 
-// Where things lie in `halves`: for gradients of queries keys, values and transposed keys. Weights take the place of a tile that
-// was multiplied already.
+// Where things lie in `halves`. The gradients of queries need keys, values and transposed keys; weights take the place of a
+// tile that has been multiplied already.
 const AREA: u32 = max(TILE, WEIGHTS);
 const KEYS: u32 = 0u;
 const VALUES: u32 = AREA;
 const KEYS_TRANSPOSED: u32 = 2u * AREA;
-// For gradients of keys and values queries and gradients of y, each as it is and transposed.
+// The gradients of keys and values need queries and gradients of y, each plain and transposed.
 //
-// Long heads leave no room for that in 32 KiB, so that the latter takes the place of the former, at the price of two barriers.
-// Nor do they leave registers for tiles in flight over a product: they are loaded where they are stored, twice.
+// With long heads these don't fit in 32 KiB. There the transposed tile takes the place of the plain one, at the price of two
+// barriers. Registers are short too, so tiles aren't prefetched during a product: they are loaded twice, each time just before
+// they are stored.
 const LONG: bool = HEAD_DIM > 64u;
 const QUERIES: u32 = 0u;
 const GRADIENTS: u32 = select(AREA, TRANSPOSED, LONG);
@@ -45,7 +46,7 @@ fn weight(score: vec4<f32>, log_sum: vec4<f32>, inside: vec4<bool>) -> vec4<f32>
     return select(vec4<f32>(), exp(clamp(score - log_sum, vec4<f32>(-87.0), vec4<f32>(87.0))), inside);
 }
 
-// What a thread brings of two tiles.
+// A thread's share of two tiles.
 const PATCHES: u32 = (2u * HEAD_DIM + THREADS - 1u) / THREADS;
 alias Patches = array<Patch, PATCHES>;
 
@@ -98,8 +99,8 @@ fn store_other_transposed(thread: Thread, patches: ptr<function, Patches>, tile:
     }
 }
 
-// A block of query rows, over the keys they attend to. Leaves each row's Σ dy·y, which the softmax's gradient needs, in
-// delta.
+// Handles a block of query rows, over the keys they attend to. It also writes each row's Σ dy·y to `delta`; the gradient of the
+// softmax needs that.
 @compute @workgroup_size(THREADS)
 fn query_gradient(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -183,7 +184,7 @@ fn add_up_queries(thread: Thread, block: Block) {
     store_rows(thread, q, row, &output, 1.0, stores);
 }
 
-// Σ dy·y of a row, over the thread's quads.
+// A row's Σ dy·y over the thread's quads.
 fn share_of_delta(lines: Lines, row: u32, place: Place) -> f32 {
     var sum = 0.0;
     for (var quad = place.quad / PART; quad < HEAD_QUADS; quad += SPREAD) {
@@ -193,7 +194,7 @@ fn share_of_delta(lines: Lines, row: u32, place: Place) -> f32 {
     return sum;
 }
 
-// A block of key rows, over the queries that attend to them: the same ranges, since attention is symmetric.
+// Handles a block of key rows, over the queries that attend to them: the same ranges, since attention is symmetric.
 @compute @workgroup_size(THREADS)
 fn key_value_gradient(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -213,7 +214,7 @@ fn key_value_gradient(
     }
 }
 
-// Of sums a thread sees the quads of two keys for four queries; its neighbour has the other two of a quad of keys.
+// A thread reads the sums of two keys for four queries; its neighbour has the other two of a quad of keys.
 fn add_up_keys(thread: Thread, block: Block) {
     let q = part_of(block, 0u);
     let k = part_of(block, 1u);
@@ -250,7 +251,7 @@ fn add_up_keys(thread: Thread, block: Block) {
             let score = sum_at((key + i) * SUM_ROW + quad);
             weights[i] = weight(score, log_sum, attends(ranges[i], query));
             put(CHANCES + (key + i) * COLUMN + quad, vec4<f16>(weights[i] * masks[i]));
-            // A sign remembers what was dropped.
+            // A negative sign marks a weight that was dropped.
             weights[i] = select(weights[i], -weights[i], masks[i] == vec4<f32>());
         }
         if LONG {
@@ -298,7 +299,7 @@ fn add_up_keys(thread: Thread, block: Block) {
     store_rows(thread, v, block.first + own, &value_output, 1.0, stores);
 }
 
-// Of four queries.
+// The log-sum-exp of four queries.
 fn log_sums_of(block: Block, row: u32) -> vec4<f32> {
     return vec4<f32>(
         lse[row_value(block, row)],
@@ -317,8 +318,8 @@ fn deltas_of(block: Block, row: u32) -> vec4<f32> {
     );
 }
 
-// What dropout multiplies the weights of two of a quad of keys by, for four queries. One draw is of a query for the quad: a
-// thread makes two of them and has the others from its neighbour.
+// Dropout's factors for the weights of four queries and two of a quad of keys. One draw covers a query and the whole quad, so a
+// thread makes two draws and takes the other two from its neighbour.
 fn masks_of(block: Block, query: u32, key: u32, pair: u32) -> array<vec4<f32>, 2> {
     let odd = pair == 1u;
     let mine = array<vec4<f32>, 2>(

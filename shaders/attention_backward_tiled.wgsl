@@ -16,7 +16,7 @@ fn probability(score: vec4<f32>, log_sum: vec4<f32>) -> vec4<f32> {
     return exp(clamp(score - log_sum, vec4<f32>(-87.0), vec4<f32>(87.0)));
 }
 
-// Takes away the weights of pairs of rows that do not attend to each other.
+// Sets the weights of rows that do not attend to each other to zero.
 fn mask(weights: ptr<function, Tile>, block: Block, first: u32, thread: Thread) {
     if !attends_wholly(block, first) {
         for (var i = 0u; i < ROWS; i++) {
@@ -40,7 +40,7 @@ fn row_value(block: Block, row: u32) -> u32 {
     return block.head * params.sequence + min(row, params.sequence - 1u);
 }
 
-// Σ dy·y of each of the thread's rows.
+// Σ dy·y for each of the thread's rows.
 fn delta_of(block: Block, thread: Thread) -> Column {
     let lines = rows_of(block);
     var parts: Column;
@@ -54,8 +54,8 @@ fn delta_of(block: Block, thread: Thread) -> Column {
     return sum_across(parts, thread);
 }
 
-// A block of query rows, over the keys they attend to. Leaves each row's Σ dy·y, which the softmax's gradient needs, in
-// delta.
+// Handles a block of query rows, over the keys they attend to. It also writes each row's Σ dy·y to `delta`; the gradient of the
+// softmax needs that.
 @compute @workgroup_size(THREADS)
 fn query_gradient(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -108,12 +108,12 @@ fn query_gradient(
     store(q, row, &sum, thread);
 }
 
-// Where the bits of an own key and the four queries at hand lie, of which each has a bit for each key of a quad.
+// The places of the bits of own key i and the thread's four queries. A query has a bit for each key of a quad.
 fn kept_places(i: u32) -> vec4<u32> {
     return i / 4u * 16u + i % 4u + vec4<u32>(0u, 4u, 8u, 12u);
 }
 
-// A block of key rows, over the queries that attend to them: the same ranges, since attention is symmetric.
+// Handles a block of key rows, over the queries that attend to them: the same ranges, since attention is symmetric.
 @compute @workgroup_size(THREADS)
 fn key_value_gradient(
     @builtin(workgroup_id) group: vec3<u32>,

@@ -2,7 +2,7 @@
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f16>>;
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>; // [B, heads, T]
 
-const BLOCK: u32 = 64u - 32u * u32(HEAD_DIM > 64u); // so that all stays within 32 KiB
+const BLOCK: u32 = 64u - 32u * u32(HEAD_DIM > 64u); // keeps workgroup memory within 32 KiB
 
 // Where things lie in `halves`.
 const KEYS: u32 = 0u;
@@ -18,14 +18,13 @@ fn store_quad(place: u32, value: vec4<f16>) {
     y[place] = value;
 }
 
-// A row's weights are relative to `most`, which follows the row's largest score only when that is ahead of it by more than
-// this: outputs in matrices are rescaled seldom then, as in FlashAttention-4 (2025). Weights up to exp(LAG) keep their
-// precision in f16.
+// A row's weights are relative to `most`. It follows the row's largest score only when that is more than LAG ahead, so that
+// outputs in matrices are rescaled rarely, as in FlashAttention-4 (2025). Weights up to exp(LAG) keep their precision in f16.
 const LAG: f32 = 5.0;
 const UNSEEN: f32 = -1e29; // above masked scores, below all others
 const LOG2_E: f32 = 1.44269504;
 
-// One more than the first key of the tile that had outputs rescaled last.
+// The first key of the tile that last made outputs rescale, plus one.
 var<workgroup> rescaled: atomic<u32>;
 
 @compute @workgroup_size(THREADS)
@@ -42,7 +41,7 @@ fn main(
     }
     let block = block_of(block_number);
     attend(thread_of(subgroup, lane, lanes, 0u), block);
-    // Not in one loop: drivers that know the number of lanes leave this out.
+    // The first turn is outside the loop, so that drivers that know the number of lanes can leave the loop out.
     for (var turn = 1u; turn < turns(lanes); turn++) {
         attend(thread_of(subgroup, lane, lanes, turn), block);
     }
@@ -115,7 +114,7 @@ fn attend(thread: Thread, block: Block) {
     }
 }
 
-// What a thread brings of two tiles: of the next keys, and of the values of the keys before them.
+// A thread's share of two tiles: the next keys, and the values of the keys before them.
 const PATCHES: u32 = (2u * HEAD_DIM + THREADS - 1u) / THREADS;
 alias Patches = array<Patch, PATCHES>;
 
@@ -141,7 +140,7 @@ fn store_tiles(thread: Thread, patches: ptr<function, Patches>) {
     }
 }
 
-// Multiplies each row of the output by its thread's factor.
+// Multiplies each row of the output by its threads' factor.
 fn rescale(thread: Thread, output: ptr<function, Output>, factor: f32) {
     let at = thread.number / SPREAD * SUM_ROW + slice_quad(thread);
     for (var piece = 0u; piece < PIECES; piece++) {

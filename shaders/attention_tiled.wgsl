@@ -4,7 +4,7 @@
 
 // The score of a key that a row does not attend to.
 const MASKED: f32 = -1e30;
-// exp of it is zero.
+// The lowest exponent that exp is given: exp(FAR) is zero in f32.
 const FAR: f32 = -120.0;
 
 fn quad_at(gradient: bool, place: u32) -> vec4<f32> {
@@ -49,7 +49,7 @@ fn main(
         }
         most = max_across(most, thread);
         for (var i = 0u; i < ROWS; i++) {
-            // A row that has attended to nothing so far has weights here; the first key that it attends to wipes them out.
+            // A row that has attended to nothing so far gets weights here; its first attended key scales them to zero.
             let keep = exp(max(before[i] - most[i], FAR));
             let weight = exp(max(weights[i] - most[i], vec4<f32>(FAR)));
             weights[i] = weight;

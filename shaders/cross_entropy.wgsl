@@ -61,7 +61,7 @@ fn rows(
     sum = group_sum(sum, lane);
     let log_sum = most + log(sum);
     let broken = (bitcast<u32>(log_sum) & EXPONENT) == EXPONENT;
-    let infinity = bitcast<f32>(EXPONENT | (lane >> 31u)); // unseen by constant evaluation
+    let infinity = bitcast<f32>(EXPONENT | (lane >> 31u)); // hidden from constant evaluation
     if GRADIENT {
         var weight = step.loss_weight;
         if HAS_OPTIMIZER {

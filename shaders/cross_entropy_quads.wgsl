@@ -1,5 +1,5 @@
-// cross_entropy for rows of columns that are multiples of four: largest logit and sum in one pass over them, as Milakov and
-// Gimelshein (2018) have it, with 256 threads a row.
+// cross_entropy for numbers of columns that are multiples of four. It finds the largest logit and the sum in one pass over a
+// row, as in Milakov and Gimelshein (2018), with 256 threads per row.
 struct CrossEntropy {
     rows: u32,
     vocabulary: u32,
@@ -72,7 +72,7 @@ fn rows(
     let better = group_max(f32(beaten), lane);
     let log_sum = largest + log(total);
     let broken = (bitcast<u32>(log_sum) & EXPONENT) == EXPONENT;
-    let infinity = bitcast<f32>(EXPONENT | (lane >> 31u)); // unseen by constant evaluation
+    let infinity = bitcast<f32>(EXPONENT | (lane >> 31u)); // hidden from constant evaluation
     if GRADIENT {
         var weight = step.loss_weight;
         if HAS_OPTIMIZER {

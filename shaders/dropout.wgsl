@@ -20,7 +20,7 @@ fn main(
     let origin = dropout_origin(params.width);
     let masks = masks_of_quad(params.rate, origin, quad);
     for (var i = 0u; i < 4u; i++) {
-        // Before the first element this wraps around to a large number.
+        // Before the first element this wraps around to a large number, which fails the check below.
         let at = 4u * quad + i - origin.skipped;
         if at < params.rows * params.width {
             y[at] = Real(f32(x[at]) * masks[i]);

@@ -15,7 +15,7 @@ const LANES: u32 = 8u;
 
 var<workgroup> added: array<f32, 256>; // [LANES, COLUMNS]
 
-// A workgroup for each place of `order` and block of columns; only the first place of an id's run has work.
+// Each place of `order` and block of columns has a workgroup; only the first place of an id's run has work.
 @compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,

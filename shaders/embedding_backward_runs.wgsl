@@ -1,6 +1,6 @@
-// embedding_backward in two passes over chunks of `order`, for widths that are multiples of four: the work of a workgroup is the
-// same however often an id comes. A run of one id that lies within a chunk is added to the table by the first pass. One that
-// crosses into other chunks leaves its sum of each chunk in `partial`, and the second pass adds these up in order.
+// embedding_backward in two passes over chunks of `order`, for widths that are multiples of four: a workgroup has the
+// same work however often an id occurs. The first pass adds a run of one id within a chunk to the table. If a run crosses into
+// other chunks, it writes the run's sum in each chunk to `partial`, and the second pass adds these up in order.
 struct EmbeddingBackward {
     rows: u32,
     width: u32,
@@ -11,7 +11,7 @@ struct EmbeddingBackward {
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> dy: array<vec4<Real>>;
-@group(0) @binding(4) var<storage, read_write> partial: array<vec4<f32>>; // [chunk, (run at its start, at its end), width]
+@group(0) @binding(4) var<storage, read_write> partial: array<vec4<f32>>; // [chunk, (run at its start, run at its end), width]
 @group(0) @binding(5) var<storage, read_write> d_table: array<vec4<f32>>;
 
 const THREADS: u32 = 64u;
@@ -21,12 +21,12 @@ fn id_at(place: u32) -> u32 {
     return ids[order[place]];
 }
 
-// Whether the id at a place is that of the place before it.
+// Whether a place has the same id as the place before it.
 fn continues(place: u32) -> bool {
     return place > 0u && id_at(place) == id_at(place - 1u);
 }
 
-// A workgroup for each chunk and block of columns.
+// Each chunk and block of columns has a workgroup.
 @compute @workgroup_size(64)
 fn chunks(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -71,7 +71,7 @@ const LANES: u32 = 8u;
 
 var<workgroup> added: array<vec4<f32>, 256>; // [LANES, COLUMNS]
 
-// A workgroup for each chunk and block of columns; only a chunk that a run begins in and leaves has work.
+// Each chunk and block of columns has a workgroup. It has work only if a run begins in the chunk and goes on in the next.
 @compute @workgroup_size(256)
 fn runs(
     @builtin(workgroup_id) group: vec3<u32>,

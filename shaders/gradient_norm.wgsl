@@ -36,7 +36,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         update_scale(finite);
     }
     if !finite {
-        optimizer.gradient_norm = bitcast<f32>(EXPONENT | (lane & 1u)); // infinity, unseen by constant evaluation
+        optimizer.gradient_norm = bitcast<f32>(EXPONENT | (lane & 1u)); // infinity, hidden from constant evaluation
         optimizer.skipped += 1.0;
         optimizer.skipped_in_a_row += 1.0;
         optimizer.coefficient = 0.0;
@@ -51,7 +51,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     optimizer.correction2 = optimizer.correction2 * params.beta2 + params.rest2;
 }
 
-// Of the losses of the next step.
+// Sets the loss scale of the next step.
 fn update_scale(finite: bool) {
     let steps = select(0.0, optimizer.steps_at_scale + 1.0, finite);
     optimizer.steps_at_scale = steps;

@@ -49,13 +49,13 @@ fn rows(
         }
         return;
     }
-    // Four elements a thread, as their masks come; the first and the last four may lie partly in the rows beside this one.
+    // Each thread takes four elements, since masks come in fours. The first and the last four may reach into other rows.
     let end = start + params.width;
     let origin = dropout_origin(params.width);
     for (var quad = (start + origin.skipped) / 4u + lane; 4u * quad < end + origin.skipped; quad += REDUCE) {
         let masks = masks_of_quad(params.rate, origin, quad);
         for (var i = 0u; i < 4u; i++) {
-            // Before the first element this wraps around to a large number.
+            // Before the first element this wraps around to a large number, which fails the check below.
             let at = 4u * quad + i - origin.skipped;
             if at >= start && at < end {
                 let d = gradient(at, weight[at - start], mean, scale, mean_gradient, along);

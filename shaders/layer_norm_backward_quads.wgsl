@@ -1,6 +1,6 @@
-// layer_norm_backward for widths that are multiples of four: x and dy are read once and stay in registers, QUADS of a row a
-// thread, and so do the sums of the weights' gradients over the rows of a workgroup. Mean and scale of a row are computed
-// again, which leaves bindings enough for the partial sums.
+// layer_norm_backward for widths that are multiples of four: x and dy are read once and stay in registers, QUADS of a row per
+// thread, and so do the sums of the weights' gradients over the rows of a workgroup. The mean and rstd of a row are computed
+// again, which leaves enough bindings for the partial sums.
 struct LayerNormBackward {
     rows: u32,
     width: u32,
@@ -35,7 +35,7 @@ fn rows(
     var bias_sums: array<vec4<f32>, QUADS>;
     for (var row = part * ROWS_A_GROUP; row < min((part + 1u) * ROWS_A_GROUP, params.rows); row++) {
         let start = row * width;
-        // Past the row a thread holds zeros.
+        // Past the end of the row a thread holds zeros.
         var values: array<vec4<f32>, QUADS>;
         var gradients: array<vec4<f32>, QUADS>;
         var sum = vec4<f32>();
@@ -95,8 +95,8 @@ fn rows(
     }
 }
 
-const COLUMNS: u32 = 8u; // quads of columns of a workgroup
-const PARTS: u32 = 32u; // partial sums that it adds up at once
+const COLUMNS: u32 = 8u; // quads of columns per workgroup
+const PARTS: u32 = 32u; // partial sums that are added up at once
 
 var<workgroup> added: array<vec4<f32>, 256>; // [PARTS, COLUMNS]
 

@@ -1,4 +1,4 @@
-// layer_norm for widths that are multiples of four: a row is read once and stays in registers, QUADS of it a thread.
+// layer_norm for widths that are multiples of four: a row is read once and stays in registers, QUADS per thread.
 struct LayerNorm {
     rows: u32,
     width: u32,
@@ -26,7 +26,7 @@ fn main(
     }
     let width = params.width / 4u;
     let start = row * width;
-    // Past the row a thread holds zeros.
+    // Past the end of the row a thread holds zeros.
     var values: array<vec4<f32>, QUADS>;
     var sum = vec4<f32>();
     for (var i = 0u; i < QUADS; i++) {

@@ -49,7 +49,7 @@ fn store(row: u32, column: u32, value: vec4<f32>) {
     store_masked(at, column, value, masks);
 }
 
-// Of a product whose n is a multiple of eight, so that rows are whole octets.
+// For an n that is a multiple of eight, so that rows are whole octets.
 fn store_octet(row: u32, column: u32, low: vec4<f32>, high: vec4<f32>) {
     let at = (row * params.n + column) / 4u;
     var words: vec4<u32>;

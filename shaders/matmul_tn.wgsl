@@ -7,7 +7,7 @@ struct Product {
 @group(0) @binding(0) var<uniform> params: Product;
 @group(0) @binding(1) var<storage, read> a: array<Real>;
 @group(0) @binding(2) var<storage, read> b: array<Real>;
-@group(0) @binding(3) var<storage, read_write> parts: array<f32>; // of the variant that splits the depth
+@group(0) @binding(3) var<storage, read_write> parts: array<f32>; // for the variant that splits the depth
 @group(0) @binding(4) var<storage, read_write> c: array<f32>;
 @group(0) @binding(5) var<storage, read_write> sums: array<f32>;
 

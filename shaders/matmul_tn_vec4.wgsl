@@ -8,7 +8,7 @@ struct Product {
 @group(0) @binding(0) var<uniform> params: Product;
 @group(0) @binding(1) var<storage, read> a: array<vec4<Real>>;
 @group(0) @binding(2) var<storage, read> b: array<vec4<Real>>;
-@group(0) @binding(3) var<storage, read_write> parts: array<vec4<f32>>; // of the variant that splits the depth
+@group(0) @binding(3) var<storage, read_write> parts: array<vec4<f32>>; // for the variant that splits the depth
 @group(0) @binding(4) var<storage, read_write> c: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> sums: array<vec4<f32>>;
 

@@ -13,7 +13,7 @@ struct MuonMomentum {
 @group(0) @binding(3) var<storage, read_write> momenta: array<f32>;
 @group(0) @binding(4) var<storage, read_write> x: array<f32>;
 
-// A thread an element of x, where tall matrices lie transposed.
+// Each thread has an element of x, in which tall matrices are transposed.
 @compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,

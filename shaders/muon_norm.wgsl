@@ -8,7 +8,7 @@ struct MuonNorm {
 
 const REDUCE: u32 = 256u;
 
-// Every workgroup adds up the partial sums, one a thread.
+// Every workgroup adds up all partial sums, one per thread.
 @compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,

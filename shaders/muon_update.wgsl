@@ -15,7 +15,7 @@ struct MuonUpdate {
 @group(0) @binding(4) var<storage, read_write> parameters: array<f32>;
 @group(0) @binding(5) var<storage, read_write> copy: array<Real>;
 
-// A thread an element of the parameter; in x tall matrices lie transposed.
+// Each thread has an element of the parameter. In x tall matrices are transposed.
 @compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,

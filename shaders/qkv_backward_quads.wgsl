@@ -1,5 +1,5 @@
-// qkv_backward for heads whose halves are quads. A thread has a quad of the lower half of a head's row and the quad that turns
-// with it, of q, k and v.
+// qkv_backward for heads whose halves are whole quads. For each of q, k and v a thread has a quad of the lower half of a head's
+// row, and the quad of the upper half that rotates with it.
 @group(0) @binding(1) var<storage, read> d_qkv: array<vec4<Real>>; // [3, B, heads, T, head_dim]
 @group(0) @binding(2) var<storage, read> rope: array<vec4<f32>>; // [T, head_dim / 2, (cos, sin)]
 @group(0) @binding(3) var<storage, read_write> dy: array<vec4<Real>>; // [B * T, 3 * width]

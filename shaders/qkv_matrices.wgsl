@@ -1,5 +1,5 @@
 // qkv on matrices, for a head_dim that is a multiple of eight. With RoPE a quad of the first half of a head and the quad that
-// turns with it are put side by side, so that one thread holds both.
+// rotates with it are put side by side, so that one thread holds both.
 @group(0) @binding(1) var<storage, read> x: array<vec4<Real>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<Real>>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
@@ -43,7 +43,7 @@ fn columns_at(depth: u32, column: u32) -> vec4<Real> {
 
 fn store_octet(row: u32, column: u32, low: vec4<f32>, high: vec4<f32>) {
     let first = weight_row(column);
-    // From a quad to the one beside it in the product.
+    // How far away in a head the quad lies that is beside this one in the product.
     let beyond = select(1u, params.head_dim / 8u, HAS_ROPE);
     let head = first / params.head_dim;
     let part = head / params.heads;

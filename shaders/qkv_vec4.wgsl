@@ -21,7 +21,7 @@ fn quad_b(line: u32, depth: u32) -> vec4<Real> {
 fn store(row: u32, column: u32, value: vec4<f32>) {
     let width = params.heads * params.head_dim;
     let first = weight_row(column);
-    // How far the rows of the weight behind the four columns lie from the first: two pairs that turn together, or a run.
+    // How far the weight's rows for the other three columns lie from the first: two pairs that rotate together, or a run.
     let beyond = select(vec3<u32>(1u, 2u, 3u), vec3<u32>(params.head_dim / 2u, 1u, params.head_dim / 2u + 1u), HAS_ROPE);
     var result = value;
     if HAS_BIAS {

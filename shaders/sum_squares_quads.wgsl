@@ -1,4 +1,4 @@
-// sum_squares for counts that are multiples of four. A share may begin and end within a quad.
+// sum_squares for counts that are multiples of four. A workgroup's share may begin and end within a quad.
 struct SumSquares {
     count: u32,
 }
@@ -13,7 +13,7 @@ const REDUCE: u32 = 256u;
 // Quads that a thread loads before it adds them up.
 const AHEAD: u32 = 4u;
 
-// The elements of a quad that lie in the share; zeros for the others.
+// The elements of a quad that lie in the share, and zeros for the others.
 fn share_of(quad: u32, start: u32, end: u32) -> vec4<f32> {
     let at = vec4<u32>(4u * quad) + vec4<u32>(0u, 1u, 2u, 3u);
     let value = x[min(quad, params.count / 4u - 1u)];

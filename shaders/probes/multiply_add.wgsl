@@ -9,7 +9,7 @@ struct MultiplyAdd {
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
-// Two vectors a thread: eight chains, of which none waits for another.
+// Each thread has two vectors: eight chains of multiply-adds that do not wait for each other.
 @compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,

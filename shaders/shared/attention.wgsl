@@ -30,7 +30,7 @@ fn part_size() -> u32 {
     return params.batch * params.heads * params.sequence * HEAD_DIM;
 }
 
-// What dropout multiplies the weight of a query row and key by.
+// The factor that dropout applies to the attention weight of a query and a key.
 fn dropout_mask(query: u32, key: u32) -> f32 {
     if !DROPOUT {
         return 1.0;

@@ -1,14 +1,15 @@
-// Attention on cooperative matrices, f16 into f32, of the SIDE of matrices_16.wgsl or matrices_8.wgsl: a workgroup of 128
-// threads has BLOCK own rows of a head and goes through tiles of OTHERS other rows. Own rows lie in matrices throughout, and so
-// do the sums that a kernel adds to from tile to tile. WGSL shows no elements of a matrix: scores go through workgroup memory to
-// the threads, and weights from the threads to matrices.
+// Attention on cooperative matrices with f16 operands and f32 sums; matrices_16.wgsl or matrices_8.wgsl gives their SIDE. A
+// workgroup of 128 threads has BLOCK own rows of a head and loops over tiles of OTHERS other rows. Own rows stay in matrices
+// throughout, and so do the sums that a kernel adds to from tile to tile. WGSL cannot access the elements of a matrix, so
+// scores go through workgroup memory to the threads, and weights go back to matrices the same way.
 //
-// Own rows are the right operand and the columns of a result, which is stored by columns: then a lane stores at one address and
-// constant distances from it.
+// Own rows are the right operand, and therefore the columns of a result. A result is stored by columns: then a lane stores at
+// one address and at constant offsets from it.
 //
-// Every product of BLOCK rows is done in quarters, by halves of the own rows and of the others or of a head: four subgroups
-// take one each, two take the two of a half of the own rows. Of more than four, the rest do as the first four do and store
-// nothing. One alone goes through all twice, with the other half of the own rows the second time.
+// Every product of BLOCK rows is split into quarters: halves of the own rows by halves of the other rows, or of a head. Four
+// subgroups take one quarter each; two subgroups take both quarters of one half of the own rows. If there are more than four,
+// the rest repeat the work of the first four and store nothing. A single subgroup goes through everything twice, with the other
+// half of the own rows the second time.
 const THREADS: u32 = 128u;
 const OTHERS: u32 = 32u;
 const STRIPS: u32 = BLOCK / 2u / SIDE; // matrices across a half of the own rows
@@ -16,35 +17,35 @@ const DEPTH: u32 = HEAD_DIM / SIDE; // matrices along a head
 const PIECES: u32 = (HEAD_DIM + 31u) / 32u * 16u / SIDE; // matrices along a half of a head, rounded up
 const SIDE_QUADS: u32 = SIDE / 4u;
 
-// Quads from a row in workgroup memory to the next. Rows are padded so that neighbours begin in different banks.
+// Strides between rows in workgroup memory, in quads. Rows are padded so that neighbours begin in different banks.
 const ROW: u32 = HEAD_QUADS + 2u; // of a tile
 const COLUMN: u32 = OTHERS / 4u + 2u; // of a transposed tile and of weights
 const SUM_ROW: u32 = OTHERS / 4u + 1u; // of sums
-// Quads of what lies there.
+// Sizes in workgroup memory, in quads.
 const TILE: u32 = OTHERS * ROW;
 const TRANSPOSED: u32 = 2u * PIECES * SIDE * COLUMN;
 const WEIGHTS: u32 = BLOCK * COLUMN;
 const SUMS: u32 = BLOCK * SUM_ROW;
 
 alias Own = array<Right, STRIPS * DEPTH>;
-// Of a half of the own rows, as long as a head: the second half is in use only where a subgroup has both halves of a head.
+// Half of the own rows by a whole head. The second half of a head is used only where a subgroup computes both halves.
 alias Output = array<Sums, 2u * STRIPS * PIECES>;
 
 struct Thread {
     number: u32,
-    row: u32, // the first of the half that its subgroup has
-    half: u32, // of the others or of a head that its subgroup has
-    second: u32, // how many more halves it has: then this is the first, and the other one is next
-    copy: u32, // more than zero where another subgroup does the same
-    alone: bool, // whether there is no other subgroup
+    row: u32, // the first row of its subgroup's half of the own rows
+    half: u32, // its subgroup's half of the other rows, or of a head
+    second: u32, // 1 if its subgroup also has the other half, else 0
+    copy: u32, // above zero if its subgroup repeats another's work
+    alone: bool, // whether the workgroup is a single subgroup
 }
 
-// How often a workgroup has to go through everything.
+// How many times a workgroup goes through everything: twice if it is a single subgroup.
 fn turns(lanes: u32) -> u32 {
     return 1u + lanes / THREADS;
 }
 
-// Numbers follow the lanes of subgroups, so that four from a multiple of four on are a quad.
+// Thread numbers follow the lanes of subgroups, so that threads 4n to 4n + 3 are a quad of their subgroup.
 fn thread_of(subgroup: u32, lane: u32, lanes: u32, turn: u32) -> Thread {
     let number = subgroup * lanes + lane;
     let half_block = BLOCK / 2u;
@@ -55,7 +56,7 @@ fn thread_of(subgroup: u32, lane: u32, lanes: u32, turn: u32) -> Thread {
     return Thread(number, subgroup / 2u % 2u * half_block, subgroup % 2u, 0u, copy, false);
 }
 
-// Whether a row of the block is computed this time.
+// Whether a row of the block is computed in this turn.
 fn of_turn(thread: Thread, row: u32) -> bool {
     return !thread.alone || row / (BLOCK / 2u) == thread.row / (BLOCK / 2u);
 }
@@ -66,8 +67,8 @@ struct Patch {
     high: array<vec4<f16>, 4>,
 }
 
-// A tile has as many patches as a head has elements. Neighbouring patches are two of the same rows, where the head's length
-// allows, and then rows further on: whole sectors are loaded, and columns stored to different banks.
+// A tile has as many patches as a head has elements. Their order goes through pairs in the same rows, where the head's length
+// allows, and then down the rows: so loads take whole sectors, and columns are stored to different banks.
 const PAIR: u32 = 1u + u32(HEAD_DIM % 16u == 0u);
 
 fn patch_row(n: u32) -> u32 {
@@ -98,7 +99,7 @@ fn store_patch(rows: Patch, tile: u32, n: u32) {
     }
 }
 
-// As columns, which a product that sums over other rows loads at once.
+// Stores a patch transposed, for products that sum over other rows (`add_weighted`).
 fn store_transposed(rows: Patch, tile: u32, n: u32) {
     let at = tile + 4u * patch_quad(n) * COLUMN + patch_row(n) / 4u;
     for (var i = 0u; i < 4u; i++) {
@@ -113,7 +114,7 @@ fn column_of(rows: array<vec4<f16>, 4>, i: u32) -> vec4<f16> {
 
 const OWN_PATCHES: u32 = BLOCK / OTHERS * HEAD_DIM;
 
-// Brings own rows into matrices, through the start of workgroup memory.
+// Loads own rows into matrices by way of the start of workgroup memory.
 fn load_own(thread: Thread, lines: Lines, first: u32) -> Own {
     workgroupBarrier();
     for (var start = 0u; start < OWN_PATCHES; start += THREADS) {
@@ -136,7 +137,7 @@ fn load_own(thread: Thread, lines: Lines, first: u32) -> Own {
     return own;
 }
 
-// own·tileᵀ, into sums.
+// Writes own·tileᵀ to `sums`.
 fn multiply(thread: Thread, own: ptr<function, Own>, tile: u32) {
     multiply_half(thread, own, tile, thread.half);
     for (var more = thread.second; more > 0u; more--) {
@@ -169,7 +170,7 @@ fn store_sums(thread: Thread, matrix: Sums, strip: u32, quad: u32) {
     }
 }
 
-// output + weights·tile, of a tile that was transposed.
+// Adds weights·tile to the output; the tile was stored transposed.
 fn add_weighted(thread: Thread, weights: u32, tile: u32, output: ptr<function, Output>) {
     for (var i = 0u; i < OTHERS / SIDE; i++) {
         var right: array<Right, STRIPS>;
@@ -196,9 +197,9 @@ fn add_half(right: ptr<function, array<Right, STRIPS>>, terms: u32, half: u32, o
     }
 }
 
-// What a thread sees of sums: quads of a row.
-const SPREAD: u32 = THREADS / BLOCK; // threads of a row
-const PART: u32 = OTHERS / 4u / SPREAD; // quads of each
+// After a product each thread reads some quads of one row of `sums`.
+const SPREAD: u32 = THREADS / BLOCK; // threads per row
+const PART: u32 = OTHERS / 4u / SPREAD; // quads per thread
 
 struct Place {
     row: u32,
@@ -209,8 +210,8 @@ fn place_of(thread: Thread) -> Place {
     return Place(thread.number / SPREAD, thread.number % SPREAD * PART);
 }
 
-// An output goes through sums a slice at a time: of either half of a head the same piece.
-const SLICE: u32 = 2u * SIDE_QUADS / SPREAD; // quads of a thread
+// An output goes through `sums` one slice at a time. A slice is the same piece of each half of a head.
+const SLICE: u32 = 2u * SIDE_QUADS / SPREAD; // quads per thread
 
 fn slice_quad(thread: Thread) -> u32 {
     return thread.number % SPREAD * SLICE;
@@ -225,7 +226,7 @@ fn put_slice(thread: Thread, output: ptr<function, Output>, piece: u32) {
     }
 }
 
-// Hands the rows of an output on, each multiplied by its threads' factor.
+// Stores the rows of an output, each multiplied by `factor`, which the threads of a row share.
 fn store_rows(thread: Thread, lines: Lines, row: u32, output: ptr<function, Output>, factor: f32, stores: bool) {
     let slice = slice_quad(thread);
     for (var piece = 0u; piece < PIECES; piece++) {
@@ -243,7 +244,7 @@ fn store_rows(thread: Thread, lines: Lines, row: u32, output: ptr<function, Outp
     }
 }
 
-// Which other rows a block goes through: those that any of its rows attends to, in whole tiles.
+// The other rows that a block loops over: those that any own row attends to, from the start of a tile.
 fn tiles_of(block: Block) -> vec2<u32> {
     let first = range_of(block, block.first).x;
     return vec2<u32>(first / OTHERS * OTHERS, range_of(block, block.first + BLOCK - 1u).y);
@@ -254,7 +255,7 @@ fn attends(range: vec2<u32>, key: u32) -> vec4<bool> {
     return vec4<u32>(key - range.x) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(range.y - range.x);
 }
 
-// In a fixed order.
+// The sum over the threads of a row, in a fixed order.
 fn sum_of_row(value: f32) -> f32 {
     var sum = value + quadSwapX(value);
     if SPREAD == 4u {

@@ -12,13 +12,13 @@ struct Attention {
 @group(0) @binding(2) var<storage, read> spans: array<vec2<u32>>; // [B, T]
 @group(0) @binding(3) var<storage, read> step: StepState;
 
-// The numbers of dropout for eight weights of a query, whose number is its place in [B, heads, T] of the microbatch: the
-// queries of the sequences before come first in the whole batch.
+// Dropout's random numbers for eight weights of a query. `query` counts in [B, heads, T] of the microbatch; `first_row` makes
+// that a place in the whole batch.
 fn words_of_query(query: u32, octet: u32) -> vec4<u32> {
     return dropout_words(vec2<u32>(octet, step.first_row * params.heads + query));
 }
 
-// What dropout multiplies the weights of a query for a quad of keys by.
+// Dropout's factors for the weights of a query and a quad of keys.
 fn masks_of_query(query: u32, quad: u32) -> vec4<f32> {
     return masks_of_half(params.dropout, words_of_query(query, quad / 2u), quad % 2u);
 }

@@ -1,29 +1,29 @@
-// Attention in tiles (Dao et al., FlashAttention, 2022): a workgroup has BLOCK rows of a head and goes through the other rows
-// that any of them attends to, OTHERS at a time. Its threads lie in LINES of COLUMNS; one has ROWS own rows, by a quad of
-// others in a product of rows, by a quad of a head's elements in a sum of weighted rows. ROWS is that of
-// attention_rows_8.wgsl or attention_rows_4.wgsl; the shader behind this file gives
+// Attention in tiles (Dao et al., FlashAttention, 2022): a workgroup has BLOCK rows of a head and loops over the other rows
+// that any of them attends to, OTHERS at a time. Its threads form LINES lines of COLUMNS threads each. A thread computes ROWS
+// own rows by one quad: of other rows in a product of rows, or of a head's elements in a sum of weighted rows. ROWS comes from
+// attention_rows_8.wgsl or attention_rows_4.wgsl; the shader that follows this file gives
 //   quad_at(gradient, place)     four elements of qkv, or of dy
 const COLUMNS: u32 = max(HEAD_QUADS, 8u);
-// Half as many where 256 threads would not do.
+// 32 rows where 64 would take more than 256 threads.
 const BLOCK: u32 = 64u - 32u * u32(64u / ROWS * COLUMNS > 256u);
 const LINES: u32 = BLOCK / ROWS;
 const THREADS: u32 = LINES * COLUMNS;
 const OTHERS: u32 = 4u * COLUMNS;
-// Quads of elements that a product has in workgroup memory at a time, and quads of others that a sum has.
+// The quads in workgroup memory at a time: of elements in a product, of other rows in a sum.
 const DEPTH: u32 = 4u + 4u * u32(COLUMNS <= 16u);
 const OWN_LOADS: u32 = (BLOCK * DEPTH + THREADS - 1u) / THREADS;
 const OTHER_LOADS: u32 = 4u * DEPTH / LINES;
 
-// Own rows [row, quad], or weights [own row, quad of others]; then others [row, quad].
+// Own rows [row, quad] or weights [own row, quad of others]; from OTHER on, other rows [row, quad].
 var<workgroup> stage: array<vec4<f32>, 1024>;
 const OTHER: u32 = 512u;
 
 // ROWS rows by a quad.
 alias Tile = array<vec4<f32>, ROWS>;
-// A number a row.
+// One number per row.
 alias Column = array<f32, ROWS>;
 
-// A thread's line and its place there.
+// A thread's line and its place in it.
 struct Thread {
     number: u32,
     line: u32,
@@ -34,18 +34,18 @@ fn thread_of(number: u32) -> Thread {
     return Thread(number, number / COLUMNS, number % COLUMNS);
 }
 
-// Four elements of a row. Past the sequence and the head it is some other row or quad, which no result is made of.
+// Four elements of a row. Past the end of the sequence or the head it is the last row or quad, which no result uses.
 fn load(lines: Lines, row: u32, quad: u32) -> vec4<f32> {
     let at = lines.start + min(row, params.sequence - 1u) * lines.stride + min(quad, HEAD_QUADS - 1u);
     return quad_at(lines.gradient, at);
 }
 
-// Where a quad of a row lies, so that neighbours read every fourth row from different banks.
+// Where a quad of a row lies. Neighbouring threads read every fourth row, and the XOR puts these in different banks.
 fn place_of(row: u32, quad: u32) -> u32 {
     return row * DEPTH + (quad ^ (row / 4u % DEPTH));
 }
 
-// The products of own rows with others: the thread's rows by its quad of others.
+// The dot products of the thread's own rows with its quad of other rows.
 fn products(own: Lines, own_first: u32, other: Lines, other_first: u32, thread: Thread) -> Tile {
     var tile: Tile;
     for (var first = 0u; first < HEAD_QUADS; first += DEPTH) {
@@ -87,7 +87,8 @@ fn products(own: Lines, own_first: u32, other: Lines, other_first: u32, thread: 
     return tile;
 }
 
-// Adds other rows by weights that lie as `products` gives them: the thread's rows by its quad of elements.
+// Adds the weighted sums of other rows, for the thread's own rows and its quad of elements. Weights lie as `products` gives
+// them.
 fn add_weighted(
     sum: ptr<function, Tile>,
     weights: ptr<function, Tile>,
@@ -130,7 +131,7 @@ fn add_weighted(
     }
 }
 
-// Hands a number for each row from every thread to those that add up or compare a line's.
+// Writes each thread's numbers, one per row, to `stage`, where the reductions over a line read them.
 fn share(column: Column, thread: Thread) {
     var numbers = column;
     workgroupBarrier();
@@ -141,7 +142,7 @@ fn share(column: Column, thread: Thread) {
     workgroupBarrier();
 }
 
-// What came of the numbers of a line.
+// Reads the results of a reduction over the thread's line.
 fn shared_column(thread: Thread) -> Column {
     workgroupBarrier();
     var column: Column;
@@ -155,7 +156,7 @@ fn shared_column(thread: Thread) -> Column {
     return column;
 }
 
-// The largest of a line's numbers for each row.
+// The largest number of each row among the threads of a line.
 fn max_across(column: Column, thread: Thread) -> Column {
     share(column, thread);
     if thread.number < BLOCK / 4u {
@@ -168,7 +169,7 @@ fn max_across(column: Column, thread: Thread) -> Column {
     return shared_column(thread);
 }
 
-// The sum of a line's numbers for each row, in a fixed order.
+// The sum of each row's numbers over the threads of a line, in a fixed order.
 fn sum_across(column: Column, thread: Thread) -> Column {
     share(column, thread);
     if thread.number < BLOCK / 4u {
@@ -181,13 +182,14 @@ fn sum_across(column: Column, thread: Thread) -> Column {
     return shared_column(thread);
 }
 
-// Whether every own row attends to all the others at hand: ranges of later rows neither start nor end earlier.
+// Whether every own row attends to all OTHERS rows from `other_first` on. The last own row decides where ranges start and the
+// first where they end, since the range of a later row neither starts nor ends earlier.
 fn attends_wholly(block: Block, other_first: u32) -> bool {
     return other_first >= range_of(block, block.first + BLOCK - 1u).x
         && other_first + OTHERS <= range_of(block, block.first).y;
 }
 
-// Which of a quad of others an own row attends to.
+// Which rows of a quad of other rows an own row attends to.
 fn attends(block: Block, row: u32, other: u32) -> vec4<bool> {
     let range = range_of(block, row);
     let others = vec4<u32>(other) + vec4<u32>(0u, 1u, 2u, 3u);
@@ -200,7 +202,7 @@ fn kept_bits(query: u32, key: u32) -> u32 {
     return bits.x | bits.y | bits.z | bits.w;
 }
 
-// What dropout multiplies by, from the bits at these places.
+// Dropout's factors, from the bits at these places.
 fn kept_at(bits: u32, places: vec4<u32>) -> vec4<f32> {
     let bit = ((vec4<u32>(bits) >> places) & vec4<u32>(1u)) != vec4<u32>();
     return select(vec4<f32>(), vec4<f32>(dropout_scale(params.dropout)), bit);

@@ -1,7 +1,7 @@
-// Dropout of activations [rows, width], which are one run of elements through the whole batch of a step.
+// Dropout of activations [rows, width]. Their elements are numbered in one run through the whole batch of a step.
 
-// Where the elements of a microbatch begin in that run: in which octet, and behind how many of its elements. So element i is
-// number i + skipped from that octet's first on.
+// Where a microbatch begins in that run: in which octet, and after how many of its elements. So element i of the microbatch is
+// number i + skipped, counted from the start of that octet.
 struct DropoutOrigin {
     octet: vec2<u32>, // low word first
     skipped: u32,
@@ -15,13 +15,13 @@ fn dropout_origin(width: u32) -> DropoutOrigin {
     return DropoutOrigin(vec2<u32>(low, high), rest % 8u);
 }
 
-// The numbers of an octet from the origin's on.
+// The random numbers of an octet, counted from the origin's octet.
 fn words_of_octet(origin: DropoutOrigin, octet: u32) -> vec4<u32> {
     let low = origin.octet.x + octet;
     return dropout_words(vec2<u32>(low, origin.octet.y + u32(low < octet)));
 }
 
-// What the elements of a quad are multiplied by, of the quads from the origin's octet on.
+// The factors for a quad of elements, counted from the start of the origin's octet.
 fn masks_of_quad(rate: f32, origin: DropoutOrigin, quad: u32) -> vec4<f32> {
     return masks_of_half(rate, words_of_octet(origin, quad / 2u), quad % 2u);
 }

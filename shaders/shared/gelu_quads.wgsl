@@ -1,4 +1,4 @@
-// gelu.wgsl of a Number as quads.wgsl has it.
+// gelu.wgsl for the Number of quads.wgsl.
 fn gelu_of(x: Number) -> Number {
     return Number(gelu(x.x), gelu(x.y), gelu(x.z), gelu(x.w));
 }

@@ -1,4 +1,4 @@
-// gelu.wgsl of a Number as scalars.wgsl has it.
+// gelu.wgsl for the Number of scalars.wgsl.
 fn gelu_of(x: Number) -> Number {
     return gelu(x);
 }

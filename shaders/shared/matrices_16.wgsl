@@ -1,4 +1,4 @@
-// The matrices of products and attention where the device multiplies 16×16×16: those of most GPUs that have them.
+// The matrices of products and attention on devices that multiply 16×16×16: most GPUs with cooperative matrices.
 const SIDE: u32 = 16u;
 alias Left = coop_mat16x16<f16, A>;
 alias Right = coop_mat16x16<f16, B>;

@@ -1,4 +1,4 @@
-// The matrices of products and attention where the device multiplies 8×8×8: those of Apple's GPUs, and of Mesa's on the CPU.
+// The matrices of products and attention on devices that multiply 8×8×8: Apple's GPUs, and Mesa on the CPU.
 const SIDE: u32 = 8u;
 alias Left = coop_mat8x8<Real, A>;
 alias Right = coop_mat8x8<Real, B>;

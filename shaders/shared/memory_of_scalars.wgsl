@@ -1,6 +1,6 @@
-// Workgroup memory of attention on matrices in scalars: Metal loads matrices from nothing else. Places in it count quads, as in
-// memory_of_vectors.wgsl.
-const ENTRIES: u32 = 4u; // of an array in a quad
+// Workgroup memory of attention on matrices, as scalars: Metal loads matrices from nothing else. Indices still count quads, as
+// in memory_of_vectors.wgsl.
+const ENTRIES: u32 = 4u; // array entries per quad
 
 var<workgroup> halves: array<f16, 4u * HALVES>;
 var<workgroup> sums: array<f32, 4u * SUMS>;

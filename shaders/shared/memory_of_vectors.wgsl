@@ -1,6 +1,6 @@
-// Workgroup memory of attention on matrices in vectors of four, so that drivers load 16 bytes of a matrix's row at a time.
-// Places in it count quads: four elements of f16 in `halves`, of f32 in `sums`.
-const ENTRIES: u32 = 1u; // of an array in a quad
+// Workgroup memory of attention on matrices, as vectors of four, so that drivers load 16 bytes of a matrix's row at a time.
+// Indices count quads: four elements of f16 in `halves`, of f32 in `sums`.
+const ENTRIES: u32 = 1u; // array entries per quad
 
 var<workgroup> halves: array<vec4<f16>, HALVES>;
 var<workgroup> sums: array<vec4<f32>, SUMS>;

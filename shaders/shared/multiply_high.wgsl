@@ -1,5 +1,5 @@
-// The high half of a product. WGSL has no integers of 64 bits on every device, so it is put together from 16 bits;
-// multiply_high_wide.wgsl is the same where there are some.
+// The high half of a product. Not every device has 64-bit integers in WGSL, so this works in 16-bit parts;
+// multiply_high_wide.wgsl is for devices that have them.
 fn multiply_high(a: u32, b: u32) -> u32 {
     let a0 = a & 0xffffu;
     let a1 = a >> 16u;

@@ -1,4 +1,4 @@
-// Of a product whose first operand is not added up beside it.
+// For products that do not also sum their first operand over depth.
 const HAS_SUMS: bool = false;
 
 fn store_sums(row: u32, value: vec4<f32>) {}

@@ -1,4 +1,4 @@
-// What product_matrices.wgsl asks of a product of a and b, beside its size and how it stores.
+// What product_matrices.wgsl needs of a product of a and b, apart from its size and its stores.
 fn octets_of_a(row: u32) -> u32 {
     return row * (params.k / 8u);
 }

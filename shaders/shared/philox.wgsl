@@ -1,5 +1,5 @@
-// Philox4x32-7, bit for bit src/random.rs. multiply_high comes from multiply_high.wgsl or multiply_high_wide.wgsl, whichever
-// the device is given.
+// Philox4x32-7, bit for bit as in src/random.rs. multiply_high comes from multiply_high.wgsl or multiply_high_wide.wgsl,
+// depending on the device.
 fn philox(key: vec2<u32>, counter: vec4<u32>) -> vec4<u32> {
     var k = key;
     var c = counter;

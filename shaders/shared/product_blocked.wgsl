@@ -1,11 +1,11 @@
-// A ROWS×COLUMNS tile of the product in a workgroup of THREADS, for GPUs: each thread holds 8×8 (or 8×4) of the result in
+// A ROWS×COLUMNS tile of the product in a workgroup of THREADS, for GPUs. Each thread holds 8×8 (or 8×4) of the result in
 // registers, and fetches its share of the next DEPTH terms from memory before it multiplies those in workgroup memory.
 //
-// Subgroups of 32 hold 4×8 threads, so that what they read together lies in few banks. The result of a thread is the quads
-// of rows at `rows` and 4 further on, by the quads of columns at `columns` and, in a wide tile, 8 further on.
+// A subgroup of 32 is 4×8 threads, so that what it reads at once lies in few banks. A thread's result has the quads of rows
+// `rows` and `rows + 4`, by the quad of columns `columns` and, in a wide tile, also `columns + 8`.
 const WIDE: bool = COLUMNS == 128u;
 
-// A row of the result each, in two halves.
+// Each is one row of the result, in two halves.
 var<private> low0: vec4<f32>;
 var<private> low1: vec4<f32>;
 var<private> low2: vec4<f32>;
@@ -23,7 +23,7 @@ var<private> high5: vec4<f32>;
 var<private> high6: vec4<f32>;
 var<private> high7: vec4<f32>;
 
-// Adds the products of one depth.
+// Adds the products at one depth.
 fn term(depth: u32, rows: u32, columns: u32) {
     let a = rows_at(depth, rows);
     let further_a = rows_at(depth, rows + 4u);
@@ -65,7 +65,7 @@ fn main(
     fetch(thread, terms.x);
     keep(thread, terms.x, terms.y);
     workgroupBarrier();
-    // All terms of a round without a loop, before which drivers would wait for what was fetched.
+    // The terms of a round are written without a loop: drivers would wait for the fetched data before a loop.
     for (var depth = terms.x + DEPTH; depth < terms.y + DEPTH; depth += DEPTH) {
         fetch(thread, depth);
         term(0u, rows, columns);

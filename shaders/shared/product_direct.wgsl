@@ -1,9 +1,9 @@
-// The product without workgroup memory or barriers, for adapters that run on a CPU (llvmpipe), where a load costs a loop over
-// the threads, of a quad hardly more than of an element, and arithmetic next to nothing. A thread holds 8×8 of the result
-// in 4×4 matrices, each column of which is a quad of a row. Needs the same functions as product_fetch.wgsl.
+// The product without workgroup memory or barriers, for adapters that run on a CPU (llvmpipe). There a load costs a loop over
+// the threads, a quad costs hardly more than an element, and arithmetic costs next to nothing. A thread holds 8×8 of the result
+// in 4×4 matrices, each column of which is a quad of a row. It needs the same functions as product_fetch.wgsl.
 const SIDE: u32 = 8u;
 
-// Four rows of a by four depths: a column is a depth. What is past the edge repeats the last row, or is zero.
+// Four rows of a by four depths; each column is a depth. Past the edge, rows repeat the last row and depths are zero.
 fn part_a(row: u32, depth: u32) -> mat4x4<f32> {
     let last = size() - 1u;
     if A_BY_DEPTH {
@@ -25,7 +25,7 @@ fn terms_a(row: u32, depth: u32) -> vec4<f32> {
     return vec4<f32>(quad_a(line_a(row), depth));
 }
 
-// The same of four columns of b.
+// The same for four columns of b. Depths past the edge repeat the last one, since those of a are zero.
 fn part_b(depth: u32, column: u32) -> mat4x4<f32> {
     let last = size() - 1u;
     if B_BY_DEPTH {
@@ -47,7 +47,7 @@ fn terms_b(depth: u32, column: u32) -> vec4<f32> {
     return vec4<f32>(quad_b(line_b(column), depth));
 }
 
-// a·bᵀ of four depths: a column of the result is a row of the product.
+// The product of four depths, transposed: a column of the result is a row of the product.
 fn terms(a: mat4x4<f32>, b: mat4x4<f32>) -> mat4x4<f32> {
     return b * transpose(a);
 }
@@ -68,7 +68,7 @@ fn main(
     var sum01 = mat4x4<f32>();
     var sum10 = mat4x4<f32>();
     var sum11 = mat4x4<f32>();
-    // The sums of a over depth, of four rows each.
+    // The sums of a over depth, for four rows each.
     var sum0 = vec4<f32>();
     var sum1 = vec4<f32>();
     for (var depth = 0u; depth < size.z; depth += 4u) {
@@ -91,7 +91,7 @@ fn main(
             store_sums(row + 4u, sum1);
         }
     }
-    // Gathered for the loop here only: what is indexed by a variable stays in memory.
+    // An array only from here on, for the loop: what is indexed by a variable is kept in memory, not in registers.
     var sums = array<mat4x4<f32>, 4>(sum00, sum01, sum10, sum11);
     let rows = min(SIDE, size.x - row);
     let quads = min(SIDE, size.y - column + 3u) / 4u;

@@ -1,41 +1,41 @@
-// How a workgroup of THREADS brings the next DEPTH terms of a ROWS×COLUMNS tile to workgroup memory: each thread two quads of a
-// and two of b, which stay in registers as they were loaded until that memory is free. No load waits for a condition: past an
-// edge it repeats the last line, or the last terms. The kernel gives
+// How a workgroup of THREADS brings the next DEPTH terms of a ROWS×COLUMNS tile to workgroup memory. Each thread loads two
+// quads of a and two of b, which stay in registers in their stored type until that memory is free. No load is conditional: past
+// an edge it repeats the last line, or the last terms. The kernel gives
 //   size()                       rows, columns and depth of the product
 //   line_a(row), line_b(column)  where a line begins, or four lines that lie side by side
 //   quad_a(line, depth), quad_b(line, depth)
-//                                four terms of a line where A_BY_DEPTH (B_BY_DEPTH), else a term of four lines; the size along
+//                                four terms of a line if A_BY_DEPTH (B_BY_DEPTH), else one term of four lines; the size along
 //                                them is a multiple of four
-//   HAS_SUMS                     whether the sums of a over depth are wanted as well, which then lies by lines
+//   HAS_SUMS                     whether a is also summed over depth; A_BY_DEPTH is false then
 const ROW_QUADS: u32 = ROWS / 4u;
 const COLUMN_QUADS: u32 = COLUMNS / 4u;
 const DEPTH_QUADS: u32 = DEPTH / 4u;
-// Row tiles that are gone through together, so that what they share stays in cache.
+// Row tiles that are processed together, so that what they share stays in cache.
 const BAND: u32 = 8u;
 
-// Pairs, since a thread has two lines along depth, and may write no part of a vector.
+// Pairs, since a thread holds two lines along depth and must not write to a part of a vector.
 var<workgroup> tile_a: array<vec2<f32>, DEPTH * ROWS / 2u>; // [DEPTH, ROWS / 2]
 var<workgroup> tile_b: array<vec2<f32>, DEPTH * COLUMNS / 2u>; // [DEPTH, COLUMNS / 2]
 
-// Of an operand along depth, where the two lines of a thread begin; else where its quad lies at the depth that it begins with, and
-// at the last one.
+// If an operand lies along depth: where the thread's two lines begin. Otherwise: where its quad lies at its first depth and at
+// the last depth.
 var<private> lines_a: vec2<u32>;
 var<private> lines_b: vec2<u32>;
-// What it has fetched.
+// What the thread has fetched.
 var<private> next_a0: vec4<Real>;
 var<private> next_a1: vec4<Real>;
 var<private> next_b0: vec4<Real>;
 var<private> next_b1: vec4<Real>;
-// The sums over depth of what it has fetched of a.
+// The sums over depth of what the thread has fetched of a.
 var<private> sum_a: vec4<f32>;
 
-// Of an operand along depth, the pair of lines and the quad of depths that a thread loads: eight neighbours write 64 bytes of a
-// depth, and DEPTH_QUADS times as many threads read eight pairs of lines.
+// If an operand lies along depth: the pair of lines and the quad of depths that a thread loads. Eight neighbouring threads
+// write 64 bytes of a depth, and DEPTH_QUADS times as many threads read eight pairs of lines.
 fn block_of(thread: u32) -> vec2<u32> {
     return vec2<u32>(thread % 8u + thread / (8u * DEPTH_QUADS) * 8u, thread / 8u % DEPTH_QUADS);
 }
 
-// Has to come before the first fetch.
+// Sets `lines_a` and `lines_b`, before the first fetch.
 fn find_lines(thread: u32, row: u32, column: u32) {
     let last = size() - 1u;
     if A_BY_DEPTH {
@@ -76,8 +76,8 @@ fn fetch(thread: u32, depth: u32) {
     }
 }
 
-// What was fetched from `depth` on goes to workgroup memory, of a with zeros from `end` on, so that what b has there counts for
-// nothing.
+// Writes what was fetched from `depth` on to workgroup memory. Terms of a from `end` on become zeros, so that those of b there
+// count for nothing.
 fn keep(thread: u32, depth: u32, end: u32) {
     if A_BY_DEPTH {
         let block = block_of(thread);
@@ -97,7 +97,7 @@ fn keep(thread: u32, depth: u32, end: u32) {
         tile_a[2u * thread + 1u] = term0.zw;
         tile_a[2u * (thread + THREADS)] = term1.xy;
         tile_a[2u * (thread + THREADS) + 1u] = term1.zw;
-        // In every column of tiles, though the first alone delivers them: a condition would cost more.
+        // Every column of tiles adds up, though only the first delivers the sums: a condition would cost more.
         if HAS_SUMS {
             sum_a += term0 + term1;
         }
@@ -121,19 +121,20 @@ fn keep(thread: u32, depth: u32, end: u32) {
     }
 }
 
-// Four rows of a tile at a depth of it.
+// Four rows of the tile at one depth.
 fn rows_at(depth: u32, quad: u32) -> vec4<f32> {
     let at = depth * (ROWS / 2u) + 2u * quad;
     return vec4<f32>(tile_a[at], tile_a[at + 1u]);
 }
 
-// Four columns of a tile at a depth of it.
+// Four columns of the tile at one depth.
 fn columns_at(depth: u32, quad: u32) -> vec4<f32> {
     let at = depth * (COLUMNS / 2u) + 2u * quad;
     return vec4<f32>(tile_b[at], tile_b[at + 1u]);
 }
 
-// The row tile and the column tile of a workgroup: down a band of row tiles that stay in cache, then on to the next column.
+// The row tile and the column tile of a workgroup. The order goes down a band of row tiles, which stays in cache, and then on
+// to the next column.
 fn tile_of(group: vec3<u32>, groups: vec3<u32>) -> vec2<u32> {
     let number = group.y * groups.x + group.x;
     let first = number / (BAND * groups.x) * BAND;
@@ -142,7 +143,7 @@ fn tile_of(group: vec3<u32>, groups: vec3<u32>) -> vec2<u32> {
     return vec2<u32>(first + within % band, within / band);
 }
 
-// Once the memory of the tiles is free, has the sums of a of all threads added up and delivered.
+// Adds up the threads' sums of a and delivers them. It overwrites the tiles, so no thread may still need those.
 fn deliver_sums_of(thread: u32, part: u32, row_start: u32) {
     let row = row_start + 4u * thread;
     tile_a[2u * thread] = sum_a.xy;

@@ -1,18 +1,18 @@
-// A TILE×TILE part of the product on cooperative matrices, with sums in f32. Both operands go through workgroup memory, DEPTH terms
-// at a time, while the next ones are on their way to registers: four quads of either a thread. A subgroup owns a region of four
-// rows of matrices, each of four where WIDE, else of two. Sums go through workgroup memory to `store`, two matrices at a time.
-// The kernel gives
+// A TILE×TILE part of the product on cooperative matrices, with sums in f32. Both operands go through workgroup memory, DEPTH
+// terms at a time, while the next terms are on their way to registers: each thread loads four quads of each operand. A subgroup
+// owns a region of 4×4 matrices if WIDE, else of 4×2. Sums go through workgroup memory to `store_octet`, two matrices at a
+// time. The kernel gives
 //   size()                               rows, columns and depth of the product
 //   octets_of_a(row), octets_of_b(column)
-//                                        where eights along depth begin, in which the depth is a multiple of eight
-//   octet_a(at), octet_b(at)             one of them
+//                                        where the octets of a line along depth begin; the depth is then a multiple of eight
+//   octet_a(at), octet_b(at)             one octet
 //   rows_at(row, depth), columns_at(depth, column)
-//                                        four rows or columns at a depth, in a multiple of four of them: what stands in for
-//                                        octets where an operand does not lie along depth (A_BY_DEPTH, B_BY_DEPTH)
+//                                        four rows or columns at one depth; their number is a multiple of four. They are used
+//                                        instead of octets if an operand does not lie along depth (A_BY_DEPTH, B_BY_DEPTH)
 //   store_octet(row, column, low, high)  takes eight sums of a row; the last four may lie past its end
-//   HAS_SUMS, store_sums(row, vec4)      whether a, which then does not lie along depth, is added up over it, and takes four such sums
+//   HAS_SUMS, store_sums(row, vec4)      whether a is also summed over depth (A_BY_DEPTH is false then); takes four such sums
 const THREADS: u32 = TILE * DEPTH / 16u;
-// Cells from a line of terms to the next; the padding puts the lines that are read at once in different banks.
+// Cells from one line of terms to the next; the padding puts lines that are read at once in different banks.
 const STEP: u32 = (DEPTH + PADDING) / CELL;
 const DEPTH_QUADS: u32 = DEPTH / 4u;
 const DEPTH_OCTETS: u32 = DEPTH / 8u;
@@ -25,7 +25,7 @@ const REGIONS: u32 = TILE / REGION_ROWS * REGIONS_ACROSS;
 const PATCH_COLUMNS: u32 = 2u * SIDE;
 const PATCH: u32 = SIDE * PATCH_COLUMNS;
 const PATCH_OCTETS: u32 = PATCH_COLUMNS / 8u;
-// Patches of a region, in columns of four.
+// Patches per region, which are numbered down columns of four.
 const PARTS: u32 = 2u * REGION_COLUMNS / SIDE;
 
 var<workgroup> tile: array<Cell, 2u * TILE * STEP>; // [a: TILE rows, b: TILE columns; DEPTH]
@@ -45,18 +45,19 @@ struct Quads {
     q3: vec4<Real>,
 }
 
-// The line and the depth of a thread's first octet: neighbours load neighbours.
+// The line and the depth of a thread's first octet. Neighbouring threads load neighbouring octets.
 fn octet_of(thread: u32) -> vec2<u32> {
     return vec2<u32>(thread / DEPTH_OCTETS, 8u * (thread % DEPTH_OCTETS));
 }
 
-// The first line and the first depth of a thread's four quads along lines: eight neighbours load 64 bytes of a depth.
+// The first line and the first depth of a thread's four quads across lines. Eight neighbouring threads load 64 bytes of a
+// depth.
 fn block_of(thread: u32) -> vec2<u32> {
     return 4u * vec2<u32>(thread % 8u + thread / (8u * DEPTH_QUADS) * 8u, (thread / 8u) % DEPTH_QUADS);
 }
 
-// Where a thread loads a tile from: the first octets of its two lines, or its first line. Past an edge that is the last one's,
-// and what comes of it is not stored.
+// Where a thread loads a tile from: the first octets of its two lines, or its first line. Past an edge it loads the last lines
+// again, and the results are not stored.
 fn source_a(thread: u32, start: u32) -> vec2<u32> {
     if A_BY_DEPTH {
         let line = start + octet_of(thread).x;
@@ -75,7 +76,7 @@ fn source_b(thread: u32, start: u32) -> vec2<u32> {
     return vec2<u32>(min(start + block_of(thread).x, size().y - 4u));
 }
 
-// No load waits for a condition: terms past the depth are the last ones again.
+// No load is conditional: past the depth, the last terms are loaded again.
 fn fetch_a(thread: u32, source: vec2<u32>, depth: u32) -> Quads {
     if A_BY_DEPTH {
         let at = source + min(depth + octet_of(thread).y, size().z - 8u) / 8u;
@@ -106,7 +107,7 @@ fn fetch_b(thread: u32, source: vec2<u32>, depth: u32) -> Quads {
     );
 }
 
-// What was fetched of a, with zeros from the term `left` on, so that what b has there does not count.
+// What was fetched of a, with zeros from the term `left` on, so that the terms of b there count for nothing.
 fn cut(thread: u32, quads: Quads, left: u32) -> Quads {
     let none = vec4<Real>();
     if A_BY_DEPTH {
@@ -123,7 +124,7 @@ fn cut(thread: u32, quads: Quads, left: u32) -> Quads {
     );
 }
 
-// What was fetched goes to the lines of workgroup memory from `first` on.
+// Writes what was fetched to the lines of workgroup memory from `first` on.
 fn keep(thread: u32, first: u32, by_depth: bool, quads: Quads) {
     if by_depth {
         let octet = octet_of(thread);
@@ -149,7 +150,7 @@ fn main(
     @builtin(subgroup_id) subgroup: u32,
 ) {
     let corner = TILE * group.yx;
-    // With more subgroups than regions some compute one again, and do not store it.
+    // If there are more subgroups than regions, some compute a region again and do not store it.
     let region = subgroup % REGIONS;
     let at_a = region / REGIONS_ACROSS * REGION_ROWS * STEP;
     let at_b = (TILE + region % REGIONS_ACROSS * REGION_COLUMNS) * STEP;
@@ -173,7 +174,7 @@ fn main(
     let from_b = source_b(thread, corner.y);
     var next_a = fetch_a(thread, from_a, 0u);
     var next_b = fetch_b(thread, from_b, 0u);
-    // The first tile of a row of tiles adds up what it loads of a.
+    // Only the first tile of a row of tiles adds up what it loads of a.
     let adds_up = HAS_SUMS && corner.y == 0u;
     var total = vec4<f32>();
     for (var depth = 0u; depth < size().z; depth += DEPTH) {
@@ -223,7 +224,7 @@ fn main(
     }
     let patch_start = PATCH * region;
     for (var part = 0u; part < PARTS; part++) {
-        // Stores of owners alone, in a loop of a round or none: naga takes an `if` on a subgroup to part its threads.
+        // Only owners store. This is a loop of one round or none, since naga takes an `if` on a subgroup for divergent.
         for (var own = subgroup; own < REGIONS; own += REGIONS) {
             switch part {
                 case 0u: {
@@ -266,7 +267,7 @@ fn main(
     }
 }
 
-// Adds up what the threads of a quad of rows have, each of every DEPTH-th four terms, in the memory of the patches.
+// Adds up the sums of threads that share a quad of rows, in the memory of the patches. Each has four of every DEPTH terms.
 fn hand_over_sums(start: u32, thread: u32, total: vec4<f32>) {
     let block = block_of(thread);
     let place = block.y / 4u * TILE + block.x;
@@ -287,7 +288,8 @@ fn hand_over_sums(start: u32, thread: u32, total: vec4<f32>) {
     workgroupBarrier();
 }
 
-// Hands the sums of all patches to the kernel, eight columns a thread. `corner` is where the first region's patch lies.
+// Hands the sums of one patch per region to the kernel, eight columns per thread. `corner` is where the first region's patch
+// lies.
 fn hand_over(corner: vec2<u32>, thread: u32) {
     for (var first = 0u; first < REGIONS * PATCH / 8u; first += THREADS) {
         let octet = first + thread;

@@ -1,9 +1,9 @@
 // A 32×32 tile of the product in a workgroup of 256 threads, for results that are small or narrow beside their depth, such
-// as the gradient of a weight: each of four slices of the workgroup adds up every fourth run of 16 terms, 4×4 of the result
-// a thread, and the slices are added in order at the end. So a GPU has many workgroups, and each of them many loads in
+// as the gradient of a weight. The workgroup has four slices: each adds up every fourth run of 16 terms, with 4×4 of the
+// result per thread, and the slices are added in order at the end. So a GPU has many workgroups, each with many loads in
 // flight.
-const SLICE: u32 = 64u; // threads
-const SHARE: u32 = 16u; // terms of DEPTH
+const SLICE: u32 = 64u; // threads per slice
+const SHARE: u32 = 16u; // terms of DEPTH per slice
 
 var<private> sum0: vec4<f32>;
 var<private> sum1: vec4<f32>;
@@ -70,7 +70,7 @@ fn main(
     }
 }
 
-// A quad of a slice's result goes to the memory of the tiles, now [slice, row, columns] with two slices in either.
+// Writes a quad of a slice's result to the memory of the tiles, now [slice, row, columns] with two slices in each tile.
 fn leave(slice: u32, place: u32, value: vec4<f32>) {
     let at = 2u * ((slice % 2u) * ROWS * COLUMN_QUADS + place);
     if slice < 2u {

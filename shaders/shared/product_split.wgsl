@@ -1,17 +1,17 @@
-// The terms of a tile are split among as many workgroups as the grid is deep, for results that are small beside their depth, such
-// as the gradient of a weight. Each leaves its part of the sums in `parts`, and a second pass adds the parts in order. For
-// numbers of rows and columns that are multiples of four. The kernel gives besides
+// The terms of a tile are split among as many workgroups as the grid is deep, for results that are small beside their depth,
+// such as the gradient of a weight. Each workgroup writes its part of the sums to `parts`, and a second pass adds the parts in
+// order. The numbers of rows and columns must be multiples of four. The kernel also gives
 //   parts                        for each part the sums of the result [rows, columns] and of a [rows], in quads
 //   store(row, column, vec4), store_sums(row, vec4)
 const TERMS: u32 = 16u;
 
-// From which term to which a part goes: a multiple of TERMS, but for the last ones.
+// The range of terms of a part. Every part has the same multiple of TERMS, except the last ones.
 fn terms_of(part: u32, parts: u32) -> vec2<u32> {
     let share = (size().z + parts * TERMS - 1u) / (parts * TERMS) * TERMS;
     return min(vec2<u32>(part * share, (part + 1u) * share), size().zz);
 }
 
-// Quads of a result, and with the sums those of a part.
+// The number of quads of a result, and that of a part, which includes the sums of a.
 fn quads() -> vec2<u32> {
     let result = size().x * (size().y / 4u);
     return vec2<u32>(result, result + size().x / 4u);
@@ -25,7 +25,8 @@ fn deliver_sums(part: u32, row: u32, value: vec4<f32>) {
     parts[part * quads().y + quads().x + row / 4u] = value;
 }
 
-// Its grid is as deep as that of the first pass, though any workgroup adds up whichever quads its number says.
+// The grid is as deep as that of the first pass, but here depth has no meaning: a workgroup's number says which quads it adds
+// up.
 @compute @workgroup_size(256)
 fn total(
     @builtin(workgroup_id) group: vec3<u32>,

@@ -1,9 +1,9 @@
-// A 64×64 tile of the product in a workgroup of 16×16 threads, 4×4 a thread; both operands go through workgroup memory,
+// A 64×64 tile of the product in a workgroup of 16×16 threads, 4×4 per thread; both operands go through workgroup memory,
 // 16 terms at a time. The kernel in front of this file gives
 //   size()                                       rows, columns and depth of the product
 //   load_a(row, depth), load_b(depth, column)    operands; A_BY_DEPTH, B_BY_DEPTH: whether depth is adjacent in memory
-//   store(row, column, vec4)                     four columns from `column` on, some maybe past the edge
-//   HAS_SUMS, store_sums(row, vec4)              whether the sums of a over depth are wanted as well, of a by lines; four rows
+//   store(row, column, vec4)                     four columns from `column` on; some may be past the edge
+//   HAS_SUMS, store_sums(row, vec4)              whether a is also summed over depth (A_BY_DEPTH is false then); four rows
 const TILE: u32 = 64u;
 const DEPTH: u32 = 16u;
 
@@ -24,7 +24,7 @@ fn fetch_b(depth: u32, column: u32) -> f32 {
     return 0.0;
 }
 
-// Which four rows (or columns) and which depth a thread loads, so that neighbours load neighbours.
+// Which four rows (or columns) and which depth a thread loads, so that neighbouring threads load neighbouring elements.
 fn place(thread: u32, by_depth: bool) -> vec2<u32> {
     if by_depth {
         return vec2<u32>(thread / 16u, thread % 16u);
@@ -81,7 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     store_guarded(row + 3u, column, sum3);
 }
 
-// Adds up what the threads have summed of the same rows.
+// Adds up the sums of threads that loaded the same rows.
 fn store_sums_of(row_start: u32, thread: u32, sum_a: vec4<f32>) {
     tile_a[thread] = sum_a;
     workgroupBarrier();

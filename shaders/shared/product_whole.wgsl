@@ -1,4 +1,4 @@
-// A workgroup goes over all terms of its tile: the sums are the kernel's to store.
+// A workgroup adds up all terms of its tile, so the kernel can store the sums at once.
 fn terms_of(part: u32, parts: u32) -> vec2<u32> {
     return vec2<u32>(0u, size().z);
 }

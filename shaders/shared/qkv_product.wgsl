@@ -1,4 +1,4 @@
-// The product of the projections of queries, keys and values, both of whose operands lie along depth.
+// The product of the q, k and v projections; both operands lie along depth.
 const A_BY_DEPTH: bool = true;
 const B_BY_DEPTH: bool = true;
 

@@ -1,4 +1,4 @@
-// The parameters of the projections of queries, keys and values, and of their way back.
+// The parameters of the q, k and v projections, forward and backward.
 struct Qkv {
     batch: u32,
     sequence: u32,

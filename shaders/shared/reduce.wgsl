@@ -1,4 +1,4 @@
-// Sums and maxima over a workgroup of REDUCE threads, in a fixed order. The kernel says how many that are: a power of two.
+// Sums and maxima over a workgroup of REDUCE threads, in a fixed order. The kernel sets REDUCE, a power of two.
 var<workgroup> reduction: array<f32, REDUCE>;
 var<workgroup> pair_reduction: array<vec2<f32>, REDUCE>;
 

@@ -1,5 +1,5 @@
-// reduce.wgsl by way of subgroups, of whatever size and in whatever order their lanes lie: each leaves one value in
-// workgroup memory, and all of them add those up. Two barriers instead of a pair for every halving.
+// reduce.wgsl by way of subgroups, whatever their size and the order of their lanes: each subgroup writes one value to
+// workgroup memory, and every subgroup adds those up. That takes two barriers instead of one for every halving.
 const LOWEST: f32 = -3.4028235e38;
 
 var<workgroup> reduction: array<f32, REDUCE>;

@@ -1,4 +1,4 @@
-// What a microbatch is in its step; src/kernels/step.rs writes it.
+// What a kernel needs to know of the microbatch and its step; src/kernels/step.rs writes it.
 struct StepState {
     loss_weight: f32,
     seed_low: u32,

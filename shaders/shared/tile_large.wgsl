@@ -1,4 +1,4 @@
-// The tile of product_blocked.wgsl with the most products for each element that it loads.
+// The tile of product_blocked.wgsl that does the most products for each element it loads.
 const ROWS: u32 = 128u;
 const COLUMNS: u32 = 128u;
 const DEPTH: u32 = 16u;

@@ -3,19 +3,19 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A device, as it is asked for by a word, a number or a name.
+/// A device, as a user asks for it: by a word, a number or a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The best real GPU, else the CPU; never a software adapter such as llvmpipe. An integrated GPU is held against the CPU.
+    /// The best real GPU, else the CPU; never a software adapter such as llvmpipe. An integrated GPU is compared with the CPU.
     #[default]
     Auto,
     /// The CPU twins.
     Cpu,
-    /// The best adapter there is, a software one where there is no other.
+    /// The best adapter; a software adapter if there is no other.
     Gpu,
     /// The GPU at this place among [`adapters`](crate::exec::gpu::adapters).
     Index(usize),
-    /// The GPU whose name, or name and backend, contains this; numbers shift when a device is added.
+    /// The GPU whose name, or name and backend, contains this text. Unlike a number, it stays the same when a device is added.
     Named(String),
 }
 

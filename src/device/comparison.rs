@@ -1,4 +1,4 @@
-//! Which of two devices is the faster for training: an integrated GPU may be slower than the CPU beside it.
+//! Which of two devices trains faster: an integrated GPU may be slower than the CPU beside it.
 
 use super::Device;
 use super::launches::Launches;
@@ -6,7 +6,7 @@ use crate::Result;
 use crate::kernels::{KERNELS, Precision, Sizes};
 use std::time::Duration;
 
-/// What is timed where a program's sizes are not known: two short sequences of BERT base.
+/// What is timed if a program's sizes are not known: two short sequences of BERT base.
 pub const USUAL: Sizes = Sizes {
     name: "comparison",
     batch: 2,
@@ -17,14 +17,14 @@ pub const USUAL: Sizes = Sizes {
     vocabulary: 30522,
     masked: 38,
 };
-/// What a layer spends its time on.
+/// The kernels in which a layer spends its time.
 const TIMED: [&str; 7] =
     ["matmul_nt", "matmul_nn", "matmul_tn", "qkv", "attention", "attention_backward", "layer_norm"];
 const SAMPLES: usize = 3;
-/// Tokens that are enough to tell, and take a layer milliseconds on either device.
+/// Enough tokens to tell the devices apart; a layer takes milliseconds for them on either device.
 const MOST_ROWS: u32 = 1024;
 
-/// What a layer's kernels take on a device, in precision f32: the sum of their medians.
+/// How long a layer's kernels take on a device in f32: the sum of their medians.
 ///
 /// # Errors
 /// The device fails.
@@ -37,7 +37,7 @@ pub fn seconds(device: &Device, sizes: &Sizes) -> Result<f64> {
     timed.map(median).sum::<Result<Duration>>().map(|sum| sum.as_secs_f64())
 }
 
-/// The faster of a GPU and the CPU at a program's sizes, and says what it took and why.
+/// The faster of a GPU and the CPU at a program's sizes. It logs the times of both.
 pub fn faster(gpu: Device, sizes: &Sizes) -> Device {
     let sizes = Sizes { batch: (MOST_ROWS / sizes.sequence).clamp(1, sizes.batch), ..*sizes };
     let measured = seconds(&gpu, &sizes).and_then(|gpu| Ok((gpu, seconds(&Device::Cpu, &sizes)?)));

@@ -1,4 +1,4 @@
-//! A kernel that is launched over and over, to be timed.
+//! A kernel that is launched repeatedly, to be timed.
 
 use super::Device;
 use crate::Result;
@@ -8,15 +8,15 @@ use crate::kernels::{Arg, Case, Kernel, Precision, Variant};
 use crate::random::{Site, Stream};
 use std::time::{Duration, Instant};
 
-/// Random numbers that an argument has at most; then they repeat themselves.
+/// The most random numbers for an argument; after that they repeat.
 const MOST_RANDOM: usize = 1 << 18;
 
-/// A run that takes less time is too short to be timed: what a submission costs would count.
+/// A shorter run cannot be timed well, since the cost of the submission would count.
 const SHORT: Duration = Duration::from_millis(10);
 
 /// Runs of a kernel over the same arguments.
 pub struct Launches {
-    /// Of the program that was recorded.
+    /// The precision of the recorded program.
     pub precision: Precision,
     executor: Box<dyn Executor>,
     args: Vec<Given>,
@@ -25,15 +25,15 @@ pub struct Launches {
     end: Tensor,
 }
 
-/// An argument that the case has.
+/// An argument that the case gives.
 struct Given {
     arg: &'static Arg,
     tensor: Tensor,
-    /// As the tensor stores them; what repeats itself, once.
+    /// The words as the tensor stores them; a repeating pattern is stored once.
     words: Vec<u32>,
 }
 
-/// So many launches of one case.
+/// A number of launches of one case.
 struct Run {
     case: Case,
     count: u64,
@@ -41,11 +41,11 @@ struct Run {
 }
 
 impl Launches {
-    /// `runs` are cases, whose arguments are of the same sizes, with how often to launch each: from the least work to the
-    /// most. A GPU runs the variant at the place `variant`, or the one it has for training.
+    /// `runs` are cases with arguments of the same sizes, each with the number of its launches, from the least work to the
+    /// most. A GPU runs the variant at the place `variant`, or else the one it uses for training.
     ///
     /// # Errors
-    /// The device has no room for the arguments, does not have the precision, or refuses the shader.
+    /// The device has no room for the arguments, lacks the precision, or refuses the shader.
     pub fn new(
         device: &Device,
         variant: Option<usize>,
@@ -60,7 +60,7 @@ impl Launches {
         })
     }
 
-    /// A run of one launch for each of some variants on a GPU, all over the same arguments.
+    /// Runs of one launch each, for some variants on a GPU, all over the same arguments.
     ///
     /// # Errors
     /// As [`Launches::new`].
@@ -108,14 +108,14 @@ impl Launches {
         Ok(launches)
     }
 
-    /// Gives the arguments what they had at first.
+    /// Resets the arguments to their first content.
     fn fill(&mut self) {
         for Given { tensor, words, .. } in &self.args {
             self.executor.write_over_and_over(*tensor, words);
         }
     }
 
-    /// What one of the runs makes of the arguments as they were at first: each output, as it is stored.
+    /// The result of one run over the arguments' first content: each output, as it is stored.
     ///
     /// # Errors
     /// The device fails.
@@ -126,7 +126,7 @@ impl Launches {
         written.map(|given| Ok((given.arg, self.executor.read(given.tensor)?))).collect()
     }
 
-    /// How long a launch takes, `samples` times over, by the first of the runs that is long enough to tell; and its case.
+    /// The time of a launch, measured `samples` times with the first run that is long enough to time; and the case of that run.
     ///
     /// # Errors
     /// The device fails.
@@ -141,7 +141,7 @@ impl Launches {
         Ok((times, &self.runs[chosen].case))
     }
 
-    /// The median of what [`Launches::times`] gives, and the case.
+    /// The median of the times from [`Launches::times`], and the case.
     ///
     /// # Errors
     /// The device fails.
@@ -151,7 +151,7 @@ impl Launches {
         Ok((times[samples / 2], case))
     }
 
-    /// How long one of the runs takes.
+    /// The time of one run.
     ///
     /// # Errors
     /// The device fails.
@@ -162,7 +162,7 @@ impl Launches {
         Ok(start.elapsed())
     }
 
-    /// How long the kernels of a run take by the device's own clock; all of it by the host's where the device has none.
+    /// The time of a run's kernels by the device's own clock, or of the whole run by the host's clock if the device has none.
     ///
     /// # Errors
     /// The device fails.

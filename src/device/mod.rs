@@ -1,4 +1,4 @@
-//! What a program runs on: the choice of a device, what is found out about it before it is trusted, and how fast it is.
+//! What a program runs on: the choice of a device, the checks before it is trusted, and how fast it is.
 
 pub mod choice;
 pub mod comparison;
@@ -30,15 +30,15 @@ pub enum Device {
 }
 
 impl Device {
-    /// Opens the device that was asked for; a GPU only after its kernels were checked, now or at an earlier start.
+    /// Opens the device that was asked for. A GPU is opened only after its kernels were checked, now or in an earlier process.
     ///
     /// # Errors
-    /// There is no such adapter, it can't be opened, or it gives wrong answers.
+    /// There is no such adapter, it can't be opened, or it computes wrong results.
     pub fn open(choice: &DeviceChoice) -> Result<Device> {
         Self::open_for(choice, &comparison::USUAL)
     }
 
-    /// As [`Device::open`], for a program of these sizes: by them an integrated GPU is held against the CPU.
+    /// Like [`Device::open`], for a program of these sizes, at which an integrated GPU is compared with the CPU.
     ///
     /// # Errors
     /// As [`Device::open`].
@@ -46,7 +46,7 @@ impl Device {
         Self::open_by(choice, sizes, vetting::open)
     }
 
-    /// As [`Device::open`], without the check of its kernels.
+    /// Like [`Device::open`], but without checking its kernels.
     ///
     /// # Errors
     /// There is no such adapter, or it can't be opened.
@@ -54,10 +54,10 @@ impl Device {
         Self::open_by(choice, &comparison::USUAL, Gpu::open)
     }
 
-    /// Makes sure that the device stores numbers in this precision, and has a GPU's kernels checked in that form.
+    /// Makes sure that the device can store numbers in this precision, and checks a GPU's kernels in that form.
     ///
     /// # Errors
-    /// A GPU does not have the precision, or gives wrong answers in it.
+    /// A GPU lacks the precision, or computes wrong results in it.
     pub fn ready_for(self, precision: Precision) -> Result<Device> {
         match self {
             Device::Gpu(gpu) if precision != Precision::F32 => {
@@ -71,8 +71,8 @@ impl Device {
         }
     }
 
-    /// The device with a GPU's work cut into submissions that should take so long each: other programs that share the GPU, such
-    /// as a desktop, get a word in between them.
+    /// The device, with a GPU's work cut into submissions that should take this long each. Other programs that share the GPU,
+    /// such as a desktop, get their turn in between.
     pub fn submitting_every(self, target: Duration) -> Device {
         match self {
             Device::Cpu => Device::Cpu,
@@ -83,7 +83,7 @@ impl Device {
         }
     }
 
-    /// The device, whose process ends when a call of a GPU's driver takes longer.
+    /// The device; the process ends if a call of a GPU's driver takes longer than this.
     pub fn giving_up_after(self, limit: Duration) -> Device {
         if let Device::Gpu(gpu) = &self {
             gpu.give_up_after(limit);
@@ -136,7 +136,7 @@ impl Device {
         })
     }
 
-    /// Bytes of the largest binding.
+    /// Bytes of the largest possible binding.
     pub fn binding(&self) -> u64 {
         match self {
             Device::Cpu => u64::MAX,
@@ -144,7 +144,7 @@ impl Device {
         }
     }
 
-    /// What a program has to fit.
+    /// The limits that a program has to fit.
     pub fn limits(&self) -> MemoryLimits {
         match self {
             Device::Cpu => CpuExecutor::limits(),
@@ -160,10 +160,10 @@ impl Device {
         }
     }
 
-    /// Gives a program its memory on the device.
+    /// Allocates a program's memory on the device.
     ///
     /// # Errors
-    /// The program needs more than the device has: the message names the tensor or the sum, and the limit.
+    /// The program needs more than the device has; the message names the tensor or the total, and the limit.
     pub fn executor(&self, program: &Program) -> Result<Box<dyn Executor>> {
         Ok(match self {
             Device::Cpu => Box::new(CpuExecutor::new(program)?),
@@ -174,8 +174,8 @@ impl Device {
         })
     }
 
-    /// The variants of a program's launches by the names of their shapes (`Kernel::shape`): what has to stay for a run to go on
-    /// with the same bits. None on the CPU.
+    /// The variants of a program's launches by the names of their shapes (`Kernel::shape`). They must stay the same for a
+    /// resumed run to give the same bits. Empty on the CPU.
     pub fn variants_of(&self, program: &Program) -> BTreeMap<String, String> {
         match self {
             Device::Cpu => BTreeMap::new(),
@@ -183,8 +183,8 @@ impl Device {
         }
     }
 
-    /// Has launches run the variants that a run began with, as `variants_of` gave them, for every executor that comes after.
-    /// Those that the device does not have, or that it gets wrong, are named in a warning, and others stand in.
+    /// Makes all later executors run the variants that a run began with, as `variants_of` returned them. A warning names those
+    /// that the device lacks or gets wrong; others replace them.
     pub fn go_on_with(&self, recorded: &BTreeMap<String, String>) {
         let Device::Gpu(gpu) = self else { return };
         let mut missing: BTreeMap<String, usize> = BTreeMap::new();
@@ -207,7 +207,7 @@ impl Device {
         }
     }
 
-    /// How the variants of kernels were found, on a line; `None` on the CPU, or where there was nothing to find.
+    /// Where the kernels' variants come from, on one line; `None` on the CPU, or if there was nothing to choose.
     pub fn origins(&self) -> Option<String> {
         let Device::Gpu(gpu) = self else { return None };
         let parts: Vec<String> = gpu
@@ -230,7 +230,7 @@ impl Device {
         }
     }
 
-    /// The device on a line: name, driver, features in use, kernel variants.
+    /// The device on one line: name, driver, features in use, kernel variants.
     pub fn describe(&self) -> String {
         match self {
             Device::Cpu => {
@@ -245,7 +245,7 @@ impl Device {
     }
 }
 
-/// The one adapter whose line, as [`gpu::describe`] writes it, contains a text, whatever the case of its letters.
+/// The one adapter whose line from [`gpu::describe`] contains a text, ignoring case.
 fn named<'a>(name: &str, adapters: &'a [wgpu::Adapter]) -> Result<&'a wgpu::Adapter> {
     let line = |adapter: &wgpu::Adapter| gpu::describe(&adapter.get_info());
     let matches = |adapter: &&wgpu::Adapter| line(adapter).to_lowercase().contains(&name.to_lowercase());
@@ -264,7 +264,7 @@ fn named<'a>(name: &str, adapters: &'a [wgpu::Adapter]) -> Result<&'a wgpu::Adap
     }
 }
 
-/// Adapters from the best to the worst for training.
+/// Adapters, the best for training first.
 fn ranked(mut adapters: Vec<wgpu::Adapter>) -> Vec<wgpu::Adapter> {
     adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
         wgpu::DeviceType::DiscreteGpu => 0,

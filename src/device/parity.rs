@@ -1,4 +1,4 @@
-//! A kernel on a GPU against its CPU twin, over the cases of its declaration.
+//! Compares a kernel on a GPU with its CPU twin, over the cases of its declaration.
 
 use super::trial::{GUARD_WORDS, Numbers, Output, Trial, record};
 use crate::exec::gpu::{Gpu, GpuExecutor, Options};
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use serde::Serialize;
 use std::time::Instant;
 
-/// The cases of a kernel with what its twin makes of them.
+/// The cases of a kernel and its twin's results for them.
 pub struct Parity {
     kernel: &'static Kernel,
     precision: Precision,
@@ -17,19 +17,19 @@ pub struct Parity {
     wanted: Vec<Vec<Output>>,
 }
 
-/// How a variant of a kernel did.
+/// The result of checking a variant of a kernel.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     pub kernel: &'static str,
     pub variant: &'static str,
     pub precision: Precision,
-    /// How many trials were run: those of launches that the variant fits.
+    /// How many trials were run: those whose launch the variant fits.
     pub trials: usize,
-    /// The largest error as a share of what is allowed. Infinite, `null` in JSON, where nothing but the same bits would do
-    /// or a number is not finite.
+    /// The largest error as a share of the tolerance. Infinite (`null` in JSON) if bits had to be equal and are not, or if a
+    /// number is not finite.
     pub worst: f32,
     pub passed: bool,
-    /// What is wrong, a line a trial.
+    /// What is wrong, one line per trial.
     pub problems: Vec<String>,
 }
 
@@ -42,8 +42,8 @@ impl Parity {
         Self::of_cases(kernel, precision, |_| true)
     }
 
-    /// Only the cases that run the shader of the largest that a variant fits, so that a variant has one shader to compile, or
-    /// few: what takes the time.
+    /// Checks only some cases: for each variant, those with the same shader as the largest case that it fits. So a variant has
+    /// one shader to compile, or a few; compiling is what takes the time.
     ///
     /// # Errors
     /// As [`Parity::new`].
@@ -69,8 +69,8 @@ impl Parity {
         Ok(Parity { kernel, precision, program, trials, wanted })
     }
 
-    /// Runs the variant at `place` in the declaration, which the GPU has to offer, with bounds checks in the shaders or as
-    /// they ship.
+    /// Runs the variant at `place` in the declaration, which the GPU must be able to run. Shaders have bounds checks, or none
+    /// as when shipped.
     pub fn check(&self, gpu: &Gpu, place: usize, checked: bool) -> Finding {
         let start = Instant::now();
         let variant: &Variant = &self.kernel.variants[place];
@@ -112,7 +112,7 @@ impl Finding {
         self.problems.push(problem);
     }
 
-    /// Takes in the worst element of every argument, and a problem with the first that differs too much.
+    /// Takes the worst element of every argument into account, and reports the first argument that differs too much.
     fn compare(&mut self, trial: &Trial, got: &[Output], wanted: &[Output]) {
         let differences: Vec<Difference> =
             got.iter().zip(wanted).filter_map(|(got, want)| Difference::worst(trial, got, want)).collect();
@@ -132,7 +132,7 @@ struct Difference {
 }
 
 impl Difference {
-    /// `None` for an argument without elements.
+    /// `None` if the argument has no elements.
     fn worst(trial: &Trial, got: &Output, want: &Output) -> Option<Difference> {
         let allowed = match (want.arg.elem, trial.numbers) {
             (Elem::u32, _) | (_, Numbers::Integers) => 0.0,
@@ -161,14 +161,14 @@ impl Difference {
         Some(Difference { error: error(&worst), allowed, problem })
     }
 
-    /// The error as a share of what is allowed.
+    /// The error as a share of the tolerance.
     fn share(&self) -> f32 {
         if self.error == 0.0 { 0.0 } else { self.error / self.allowed }
     }
 }
 
-/// How far two numbers may come to lie apart when both are stored, relative to them: WGSL leaves it to the device which of
-/// the two neighbours in f16 a number becomes.
+/// How far two numbers may drift apart when both are stored, relative to them: WGSL lets the device choose which of the two
+/// neighbours in f16 a number becomes.
 fn rounding(precision: Precision) -> f32 {
     match precision {
         Precision::F32 => 0.0,
@@ -176,14 +176,14 @@ fn rounding(precision: Precision) -> f32 {
     }
 }
 
-/// Relative to the largest finite magnitude of the output; the absolute part is for outputs that are zero but for
+/// The error relative to the largest finite magnitude of the output. The absolute part is for outputs that are zero apart from
 /// rounding, since inputs are about one.
 fn allowed_error(tolerance: f32, want: &[u32]) -> f32 {
     let magnitudes = want.iter().map(|&word| f32::from_bits(word).abs()).filter(|x| x.is_finite());
     tolerance * magnitudes.fold(0.0, f32::max) + 1e-9
 }
 
-/// Infinite where one is finite and the other is not, or not the same infinity.
+/// Infinite if one is finite and the other is not, or if they are different infinities.
 fn difference(got: f32, want: f32) -> f32 {
     match (got.is_finite(), want.is_finite()) {
         (true, true) => (got - want).abs(),

@@ -1,5 +1,5 @@
-//! Kernels that do nothing but move memory or multiply and add, to be timed. Declared as those of a model are, so that a
-//! GPU and a CPU run them alike and the tests check them.
+//! Kernels that only move memory or only multiply and add, to be timed. They are declared like a model's kernels, so that a GPU
+//! and a CPU run them the same way and the tests check them.
 
 use crate::kernels::cpu::parallel::blocks;
 use crate::kernels::cpu::simd::dispatch;
@@ -86,7 +86,7 @@ fn multiply_add(p: &MultiplyAdd, views: Views) {
     });
 }
 
-/// The chains of a block, in as many vectors as the registers of x86 with AVX2 hold beside two constants.
+/// The chains of a block: as many vectors as fit into the registers of x86 with AVX2 beside two constants.
 struct Chains<'a> {
     values: &'a mut [f32],
     rounds: u32,
@@ -124,7 +124,7 @@ impl WithSimd for Chains<'_> {
     }
 }
 
-/// The factor is below one, so that an error dies out, and a chain settles on a number that is not zero.
+/// The factor is below one, so that errors die out and a chain converges to a number that is not zero.
 pub fn multiply_add_case([count, rounds]: [u32; 2]) -> Case {
     Case::new(MultiplyAdd { count, rounds, factor: -0.5, term: 1.0 }, [ANY, Fill::Nothing])
 }

@@ -1,5 +1,5 @@
-//! What was found out about the kernels' variants on an adapter, kept on the disk so that a start need not find it out
-//! again.
+//! What was found out about the kernels' variants on an adapter. It is kept on disk, so that later processes need not find it
+//! out again.
 
 use crate::exec::gpu::Gpu;
 use crate::files::cache;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// Verdicts on an adapter with its driver, for one build of the kernels.
 pub struct Record {
-    /// `None` where nothing is kept.
+    /// Where the record is kept; `None` if it is not kept.
     path: Option<PathBuf>,
     content: Content,
 }
@@ -20,14 +20,14 @@ pub struct Record {
 #[derive(Serialize, Deserialize)]
 struct Content {
     key: Key,
-    /// By kernel and variant, such as `matmul_nt/direct`, with ` f16` behind it in that precision.
+    /// The verdicts by kernel and variant, such as `matmul_nt/direct`, followed by ` f16` in that precision.
     verdicts: BTreeMap<String, Verdict>,
-    /// The fastest variant of launches, by `Kernel::shape`.
+    /// The fastest variant of each shape, by `Kernel::shape`.
     #[serde(default)]
     fastest: BTreeMap<String, String>,
 }
 
-/// What the verdicts hold for.
+/// What the verdicts are valid for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Key {
     adapter: String,
@@ -35,7 +35,7 @@ struct Key {
     driver: String,
     driver_info: String,
     cloze: String,
-    /// A hash of every shader: a build from changed sources has the version that it had before.
+    /// A hash of every shader, since a build from changed sources can have the same version.
     shaders: String,
 }
 
@@ -47,8 +47,8 @@ pub enum Verdict {
 }
 
 impl Record {
-    /// What the user's cache directory has of a GPU; empty when it has nothing, or nothing that can be read. While a
-    /// variant is broken on purpose nothing is read or kept.
+    /// Reads the record of a GPU from the user's cache directory; empty if there is none or it can't be read. While a variant
+    /// is broken on purpose, nothing is read or kept.
     pub fn of(gpu: &Gpu) -> Record {
         let info = &gpu.info;
         if gpu.sabotaged() {
@@ -83,7 +83,7 @@ impl Record {
         self.content.verdicts.insert(name(kernel, variant, precision), verdict);
     }
 
-    /// The fastest variant of a kernel for launches of a shape, as far as it was measured.
+    /// The fastest variant of a kernel for launches of a shape, if it was measured.
     pub fn fastest(&self, kernel: &'static Kernel, shape: &str) -> Option<&'static Variant> {
         let name = self.content.fastest.get(shape)?;
         kernel.variants.iter().find(|variant| variant.name == name)
@@ -94,8 +94,8 @@ impl Record {
         self.content.fastest.len()
     }
 
-    /// Notes what was measured. What another process noted of a shape meanwhile stays: two that train the same model compute
-    /// the same.
+    /// Adds measurements. What another process measured for a shape meanwhile stays, so that two processes that train the same
+    /// model compute the same.
     pub fn note_fastest(&mut self, measured: impl IntoIterator<Item = (String, &'static Variant)>) {
         let theirs = self.path.as_ref().and_then(|path| read(path, &self.content.key).ok().flatten());
         self.content.fastest.extend(theirs.into_iter().flat_map(|content| content.fastest));
@@ -104,7 +104,7 @@ impl Record {
         }
     }
 
-    /// Writes the record. Where that is impossible it says so, and the next start checks again.
+    /// Writes the record. If that fails, it logs so, and the next process checks again.
     pub fn keep(&self) {
         if let Some(path) = &self.path
             && let Err(error) = self.write(path)

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::exec::Speed;
 use crate::kernels::{Case, Precision};
 
-/// Elements that are copied at most: more than any cache holds.
+/// The most elements that are copied: more than any cache holds.
 const COPIED: u32 = 1 << 25;
 /// Chains of multiply-adds: enough for every unit of a large GPU.
 const CHAINS: u32 = 1 << 21;
@@ -20,7 +20,7 @@ pub fn measure(device: &Device) -> Result<Speed> {
     Ok(Speed { bytes_per_second: bytes_per_second(device)?, flops_per_second: flops_per_second(device)? })
 }
 
-/// Of a copy, reads and writes counted.
+/// Bytes per second of a copy, counting reads and writes.
 ///
 /// # Errors
 /// As [`measure`].
@@ -32,7 +32,7 @@ pub fn bytes_per_second(device: &Device) -> Result<f64> {
     rate(launches, |_| moved)
 }
 
-/// Of f32 multiply-adds, each counted as two.
+/// FLOP per second of f32 multiply-adds, each counted as two.
 ///
 /// # Errors
 /// As [`measure`].
@@ -41,7 +41,7 @@ pub fn flops_per_second(device: &Device) -> Result<f64> {
     rate(Launches::new(device, None, &MULTIPLY_ADD, Precision::F32, &runs)?, |case| (MULTIPLY_ADD.flops)(&case.params))
 }
 
-/// The median of what `work` says a launch does over the time it takes.
+/// The median of a launch's `work` divided by its time.
 fn rate(mut launches: Launches, work: impl Fn(&Case) -> u64) -> Result<f64> {
     let (time, case) = launches.median(SAMPLES)?;
     Ok(work(case) as f64 / time.as_secs_f64())

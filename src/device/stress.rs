@@ -1,4 +1,5 @@
-//! Variants on cooperative matrices at sizes where a lost barrier shows: what a driver may reorder goes unseen on small inputs.
+//! Checks variants on cooperative matrices at sizes where a missing barrier shows: with small inputs, wrong reordering by a
+//! driver goes unnoticed.
 
 use super::launches::Launches;
 use crate::exec::gpu::Gpu;
@@ -16,24 +17,24 @@ const SIZES: Sizes = Sizes {
     vocabulary: 1024,
     masked: 128,
 };
-/// The places of the two runs: the variant that is checked, and one without matrices.
+/// The indices of the two runs: the variant under test, and one without matrices.
 const QUESTIONED: usize = 0;
 const PLAIN: usize = 1;
-/// Error beside a variant without matrices, relative to the largest magnitude: matrix units add up less exactly than f32, and
-/// what a lost barrier leaves is far off.
+/// The allowed error against a variant without matrices, relative to the largest magnitude. Matrix units add up less exactly
+/// than f32, and a missing barrier leaves a much larger error.
 const ALLOWED: f32 = 4e-3;
 
-/// Runs a variant over and over: the same bits each time, and within bounds of one without matrices.
+/// Runs a variant repeatedly: it must give the same bits each time, within bounds of one without matrices.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The variant is wrong; the error says how.
 pub fn check(gpu: &Gpu, kernel: &'static Kernel, variant: &Variant, precision: Precision) -> Result<(), String> {
     let case = (kernel.bench)(&SIZES);
     let plain = kernel
         .designed(&case.params, gpu.class())
         .find(|plain| plain.matrices.is_none() && gpu.trusts(kernel, plain, precision) && (plain.fits)(&case.params));
     let plain = plain.unwrap_or(kernel.reference());
-    // A program on the CPU loses no barrier, and takes its time.
+    // A software adapter runs on the CPU, loses no barrier and is slow.
     let times = if gpu.class() == Class::Software { 2 } else { 10 };
     let failed = |error: crate::Error| error.to_string();
     let mut launches = Launches::of_variants(gpu, &[variant, plain], kernel, precision, &case).map_err(failed)?;
@@ -62,7 +63,7 @@ fn compare(arg: &Arg, got: &[u32], want: &[u32], precision: Precision) -> Result
     }
     let (got, want) = (numbers(got), numbers(want));
     let largest = want.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-    // Not a number is off too.
+    // NaN is off too.
     let close = |(got, want): &(&f32, &f32)| (*got - *want).abs() <= ALLOWED * largest;
     let off = want.len() - got.iter().zip(&want).filter(close).count();
     match off {

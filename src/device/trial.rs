@@ -1,12 +1,12 @@
-//! A test case of a kernel as a launch of its own: the data is made, every argument is put between guards, outputs are
-//! poisoned, and after the run the guards are looked at.
+//! A test case of a kernel as a launch of its own. Its data is generated, every argument is placed between guards, outputs are
+//! poisoned, and after the run the guards are checked.
 
 use crate::Result;
 use crate::exec::{Executor, Phase, Program, Role, Tensor, halves};
 use crate::kernels::{Arg, Case, Fill, Kernel, Precision};
 use crate::random::{Site, Stream};
 
-/// Which numbers `Fill::Uniform` stands for.
+/// Which numbers `Fill::Uniform` generates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Numbers {
     Real,
@@ -14,18 +14,18 @@ pub enum Numbers {
     Integers,
 }
 
-/// Words on either side of an argument: a multiple of 256 bytes, which every device allows a binding to start at.
+/// Words on either side of an argument: a multiple of 256 bytes, at which every device allows a binding to start.
 pub const GUARD_WORDS: usize = 64;
 /// A large number as an f32, as a u32 and as two f16, so that reading a guard spoils the result.
 const GUARD_WORD: u32 = 0x7b5a_7b5a;
-/// A NaN, which no kernel gives.
+/// A NaN that no kernel produces.
 const POISON: u32 = 0x7fc0_dead;
 
 /// A case recorded as a phase of a program.
 pub struct Trial {
     pub kernel: &'static Kernel,
     pub case: Case,
-    /// The case's place in the kernel's declaration.
+    /// The case's index in the kernel's declaration.
     pub number: usize,
     pub numbers: Numbers,
     pub precision: Precision,
@@ -36,20 +36,20 @@ pub struct Trial {
 struct Guarded {
     /// Guard, argument, guard; `Tensor::NONE` when the argument is absent.
     whole: Tensor,
-    /// Words as they are stored. Behind an odd number of f16 is a piece of guard.
+    /// Words as they are stored. An odd number of f16 is followed by half a word of guard.
     content: Vec<u32>,
     /// Bytes of an element.
     width: usize,
 }
 
-/// What an argument of a trial held after the run.
+/// The content of an argument after the run.
 pub struct Output {
     pub arg: &'static Arg,
-    /// A word an element; what is stored as f16 is an f32 here.
+    /// One word per element; what is stored as f16 is an f32 here.
     pub words: Vec<u32>,
 }
 
-/// Records the chosen cases of a kernel, and again on small integers those that are exact.
+/// Records the chosen cases of a kernel, and records exact ones a second time with small integers.
 ///
 /// # Errors
 /// A case is too large for any device.
@@ -95,7 +95,7 @@ impl Trial {
         Trial { kernel, case, number, numbers, precision: program.precision(), phase, args }
     }
 
-    /// Runs the trial: what it wrote (scratch left out), or what happened to a guard.
+    /// Runs the trial. Returns what it wrote (without scratch), or which guard was damaged.
     pub fn run(&self, executor: &mut dyn Executor) -> Result<Vec<Output>, String> {
         let present = || self.kernel.args.iter().zip(&self.args).filter(|(_, guarded)| guarded.whole != Tensor::NONE);
         for (_, guarded) in present() {
@@ -140,7 +140,7 @@ impl Guarded {
     }
 }
 
-/// Elements as they are stored; behind an odd number of f16 lies a piece of guard.
+/// Elements as they are stored. An odd number of f16 is followed by half a word of guard.
 fn guarded(words: Vec<u32>, width: usize) -> Vec<u32> {
     let odd = width == 2 && words.len() % 2 == 1;
     let mut stored = halves::stored(words, width);
@@ -150,7 +150,7 @@ fn guarded(words: Vec<u32>, width: usize) -> Vec<u32> {
     stored
 }
 
-/// As benchmarks have it, but for poison in outputs and integers where they are asked for.
+/// Content as in benchmarks, except for poison in outputs and integers where they are asked for.
 fn content(fill: &Fill, len: usize, numbers: Numbers, stream: &mut Stream) -> Vec<u32> {
     match (fill, numbers) {
         (Fill::Nothing, _) => vec![POISON; len],

@@ -1,6 +1,6 @@
-//! Which variant of a kernel is the fastest for the launches of a program: measured once for each shape that a device meets,
-//! kept beside the verdicts on the kernels, and read at later starts. What there is no time for runs by design, and is measured
-//! at the next start.
+//! Finds the fastest variant of a kernel for the launches of a program. Each shape that a device meets is measured once; the
+//! results are kept beside the verdicts on the kernels and read by later processes. A shape without time left runs by design,
+//! and is measured by the next process.
 
 mod meter;
 mod policy;
@@ -14,19 +14,19 @@ use crate::kernels::{Case, Fill, Kernel, Precision, Variant};
 use meter::GpuMeter;
 use std::collections::BTreeMap;
 
-/// A shape of launches that several variants compute.
+/// A shape of launches that several variants can compute.
 pub struct Contest {
     pub shape: String,
     kernel: &'static Kernel,
     case: Case,
     precision: Precision,
-    /// The first is the one by design.
+    /// The candidates; the first is the one by design.
     variants: Vec<&'static Variant>,
-    /// Floating-point operations of all launches of this shape.
+    /// FLOP of all launches of this shape.
     flops: u64,
 }
 
-/// Settles which variants run the launches of a program, for every executor of this device that comes after. Never fails: what
+/// Settles which variants run the launches of a program, for all later executors of this device. It never fails: a shape that
 /// cannot be measured runs by design.
 pub fn tune(gpu: &Gpu, program: &Program, budget: Budget) {
     let contests = contests(gpu, program);
@@ -62,7 +62,7 @@ pub fn tune(gpu: &Gpu, program: &Program, budget: Budget) {
     }
 }
 
-/// A device of their own bears the measurements, so that nothing that goes wrong in one is felt elsewhere.
+/// Measurements use a device of their own, so that their failures affect nothing else.
 fn measure_on(gpu: &Gpu, contests: &[Contest], budget: Budget) -> Measurements {
     let candidates: Vec<usize> = contests.iter().map(|contest| contest.variants.len()).collect();
     if budget.is_nothing() {
@@ -72,7 +72,7 @@ fn measure_on(gpu: &Gpu, contests: &[Contest], budget: Budget) -> Measurements {
     measure(&mut GpuMeter::new(gpu, contests), &candidates, budget)
 }
 
-/// One for each shape whose variant is open.
+/// One contest for each shape whose variant is open.
 fn contests(gpu: &Gpu, program: &Program) -> Vec<Contest> {
     let mut contests: BTreeMap<String, Contest> = BTreeMap::new();
     for (kernel, params, present, precision) in program.launches() {

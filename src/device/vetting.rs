@@ -1,5 +1,5 @@
-//! Opening a GPU for work that is to be trusted: what it would run is checked once, and what gives wrong answers is passed
-//! over.
+//! Opens a GPU for work that has to be right. The kernels that it would run are checked once, and those with wrong results are
+//! not used.
 
 use super::parity::{Finding, Parity};
 use super::record::{Record, Verdict};
@@ -8,21 +8,21 @@ use crate::exec::gpu::Gpu;
 use crate::kernels::{Kernel, Precision, Variant, find_variant, kernels_of};
 use crate::{Error, Remedy, Result};
 
-/// Opens an adapter. Every variant that it can run is checked against the CPU twins, unless the record has it from an earlier
-/// start; one that fails is never chosen.
+/// Opens an adapter. Every variant that it can run is checked against the CPU twins, unless an earlier process recorded the
+/// result; one that fails is never chosen.
 ///
 /// # Errors
-/// The driver refuses, or a kernel's reference gives wrong answers too.
+/// The driver refuses, or a kernel's reference gives wrong results too.
 pub fn open(adapter: &wgpu::Adapter) -> Result<Gpu> {
     let mut gpu = Gpu::open(adapter)?;
     gpu.keep_pipelines();
     vet(gpu, Precision::F32)
 }
 
-/// Checks an open GPU's kernels, in the form that launches of this precision run, as [`open`] does.
+/// Checks an open GPU's kernels, as [`open`] does, in the form for launches of this precision.
 ///
 /// # Errors
-/// As [`open`]; the device can't store numbers in this precision.
+/// As [`open`]; or the device can't store numbers in this precision.
 pub fn vet(gpu: Gpu, precision: Precision) -> Result<Gpu> {
     gpu.check_precision(precision)?;
     Vetting { record: Record::of(&gpu), gpu, precision, checked: false }.run()
@@ -47,7 +47,7 @@ impl Vetting {
         Ok(self.gpu)
     }
 
-    /// Passes over what gives wrong answers.
+    /// Excludes variants with wrong results.
     fn settle(&mut self, kernel: &'static Kernel) -> Result<()> {
         let mut parity = None;
         for variant in kernel.variants {
@@ -64,8 +64,8 @@ impl Vetting {
         Ok(())
     }
 
-    /// From the record, or by a check that is short enough for a start. What the twin makes of the cases is in `parity` from the
-    /// first check of the kernel on.
+    /// The verdict, from the record or from a check that is short enough for a start. `parity` holds the twin's results for the
+    /// cases, from the first check of the kernel on.
     fn verdict(&mut self, kernel: &'static Kernel, variant: &Variant, parity: &mut Option<Parity>) -> Result<Verdict> {
         if let Some(verdict) = self.record.verdict(kernel, variant, self.precision) {
             return Ok(verdict);
@@ -93,8 +93,8 @@ impl Vetting {
     }
 }
 
-/// Checks a variant, on the same adapter opened anew after a failure. A device may be lost for a reason of its own, so that
-/// only a variant that loses it twice is to blame.
+/// Checks a variant. If the device is lost, it opens the same adapter anew and checks again: a device may be lost for another
+/// reason, so a variant is only blamed if it loses the device twice. After a failure the device is always a new one.
 ///
 /// # Errors
 /// The device was lost twice with a kernel's reference, or can't be opened anew.
@@ -119,18 +119,18 @@ impl Finding {
             .is_some_and(|(kernel, _)| kernel.reference().name == self.variant)
     }
 
-    /// What is noted of it for starts to come.
+    /// What the record keeps of it for later processes.
     pub fn verdict(&self) -> Verdict {
         if self.passed { Verdict::Passed } else { Verdict::Failed }
     }
 }
 
-/// Has a variant never run, and says so where it would be the first choice.
+/// Makes sure that a variant never runs for this precision, and warns of it. A reference stays in use.
 pub fn pass_over(gpu: &mut Gpu, kernel: &'static Kernel, variant: &Variant, precision: Precision) {
     let reference = kernel.reference().name;
     if variant.name != reference {
         log::warn!(
-            "the kernel `{}` fails its check as `{}` on {}; others stand in",
+            "the kernel `{}` fails its check as `{}` on {}; other variants replace it",
             kernel.name,
             variant.name,
             gpu.describe(),

@@ -1,8 +1,8 @@
-//! One buffer for everything that does not keep its content, on a device whose launches may read one part of a buffer and
-//! write another.
+//! One buffer for everything that does not keep its content, on a device whose launches may read one part of a buffer and write
+//! another.
 //!
-//! Gradients of a step with a single microbatch belong to it: none is there before the way back comes to its layer, and
-//! until then activations may lie in its place.
+//! The gradients of a step with a single microbatch belong to it. They don't exist until the backward pass comes to their
+//! layer, so until then activations may lie in their place.
 
 use super::program::{Program, Role, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use std::ops::Range;
 /// First and last launch that something is needed for, counted through all phases.
 pub(super) type Life = (usize, usize);
 
-/// Words that a block which may lie anywhere starts at a multiple of.
+/// A block that may lie anywhere starts at a multiple of this many words.
 const ALIGNMENT: usize = 16;
 
 struct Block {
@@ -20,7 +20,7 @@ struct Block {
     life: Life,
 }
 
-/// Blocks by their start.
+/// Blocks, sorted by their start.
 #[derive(Default)]
 pub(super) struct Arena {
     blocks: Vec<Block>,
@@ -35,9 +35,9 @@ impl Arena {
         self.len = self.len.max(start + len);
     }
 
-    /// Puts a block into the smallest gap that is free for the whole of its life, of equal ones the first, or behind all that
-    /// live then; gives its start. As the offsets of Pisarchyk and Lee, "Efficient memory management for deep neural net
-    /// inference" (2020).
+    /// Places a block in the smallest gap that is free for its whole live range (the first of equal gaps), or after all blocks
+    /// that live then. Returns its start. This is the offset calculation of Pisarchyk and Lee, "Efficient memory management for
+    /// deep neural net inference" (2020).
     pub fn put(&mut self, len: usize, (first, last): Life) -> usize {
         let (mut free, mut best) = (0, None);
         for block in self.blocks.iter().filter(|block| block.life.0 <= last && first <= block.life.1) {
@@ -53,8 +53,8 @@ impl Arena {
     }
 }
 
-/// A gradient of one step, with the parts that launches write, each from its start to the next one's, so that nothing of
-/// the whole is left over; and where each of their lives begins.
+/// A gradient of one step, with the parts that launches write. A part reaches from its start to the next part's, so that the
+/// parts cover the whole. Each has its own begin of life.
 pub(super) struct StepGradient {
     pub whole: Tensor,
     pub parts: Vec<Part>,
@@ -71,7 +71,7 @@ pub(super) struct Part {
 
 /// Every gradient of the role `StepGradient` that is used.
 pub(super) fn step_gradients(program: &Program) -> Vec<StepGradient> {
-    // By whole: the words that each launch uses, and the launch.
+    // For each whole, the words that every launch uses, and the launch.
     let mut uses: BTreeMap<usize, Vec<(Range<usize>, usize)>> = BTreeMap::new();
     for (number, launch) in program.in_order().enumerate() {
         for &arg in launch.args.iter().filter(|arg| **arg != Tensor::NONE) {
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(arena.len, 128);
     }
 
-    /// Parts with a gap between them, one within another, and one that only a use of the whole reaches.
+    /// Parts with a gap between them, one part within another, and one that only a use of the whole reaches.
     #[test]
     fn a_part_begins_where_it_is_first_touched() {
         let mut program = Program::new();

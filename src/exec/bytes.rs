@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A number of bytes, shown in the largest binary unit that it fills: `3.50 GiB`.
+/// A number of bytes, shown in the largest binary unit that fits: `3.50 GiB`.
 pub(crate) struct Bytes(pub u64);
 
 impl fmt::Display for Bytes {

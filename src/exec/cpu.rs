@@ -18,24 +18,24 @@ pub struct CpuExecutor {
     plan: Plan,
     buffers: Vec<Vec<u32>>,
     phases: Vec<(String, Vec<Step>)>,
-    /// For launches in f16.
+    /// Scratch memory for launches in f16.
     scratch: Scratch,
     /// Read-backs asked for and not yet collected.
     results: VecDeque<Vec<Vec<u32>>>,
-    /// Time spent in kernels.
+    /// Total time spent in kernels.
     computed: Duration,
-    /// While a profile is taken.
+    /// Set while a profile is taken.
     recorder: Option<Recorder>,
-    /// The process as it was before this.
+    /// The memory of the process before this executor was made.
     resident: Option<Resident>,
 }
 
-/// A launch with its arguments found: which run of which buffer, sorted by buffer and start.
+/// A launch whose arguments are resolved to ranges of buffers, sorted by buffer and start.
 struct Step {
     kernel: &'static Kernel,
     params: Vec<u32>,
     args: Vec<BoundArg>,
-    /// To be set to zero first, besides arguments that are fresh.
+    /// Ranges to set to zero first, besides arguments that are fresh.
     cleared: Vec<Place>,
     cost: Cost,
     /// Whether the twin runs over scratch memory.
@@ -48,7 +48,7 @@ struct BoundArg {
     buffer: usize,
     range: Range<usize>,
     written: bool,
-    /// Whether what was there before counts as zero.
+    /// Whether its content before the launch counts as zero.
     fresh: bool,
 }
 
@@ -70,12 +70,12 @@ impl CpuExecutor {
         Ok(CpuExecutor { phases, buffers, plan, scratch, results, computed, recorder: None, resident })
     }
 
-    /// What a program has to fit.
+    /// The limits that a program has to fit.
     pub fn limits() -> MemoryLimits {
         MemoryLimits { binding: u64::MAX, alignment: Self::ALIGNMENT, memory: host_memory::for_program(), arena: true }
     }
 
-    /// Bytes that a program takes besides its plan, to compute on what is stored as f16.
+    /// Bytes that a program takes besides its plan, to compute on values that are stored as f16.
     pub fn scratch(program: &Program) -> u64 {
         4 * scratch_lens(program).iter().sum::<usize>() as u64
     }
@@ -89,7 +89,7 @@ impl CpuExecutor {
     }
 }
 
-/// Zeros, which take memory as they are touched.
+/// Zeros, which take memory only once they are touched.
 fn allocate(buffer: &Buffer) -> Result<Vec<u32>> {
     let words = bytemuck::allocation::try_zeroed_slice_box(buffer.len).map_err(|()| {
         let problem =
@@ -99,7 +99,7 @@ fn allocate(buffer: &Buffer) -> Result<Vec<u32>> {
     Ok(words.into_vec())
 }
 
-/// Words for each argument of launches that store f16.
+/// The words of each argument, for launches that store f16.
 fn scratch_lens(program: &Program) -> [usize; MAX_ARGS] {
     let halves = program.launches().filter(|(kernel, _, _, precision)| stores_halves(kernel, *precision));
     Scratch::lens(halves.map(|(kernel, params, ..)| (kernel, params)))
@@ -149,7 +149,7 @@ impl Step {
     }
 }
 
-/// Cuts the arguments that lie in one buffer out of it. They are sorted by start, and one that is written overlaps no other.
+/// Borrows the arguments that lie in one buffer. They are sorted by start, and one that is written overlaps no other.
 fn cut<'a>(words: &'a mut [u32], mut args: &[BoundArg], views: &mut [View<'a>; MAX_ARGS]) {
     let (mut rest, mut passed) = (words, 0);
     while let Some(first) = args.first() {
@@ -244,7 +244,7 @@ impl Executor for CpuExecutor {
     }
 }
 
-/// Notes every call of a kernel.
+/// Records every call of a kernel.
 struct Recorder {
     start: Instant,
     calls: Vec<Call>,

@@ -1,7 +1,7 @@
 //! Numbers stored as f16, two to a word: the `real` tensors of an f16 program.
 //!
-//! The CPU twins compute on f32. For a launch in f16 they get what they read widened into scratch memory, and what they
-//! write there is rounded (to nearest, ties to even) when they are done: slow, and the exact meaning of such a launch.
+//! The CPU twins compute in f32. For a launch in f16 their inputs are widened into scratch memory, and their outputs are
+//! rounded (to nearest, ties to even) when they are done. That is slow, but it defines the exact result of such a launch.
 
 use crate::kernels::kernel::MAX_ARGS;
 use crate::kernels::{Elem, Kernel, Precision, View, Views};
@@ -9,10 +9,10 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
-/// Elements that one task converts.
+/// Elements per conversion task.
 const GRAIN: usize = 16 * 1024;
 
-/// Rounds numbers into words. The last word's upper half stays as it is when their count is odd.
+/// Rounds numbers into words. If their count is odd, the last word's upper half stays as it is.
 pub fn narrow(numbers: &[f32], words: &mut [u32]) {
     let halves: &mut [f16] = bytemuck::cast_slice_mut(words);
     let blocks = halves[..numbers.len()].par_chunks_mut(GRAIN).zip(numbers.par_chunks(GRAIN));
@@ -26,7 +26,7 @@ pub fn widen(words: &[u32], numbers: &mut [f32]) {
     blocks.for_each(|(halves, numbers)| halves.convert_to_f32_slice(numbers));
 }
 
-/// Elements, a word each, as a tensor of elements of `width` bytes holds them.
+/// Packs elements, one per word, as a tensor with elements of `width` bytes stores them.
 pub fn stored(words: Vec<u32>, width: usize) -> Vec<u32> {
     if width == 4 {
         return words;
@@ -36,7 +36,7 @@ pub fn stored(words: Vec<u32>, width: usize) -> Vec<u32> {
     halves
 }
 
-/// The way back from `stored`, of `len` elements.
+/// Unpacks `len` elements from `stored`.
 pub fn loaded(words: &[u32], len: usize, width: usize) -> Vec<u32> {
     if width == 4 {
         return words.to_vec();
@@ -46,14 +46,14 @@ pub fn loaded(words: &[u32], len: usize, width: usize) -> Vec<u32> {
     bytemuck::cast_slice(&numbers).to_vec()
 }
 
-/// Memory for the `real` arguments of a launch as its twin sees them, by their place in the declaration.
+/// Memory for a launch's `real` arguments as its twin sees them, by their place in the declaration.
 #[derive(Default)]
 pub(super) struct Scratch {
     arguments: [Vec<f32>; MAX_ARGS],
 }
 
 impl Scratch {
-    /// Words that each argument needs at most, for launches (kernel, parameters) in f16.
+    /// The most words that each argument needs, for launches (kernel, parameters) in f16.
     pub fn lens<'a>(launches: impl Iterator<Item = (&'static Kernel, &'a [u32])>) -> [usize; MAX_ARGS] {
         let mut lens = [0; MAX_ARGS];
         for (kernel, params) in launches {
@@ -72,7 +72,7 @@ impl Scratch {
         self.arguments.iter().map(|numbers| 4 * numbers.len() as u64).sum()
     }
 
-    /// Runs a twin over arguments of which the `real` ones are stored as f16.
+    /// Runs a twin whose `real` arguments are stored as f16.
     pub fn run(&mut self, kernel: &Kernel, params: &[u32], mut views: [View; MAX_ARGS]) {
         let mut stored: [View; MAX_ARGS] = Default::default();
         let mut seen: [View; MAX_ARGS] = Default::default();

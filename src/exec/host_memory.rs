@@ -1,19 +1,19 @@
-//! Memory of this machine and of this process, as Linux tells it; elsewhere nothing is known.
+//! Memory of this machine and of this process, as Linux reports it; elsewhere nothing is known.
 
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// What training takes of the host besides its program: batches and their loader, the tokenizer, threads, and the portions by
+/// What training takes from the host besides its program: batches and their loader, the tokenizer, threads, and the chunks in
 /// which a checkpoint is saved and read.
 const BESIDES: u64 = 64 << 20;
 
-/// Bytes that a program may take on the CPU, where that is known: what is available, but for what training takes besides.
+/// Bytes that a program may take on the CPU, if known: what is available, minus what training takes besides.
 pub fn for_program() -> Option<u64> {
     available().map(|bytes| bytes.saturating_sub(BESIDES))
 }
 
-/// Bytes that can be had without swapping: what the machine has left, every control group above this process, and its own
-/// limits (`ulimit -v` and `-d`).
+/// Bytes that are available without swapping: the smallest of what is left by the machine, by every control group above this
+/// process, and by its own limits (`ulimit -v` and `-d`).
 pub fn available() -> Option<u64> {
     available_in(Path::new("/proc"), Path::new("/sys/fs/cgroup"))
 }
@@ -25,7 +25,7 @@ fn available_in(proc: &Path, groups: &Path) -> Option<u64> {
     Some(machine.min(left.unwrap_or(u64::MAX)).min(left_in_limits(proc)))
 }
 
-/// What the limits of this process leave of its address space and its data.
+/// How much this process's limits leave of its address space and its data.
 fn left_in_limits(proc: &Path) -> u64 {
     let read = |name: &str| read_to_string(proc.join(name)).unwrap_or_default();
     let (limits, status) = (read("self/limits"), read("self/status"));
@@ -38,7 +38,7 @@ fn left_in_limits(proc: &Path) -> u64 {
     of.into_iter().flatten().min().unwrap_or(u64::MAX)
 }
 
-/// What the groups of a line `number:controllers:path` leave, version 2 (no controllers named) or 1.
+/// How much memory the groups of a line `number:controllers:path` leave, in version 2 (no controllers named) or 1.
 fn left_in_groups(line: &str, groups: &Path) -> Option<u64> {
     let mut fields = line.splitn(3, ':').skip(1);
     let (controllers, path) = (fields.next()?, fields.next()?);
@@ -49,20 +49,20 @@ fn left_in_groups(line: &str, groups: &Path) -> Option<u64> {
         }
         _ => return None,
     };
-    // In a container the path may be the host's, and the container's own group is the root.
+    // In a container the path may be the host's; the container's own group is then the root.
     let own = root.join(path.trim_start_matches('/'));
     let number = |file: &Path| read_to_string(file).ok()?.trim().parse::<u64>().ok();
     let left = |group: &Path| {
         let (limit, used) = (number(&group.join(limit))?, number(&group.join(usage))?);
         let stat = read_to_string(group.join("memory.stat")).unwrap_or_default();
-        // Pages of files that nobody has used lately are given up when memory is wanted.
+        // Cached file pages that were not used lately are freed when memory is needed.
         let cached = stat.lines().find_map(|line| line.strip_prefix(inactive)?.trim().parse::<u64>().ok());
         Some(limit.saturating_sub(used.saturating_sub(cached.unwrap_or(0))))
     };
     own.ancestors().take_while(|group| group.starts_with(&root)).filter_map(left).min()
 }
 
-/// Resident bytes of this process: now, and at the most so far.
+/// Resident bytes of this process: now, and at their peak.
 #[derive(Clone, Copy, Debug)]
 pub struct Resident {
     pub now: u64,
@@ -75,7 +75,7 @@ impl Resident {
         Some(Resident { now: kilobytes(&status, "VmRSS:")?, peak: kilobytes(&status, "VmHWM:")? })
     }
 
-    /// The most that the process has grown by since. Where the peak lies before, the growth up to now.
+    /// The most that the process has grown by since. If its peak was before that, the growth until now.
     pub fn growth(self) -> Option<u64> {
         let current = Resident::read()?;
         let most = if current.peak > self.peak { current.peak } else { current.now };
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// A machine with 1000 KiB, and these files.
+    /// A machine with 1000 KiB available, and these files.
     fn available_with(membership: &str, files: &[(&str, &str)]) -> Option<u64> {
         let dir = tempfile::tempdir().unwrap();
         let machine = [("proc/meminfo", "MemTotal: 2 kB\nMemAvailable:  1000 kB\n"), ("proc/self/cgroup", membership)];

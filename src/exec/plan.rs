@@ -1,8 +1,8 @@
 //! Gives every tensor of a program its memory, before anything is allocated.
 //!
-//! Tensors that keep their content have a buffer each. Activations and workspace live in slots that are used again as
-//! soon as nothing needs what is in them; a slot is a buffer of its own, because wgpu tracks usage by buffer: one that a
-//! launch reads and another part of which it writes would be refused. Where there is no such rule they lie in one arena.
+//! Tensors that keep their content have a buffer each. Activations and workspace lie in slots, which are reused as soon as
+//! nothing needs their content. A slot is a buffer of its own, because wgpu tracks usage by buffer: it refuses a launch that
+//! reads one part of a buffer and writes another. Without that rule they lie in one arena.
 
 use super::arena::{Arena, Life, step_gradients};
 use super::bytes::Bytes;
@@ -14,24 +14,24 @@ use std::ops::Range;
 /// What a device can hold.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryLimits {
-    /// Bytes of the largest binding.
+    /// Bytes of the largest possible binding.
     pub binding: u64,
-    /// Bytes that a binding's start is a multiple of.
+    /// The alignment in bytes of the start of a binding.
     pub alignment: u64,
-    /// Bytes of memory, where known.
+    /// Bytes of memory, if known.
     pub memory: Option<u64>,
     /// Whether a launch may read one part of a buffer and write another.
     pub arena: bool,
 }
 
 impl MemoryLimits {
-    /// With so many bytes of memory taken by something else.
+    /// The limits that are left when something else takes this many bytes of memory.
     pub fn without(self, bytes: u64) -> MemoryLimits {
         MemoryLimits { memory: self.memory.map(|memory| memory.saturating_sub(bytes)), ..self }
     }
 }
 
-/// Where a tensor lies: a buffer, and its first word and their count there.
+/// Where a tensor lies: a buffer, its first word there, and its number of words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub buffer: usize,
@@ -40,7 +40,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// A range of its words. Panics where they go beyond it.
+    /// A range of its words. Panics if they go beyond it.
     pub fn part(self, range: Range<usize>) -> Place {
         assert!(range.start <= range.end && range.end <= self.len, "a part lies within its tensor");
         Place { start: self.start + range.start, len: range.len(), ..self }
@@ -49,12 +49,12 @@ impl Place {
 
 pub struct Buffer {
     pub label: String,
-    /// In 32-bit words.
+    /// Length in 32-bit words.
     pub len: usize,
     pub role: Role,
 }
 
-/// A buffer that activations share, with the lives of those in it: first launch to last.
+/// A buffer that activations share, with the live ranges of those in it: first launch to last.
 struct Slot {
     buffer: usize,
     lives: BTreeMap<usize, usize>,
@@ -69,11 +69,11 @@ impl Slot {
 pub struct Plan {
     pub buffers: Vec<Buffer>,
     places: Vec<Option<Place>>,
-    /// Parts of gradients in an arena, with the launch that each has to be cleared before.
+    /// Parts of gradients in an arena, each with the launch before which it has to be cleared.
     cleared: Vec<(usize, Place)>,
 }
 
-/// Bytes by what they are for.
+/// Bytes by purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Memory {
     pub parameters: u64,
@@ -88,7 +88,7 @@ impl Memory {
         self.of_parameters() + self.activations + self.workspace
     }
 
-    /// What the size of the model alone decides.
+    /// The bytes that depend only on the model's size.
     fn of_parameters(&self) -> u64 {
         self.parameters + self.gradients + self.optimizer
     }
@@ -110,15 +110,15 @@ impl std::fmt::Display for Memory {
 }
 
 impl Plan {
-    /// Errors when a tensor is larger than a binding, or everything together larger than the device's memory. Panics
-    /// when a phase reads an activation that none of its launches has written: a mistake in the model.
+    /// Errors if a tensor is larger than a binding, or all tensors together are larger than the device's memory. Panics if a
+    /// phase reads an activation that none of its launches has written: that is a mistake in the model.
     pub fn new(program: &Program, limits: MemoryLimits) -> Result<Plan> {
         let plan = Plan::unchecked(program, limits.arena);
         plan.check(program, limits)?;
         Ok(plan)
     }
 
-    /// The plan of a program, whether or not a device can hold it. Panics as `new`.
+    /// The plan of a program, whether or not a device can hold it. Panics like `new`.
     pub fn unchecked(program: &Program, arena: bool) -> Plan {
         let mut plan = Plan { buffers: Vec::new(), places: vec![None; program.tensors.len()], cleared: Vec::new() };
         if arena {
@@ -132,8 +132,9 @@ impl Plan {
         plan
     }
 
-    /// Bytes of activations and workspace, and in an arena of a step's gradients, that no plan takes less than: in an arena what
-    /// lives at once at the most, in slots what the largest, the second largest, … of those that live at once take at the most.
+    /// A lower bound on the bytes of activations and workspace in any plan, and in an arena also of a step's gradients. In an
+    /// arena it is the most that lives at once. In slots it adds up the largest tensor that ever lives, the largest second one
+    /// that lives beside others, and so on.
     pub fn least(program: &Program, arena: bool) -> u64 {
         let words = |(root, life): (u32, Life)| (program.tensors[root as usize].words(), life);
         let mut live: Vec<(usize, Life)> = lives(program, arena).into_iter().map(words).collect();
@@ -168,7 +169,7 @@ impl Plan {
         self.cleared.iter().filter(move |(first, _)| *first == launch).map(|&(_, place)| place)
     }
 
-    /// Of an arena that gradients lie in, what goes beyond them counts as activations.
+    /// Counts bytes by purpose. In an arena with gradients, everything beyond the gradients counts as activations.
     pub fn memory(&self) -> Memory {
         let mut memory = Memory::default();
         for buffer in &self.buffers {
@@ -196,9 +197,9 @@ impl Plan {
         }
     }
 
-    /// Largest first, each into the smallest slot that is free for the whole of its life: the greedy by size of Pisarchyk and
-    /// Lee, "Efficient memory management for deep neural net inference" (2020). A slot never grows, since what comes
-    /// later is no larger. Phases come one after another, and so share slots.
+    /// Places the largest first, each in the smallest slot that is free for its whole live range: the greedy algorithm by size
+    /// of Pisarchyk and Lee, "Efficient memory management for deep neural net inference" (2020). A slot never grows, since
+    /// later tensors are no larger. Phases run one after another, and so share slots.
     fn place_in_slots(&mut self, program: &Program) {
         let mut slots: Vec<Slot> = Vec::new();
         for (root, (first, last)) in largest_first(program, false) {
@@ -215,8 +216,8 @@ impl Plan {
         }
     }
 
-    /// Gradients of a step one after another, then what lives longest first, which took less than the largest first: the lives
-    /// of a step's activations are nested, and the short ones find room between them.
+    /// Places the gradients of a step one after another, then the longest live range first. That took less memory than the
+    /// largest first: the live ranges of a step's activations are nested, and short ones find room between them.
     fn place_in_arena(&mut self, program: &Program) {
         let (mut arena, buffer) = (Arena::default(), self.buffers.len());
         for gradient in step_gradients(program) {
@@ -250,12 +251,12 @@ impl Plan {
         }
     }
 
-    /// Errors as `new`.
+    /// Errors like `new`.
     pub fn check(&self, program: &Program, limits: MemoryLimits) -> Result<()> {
         for (index, info) in program.tensors.iter().enumerate() {
             let Some(place) = self.places[index] else { continue };
             let bytes = 4 * place.len as u64;
-            // A whole that is only used by its parts may exceed a binding; no launch has it as an argument.
+            // A whole that is only used by its parts may exceed a binding, since no launch has it as an argument.
             if bytes > limits.binding && launched(program, Tensor(index as u32)) {
                 let (takes, most) = (Bytes(bytes), Bytes(limits.binding));
                 let problem =
@@ -286,14 +287,14 @@ impl Plan {
     }
 }
 
-/// Activations with their lives, those of most words first.
+/// Activations with their live ranges, those with the most words first.
 fn largest_first(program: &Program, arena: bool) -> Vec<(u32, Life)> {
     let mut lives: Vec<_> = lives(program, arena).into_iter().collect();
     lives.sort_by_key(|&(root, (first, _))| (std::cmp::Reverse(program.tensors[root as usize].words()), first));
     lives
 }
 
-/// The life of every activation, by the number of its root. In an arena lie those that twins use.
+/// The live range of every activation, by the number of its root. In an arena only those that twins use count.
 fn lives(program: &Program, arena: bool) -> BTreeMap<u32, Life> {
     let mut lives = BTreeMap::new();
     let phases = program.phases.iter().flat_map(|phase| phase.launches.iter().map(move |launch| (phase, launch)));
@@ -312,12 +313,12 @@ fn lives(program: &Program, arena: bool) -> BTreeMap<u32, Life> {
     lives
 }
 
-/// The parameter that takes more than all others together, such as the embedding of a small model with a large vocabulary.
+/// The parameter that takes more than all others together, such as the embedding in a small model with a large vocabulary.
 fn dominant_parameter(program: &Program) -> Option<&str> {
     let parameters = program.tensors.iter().filter(|info| info.role == Role::Parameter);
     let (parts, wholes): (Vec<_>, Vec<_>) = parameters.partition(|info| info.part_of.is_some());
     let largest = parts.into_iter().max_by_key(|info| info.len)?;
-    // A copy in f16 is no parameter of its own.
+    // A copy in f16 is not a parameter of its own.
     let all: usize = wholes.iter().filter(|info| info.width == 4).map(|info| info.len).sum();
     (largest.len > all / 2).then_some(&largest.name)
 }

@@ -1,5 +1,5 @@
-//! Where the time of a program goes: every call of a kernel with its begin and its length, as a table and as a trace for
-//! Perfetto (ui.perfetto.dev) or chrome://tracing.
+//! Where the time of a program goes: every call of a kernel with its start and duration, as a table and as a trace for Perfetto
+//! (ui.perfetto.dev) or chrome://tracing.
 
 use super::program::Cost;
 use serde::Serialize;
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// What a device was measured to reach: medians of a few measurements.
+/// A device's measured peak speed: medians of a few measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Speed {
-    /// Of a copy, reads and writes counted.
+    /// Bytes per second of a copy, counting reads and writes.
     pub bytes_per_second: f64,
-    /// Of f32 multiply-adds, each counted as two.
+    /// FLOP per second of f32 multiply-adds, each counted as two.
     pub flops_per_second: f64,
 }
 
-/// The calls of kernels while a profile was taken, in their order.
+/// The calls of kernels during a profile, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
     /// Names of the program's phases.
@@ -36,7 +36,7 @@ pub struct Call {
     pub entry: &'static str,
     /// Whether it is the first pass of its launch.
     pub first: bool,
-    /// In seconds since the profile's begin.
+    /// Seconds since the profile's start.
     pub start: f64,
     pub seconds: f64,
     pub cost: Cost,
@@ -51,13 +51,13 @@ struct Sum {
 }
 
 impl Profile {
-    /// Seconds in kernels.
+    /// Total seconds in kernels.
     pub fn seconds(&self) -> f64 {
         self.calls.iter().map(|call| call.seconds).sum()
     }
 
-    /// A line a kernel and variant, the longest first. `peak` is what the same device was measured to reach: a kernel's share
-    /// of it is that of its arithmetic or of its memory traffic, whichever is larger.
+    /// A table with one line per kernel and variant, the longest time first. `peak` is the device's measured peak: a kernel's
+    /// share of it is that of its arithmetic or of its memory traffic, whichever is larger.
     pub fn table(&self, peak: &Speed) -> String {
         let mut table = format!(
             "{:<44}{:>8}{:>11}{:>8}{:>10}{:>9}{:>9}\n",

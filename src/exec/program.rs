@@ -1,5 +1,5 @@
-//! A step as data: tensors with names and roles, and phases, each a list of kernel launches over them. Recorded once,
-//! planned once, replayed by an executor.
+//! A step as data: tensors with names and roles, and phases, each a list of kernel launches over them. It is recorded once,
+//! planned once and replayed by an executor.
 
 use crate::kernels::{Access, Argument, Arguments, Elem, Kernel, Params, Precision};
 use crate::{Error, Remedy, Result};
@@ -22,8 +22,8 @@ impl Tensor {
 pub enum Role {
     Parameter,
     Gradient,
-    /// Zero before its first launch of a step and of no use after its last, in the order that phases were recorded in; outside
-    /// of that its memory may hold something else.
+    /// Zero before its first launch of a step and unused after its last, in the order in which phases were recorded. At other
+    /// times its memory may hold something else.
     StepGradient,
     /// Moments and counters of the optimiser.
     Optimizer,
@@ -38,7 +38,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether such tensors have memory of their own, a `StepGradient` where a device has no arena.
+    /// Whether such tensors have memory of their own. A `StepGradient` has, if the device has no arena.
     pub fn persistent(self) -> bool {
         !matches!(self, Role::Activation | Role::Workspace)
     }
@@ -46,7 +46,7 @@ impl Role {
 
 pub(super) struct TensorInfo {
     pub name: String,
-    /// In elements.
+    /// Length in elements.
     pub len: usize,
     /// Bytes of an element.
     pub width: usize,
@@ -62,12 +62,12 @@ impl TensorInfo {
     }
 }
 
-/// What a launch asks of a device.
+/// The work of a launch on a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Floating-point operations.
     pub flops: u64,
-    /// That have to be moved: see [`Kernel::bytes`].
+    /// Bytes that have to be moved: see [`Kernel::bytes`].
     pub bytes: u64,
 }
 
@@ -86,12 +86,12 @@ pub(super) struct Launch {
     pub args: Vec<Tensor>,
     /// How it stores `real`.
     pub precision: Precision,
-    /// The place of the variant that a GPU runs, where it is not for the device to choose.
+    /// The place of the variant that a GPU must run, if the device may not choose.
     pub variant: Option<usize>,
 }
 
 impl Launch {
-    /// A bit for each argument given.
+    /// One bit for each argument that is given.
     pub fn present(&self) -> u32 {
         self.args.iter().enumerate().map(|(place, &arg)| u32::from(arg != Tensor::NONE) << place).sum()
     }
@@ -103,7 +103,7 @@ impl Launch {
         }
     }
 
-    /// Whether it needs what was in the argument before.
+    /// Whether the launch needs the argument's content from before.
     pub fn reads(&self, place: usize) -> bool {
         self.kernel.args[place].access.reads()
     }
@@ -112,14 +112,14 @@ impl Launch {
         !self.kernel.args[place].access.reads_only()
     }
 
-    /// Places and tensors of the arguments that are given; of those that only shaders use none where twins run.
+    /// Places and tensors of the arguments that are given. If twins run, those that only shaders use are left out.
     pub fn given(&self, twins: bool) -> impl Iterator<Item = (usize, Tensor)> {
         let used = move |place: usize| !twins || self.kernel.args[place].access != Access::ShaderScratch;
         self.args.iter().copied().enumerate().filter(move |&(place, arg)| arg != Tensor::NONE && used(place))
     }
 }
 
-/// A part of a program that is run as a whole, such as one microbatch's forward and backward pass.
+/// A part of a program that runs as a whole, such as one microbatch's forward and backward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Phase(pub(super) usize);
 
@@ -134,14 +134,14 @@ pub struct Program {
     pub(super) phases: Vec<PhaseInfo>,
     /// How `real` arguments of its launches are stored.
     precision: Precision,
-    /// The same of what is recorded now.
+    /// The same for what is being recorded now.
     current: Precision,
-    /// The first thing that went wrong while recording; `finish` returns it, so that a model reads without `?`s.
+    /// The first error while recording. `finish` returns it, so that the code of a model needs no `?`.
     problem: Option<Error>,
 }
 
 impl Program {
-    /// Bytes that parts start at a multiple of: the largest alignment that an adapter asks for.
+    /// The alignment in bytes of the start of a part: the largest that any adapter asks for.
     pub const PART_ALIGNMENT: usize = 256;
 
     pub fn new() -> Self {
@@ -157,7 +157,7 @@ impl Program {
         self.precision
     }
 
-    /// Stores `real` in this precision in what is recorded from now on, tensors and launches; gives the one until now.
+    /// From now on, tensors and launches are recorded with `real` stored in this precision. Returns the precision until now.
     pub fn record_in(&mut self, precision: Precision) -> Precision {
         std::mem::replace(&mut self.current, precision)
     }
@@ -191,20 +191,20 @@ impl Program {
     pub fn part(&mut self, whole: Tensor, start: usize, len: usize, name: impl Into<String>) -> Tensor {
         let (root, offset) = self.root(whole);
         let info = &self.tensors[root.index()];
-        // A whole that was refused as too large has no room for its parts.
+        // If the whole was refused as too large, it has no room for its parts.
         assert!(self.problem.is_some() || offset + start + len <= info.len, "a part lies outside of `{}`", info.name);
         let (role, width) = (info.role, info.width);
         self.push(TensorInfo { name: name.into(), len, width, role, part_of: Some((root, offset + start)) })
     }
 
-    /// Starts a phase: launches that follow belong to it.
+    /// Starts a phase: the launches that follow belong to it.
     pub fn phase(&mut self, name: &str) -> Phase {
         self.phases.push(PhaseInfo { name: name.into(), launches: Vec::new() });
         Phase(self.phases.len() - 1)
     }
 
-    /// Records a launch in the current phase, and makes its working memory. Panics when the arguments don't fit the
-    /// declaration: that is a mistake in the code that records, never in the user's input.
+    /// Records a launch in the current phase, and makes its working memory. Panics if the arguments don't fit the declaration:
+    /// that is a mistake in the recording code, never in the user's input.
     pub fn launch<A: Arguments<Tensor>>(&mut self, params: A::Params, args: A) {
         let (kernel, words) = (A::KERNEL, params.words());
         let mut tensor = |(place, given): (usize, Argument<Tensor>)| match given {
@@ -220,12 +220,12 @@ impl Program {
         self.launch_words(kernel, words, &args);
     }
 
-    /// `launch` as a `Case` of any kernel has it: parameters as words, an argument for each of the declaration.
+    /// `launch` in the form of any kernel's `Case`: parameters as words, and one argument for each in the declaration.
     pub fn launch_words(&mut self, kernel: &'static Kernel, params: &[u32], args: &[Tensor]) {
         self.launch_variant(kernel, params, args, None);
     }
 
-    /// `launch_words` of the variant at a place of the declaration, if one is given.
+    /// `launch_words` for the variant at a place of the declaration, if one is given.
     pub fn launch_variant(&mut self, kernel: &'static Kernel, params: &[u32], args: &[Tensor], variant: Option<usize>) {
         assert_eq!(params.len(), kernel.fields.len(), "{}: wrong number of parameters", kernel.name);
         assert_eq!(args.len(), kernel.args.len(), "{}: wrong number of arguments", kernel.name);
@@ -256,7 +256,7 @@ impl Program {
         }
     }
 
-    /// wgpu's rule: what a launch writes lies in no buffer that it reads, nor overlaps anything else that it writes.
+    /// wgpu's rule: what a launch writes must not be in a buffer that it reads, nor overlap anything else that it writes.
     fn clash(&self, launch: &Launch, (a_place, a): (usize, Tensor), (b_place, b): (usize, Tensor)) -> bool {
         let ((a_root, a_start), (b_root, b_start)) = (self.root(a), self.root(b));
         let overlap = a_start < b_start + self.len(b) && b_start < a_start + self.len(a);
@@ -286,7 +286,7 @@ impl Program {
         (launches.len(), launches.iter().map(|launch| (launch.kernel.flops)(&launch.params)).sum())
     }
 
-    /// Every launch: its kernel, its parameters, a bit for each argument given, and how it stores `real`.
+    /// Every launch: its kernel, its parameters, one bit for each argument that is given, and how it stores `real`.
     pub fn launches(&self) -> impl Iterator<Item = (&'static Kernel, &[u32], u32, Precision)> {
         self.in_order().map(|launch| (launch.kernel, launch.params.as_slice(), launch.present(), launch.precision))
     }
@@ -296,8 +296,8 @@ impl Program {
         self.phases.iter().flat_map(|phase| &phase.launches)
     }
 
-    /// Seconds that a phase takes at least on a device of these speeds: each launch is bound by its arithmetic or by what it
-    /// moves (Williams et al., "Roofline", 2009).
+    /// A lower bound on the seconds of a phase on a device of these speeds: each launch is bound by its arithmetic or by its
+    /// memory traffic (Williams et al., "Roofline", 2009).
     pub fn least_seconds(&self, phase: Phase, flops_per_second: f64, bytes_per_second: f64) -> f64 {
         let seconds = |launch: &Launch| {
             let Cost { flops, bytes } = launch.cost();
@@ -315,13 +315,13 @@ impl Program {
         Tensor(self.tensors.len() as u32 - 1)
     }
 
-    /// Refuses the program: what is recorded from now on is of no use. The first problem counts.
+    /// Refuses the program; what is recorded after that is not used. Only the first problem counts.
     pub(crate) fn fail(&mut self, problem: String, remedy: Remedy) {
         self.problem.get_or_insert(Error::device(problem).with(remedy));
     }
 }
 
-/// What makes a parameter smaller, by its name.
+/// What helps if a parameter is too large, by its name.
 pub(crate) fn remedy_of_parameter(name: &str) -> Remedy {
     if name.starts_with("embeddings.tokens") || name.starts_with("decoder") {
         Remedy::SmallerVocabulary
@@ -332,7 +332,7 @@ pub(crate) fn remedy_of_parameter(name: &str) -> Remedy {
     }
 }
 
-/// What makes tensors of a role smaller.
+/// What helps if tensors of a role are too large.
 pub(super) fn remedy_of_role(role: Role) -> Remedy {
     match role {
         Role::Parameter | Role::Gradient | Role::StepGradient | Role::Optimizer => Remedy::SmallerModel,

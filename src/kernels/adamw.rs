@@ -23,9 +23,9 @@ params! {
 }
 
 kernel! {
-    /// One update of the parameters from the gradients, which are cleared for the next step; nothing but the clearing
-    /// happens when `optimizer.coefficient` is 0, the sign of a skipped step. `copy` gets the parameters as the model's
-    /// products use them.
+    /// Updates the parameters once from the gradients, and clears the gradients for the next step. If `optimizer.coefficient`
+    /// is 0, the step is skipped and only the clearing happens. `copy` gets the parameters in the form that the model's
+    /// products use.
     pub static ADAMW(AdamWArgs) = "adamw" (p: &AdamW);
     args {
         In update: f32[UPDATE_WORDS],
@@ -134,7 +134,7 @@ fn cases() -> Vec<Case> {
         .into()
 }
 
-/// Moments that never decay: gradients are gone after the first run, and later ones would time denormal numbers.
+/// Moments that don't decay: the first run clears the gradients, and later runs would otherwise time denormal numbers.
 fn bench(sizes: &Sizes) -> Case {
     let count = sizes.weights();
     case(

@@ -1,4 +1,4 @@
-//! Softmax attention that never stores the [T, T] scores (Dao et al., FlashAttention, 2022): each row's log-sum-exp is kept,
+//! Softmax attention that never stores the [T, T] scores (Dao et al., FlashAttention, 2022). It keeps each row's log-sum-exp,
 //! from which `attention_backward.rs` computes the probabilities again.
 //!
 //! Position i attends to j when both lie in the same document and |i − j| ≤ reach: padding, packed documents and
@@ -22,7 +22,7 @@ params! {
         /// Sequences.
         batch: u32,
         heads: u32,
-        /// Tokens a sequence.
+        /// Tokens per sequence.
         sequence: u32,
         /// At most 128.
         head_dim: u32,
@@ -30,7 +30,7 @@ params! {
         reach: u32,
         /// Probability that an attention weight is dropped.
         dropout: f32,
-        /// The site of its dropout masks.
+        /// The site of its dropout masks: it tells dropout layers apart.
         site: u32,
     }
 }
@@ -44,30 +44,30 @@ impl Attention {
         self.heads * self.head_dim
     }
 
-    /// What position t of a sequence attends to, from the document it lies in.
+    /// The positions that position t of a sequence attends to, given the start and end of its document.
     fn range(&self, t: usize, [start, end]: [u32; 2]) -> Range<usize> {
         (start as usize).max(t.saturating_sub(self.reach as usize))
             ..(end as usize).min(t.saturating_add(self.reach as usize + 1))
     }
 
-    /// Workgroups of a block of rows of a head each.
+    /// The grid with one workgroup for each block of rows of each head.
     pub(super) fn blocks(&self, rows: u32) -> [u32; 3] {
         fold((self.batch * self.heads * self.sequence.div_ceil(rows)) as usize)
     }
 
-    /// Workgroups in tiles: one a block of rows of a head, as attention_tiles.wgsl has them for ROWS of `rows`.
+    /// The grid of attention_tiles.wgsl, whose threads have `rows` own rows: one workgroup for each block of rows of a head.
     pub(super) fn tiled_grid(&self, rows: u32) -> [u32; 3] {
         let columns = (self.head_dim / 4).max(8);
         let block = if 64 / rows * columns > 256 { 32 } else { 64 };
         self.blocks(block)
     }
 
-    /// The rows of a block on cooperative matrices, as attention_coop.wgsl has them.
+    /// The rows of a block on cooperative matrices, as in attention_coop.wgsl.
     fn cooperative_rows(&self) -> u32 {
         if self.head_dim > 64 { 32 } else { 64 }
     }
 
-    /// Twice the multiply-adds of `products` products of [T, head_dim] by [head_dim, T] in every head.
+    /// The FLOP of `products` products of [T, head_dim] by [head_dim, T] in every head, where a multiply-add counts as two.
     pub(super) fn flops(&self, products: u64) -> u64 {
         let keys = u64::from(self.sequence.min(2 * self.reach.min(self.sequence) + 1));
         2 * products * u64::from(self.rows()) * u64::from(self.width()) * keys
@@ -75,7 +75,7 @@ impl Attention {
 }
 
 kernel! {
-    /// out = softmax(q·kᵀ)·v by heads, in rows [B·T, width]; lse [B, heads, T]. q comes scaled.
+    /// out = softmax(q·kᵀ)·v for each head, in rows [B·T, width]; lse [B, heads, T]. q is already scaled.
     pub static ATTENTION(AttentionArgs) = "attention" (p: &Attention);
     args {
         In qkv: real[3 * p.rows() * p.width()],
@@ -186,7 +186,7 @@ fn attention(p: &Attention, views: Views) {
     let (qkv, spans, step) = (qkv.read::<f32>(), spans.read::<[u32; 2]>(), StepState::from_words(step.read()));
     let (heads, sequence, width) = (p.heads as usize, p.sequence as usize, p.width() as usize);
     let (y, lse) = (y.write::<f32>(), lse.write::<f32>());
-    // Log-sum-exps by rows, as the blocks of rows give them: [B, T, heads].
+    // Log-sum-exps row by row, as the blocks of rows give them: [B, T, heads].
     with_scratch(lse.len(), |by_rows| {
         let sequences = y.par_chunks_exact_mut(sequence * width).zip(by_rows.par_chunks_exact_mut(sequence * heads));
         sequences.zip(spans.par_chunks_exact(sequence)).enumerate().for_each(|(b, ((y, by_rows), spans))| {
@@ -299,14 +299,14 @@ pub(super) fn attention_design(class: Class) -> &'static [&'static str] {
 
 pub(super) const ANY: Fill = Fill::Uniform(-1.5, 1.5);
 
-/// The fills of a pass, given those of spans and step.
+/// Makes the fills of a pass from those of spans and step.
 pub(super) type Fills = fn(&Attention, Fill, Fill) -> Vec<Fill>;
 
 fn forward_fills(_: &Attention, spans: Fill, step: Fill) -> Vec<Fill> {
     vec![ANY, spans, step, Fill::Nothing, Fill::Nothing]
 }
 
-/// Around the blocks of 32 and 64 rows that matrices take: [heads, T, head_dim, reach, documents], and dropout.
+/// Sizes around the blocks of 32 and 64 rows that matrices take: [heads, T, head_dim, reach, documents], and dropout.
 fn cases_by_blocks(fills: Fills) -> Vec<Case> {
     let shapes = [
         ([2, 63, 32, 63, 1], 0.0),
@@ -331,7 +331,7 @@ pub(super) fn case(p: Attention, length: u32, fills: Fills) -> Case {
     Case::new(p, fills(&p, Fill::Words(spans), step_fill(6, 2 * p.sequence)))
 }
 
-/// Shapes with documents, windows and dropout: [batch, heads, T, head_dim, reach, documents a sequence].
+/// Shapes with documents, windows and dropout: [batch, heads, T, head_dim, reach, documents per sequence].
 pub(super) fn cases_of(fills: Fills) -> Vec<Case> {
     let shapes = [
         [1, 1, 1, 1, 1, 1],

@@ -1,4 +1,4 @@
-//! The gradient of softmax attention: the probabilities of a block of rows are computed again from their log-sum-exps.
+//! The gradient of softmax attention. It computes the probabilities of a block of rows again from their log-sum-exps.
 
 use super::attention::{ANY, Attention, BLOCK, Block, attended, attention_design, bench, case, cases_of, heads};
 use super::cpu::gemm::{Cores, Matrix, product};
@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 kernel! {
-    /// The gradient of qkv from that of y. `delta` [B, heads, T] is working memory for Σ dy·y of a row.
+    /// The gradient of qkv from that of y. `delta` [B, heads, T] is working memory for each row's Σ dy·y.
     pub static ATTENTION_BACKWARD(AttentionBackwardArgs) = "attention_backward" (p: &Attention);
     args {
         In qkv: real[3 * p.rows() * p.width()],
@@ -56,7 +56,7 @@ kernel! {
         needs: SHADER_F16 | SUBGROUP | EXPERIMENTAL_COOPERATIVE_MATRIX,
         matrices: 16,
         workgroup_memory: 32 * 1024,
-        // Longer heads leave too few registers where matrices are held more than once.
+        // Longer heads leave too few registers, since some matrices are held more than once.
         fits: p.head_dim.is_multiple_of(16) && p.head_dim <= 96,
         "query_gradient": p.blocks(32),
         "key_value_gradient": p.blocks(32),
@@ -111,7 +111,7 @@ fn attention_backward(p: &Attention, views: Views) {
             let (d_scores, gathered) = rest.split_at_mut(BLOCK * sequence);
             for first in (0..sequence).step_by(BLOCK) {
                 let block = Block::new(p, spans, first);
-                // In the last layer most rows have no gradient, and no part in any.
+                // In the last layer most rows have no gradient and add to no other row's, so they are left out.
                 let (mut asked, mut rows) = ([0; BLOCK], 0);
                 for t in (first..first + block.rows).filter(|&t| row_of_dy(t).iter().any(|&dy| dy != 0.0)) {
                     asked[rows] = t;
@@ -178,8 +178,8 @@ fn score_gradient(
     }
 }
 
-/// The log-sum-exp of a row is about ln T for scores about zero: enough for a parity test, which needs no softmax but weights
-/// that f16 can hold.
+/// The log-sum-exp of a row is about ln T when scores are about zero. That is enough for a parity test: weights need not sum to
+/// one, but f16 must be able to hold them.
 fn backward_fills(p: &Attention, spans: Fill, step: Fill) -> Vec<Fill> {
     let lse = (p.sequence as f32).ln();
     let qkv = Fill::Uniform(-0.5, 0.5);

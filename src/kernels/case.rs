@@ -1,16 +1,16 @@
-//! What cases are made of: the sizes that benchmarks run at, and the content of arguments.
+//! What cases are made of: the sizes for benchmarks, and the content of arguments.
 
 use super::kernel::{Case, Fill, Kernel};
 use crate::random::{Site, Stream};
 
-/// The sizes of a microbatch in a model, from which each kernel makes its benchmark case.
+/// The sizes of a microbatch in a model. Each kernel makes its benchmark case from them.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
-    /// The config that they are taken from.
+    /// The name of the config with these sizes.
     pub name: &'static str,
     /// Sequences.
     pub batch: u32,
-    /// Tokens a sequence.
+    /// Tokens per sequence.
     pub sequence: u32,
     pub width: u32,
     pub heads: u32,
@@ -46,7 +46,7 @@ impl Sizes {
         self.width / self.heads
     }
 
-    /// Elements of a layer's matrices: a run of parameters for the optimiser.
+    /// Elements of a layer's matrices, which the optimiser updates in one launch.
     pub fn weights(&self) -> u32 {
         12 * self.width * self.width
     }
@@ -57,21 +57,22 @@ impl Sizes {
     }
 }
 
-/// As many ids below `entries`, the n-th in proportion to 1/n as words are in a text (Zipf), so that some are very frequent.
+/// `count` ids below `entries`. The n-th id is drawn in proportion to 1/n, as words are in text (Zipf), so some are very
+/// frequent.
 pub fn ids(count: u32, entries: u32) -> Vec<u32> {
     let mut stream = Stream::new(1, Site::Order, 0);
     (0..count).map(|_| (entries as f32).powf(stream.uniform()) as u32 - 1).collect()
 }
 
 impl Case {
-    /// A bit for each argument given.
+    /// One bit for each argument that is given.
     pub fn present(&self) -> u32 {
         let given = |fill: &Fill| !matches!(fill, Fill::Absent);
         self.fills.iter().enumerate().map(|(place, fill)| u32::from(given(fill)) << place).sum()
     }
 
-    /// What each argument holds before the launch; empty for an absent one. Of random numbers and zeros there are at most
-    /// `most`, which an argument repeats.
+    /// What each argument holds before the launch; empty for an absent one. Random numbers and zeros repeat after `most`
+    /// elements.
     pub fn contents(&self, kernel: &Kernel, stream: &mut Stream, most: usize) -> Vec<Vec<u32>> {
         let args = kernel.args.iter().zip(&self.fills);
         args.map(|(arg, fill)| fill.words((arg.len)(&self.params).min(most), stream)).collect()
@@ -79,7 +80,7 @@ impl Case {
 }
 
 impl Fill {
-    /// `len` words of content for an argument; none for an absent one.
+    /// `len` words of content for an argument; empty for an absent one.
     pub fn words(&self, len: usize, stream: &mut Stream) -> Vec<u32> {
         match *self {
             Fill::Absent => Vec::new(),

@@ -1,4 +1,4 @@
-//! Softmax cross-entropy over selected rows, with its gradient and the count of right answers in one pass.
+//! Softmax cross-entropy over selected rows, with its gradient and the number of correct predictions, in one pass.
 
 use super::cpu::math::{Math, with_math};
 use super::cpu::parallel::each_row_with;
@@ -14,28 +14,29 @@ params! {
         /// Selected rows of this chunk.
         rows: u32,
         vocabulary: u32,
-        /// Columns of the logits: the vocabulary's, and padding, which is no guess.
+        /// Columns of the logits: the vocabulary, then padding, which is never predicted.
         columns: u32,
-        /// 1: the logits are overwritten by their gradient; 0: they stay.
+        /// 1: the gradient overwrites the logits; 0: they stay.
         gradient: u32,
     }
 }
 
-/// Columns that the logits of a vocabulary take: a multiple of what kernels load at once and of the sides of cooperative
-/// matrices, whatever its size, but not of a page, as one column's logits would then compete for the same lines of a cache.
+/// Columns of the logits of a vocabulary. It's a multiple of what kernels load at once and of the side of cooperative matrices,
+/// whatever the vocabulary's size. It isn't a multiple of a page, since one column's logits would then compete for the same
+/// cache lines.
 pub fn columns_of(vocabulary: usize) -> usize {
     let columns = vocabulary.next_multiple_of(16);
     if columns.is_multiple_of(1024) { columns + 16 } else { columns }
 }
 
-/// Words of the `metrics` argument: sum of the rows' cross-entropy, right answers, rows with a label.
+/// Words of the `metrics` argument: the sum of the rows' cross-entropy, correct predictions, rows with a label.
 pub const METRICS: usize = 3;
 
 kernel! {
-    /// `metrics += [Σ −ln softmax(logits)[label], Σ (argmax = label), Σ 1]` over the rows whose label is not u32::MAX;
-    /// logits = their gradient, weighted by `step.loss_weight` and, where the optimiser's state is given, by its loss scale;
-    /// zero in the padding.
-    /// Where logits are too large for a loss, it and its gradient are infinite, so that the step is skipped.
+    /// `metrics += [Σ −ln softmax(logits)[label], Σ (argmax = label), Σ 1]` over the rows whose label is not u32::MAX. The
+    /// logits become their gradient, weighted by `step.loss_weight` and, if the optimiser's state is given, by its loss scale;
+    /// the padding's is zero. If logits are too large for a finite loss, the loss and its gradient are infinite, so that the
+    /// step is skipped.
     pub static CROSS_ENTROPY(CrossEntropyArgs) = "cross_entropy" (p: &CrossEntropy);
     args {
         In labels: u32[p.rows],
@@ -125,7 +126,7 @@ fn cross_entropy(p: &CrossEntropy, views: Views) {
     }
 }
 
-/// The metrics of one row; its logits become their gradient when asked for.
+/// The metrics of one row. Its logits become their gradient if that is asked for.
 #[inline(always)]
 fn row(math: Math, logits: &mut [f32], label: u32, weight: f32, gradient: bool) -> [f32; METRICS] {
     if label == u32::MAX {
@@ -156,7 +157,7 @@ fn row(math: Math, logits: &mut [f32], label: u32, weight: f32, gradient: bool) 
     [log_sum - own, f32::from(u8::from(right)), 1.0]
 }
 
-/// What a row's cross-entropy counts in the scaled loss, in f64.
+/// The weight of a row's cross-entropy in the scaled loss, in f64.
 fn weight_of(step: &[u32], optimizer: &[u32]) -> f64 {
     let scale = if optimizer.is_empty() { 1.0 } else { OptimizerState::from_words(optimizer).loss_scale };
     f64::from(StepState::from_words(step).loss_weight) * f64::from(scale)
@@ -178,7 +179,7 @@ fn rows_of<'a>(p: &CrossEntropy, labels: &[u32], logits: &'a [f64]) -> Vec<Row<'
 }
 
 impl Row<'_> {
-    /// Cross-entropy, whether the label is the first of the largest logits, and 1.
+    /// Cross-entropy, whether the label is the first of the largest logits, and 1 for the row.
     fn metrics(&self) -> [f64; METRICS] {
         let Some(label) = self.label else { return [0.0; METRICS] };
         let sum = self.logits.iter().map(|x| x.exp()).sum::<f64>();
@@ -201,7 +202,7 @@ impl Row<'_> {
     }
 }
 
-/// Some with padding, one with a scaled loss, one with logits that are too large, and one with ties, which the smaller id wins.
+/// Cases with padding, with a scaled loss, with logits that are too large, and with ties, which the smaller id wins.
 fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = [
         (1, 1, 0, 1),

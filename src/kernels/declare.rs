@@ -1,6 +1,6 @@
-//! The macros that kernels and their parameters are declared with; `kernel.rs` has what they make.
+//! The macros that declare kernels and their parameters; `kernel.rs` has the types that they make.
 
-/// Declares a parameter struct, laid out alike in Rust and WGSL.
+/// Declares a parameter struct with the same layout in Rust and WGSL.
 macro_rules! params {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$doc:meta])* $field:ident: $elem:ident,)* }) => {
         $(#[$meta])*
@@ -18,16 +18,16 @@ macro_rules! params {
     };
 }
 
-/// Declares a kernel, and the struct of arguments that it is launched with: those of working memory are left out, which a
-/// launch makes itself, and those that may be absent are an `Option`. `p` names the launch parameters in every expression. Of
-/// an argument that rows are picked from, such as a table of embeddings, `touched` says how many elements a launch touches.
-/// Variants are listed as `variant!` has them, or come from a macro of their own as `variants: …`. `design` names variants for
-/// a class of adapter, from the best: see `Kernel::design`.
+/// Declares a kernel and the struct of arguments for launching it. Scratch arguments are left out of the struct, since a launch
+/// makes them itself, and arguments that may be absent are an `Option`. `p` names the launch parameters in every expression.
+/// `touched` is for an argument from which rows are picked, such as an embedding table: it says how many elements a launch
+/// touches. Variants are listed in the form of `variant!`, or come from a macro of their own as `variants: …`. `design` names
+/// variants for a class of adapter, the best first: see `Kernel::design`.
 ///
-/// What the twin has to compute comes last, as expressions in f64 of what arguments hold: see `Mathematics`.
-/// `formula(x, weight) -> [y]: [product(x, weight)]` has an expression for each output. `gradient(x -> dx; weight, dy): terms`
-/// says that `dx` is the gradient with respect to x of the sum of these terms, which may use the arguments behind the semicolon.
-/// `given(x) -> [stats]: …` has inputs of a case follow from others.
+/// What the twin has to compute comes last, as f64 expressions over the arguments' content: see `Mathematics`. `formula(x,
+/// weight) -> [y]: [product(x, weight)]` has an expression for each output. `gradient(x -> dx; weight, dy): terms` says that
+/// `dx` is the gradient with respect to x of the sum of these terms, which may use the arguments after the semicolon. `given(x)
+/// -> [stats]: …` computes some inputs of a case from others.
 macro_rules! kernel {
     (
         $(#[$meta:meta])*
@@ -134,7 +134,7 @@ macro_rules! kernel {
     };
 }
 
-/// A function of the launch parameters and of what arguments hold, each bound to its name.
+/// A function of the launch parameters and of the arguments' content, each bound to its name.
 macro_rules! of_contents {
     ($p:ident: &$params:ty, [$($name:ident),* $(,)?] $value:expr) => {
         |words, contents| {
@@ -146,12 +146,12 @@ macro_rules! of_contents {
     };
 }
 
-/// A variant of a kernel: its name, the pieces of its WGSL and its passes. In front of these it may say which features of
-/// `wgpu::Features` it needs, of which size its cooperative matrices are (of f16, or `8 of F32`), how many lanes its subgroups may
-/// have at most, how much workgroup memory it takes (16 KiB unless it says so, which every adapter has) and which launches it
-/// fits: `needs: SUBGROUP | SHADER_F16, matrices: 16, lanes: 32, workgroup_memory: 24 * 1024, fits: p.k % 4 == 0,`
-/// A pass is an entry point and its workgroups, `"main": grid,`, and may name the arguments that it uses in between:
-/// `"total"(partial, sums): grid,`. It has to where the kernel has more than a pass can be bound to.
+/// A variant of a kernel: its name, the pieces of its WGSL and its passes. Before the passes it may say which of
+/// `wgpu::Features` it needs, the size of its cooperative matrices (of f16, or `8 of F32`), the most lanes that its subgroups
+/// may have, the workgroup memory it takes (16 KiB by default, which every adapter has) and which launches it fits: `needs:
+/// SUBGROUP | SHADER_F16, matrices: 16, lanes: 32, workgroup_memory: 24 * 1024, fits: p.k % 4 == 0,` A pass is an entry point
+/// and its workgroups, `"main": grid,`. It may name the arguments that it uses in between: `"total"(partial, sums): grid,`. It
+/// must do so if the kernel has more arguments than a pass can be bound to.
 macro_rules! variant {
     ($p:ident: &$params:ty, $name:literal = [$($source:literal),* $(,)?] {
         $(needs: $($feature:ident)|+,)?
@@ -199,7 +199,7 @@ macro_rules! variant {
     }};
 }
 
-/// The struct of a kernel's arguments, put together one by one: fields in the first brackets, what a launch gets in the second.
+/// The struct of a kernel's arguments, built one by one: the first brackets hold the fields, the second what a launch gets.
 macro_rules! arguments {
     ($name:ident of $id:ident ($params:ty) [$($fields:tt)*] [$($list:tt)*] $access:ident $arg:ident, $($rest:tt)*) => {
         $crate::kernels::declare::argument!($access $name of $id ($params) [$($fields)*] [$($list)*] $arg, $($rest)*);
@@ -221,7 +221,7 @@ macro_rules! arguments {
     };
 }
 
-/// One step of `arguments!`, by the access that the argument has.
+/// One step of `arguments!`, depending on the argument's access.
 macro_rules! argument {
     (Scratch $name:ident of $id:ident ($params:ty) [$($fields:tt)*] [$($list:tt)*] $arg:ident, $($rest:tt)*) => {
         $crate::kernels::declare::arguments!($name of $id ($params) [$($fields)*]

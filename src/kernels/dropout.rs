@@ -1,12 +1,12 @@
-//! Dropout (Srivastava et al., 2014) by counter: the mask is a function of the seed, the step, the site and the place in the
-//! step's whole batch. So the backward pass computes it again instead of storing it, and the number of microbatches changes no
-//! mask. A call of the generator, of seven rounds, gives the numbers of eight elements, an octet, 16 bits each: a rate is a
-//! multiple of 1/65536, and the scale is exact for it.
+//! Dropout (Srivastava et al., 2014) with a counter-based generator: the mask is a function of the seed, the step, the site and
+//! the element's place in the step's whole batch. So the backward pass computes it again instead of storing it, and the number
+//! of microbatches changes no mask. One call of the generator, with seven rounds, gives 16-bit numbers for eight elements, an
+//! octet. A rate is rounded to a multiple of 1/65536, and the scale is exact for it.
 //!
-//! The generator's counter is (octet, site, step, high word of the octet's number). Activations [rows, width] are one run of
-//! elements through the whole batch, whatever their width. The weights of attention have a row of octets for each query, whose
-//! number is the high word; it wraps around at 2³² queries, which takes the most tokens that a step may have and more than 128
-//! heads.
+//! The generator's counter is (low word of the octet's number, site, step, high word of it). Activations [rows, width] are
+//! numbered in one run through the whole batch, whatever their width. Attention weights have a row of octets for each query,
+//! and the query's number is the high word. It wraps around at 2³² queries, which takes the most tokens that a step may have
+//! and more than 128 heads.
 
 use super::cpu::parallel::blocks;
 use super::cpu::simd::inlined;
@@ -33,7 +33,7 @@ impl Dropout {
 }
 
 kernel! {
-    /// y = x · mask / (1 − rate), of the rate as [`dropping`] has it. The gradient of x is the same kernel over dy.
+    /// y = x · mask / (1 − rate), with the rate rounded as in [`dropping`]. The gradient of x is the same kernel applied to dy.
     pub static DROPOUT(DropoutArgs) = "dropout" (p: &Dropout);
     args {
         In x: real[p.count()],
@@ -45,7 +45,7 @@ kernel! {
         "shared/index.wgsl", "shared/philox.wgsl", "shared/step.wgsl", "shared/dropout.wgsl",
         "shared/dropout_rows.wgsl", "dropout.wgsl"
     ] {
-        // The first elements may lie within an octet.
+        // The first elements may start within an octet.
         "main": fold((p.count() + 7).div_ceil(4 * 256) as usize),
     }
     variant "quads" = [
@@ -65,10 +65,10 @@ kernel! {
     formula(x, step) -> [y]: [dropped(x, p.width, &step.words, p.site, p.rate)],
 }
 
-/// Octets whose masks are made at once.
+/// Octets whose masks are computed together.
 const OCTETS: usize = 16;
 
-/// How many numbers of 16 bits drop an element, of 65536.
+/// How many of the 65536 numbers drop an element.
 pub fn dropping(rate: f32) -> u32 {
     ((rate * 65536.0 + 0.5) as u32).min(65535)
 }
@@ -80,13 +80,13 @@ pub(super) struct DropoutMasks {
     step: u32,
     first_row: u32,
     site: u32,
-    /// How many of the generator's numbers drop an element, and what those that stay are multiplied by.
+    /// How many of the generator's numbers drop an element, and the factor for elements that are kept.
     dropping: u32,
     scale: f32,
 }
 
 impl DropoutMasks {
-    /// None without a `step`.
+    /// `None` without a `step`.
     pub fn given(step: &[u32], site: u32, rate: f32) -> Option<Self> {
         (!step.is_empty()).then(|| Self::new(StepState::from_words(step), site, rate))
     }
@@ -98,22 +98,22 @@ impl DropoutMasks {
         DropoutMasks { key: [seed_low, seed_high], step: number, first_row, site, dropping, scale }
     }
 
-    /// Multiplies x by its masks: the elements from `first` on of the microbatch's activations [rows, width].
+    /// Multiplies x by its masks: x is elements `first` and on of the microbatch's activations [rows, width].
     #[inline(always)]
     pub fn apply(self, width: usize, first: usize, x: &mut [f32]) {
         let first = u64::from(self.first_row) * width as u64 + first as u64;
         self.apply_from(first / 8, (first % 8) as usize, x);
     }
 
-    /// Multiplies x by its masks: the weights of a query from key `first` on. `query` is its place in the microbatch's
-    /// [B, heads, T].
+    /// Multiplies x by its masks: x is the weights of a query from key `first` on. `query` is its place in the microbatch's [B,
+    /// heads, T].
     #[inline(always)]
     pub fn apply_to_weights(self, heads: u32, query: u32, first: usize, x: &mut [f32]) {
         let query = self.first_row.wrapping_mul(heads).wrapping_add(query);
         self.apply_from((u64::from(query) << 32) + (first / 8) as u64, first % 8, x);
     }
 
-    /// Multiplies x by the masks of the octets from `octet` on, without the first `skipped` of them, fewer than eight.
+    /// Multiplies x by the masks of the octets from `octet` on, except the first `skipped` masks (fewer than eight).
     #[inline(always)]
     fn apply_from(self, mut octet: u64, mut skipped: usize, mut x: &mut [f32]) {
         while !x.is_empty() {
@@ -163,7 +163,7 @@ fn dropout(p: &Dropout, views: Views) {
 
 const ANY: Fill = Fill::Uniform(-2.0, 2.0);
 
-/// From the first row on, from within a quad and from within an octet; and where octets are counted beyond 32 bits.
+/// Microbatches from the first row, from within a quad, from within an octet, and with octets counted beyond 32 bits.
 fn cases() -> Vec<Case> {
     let shapes = [
         ([1, 1, 0], 0.5),
@@ -180,12 +180,12 @@ fn cases() -> Vec<Case> {
     shapes.map(|(shape, rate)| case(shape, rate)).into()
 }
 
-/// Of [rows, width, first row].
+/// A case of [rows, width, first row].
 fn case([rows, width, first_row]: [u32; 3], rate: f32) -> Case {
     Case::new(Dropout { rows, width, rate, site: (1 << 16) + 5 }, [ANY, step_fill(width, first_row), Fill::Nothing])
 }
 
-/// The `step` of a case: `seed` tells it apart from others.
+/// The `step` of a case; `seed` makes it differ from others.
 pub(super) fn step_fill(seed: u32, first_row: u32) -> Fill {
     Fill::Words(StepState { loss_weight: 0.0, seed_low: 17, seed_high: seed, number: 3, first_row }.words().to_vec())
 }
@@ -198,7 +198,7 @@ mod tests {
         StepState { loss_weight: 0.0, seed_low: 5, seed_high: 0, number: 3, first_row }
     }
 
-    /// Which of the elements from `first` on of a microbatch stay.
+    /// Which elements of a microbatch are kept, from `first` on.
     fn kept(first_row: u32, width: usize, first: usize, count: usize) -> Vec<bool> {
         let mut x = vec![1.0f32; count];
         DropoutMasks::new(&step(first_row), 1 << 16, 0.5).apply(width, first, &mut x);
@@ -216,7 +216,7 @@ mod tests {
         }
     }
 
-    /// Of a batch with more than 2³² octets no two have one counter.
+    /// In a batch with more than 2³² octets no two octets share a counter.
     #[test]
     fn octets_are_counted_beyond_32_bits() {
         const WIDTH: usize = 1024;
@@ -225,7 +225,7 @@ mod tests {
         assert_ne!(kept(last + 1, WIDTH, 0, 64), kept(0, WIDTH, 0, 64));
     }
 
-    /// As many as the rate says, of each of the eight numbers of a call; and the mean stays.
+    /// The rate is met for each of the eight numbers of a call, and the mean is preserved.
     #[test]
     fn masks_drop_by_the_rate_and_keep_the_mean() {
         for rate in [0.0, 1e-4, 0.1, 0.5, 0.9, 0.99999] {

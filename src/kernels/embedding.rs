@@ -1,4 +1,4 @@
-//! Token + position + type embedding, and the gradient of one such table.
+//! Token + position + type embedding, and the gradient of one of its tables.
 
 use super::case::{Sizes, ids};
 use super::cpu::parallel::each_row;
@@ -54,7 +54,7 @@ kernel! {
     },
 }
 
-/// The rows of a table that ids pick, in f64; none of an absent one.
+/// The rows of a table that ids pick, in f64; empty for an absent table.
 fn picked(table: &[f64], ids: &[u32], width: u32) -> Vec<f64> {
     let rows: Vec<&[f64]> = table.chunks(width as usize).collect();
     if rows.is_empty() { Vec::new() } else { ids.iter().flat_map(|&id| rows[id as usize]).copied().collect() }
@@ -94,12 +94,12 @@ params! {
     }
 }
 
-/// Places of `order` that the variant `runs` adds up in one go.
+/// Places of `order` that the variant `runs` adds up in one chunk.
 const CHUNK: u32 = 16;
 
 kernel! {
-    /// `d_table[id]` += the sum of dy over the rows with that id. `order` holds the rows sorted by id, so that each id is
-    /// one run, added up in one order.
+    /// `d_table[id]` += the sum of dy over the rows with that id. `order` holds the rows sorted by id, so that each id is one
+    /// run and is added up in one order.
     pub static EMBEDDING_BACKWARD(EmbeddingBackwardArgs) = "embedding_backward" (p: &EmbeddingBackward);
     args {
         In ids: u32[p.rows],
@@ -176,7 +176,7 @@ fn embedding_backward_case(ids: Vec<u32>, width: u32, entries: u32) -> Case {
 }
 
 fn embedding_backward_cases() -> Vec<Case> {
-    // One id for all, runs that end and begin with a chunk (of 16), runs of all lengths, and no run at all.
+    // One id for all rows; runs that start and end with a chunk (of 16); runs of all lengths; and no repeated id.
     let shapes = [(1, 1, 1), (65, 33, 7), (17, 4, 1), (300, 64, 2), (96, 36, 3), (331, 260, 40), (129, 128, 1000)];
     shapes
         .map(|(rows, width, entries)| {

@@ -1,5 +1,5 @@
-//! GELU alone (in a forward pass it is an epilogue of `matmul_nt`) and its gradient, and the gated GELU of Shazeer, "GLU
-//! variants improve transformer" (2020), both ways.
+//! GELU by itself (in a forward pass it is an epilogue of `matmul_nt`) and the gated GELU of Shazeer, "GLU variants improve
+//! transformer" (2020), with their gradients.
 
 use super::cpu::math::with_math;
 use super::cpu::parallel::{blocks, each_row};
@@ -14,7 +14,7 @@ params! {
 }
 
 kernel! {
-    /// y = gelu(pre), to the bits of `matmul_nt`'s epilogue.
+    /// y = gelu(pre), with the same bits as `matmul_nt`'s epilogue.
     pub static GELU(GeluArgs) = "gelu" (p: &Elements);
     args {
         In pre: real[p.count],
@@ -105,7 +105,7 @@ fn gelu_backward(_: &Elements, views: Views) {
 params! {
     pub struct GatedGelu {
         rows: u32,
-        /// Of the result; u is twice as wide.
+        /// Width of the result; u is twice as wide.
         width: u32,
     }
 }

@@ -1,4 +1,4 @@
-//! The global gradient norm, the test that it is finite, and the clip coefficient: all on the device, so that no step
+//! The global gradient norm, the test that it is finite, and the clip coefficient. All stay on the device, so that no step
 //! waits for the host.
 
 use super::cpu::reduce;
@@ -6,7 +6,7 @@ use super::cpu::simd::{inlined, simd};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use rayon::prelude::*;
 
-/// Partial sums of squares that each run of gradients is cut into.
+/// The number of partial sums of squares for each run of gradients.
 pub const PARTIALS: usize = 256;
 
 params! {
@@ -16,14 +16,14 @@ params! {
 }
 
 impl SumSquares {
-    /// Elements a partial sum covers.
+    /// Elements per partial sum.
     fn share(&self) -> u32 {
         self.count.div_ceil(PARTIALS as u32)
     }
 }
 
 kernel! {
-    /// `partials[i]` = Σ x² over the i-th share of x; infinity when any of it is not finite.
+    /// `partials[i]` = Σ x² over the i-th share of x; infinity when any element of it is not finite.
     pub static SUM_SQUARES(SumSquaresArgs) = "sum_squares" (p: &SumSquares);
     args {
         In x: f32[p.count],
@@ -62,9 +62,9 @@ fn sum_squares(p: &SumSquares, views: Views) {
 
 params! {
     pub struct GradientNorm {
-        /// Partial sums of squares.
+        /// Number of partial sums of squares.
         count: u32,
-        /// Largest norm allowed; 0 for no limit.
+        /// Largest norm allowed (grad_clip); 0 for no limit.
         clip: f32,
         beta1: f32,
         beta2: f32,
@@ -78,7 +78,7 @@ params! {
 }
 
 params! {
-    /// What the optimiser knows of itself, kept on the device: the `optimizer` argument. Counts are exact to 2²⁴.
+    /// The optimiser's state on the device: the `optimizer` argument. Counts are exact up to 2²⁴.
     pub struct OptimizerState {
         /// Updates made.
         applied: f32,
@@ -86,38 +86,39 @@ params! {
         correction1: f32,
         /// 1 − beta2^applied.
         correction2: f32,
-        /// Steps skipped because a gradient was not finite, in all.
+        /// All steps that were skipped because a gradient was not finite.
         skipped: f32,
-        /// Of those, how many in a row until now.
+        /// How many of them were skipped in a row until now.
         skipped_in_a_row: f32,
-        /// Of the last step, before clipping.
+        /// The norm of the last step, before clipping.
         gradient_norm: f32,
-        /// What the last gradients were multiplied by; 0 when the step was skipped.
+        /// The factor for the last gradients; 0 when the step was skipped.
         coefficient: f32,
-        /// What the losses of the next step are multiplied by, so that small gradients do not vanish in f16.
+        /// The factor for the next step's losses, so that small gradients don't vanish in f16.
         loss_scale: f32,
         /// Steps without overflow since the scale changed.
         steps_at_scale: f32,
     }
 }
 
-/// The loss scale that a training in f16 begins with.
+/// The loss scale at the start of training in f16.
 pub const FIRST_LOSS_SCALE: f32 = 65536.0;
-/// Its largest value; without one it would grow for ever where gradients vanish.
+/// The largest loss scale. Without a limit it would grow for ever if gradients vanish.
 const MAX_LOSS_SCALE: f32 = 16_777_216.0;
-/// Steps without overflow after which it doubles: PyTorch's GradScaler has as many.
+/// Steps without overflow after which the scale doubles, as in PyTorch's GradScaler.
 pub const GROWTH_INTERVAL: u32 = 2000;
 
 /// Length of the `optimizer` argument.
 pub const OPTIMIZER_WORDS: usize = std::mem::size_of::<OptimizerState>() / 4;
 
 kernel! {
-    /// Updates the optimiser's state for gradients with these partial sums of squares: the norm, the coefficient
-    /// min(1, clip / (norm + 1e-6)) as PyTorch's `clip_grad_norm_` has it, and the bias corrections of Adam. With a norm
-    /// that is not finite the step is counted as skipped.
+    /// Updates the optimiser's state for gradients with these partial sums of squares: the norm, the coefficient min(1, clip /
+    /// (norm + 1e-6)) as in PyTorch's `clip_grad_norm_`, and Adam's bias corrections. If the norm is not finite, the step
+    /// counts as skipped.
     ///
-    /// With a growth interval the gradients are those of a scaled loss (Micikevicius et al., "Mixed precision training",
-    /// 2018): the scale is taken out of norm and coefficient, and for the next step it is halved after an overflow, never
+    /// With a growth interval the gradients are those of a scaled loss (Micikevicius et al., "Mixed precision training", 2018).
+    /// The scale is then divided out of norm and coefficient. For the next step the scale is halved after an overflow, but
+    /// never below 1, and doubled after that many steps without one.
     /// below 1, and doubled after so many steps without.
     pub static GRADIENT_NORM(GradientNormArgs) = "gradient_norm" (p: &GradientNorm);
     args {
@@ -200,7 +201,7 @@ fn sum_squares_case(count: u32) -> Case {
     Case::new(SumSquares { count }, [Fill::Uniform(-4.0, 4.0), Fill::Nothing])
 }
 
-/// Some with numbers that are not finite.
+/// Cases, some with numbers that are not finite.
 fn sum_squares_cases() -> Vec<Case> {
     let mut cases: Vec<Case> = [1, 255, 257, 5000, 1300, 400_004].map(sum_squares_case).into();
     for broken in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
@@ -217,7 +218,7 @@ fn gradient_norm_case(count: u32, clip: f32) -> Case {
     Case::new(p, [Fill::Uniform(0.0, 1.0), Fill::Uniform(0.0, 0.9)])
 }
 
-/// One of a scaled loss, that has seen `steps_at_scale` steps; its partial sums end with `last`.
+/// A case with a scaled loss whose scale has lasted `steps_at_scale` steps; its partial sums end with `last`.
 fn scaled_case(loss_scale: f32, steps_at_scale: f32, last: f32) -> Case {
     let p =
         GradientNorm { count: 256, clip: 1.0, beta1: 0.9, beta2: 0.98, rest1: 0.1, rest2: 0.02, growth_interval: 100 };

@@ -15,9 +15,9 @@ pub enum Access {
     In,
     Out,
     InOut,
-    /// Working memory: written and read within the launch, its content means nothing afterwards.
+    /// Working memory: written and read within the launch. Its content means nothing afterwards.
     Scratch,
-    /// As `Scratch`, of the shaders alone: the twin sees an empty slice, and a plan for the CPU has no memory for it.
+    /// Like `Scratch`, but only for shaders: the twin sees an empty slice, and a plan for the CPU gives it no memory.
     ShaderScratch,
     /// An input that may be absent; the shader sees `HAS_<NAME>`, the twin an empty slice.
     MaybeIn,
@@ -53,9 +53,9 @@ impl Access {
 pub enum Elem {
     f32,
     u32,
-    /// A number that is computed with as an f32 and stored as the launch's precision has it: activations, their gradients
-    /// and the weights of products. The shader declares it as `array<Real>`, with `f32(…)` around what it loads and
-    /// `Real(…)` around what it stores; the twin sees f32.
+    /// A number that is computed as f32 and stored in the launch's precision: activations, their gradients and the weights of
+    /// products. The shader declares it as `array<Real>`, with `f32(…)` around loads and `Real(…)` around stores; the twin sees
+    /// f32.
     real,
 }
 
@@ -69,7 +69,7 @@ impl Elem {
     }
 }
 
-/// How `real` arguments are stored. Sums, statistics and losses are f32 with either.
+/// How `real` arguments are stored. Sums, statistics and losses are always f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -111,7 +111,7 @@ pub struct Arg {
     pub elem: Elem,
     /// Elements the kernel touches, from the launch parameters.
     pub len: fn(&[u32]) -> usize,
-    /// The most of them that one launch touches: fewer than there are of a table that rows are picked from.
+    /// The most elements that one launch touches. If rows are picked from a table, that is fewer than the table has.
     pub touched: fn(&[u32]) -> usize,
 }
 
@@ -131,13 +131,13 @@ pub trait Params: Pod {
         bytemuck::cast_slice(std::slice::from_ref(self))
     }
 
-    /// Panics if `words` is not as long as the struct: launches are only made from the struct itself.
+    /// Panics if `words` has another length than the struct: launches are only made from the struct itself.
     fn from_words(words: &[u32]) -> &Self {
         bytemuck::from_bytes(bytemuck::cast_slice(words))
     }
 }
 
-/// What a kernel is launched with, `T` being a tensor: `kernel!` makes such a struct for each kernel.
+/// The arguments of a launch; `T` is a tensor. `kernel!` makes such a struct for each kernel.
 pub trait Arguments<T> {
     type Params: Params;
     const KERNEL: &'static Kernel;
@@ -154,8 +154,7 @@ pub enum Argument<T> {
     Scratch,
 }
 
-/// A value compiled into a shader, as a `const` in front of its source: unlike a WGSL `override`, it may size any
-/// array.
+/// A value compiled into a shader, as a `const` before its source. Unlike a WGSL `override`, it may size any array.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Constant {
     U32(u32),
@@ -174,14 +173,14 @@ impl From<bool> for Constant {
     }
 }
 
-/// A product's high half, by which random numbers are made: for every device, and for those with integers of 64 bits. A shader
-/// that uses it gets one of them; the bits are the same.
+/// The high half of a product, which the random number generator needs: one text for every device, and one for devices with
+/// 64-bit integers. A shader that uses it gets one of them; the bits are the same.
 pub const MULTIPLY_HIGH: [&str; 2] = [
     include_str!("../../shaders/shared/multiply_high.wgsl"),
     include_str!("../../shaders/shared/multiply_high_wide.wgsl"),
 ];
 
-/// The lines of WGSL that have to come before everything else for some features.
+/// The WGSL lines that some features need before everything else.
 fn directives(needs: wgpu::Features) -> String {
     let enable = [
         (wgpu::Features::SHADER_F16, "enable f16;\n"),
@@ -197,20 +196,20 @@ pub struct Kernel {
     pub args: &'static [Arg],
     pub constants: fn(&[u32]) -> Vec<(&'static str, Constant)>,
     pub variants: &'static [Variant],
-    /// The variants that suit a launch on a class of adapter, from the best on. What an adapter lacks, or was found to be wrong
-    /// there, is passed over, and the reference stands behind the last.
+    /// The variants that suit a launch on a class of adapter, the best first. Variants that an adapter lacks or gets wrong are
+    /// skipped, and the reference comes after the last.
     pub design: Design,
     /// Floating-point operations of a launch.
     pub flops: fn(&[u32]) -> u64,
     /// Largest error of a GPU against the twin, and of the twin against the mathematics, relative to the largest magnitude of the
     /// output.
     pub tolerance: f32,
-    /// Whether small integers in give the exact answer out, in any order of summation.
+    /// Whether small integers as inputs give an exact result, in any order of summation.
     pub exact: bool,
     pub cases: fn() -> Vec<Case>,
-    /// A launch as a model of these sizes makes it, for benchmarks. It may be repeated.
+    /// A launch as in a model of these sizes, for benchmarks. It may be repeated.
     pub bench: fn(&Sizes) -> Case,
-    /// What the arguments of a launch typically hold, by which variants are timed: a fill for each.
+    /// What the arguments of a launch typically hold, for timing variants: one fill for each.
     pub typical: fn(&[u32]) -> Vec<Fill>,
     pub twin: for<'a> fn(&[u32], Views<'a>),
     /// What the twin has to compute.
@@ -218,31 +217,31 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Whether it has arguments that are stored as the launch's precision has it.
+    /// Whether it has arguments that are stored in the launch's precision.
     pub fn stores_reals(&self) -> bool {
         self.args.iter().any(|arg| arg.elem == Elem::real)
     }
 
-    /// The variant that the others fall back to.
+    /// The variant that stands in for the others.
     pub fn reference(&self) -> &'static Variant {
         &self.variants[0]
     }
 
-    /// Where one of its variants is in the declaration.
+    /// A variant's place in the declaration.
     pub fn place(&self, variant: &Variant) -> usize {
         let place = self.variants.iter().position(|known| known.name == variant.name);
         place.expect("a variant of this kernel")
     }
 
-    /// The variants that suit a launch on a class of adapter, from the best on.
+    /// The variants that suit a launch on a class of adapter, the best first.
     pub fn designed(&self, params: &[u32], class: Class) -> impl Iterator<Item = &'static Variant> {
         let names = (self.design)(params, class).iter();
         names.filter_map(|name| self.variants.iter().find(|variant| variant.name == *name))
     }
 
-    /// The WGSL of a variant: what `Real` is, constants of the launch, then the source. `present` has a bit for each
-    /// argument given. `features` are those of the device, of which the text may use more than the variant needs, for the
-    /// same bits.
+    /// The WGSL of a variant: the type `Real`, the launch's constants, then the source. `present` has one bit for each argument
+    /// that is given. `features` are the device's; the text may use more of them than the variant needs, if the bits stay the
+    /// same.
     pub fn wgsl(
         &self,
         variant: &Variant,
@@ -275,7 +274,8 @@ impl Kernel {
         self.args.iter().enumerate().filter(move |(_, arg)| args.is_empty() || args.contains(&arg.name))
     }
 
-    /// A name for what decides how fast a launch is: the kernel, the sizes of its arguments, its constants, its work, f16.
+    /// A name for everything that decides how fast a launch is: the kernel, the sizes of its arguments, its constants, its work
+    /// and f16.
     pub fn shape(&self, params: &[u32], present: u32, precision: Precision) -> String {
         let given = self.args.iter().enumerate().filter(|(place, _)| present >> place & 1 == 1);
         let sizes: Vec<String> = given.map(|(_, arg)| format!("{}:{}", arg.name, (arg.len)(params))).collect();
@@ -288,7 +288,7 @@ impl Kernel {
         format!("{} {}{constants} {}{half}", self.name, sizes.join(" "), (self.flops)(params))
     }
 
-    /// The places of the fields that arguments are as long as, unlike those that are switches or sites.
+    /// The places of the fields that give lengths of arguments, unlike fields that are switches or sites.
     pub fn sizes(&self, params: &[u32]) -> Vec<usize> {
         let lengths = |params: &[u32]| -> Vec<usize> { self.args.iter().map(|arg| (arg.len)(params)).collect() };
         let matters = |at: usize| {
@@ -299,8 +299,8 @@ impl Kernel {
         (0..self.fields.len()).filter(|&at| self.fields[at].elem == Elem::u32 && matters(at)).collect()
     }
 
-    /// Bytes that a launch must move: inputs and outputs once, in-place arguments twice; of tables the rows that are picked.
-    /// Not what some variants leave to a second pass.
+    /// Bytes that a launch must move: inputs and outputs once, in-place arguments twice, and of tables only the rows that are
+    /// picked. Data that some variants leave for a second pass does not count.
     pub fn bytes(&self, params: &[u32], present: u32, precision: Precision) -> u64 {
         let moved = |arg: &Arg| {
             let bytes = (arg.elem.bytes(precision) * (arg.touched)(params)) as u64;
@@ -323,7 +323,7 @@ pub enum Fill {
     /// Outputs and scratch: the harness poisons them.
     Nothing,
     Absent,
-    /// Uniform numbers of the range; small integers of it in an exact run.
+    /// Uniform random numbers in the range; small integers within it in an exact run.
     Uniform(f32, f32),
     Ids {
         below: u32,
@@ -332,7 +332,7 @@ pub enum Fill {
 }
 
 impl Fill {
-    /// Numbers about one; zeros for integers, which are ids and places mostly.
+    /// Numbers about one. Integers are zero, since they are mostly ids and indices.
     pub fn any(elem: Elem) -> Fill {
         match elem {
             Elem::f32 | Elem::real => Fill::Uniform(-1.0, 1.0),
@@ -355,14 +355,14 @@ impl Case {
         Case { params: params.words().to_vec(), fills: fills.into(), exact: true }
     }
 
-    /// The case of an exact kernel with an epilogue that is not.
+    /// The case of an exact kernel with an epilogue that is not exact.
     pub fn inexact(self) -> Self {
         Case { exact: false, ..self }
     }
 }
 
-/// Workgroups for `count` of them in a row, folded because a dimension holds at most 65 535. The shader's own number
-/// is `group.y * groups.x + group.x`.
+/// The grid of `count` workgroups, folded because a dimension holds at most 65 535. The shader computes a workgroup's number as
+/// `group.y * groups.x + group.x`.
 pub fn fold(count: usize) -> [u32; 3] {
     const MOST: usize = 65_535;
     let x = count.clamp(1, MOST);

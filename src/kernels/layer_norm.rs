@@ -26,7 +26,7 @@ fn quads(width: u32) -> u32 {
     width.div_ceil(4 * 64)
 }
 
-/// Whether rows are whole quads, and few enough for registers, of which the way back takes 16 a quad.
+/// Whether rows are whole quads and fit into registers; the backward pass takes 16 registers for each quad.
 fn quads_fit(width: u32) -> bool {
     width.is_multiple_of(4) && quads(width) <= 8
 }
@@ -34,7 +34,8 @@ fn quads_fit(width: u32) -> bool {
 const DESIGN: &[&str] = &["quads_subgroup", "quads", "subgroup"];
 
 kernel! {
-    /// y = (x − mean) / √(variance + ε) · weight + bias, row by row. `stats` keeps each row's mean and 1/√(variance + ε).
+    /// y = (x − mean) / √(variance + ε) · weight + bias for each row. `stats` keeps each row's mean and rstd, 1/√(variance +
+    /// ε).
     pub static LAYER_NORM(LayerNormArgs) = "layer_norm" (p: &LayerNorm);
     args {
         In x: real[p.rows * p.width],
@@ -114,9 +115,9 @@ params! {
         /// B·T.
         rows: u32,
         width: u32,
-        /// That of the way forward.
+        /// The forward pass's ε.
         epsilon: f32,
-        /// Of the dropout that gives `dropped`: the probability that an element is dropped, in [0, 1).
+        /// For the dropout that gives `dropped`: the probability that an element is dropped, in [0, 1).
         rate: f32,
         /// Tells the dropout layers of a model apart.
         site: u32,
@@ -124,7 +125,7 @@ params! {
 }
 
 impl LayerNormBackward {
-    /// Rows whose sums a workgroup takes together: few enough for some 512 workgroups, and as many as leave few sums.
+    /// Rows that one workgroup sums: few enough for about 512 workgroups, and many enough to leave few partial sums.
     fn rows_a_group(&self) -> u32 {
         self.rows.div_ceil(512).clamp(8, 64)
     }
@@ -133,16 +134,16 @@ impl LayerNormBackward {
         self.rows.div_ceil(self.rows_a_group())
     }
 
-    /// Workgroups of the pass that adds the sums up: a block of 32 columns each, of the weight's and of the bias'.
+    /// Workgroups of the pass that adds up the partial sums: one for each block of 32 columns, of the weight and of the bias.
     fn total_grid(&self) -> [u32; 3] {
         [self.width.div_ceil(32), 2, 1]
     }
 }
 
 kernel! {
-    /// dx of a layer norm, plus `residual` (the gradient that reaches x past the norm) when it is given. `dropped`, given
-    /// with `step`, is dx through dropout: the gradient of a branch, where x is what the branch was added to. And
-    /// d_weight += Σ dy·x̂ and d_bias += Σ dy over the rows.
+    /// dx of a layer norm, plus `residual` (the gradient that reaches x around the norm) if it is given. `dropped`, given with
+    /// `step`, is dx after dropout: the gradient of a branch whose output was added to give x. Also d_weight += Σ dy·x̂ and
+    /// d_bias += Σ dy over the rows.
     pub static LAYER_NORM_BACKWARD(LayerNormBackwardArgs) = "layer_norm_backward" (p: &LayerNormBackward);
     args {
         In x: real[p.rows * p.width],
@@ -275,7 +276,7 @@ fn norm(rows: u32, width: u32) -> LayerNorm {
     LayerNorm { rows, width, epsilon: 1e-5 }
 }
 
-/// A case for each shape, in every second one with the optional argument; some with an ε that is large enough to be missed.
+/// One case for each shape, every second one with the optional argument. Some have an ε so large that a missing one would show.
 fn cases_of(case: impl Fn(LayerNorm, Fill) -> Case) -> Vec<Case> {
     [(1, 1), (3, 63), (64, 65), (65, 128), (130, 257), (71, 260), (2, 1028), (5000, 4)]
         .map(|(rows, width)| {
@@ -298,7 +299,7 @@ fn layer_norm_backward_case(p: LayerNorm, residual: Fill) -> Case {
     Case::new(p, [x, ANY, stats, ANY, residual, Fill::Absent, nothing.clone(), Fill::Absent, nothing, ANY, d_bias])
 }
 
-/// x and its statistics, which must belong together, as some variants compute them again: numbers that f16 has too.
+/// x and its statistics, which must match, since some variants compute them again. The numbers are exact in f16 too.
 fn normed(p: &LayerNorm) -> (Fill, Fill) {
     let mut stream = Stream::new(1, Site::Order, 0);
     let x: Vec<f32> = (0..p.rows * p.width).map(|_| stream.below(257) as f32 / 64.0 - 2.0).collect();

@@ -1,12 +1,12 @@
-//! What a kernel computes, once more: in f64, as plain as it can be written, and sharing nothing with its twin but the random
-//! words of dropout. Tests hold the twins to it.
+//! What a kernel computes, a second time: in f64, as plain as possible, and sharing nothing with its twin but the random words
+//! of dropout. Tests compare the twins with it.
 
 use super::dropout::dropping;
 use super::kernel::Params;
 use super::step::StepState;
 use crate::random::philox_lanes;
 
-/// The mathematics of a kernel. Each of its outputs has a formula, or is a gradient.
+/// The mathematics of a kernel. Each of its outputs has a formula or is a gradient.
 #[derive(Clone, Copy)]
 pub struct Mathematics {
     /// Inputs that follow from other inputs, such as the log-sum-exps that a forward pass leaves for the backward pass.
@@ -15,27 +15,27 @@ pub struct Mathematics {
     pub gradient: Option<Gradient>,
 }
 
-/// Arguments as a function of arguments.
+/// Arguments as a function of other arguments.
 #[derive(Clone, Copy)]
 pub struct Formula {
-    /// The arguments that it gives.
+    /// The names of the arguments that it computes.
     pub of: &'static [&'static str],
-    /// What each of them holds, from the launch parameters and the arguments as they are before the launch.
+    /// The content of each, from the launch parameters and the arguments' content before the launch.
     pub values: fn(&[u32], &Contents) -> Vec<Vec<f64>>,
 }
 
-/// Outputs as the gradient of a sum, by which finite differences check them. What is added to an output's content has that of
-/// the launch before it in front.
+/// Outputs that are the gradient of a sum; finite differences check them. If a launch adds to an output, the output's content
+/// before the launch is included.
 #[derive(Clone, Copy)]
 pub struct Gradient {
-    /// Each variable with the output that holds the gradient with respect to it. A variable is the argument of its name; one that
-    /// is no argument is as long as its output, and zero.
+    /// Each variable, and the output that holds the gradient with respect to it. A variable is the argument of the same name;
+    /// if there is none, it is as long as its output, and zero.
     pub of: &'static [(&'static str, &'static str)],
-    /// The terms of the sum. It has no gradient where one of them is not finite; outputs need a formula there.
+    /// The terms of the sum. Where a term is not finite there is no gradient, so outputs need a formula there.
     pub terms: fn(&[u32], &Contents) -> Vec<f64>,
 }
 
-/// What an argument holds: numbers, or words where these are what counts. Empty for an absent one.
+/// What an argument holds: numbers, or raw words where those matter. Empty for an absent one.
 #[derive(Clone, Debug, Default)]
 pub struct Content {
     pub numbers: Vec<f64>,
@@ -55,7 +55,7 @@ impl std::ops::Deref for Content {
 pub struct Contents(Vec<(&'static str, Content)>);
 
 impl Contents {
-    /// Panics where a declaration names no argument, nor a variable of its gradient: it is a mistake there.
+    /// Panics if a declaration names no argument and no variable of its gradient: that is a mistake in the declaration.
     pub fn get(&self, name: &str) -> &Content {
         let found = self.0.iter().find(|(known, _)| *known == name);
         found.map(|(_, content)| content).unwrap_or_else(|| panic!("the kernel has no argument `{name}`"))
@@ -69,7 +69,7 @@ impl Contents {
     }
 }
 
-/// The terms of an inner product; none with an absent argument.
+/// The terms of an inner product; empty if an argument is absent.
 pub fn times(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a * b).collect()
 }
@@ -109,8 +109,8 @@ fn erf(x: f64) -> f64 {
     std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp() * sum
 }
 
-/// The activations of a microbatch, rows of `width`, through dropout; as they are without a `step`. Those of a step's whole batch
-/// are numbered on, and eight of them have one call of the generator.
+/// The activations of a microbatch, rows of `width`, after dropout; unchanged without a `step`. Elements are numbered through
+/// the step's whole batch, and eight of them share one call of the generator.
 pub fn dropped(x: &[f64], width: u32, step: &[u32], site: u32, rate: f32) -> Vec<f64> {
     if step.is_empty() {
         return x.to_vec();
@@ -120,7 +120,7 @@ pub fn dropped(x: &[f64], width: u32, step: &[u32], site: u32, rate: f32) -> Vec
     numbered.map(|(x, number)| x * dropout_mask(step, site, number / 8, (number % 8) as u32, rate)).collect()
 }
 
-/// What dropout multiplies an element of an octet of a site by.
+/// The dropout factor for an element of an octet at a site.
 pub fn dropout_mask(step: &StepState, site: u32, octet: u64, element: u32, rate: f32) -> f64 {
     let counter = [[octet as u32], [site], [step.number], [(octet >> 32) as u32]];
     let words = philox_lanes::<7, 1>([step.seed_low, step.seed_high], counter);

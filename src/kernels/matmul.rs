@@ -28,13 +28,13 @@ impl Product {
         2 * u64::from(self.m) * u64::from(self.n) * u64::from(self.k)
     }
 
-    /// Parts of the depth whose sums the variant `split` of the product aᵀ·b adds in a second pass; 1 where it does not fit.
+    /// How many parts the variant `split` of aᵀ·b cuts the depth into; a second pass adds their sums. 1 where it does not fit.
     fn split(&self) -> u32 {
         let quads = self.m.is_multiple_of(4) && self.n.is_multiple_of(4);
         if quads { depth_parts([self.m, self.n, self.k]) } else { 1 }
     }
 
-    /// Elements of those parts; a quad where there are none, since an argument has to hold something.
+    /// Elements of those parts. A quad if there are none, since an argument must not be empty.
     fn parts_len(&self) -> u32 {
         if self.split() > 1 { self.split() * self.m * (self.n + 1) } else { 4 }
     }
@@ -46,7 +46,7 @@ params! {
         m: u32,
         n: u32,
         k: u32,
-        /// With `step` given, probability that an element is dropped, in [0, 1).
+        /// If `step` is given, the probability that an element is dropped, in [0, 1).
         rate: f32,
         /// Tells the dropout layers of a model apart.
         site: u32,
@@ -67,8 +67,8 @@ impl From<Product> for LinearProduct {
 }
 
 kernel! {
-    /// c = a·bᵀ (+ bias) (through GELU when `pre`, which keeps the value before it, is given) (through dropout when `step`
-    /// is given) (+ residual).
+    /// c = a·bᵀ (+ bias) (through GELU if `pre` is given, which keeps the pre-activation) (through dropout if `step` is given)
+    /// (+ residual).
     pub static MATMUL_NT(MatmulNtArgs) = "matmul_nt" (p: &LinearProduct);
     args {
         In a: real[p.m * p.k],
@@ -209,7 +209,7 @@ fn matmul_nn(p: &Product, views: Views) {
 }
 
 kernel! {
-    /// c += aᵀ·b, and sums += Σ a over k: the gradient of a linear layer's weight from those of its outputs, and of its bias.
+    /// c += aᵀ·b, and sums += Σ a over k: the gradient of a linear layer's weight from that of its outputs, and of its bias.
     pub static MATMUL_TN(MatmulTnArgs) = "matmul_tn" (p: &Product);
     args {
         In a: real[p.k * p.m],
@@ -278,10 +278,11 @@ fn add_column_sums(x: &[f32], width: usize, sums: &mut [f32]) {
     );
 }
 
-/// Rows from which on a core does its share of a product by itself, and faster than all do the whole together.
+/// With at least this many rows it is faster for each core to compute a share of the product by itself than for all to share
+/// each product.
 const LEAST_SHARE: usize = 64;
 
-/// Around the edges of tiles, of quads and of depths that are loaded at once.
+/// Sizes around the edges of tiles, of quads and of the depths that are loaded at once.
 const SHAPES: [[u32; 3]; 12] = [
     [1, 1, 1],
     [63, 65, 17],
@@ -298,7 +299,8 @@ const SHAPES: [[u32; 3]; 12] = [
 ];
 const ANY: Fill = Fill::Uniform(-3.0, 3.0);
 
-/// A case for each shape, with fills by its number. `pre` is the place of the argument that brings GELU in, which is not exact.
+/// One case for each shape, with fills that depend on its number. `pre` is the place of the argument that turns GELU on, which
+/// is not exact.
 fn cases_of<P: Params + From<Product>>(pre: Option<usize>, fills: impl Fn(usize) -> Vec<Fill>) -> Vec<Case> {
     let case = |(i, &[m, n, k]): (usize, &[u32; 3])| {
         let fills = fills(i);
@@ -309,7 +311,7 @@ fn cases_of<P: Params + From<Product>>(pre: Option<usize>, fills: impl Fn(usize)
     SHAPES.iter().enumerate().map(case).collect()
 }
 
-/// Present when the bit is set in the case's number, so that every combination has a shape.
+/// The argument is present when the bit is set in the case's number, so that every combination has a shape.
 fn when(case: usize, bit: usize, fill: Fill) -> Fill {
     if case >> bit & 1 == 1 { fill } else { Fill::Absent }
 }
@@ -324,7 +326,7 @@ fn nt_cases() -> Vec<Case> {
         Case::new(p, fills(bits, step_fill(n, bits as u32))).inexact()
     };
     let mut cases = cases_of::<LinearProduct>(Some(4), |i| fills(i, Fill::Absent));
-    // The last two have enough rows for the twin to go by blocks, of which 862 of 19 end inside a call of the generator.
+    // The last two have enough rows for the twin's blocks; 862 rows of 19 end within a call of the generator.
     cases.extend(
         [
             (0, SHAPES[1]),
@@ -344,12 +346,12 @@ fn nt_cases() -> Vec<Case> {
 
 fn nn_cases() -> Vec<Case> {
     let mut cases = cases_of::<Product>(Some(3), |i| vec![ANY, ANY, when(i, 0, ANY), when(i, 2, ANY), Fill::Nothing]);
-    // Enough rows for the twin to go by blocks.
+    // Enough rows for the twin's blocks.
     cases.push(Case::new(Product { m: 1030, n: 5, k: 7 }, [ANY, ANY, ANY, ANY, Fill::Nothing]).inexact());
     cases
 }
 
-/// Also of depths that are split: where the last part is cut short, with one tile and with several.
+/// Includes depths that are split: where the last part is cut short, with one tile and with several.
 fn tn_cases() -> Vec<Case> {
     let fills = |i| vec![ANY, ANY, Fill::Nothing, ANY, when(i, 0, ANY)];
     let mut cases = cases_of::<Product>(None, fills);

@@ -1,21 +1,21 @@
-//! Orders memory across barriers in SPIR-V with cooperative matrices. Their modules declare Vulkan's memory model, where a
-//! load or store is private to its invocation unless it says otherwise, and a barrier makes writes neither available nor visible
-//! unless it says so. naga 30 says neither (gfx-rs/wgpu #8805, #10016), so that a driver may move an access of workgroup
-//! memory over a barrier.
+//! Orders memory across barriers in SPIR-V with cooperative matrices. Such modules declare Vulkan's memory model. There a load
+//! or store is private to its invocation unless it says otherwise, and a barrier makes writes available or visible only if it
+//! says so. naga 30 says neither (gfx-rs/wgpu #8805, #10016), so a driver may move an access of workgroup memory across a
+//! barrier.
 //!
-//! By the "Memory Model" appendix of the Vulkan specification (Location-Ordered), two accesses of different invocations in a
-//! dispatch are in order when both are non-private, a barrier lies between them, and it makes writes available and visible. The
-//! barrier's own storage classes and scope are WGSL's already, so no access needs a scope of its own.
+//! According to the appendix "Memory Model" of the Vulkan specification (Location-Ordered), two accesses by different
+//! invocations of a dispatch are ordered if both are non-private and a barrier between them makes writes available and visible.
+//! The barrier already has WGSL's storage classes and scope, so an access needs no scope of its own.
 
 use spirv::{Decoration, MemoryAccess, MemorySemantics, Op, StorageClass};
 use std::collections::{HashMap, HashSet};
 
-/// Words in front of a module's instructions, the fourth of which is one more than its largest id.
+/// Words before a module's instructions. The fourth of them is the largest id plus one.
 const HEADER: usize = 5;
 const BOUND: usize = 3;
 
-/// A module as naga writes it, with the memory operands and semantics that it lacks. One that does not declare Vulkan's memory
-/// model, and one that was here before, come back as they are.
+/// A module as naga writes it, plus the memory operands and semantics that it lacks. A module that doesn't declare Vulkan's
+/// memory model is returned unchanged, and so is one that was completed before.
 pub(super) fn order_accesses(words: Vec<u32>) -> Vec<u32> {
     let uses_vulkans = |instruction: &[u32]| {
         op(instruction) == Some(Op::MemoryModel) && instruction[2] == spirv::MemoryModel::Vulkan as u32
@@ -23,14 +23,14 @@ pub(super) fn order_accesses(words: Vec<u32>) -> Vec<u32> {
     if instructions(&words).any(uses_vulkans) { Module::of(&words).ordered(&words) } else { words }
 }
 
-/// What has to be known of a module before it is written again.
+/// What has to be known of a module before it is rewritten.
 #[derive(Default)]
 struct Module {
     read_only: HashSet<u32>,
-    /// Pointers into memory that invocations share and that the shader may write. What it only reads was written before the
-    /// dispatch, and private reads are in order after that. naga takes no such pointers as parameters of functions.
+    /// Pointers into memory that invocations share and that the shader may write. Read-only memory was written before the
+    /// dispatch, so private reads of it are in order. naga passes no such pointers as parameters of functions.
     shared: HashSet<u32>,
-    /// Constants that barriers have as their semantics.
+    /// Constants that barriers use as their semantics.
     semantics: HashSet<u32>,
 }
 
@@ -64,7 +64,7 @@ impl Module {
 
     fn ordered(&self, words: &[u32]) -> Vec<u32> {
         let mut out = words[..HEADER].to_vec();
-        // A constant of barriers may serve as a number elsewhere: they get one of their own behind it.
+        // A constant used by barriers may also serve as a number elsewhere, so barriers get a constant of their own after it.
         let mut complete = HashMap::new();
         for instruction in instructions(words) {
             let start = out.len();
@@ -92,8 +92,8 @@ impl Module {
         out
     }
 
-    /// Makes the access at `start`, the last instruction, non-private if its pointer is shared. Its memory operands come
-    /// behind `before` words; a matrix always has a stride in front of them.
+    /// Makes the access at `start`, the last instruction, non-private if its pointer is shared. Its memory operands come after
+    /// `before` words; a matrix always has a stride before them.
     fn share(&self, out: &mut Vec<u32>, start: usize, pointer: u32, before: usize) {
         if !self.shared.contains(&pointer) {
             return;
@@ -180,7 +180,7 @@ mod tests {
         accesses.map(|access| access.get(before).copied()).collect()
     }
 
-    /// Scope and semantics of every barrier.
+    /// The scope and semantics of every barrier.
     fn barriers(words: &[u32]) -> Vec<(u32, MemorySemantics)> {
         let constants: HashMap<u32, u32> = instructions(words)
             .filter(|instruction| op(instruction) == Some(Op::Constant) && instruction.len() == 4)
@@ -192,7 +192,7 @@ mod tests {
             .collect()
     }
 
-    /// What WGSL's `workgroupBarrier()` is to become.
+    /// What WGSL's `workgroupBarrier()` has to become.
     const BARRIER: (u32, MemorySemantics) = (
         Scope::Workgroup as u32,
         MemorySemantics::ACQUIRE_RELEASE
@@ -249,7 +249,7 @@ mod tests {
                 for pass in variant.passes {
                     let ordered = order_accesses(to_spirv(&wgsl, pass.entry));
                     let found = barriers(&ordered);
-                    // A storage barrier has the whole device as its scope, and naga does not declare that.
+                    // A storage barrier's scope is the whole device, and naga does not declare that.
                     assert!(
                         !found.is_empty() && found.iter().all(|barrier| *barrier == BARRIER),
                         "{found:?} in {wgsl}"

@@ -1,5 +1,5 @@
-//! The kernels: one file a family holds its parameter structs, declarations, test cases and CPU twins; the WGSL lies in
-//! `shaders/` under the same name.
+//! The kernels. There is one file per family, with its parameter structs, declarations, test cases and CPU twins; the WGSL is
+//! in `shaders/` under the same name.
 
 pub mod adamw;
 pub mod attention;
@@ -33,7 +33,7 @@ pub use kernel::{
     Views,
 };
 
-/// Every kernel. Executors, parity tests, gradient checks and benches all go by this table.
+/// Every kernel. Executors, parity tests, gradient checks and benches all use this table.
 pub static KERNELS: &[&Kernel] = &[
     &embedding::EMBEDDING,
     &embedding::EMBEDDING_BACKWARD,
@@ -65,7 +65,7 @@ pub static KERNELS: &[&Kernel] = &[
     &muon::MUON_UPDATE,
 ];
 
-/// The kernels that have a form of their own in a precision.
+/// The kernels that have a separate form in a precision.
 pub fn kernels_of(precision: Precision) -> impl Iterator<Item = &'static Kernel> {
     KERNELS.iter().copied().filter(move |kernel| precision == Precision::F32 || kernel.stores_reals())
 }

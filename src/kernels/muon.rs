@@ -2,8 +2,9 @@
 //! momentum, the norm before the Newton–Schulz iteration, the polynomial within it, and the update of the parameters, as
 //! `torch.optim.Muon` computes them.
 //!
-//! A parameter holds `stacked` matrices [rows, columns], one upon another. The iteration works on matrices that are not taller than
-//! wide, so tall ones lie transposed in `x`; there each starts at a multiple of `stride`, which a tensor's part may begin at.
+//! A parameter holds `stacked` matrices [rows, columns], one after another. The iteration needs matrices that are at least as
+//! wide as tall, so tall ones are transposed in `x`. There each matrix starts at a multiple of `stride`, at which a part of a
+//! tensor may begin.
 
 use super::case::Sizes;
 use super::cpu::parallel::GRAIN;
@@ -18,7 +19,7 @@ params! {
         stacked: u32,
         rows: u32,
         columns: u32,
-        /// Elements from the start of a matrix in `x` to that of the next.
+        /// Elements from the start of one matrix in `x` to the start of the next.
         stride: u32,
         momentum: f32,
         /// 1 − momentum, rounded once.
@@ -32,9 +33,9 @@ params! {
         rows: u32,
         columns: u32,
         stride: u32,
-        /// What the step's learning rate is multiplied by to give that of these matrices.
+        /// The factor for the step's learning rate that gives these matrices' learning rate.
         rate: f32,
-        /// What that is multiplied by where it meets `x`, for the matrices' shape.
+        /// A further factor for `x`, which depends on the matrices' shape.
         adjustment: f32,
         weight_decay: f32,
     }
@@ -50,11 +51,11 @@ params! {
     pub struct MuonPolynomial {
         /// Rows and columns.
         size: u32,
-        /// Of the unit matrix.
+        /// The coefficient of the identity matrix.
         a: f32,
-        /// Of the matrix.
+        /// The coefficient of the matrix.
         b: f32,
-        /// Of its square.
+        /// The coefficient of its square.
         c: f32,
     }
 }
@@ -68,7 +69,7 @@ struct Layout {
 }
 
 impl Layout {
-    /// The element of the parameter that lies at `at` in `x`; `None` in the gap behind a matrix.
+    /// The element of the parameter that lies at `at` in `x`; `None` in the gap after a matrix.
     fn source(self, at: usize) -> Option<usize> {
         let Layout { rows, columns, stride } = self;
         let (matrix, element) = (at / stride, at % stride);
@@ -85,8 +86,8 @@ impl Layout {
 }
 
 kernel! {
-    /// m ← m + (1 − μ)(g − m), then x = g + μ(m − g): Nesterov's momentum. The gradients are cleared. With `optimizer.coefficient`
-    /// 0, the sign of a skipped step, m stays and x is zero.
+    /// m ← m + (1 − μ)(g − m), then x = g + μ(m − g): Nesterov's momentum. The gradients are cleared. If
+    /// `optimizer.coefficient` is 0, the step is skipped: m stays, and x is zero.
     pub static MUON_MOMENTUM(MuonMomentumArgs) = "muon_momentum" (p: &MuonMomentum);
     args {
         In optimizer: f32[OPTIMIZER_WORDS],
@@ -161,7 +162,7 @@ fn momentum(p: &MuonMomentum, views: Views) {
 }
 
 kernel! {
-    /// x ← x / max(‖x‖, 1e-7), of the norm that partial sums of squares give: no singular value is above 1 then.
+    /// x ← x / max(‖x‖, 1e-7), with the norm from partial sums of squares: then no singular value is above 1.
     pub static MUON_NORM(MuonNormArgs) = "muon_norm" (p: &MuonNorm);
     args {
         In partials: f32[PARTIALS],
@@ -227,8 +228,8 @@ fn polynomial(p: &MuonPolynomial, views: Views) {
 }
 
 kernel! {
-    /// θ ← θ(1 − η·λ) − η·α·x with decoupled weight decay λ, unless the step is skipped. `copy` gets the parameters as the model's
-    /// products use them.
+    /// θ ← θ(1 − η·λ) − η·α·x with decoupled weight decay λ, unless the step is skipped. `copy` gets the parameters in the form
+    /// that the model's products use.
     pub static MUON_UPDATE(MuonUpdateArgs) = "muon_update" (p: &MuonUpdate);
     args {
         In update: f32[UPDATE_WORDS],
@@ -285,7 +286,7 @@ fn bench_shape(s: &Sizes) -> [u32; 4] {
     [3, s.width, s.width, s.width * s.width]
 }
 
-/// The optimiser's state with a coefficient; a step of the first of `SHAPES` is skipped.
+/// The optimiser's state with a coefficient; the step of the first of `SHAPES` is skipped.
 fn state(rows: u32) -> Fill {
     let coefficient = if rows == 1 { 0.0 } else { 0.5 };
     let state = OptimizerState { coefficient, ..bytemuck::Zeroable::zeroed() };

@@ -1,13 +1,13 @@
-//! The shaders of matrix products: one table for all transpositions and for the projection of q, k and v. Each is put together
-//! from a front, which loads and stores as its kernel needs it, and a tile with its loop.
+//! The shaders of matrix products: one table for all transpositions and for the projection of q, k and v. Each shader combines
+//! a front, which does the kernel's loads and stores, with a tile and its loop.
 
 use super::kernel::Class;
 
-/// The variants of a kernel whose result is m×n. `each` is the front that takes any size, element by element; `quads` takes
-/// four elements at a time, `octets` eight for products on matrices, both of launches that `fit`. Variants that only this kernel
-/// has come behind `also`.
+/// The variants of a kernel whose result is m×n. `each` is the front for any size, element by element. `quads` takes four
+/// elements at a time and `octets` eight, for products on matrices; both are for launches that `fit`. Variants that only this
+/// kernel has come after `also`.
 ///
-/// Those on matrices that are for subgroups of 32 lanes come first: on adapters with wider ones they are not offered.
+/// Variants on matrices for subgroups of 32 lanes come first, and adapters with wider subgroups are not offered them.
 macro_rules! product_variants {
     (
         $p:ident: &$params:ty,
@@ -138,34 +138,35 @@ macro_rules! product_variants {
 
 pub(super) use product_variants;
 
-/// Workgroups of a result of m×n in tiles of rows×columns.
+/// Workgroups for a result of m×n in tiles of rows×columns.
 pub fn tiles([m, n]: [u32; 2], [rows, columns]: [u32; 2]) -> [u32; 3] {
     [n.div_ceil(columns), m.div_ceil(rows), 1]
 }
 
-/// Tiles of 128×128 that a result of m×n has.
+/// Tiles of 128×128 in a result of m×n.
 fn large_tiles([m, n]: [u32; 2]) -> u64 {
     u64::from(m.div_ceil(128)) * u64::from(n.div_ceil(128))
 }
 
-/// Workgroups that `split` makes of a result with few tiles, about: two for each compute unit of a large GPU.
+/// About how many workgroups `split` makes of a result with few tiles: two for each compute unit of a large GPU.
 const SPLIT_WORKGROUPS: u64 = 256;
-/// Terms from which on a workgroup outweighs what it leaves to the second pass.
+/// With at least this many terms, the work of a workgroup outweighs what it leaves to the second pass.
 const SPLIT_TERMS: u64 = 256;
-/// Elements that all parts together take at most: 32 MiB.
+/// The most elements that all parts together may take: 32 MiB.
 const SPLIT_ELEMENTS: u64 = 8 << 20;
 
-/// Into how many parts `split` cuts the depth of a product of m×n×k, of which each leaves a result and its m sums: 1 where it
-/// does not.
+/// How many parts `split` cuts the depth of a product of m×n×k into. Each part leaves a result and its m sums. It is 1 where
+/// `split` does not apply.
 pub fn depth_parts([m, n, k]: [u32; 3]) -> u32 {
     let wanted = SPLIT_WORKGROUPS.div_ceil(large_tiles([m, n]));
     let held = SPLIT_ELEMENTS / (u64::from(m) * (u64::from(n) + 1));
     wanted.min(held).min(u64::from(k) / SPLIT_TERMS).max(1) as u32
 }
 
-/// The design of a product: on matrices where there are any, else the largest tile that leaves no compute unit without one.
-/// `parts` is what `depth_parts` says of a kernel with the variant `split`, 1 of others: a GPU of many units wants that wherever
-/// it is of use, one of few where tiles are fewer still. With hardly any terms there is nothing for `sliced` to slice.
+/// The design of a product: on matrices where the adapter has them, else the largest tile that leaves no compute unit idle.
+/// `parts` comes from `depth_parts` if the kernel has the variant `split`, and is 1 otherwise. A GPU with many units wants
+/// `split` wherever it helps; a GPU with few wants it only where tiles are even fewer. With hardly any terms there is nothing
+/// for `sliced` to slice.
 pub fn product_design([m, n, k]: [u32; 3], parts: u32, class: Class) -> &'static [&'static str] {
     let units = match class {
         Class::Discrete => 96,
@@ -197,7 +198,7 @@ pub fn product_design([m, n, k]: [u32; 3], parts: u32, class: Class) -> &'static
 mod tests {
     use super::*;
 
-    /// The gradients of BERT-base's weights, and of the vocabulary's, which has tiles enough.
+    /// The gradients of BERT-base's weights, and that of the vocabulary's table, which has enough tiles.
     #[test]
     fn small_results_are_split_within_bounds() {
         for (shape, parts) in [

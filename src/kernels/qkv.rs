@@ -1,5 +1,5 @@
-//! The fused query, key and value projection, with the rotary position embedding of Su et al. (RoFormer, 2021) and the
-//! attention scale in its epilogue, and the way back.
+//! The fused query, key and value projection and its gradient. Its epilogue has the rotary position embedding of Su et al.
+//! (RoFormer, 2021) and the attention scale.
 
 use super::case::Sizes;
 use super::cpu::gemm::{BLOCK_ROWS, Cores, Matrix, product, with_transposed};
@@ -16,11 +16,11 @@ params! {
     pub struct Qkv {
         /// Sequences.
         batch: u32,
-        /// Tokens a sequence.
+        /// Tokens per sequence.
         sequence: u32,
         heads: u32,
         head_dim: u32,
-        /// What queries are multiplied by: 1/√head_dim.
+        /// The factor for queries: 1/√head_dim.
         scale: f32,
     }
 }
@@ -37,8 +37,8 @@ impl Qkv {
 }
 
 kernel! {
-    /// qkv = rope(x·Wᵀ + bias), head-major [3, B, heads, T, head_dim]; q also times `scale`. `rope` holds the cosine and
-    /// sine of every position and pair, [T, head_dim/2, 2]; element i of a head turns with element i + head_dim/2.
+    /// qkv = rope(x·Wᵀ + bias), head-major [3, B, heads, T, head_dim]; q is also multiplied by `scale`. `rope` holds the cosine
+    /// and sine of every position and pair, [T, head_dim/2, 2]; element i of a head rotates with element i + head_dim/2.
     pub static QKV(QkvArgs) = "qkv" (p: &Qkv);
     args {
         In x: real[p.rows() * p.width()],
@@ -70,7 +70,7 @@ kernel! {
     formula(x, weight, bias, rope) -> [qkv]: [turned(p, &linear(x, weight, bias, p.width()), rope)],
 }
 
-/// [3, B, heads, T, head_dim] from rows [B·T, 3·width], queries and keys turned and queries scaled, in f64.
+/// [3, B, heads, T, head_dim] from rows [B·T, 3·width], with queries and keys rotated and queries scaled, in f64.
 fn turned(p: &Qkv, rows: &[f64], rope: &[f64]) -> Vec<f64> {
     let [batch, sequence, heads, head_dim] = [p.batch, p.sequence, p.heads, p.head_dim].map(|size| size as usize);
     let (width, half) = (heads * head_dim, head_dim / 2);
@@ -94,7 +94,7 @@ fn qkv(p: &Qkv, views: Views) {
     let (x, weight, bias, rope) = (x.read::<f32>(), weight.read::<f32>(), bias.read::<f32>(), rope.read::<f32>());
     let (batch, heads) = (p.batch as usize, p.heads as usize);
     let (sequence, head_dim, width) = (p.sequence as usize, p.head_dim as usize, p.width() as usize);
-    // Sequences of a block, and elements that it has of each of q, k and v.
+    // Sequences in a block, and how many elements of each of q, k and v it has.
     let block = (BLOCK_ROWS / sequence).max(1);
     let size = block * sequence * width;
     let (q, rest) = qkv.write::<f32>().split_at_mut(batch * sequence * width);
@@ -128,7 +128,7 @@ fn qkv(p: &Qkv, views: Views) {
     });
 }
 
-/// Turns the pairs (i, i + half) of a head by the angles in `rope`: forwards for direction 1, back for −1.
+/// Rotates the pairs (i, i + half) of a head by the angles in `rope`: forwards for direction 1, back for −1.
 #[inline(always)]
 fn turn(head: &mut [f32], rope: &[f32], direction: f32) {
     let (low, high) = head.split_at_mut(rope.len() / 2);
@@ -139,7 +139,7 @@ fn turn(head: &mut [f32], rope: &[f32], direction: f32) {
 }
 
 kernel! {
-    /// dy [B·T, 3·width], the gradient of x·Wᵀ + bias, from that of qkv: scaled, turned back and put in rows.
+    /// dy [B·T, 3·width], the gradient of x·Wᵀ + bias, from that of qkv, which is scaled, rotated back and put in rows.
     pub static QKV_BACKWARD(QkvBackwardArgs) = "qkv_backward" (p: &Qkv);
     args {
         In d_qkv: real[3 * p.rows() * p.width()],
@@ -207,7 +207,7 @@ fn cases_of(fills: impl Fn(usize, Fill) -> Vec<Fill>) -> Vec<Case> {
         [2, 33, 3, 24],
         [1, 70, 2, 72],
         [3, 23, 5, 8],
-        // Enough rows for the twin to go by blocks, of several sequences.
+        // Enough rows for the twin's blocks, of several sequences.
         [60, 20, 1, 4],
     ];
     let shapes = shapes.map(shape);

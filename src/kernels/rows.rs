@@ -7,7 +7,7 @@ use super::mathematics::times;
 
 params! {
     pub struct Rows {
-        /// Rows of the whole, B·T.
+        /// Rows of the source, B·T.
         rows: u32,
         /// Rows selected.
         selected: u32,
@@ -56,8 +56,8 @@ fn gather_rows(p: &Rows, views: Views) {
 }
 
 kernel! {
-    /// `dx[r] = dy[inverse[r]]`, zero where that is u32::MAX. `inverse` is that of the selection: each row is written
-    /// once, so nothing has to be cleared or added.
+    /// `dx[r] = dy[inverse[r]]`, or zero where that is u32::MAX. `inverse` inverts the selection, so that each row is written
+    /// once and nothing has to be cleared or added.
     pub static SCATTER_ROWS(ScatterRowsArgs) = "scatter_rows" (p: &Rows);
     args {
         In dy: real[p.selected * p.width],

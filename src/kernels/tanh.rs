@@ -1,4 +1,4 @@
-//! The hyperbolic tangent and its gradient: what BERT's pooler ends with.
+//! The hyperbolic tangent and its gradient: the last operation of BERT's pooler.
 
 use super::cpu::math::{Math, with_math};
 use super::cpu::parallel::blocks;
@@ -79,7 +79,7 @@ fn tanh_backward(_: &Elements, views: Views) {
     );
 }
 
-/// As `shaders/shared/tanh.wgsl` has it.
+/// The same formula as `shaders/shared/tanh.wgsl`.
 #[inline(always)]
 fn tanh(math: Math, x: f32) -> f32 {
     1.0 - 2.0 / (math.exp(2.0 * x.clamp(-15.0, 15.0)) + 1.0)

@@ -1,5 +1,5 @@
-//! Shaders in the languages that drivers read, as wgpu hands them over: made by naga, an entry point at a time, without
-//! checks at run time and without zeroed workgroup memory.
+//! Shaders in the languages that drivers read, as wgpu passes them on. naga writes them, one entry point at a time, without
+//! run-time checks and without zeroed workgroup memory.
 
 use super::memory_model::order_accesses;
 use crate::{Error, Result};
@@ -9,7 +9,7 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess};
 use wgpu::Features;
 
-/// What wgpu writes for Macs since macOS 14; matrices and half precision are in it.
+/// The version that wgpu writes for Macs since macOS 14; it has matrices and half precision.
 const METAL: (u8, u8) = (3, 1);
 
 const UNCHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
@@ -19,7 +19,7 @@ const UNCHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
     binding_array: BoundsCheckPolicy::Unchecked,
 };
 
-/// A shader that naga has read and found to be valid.
+/// A shader that naga has parsed and validated.
 pub struct Parsed {
     pub module: Module,
     pub info: ModuleInfo,
@@ -27,10 +27,10 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// Of a shader that needs these features of an adapter.
+    /// Parses a shader that needs these features of an adapter.
     ///
     /// # Errors
-    /// The shader is not valid WGSL; the message is the compiler's, with the lines that it is about.
+    /// The shader is not valid WGSL; the message is the compiler's, with the lines concerned.
     pub fn new(wgsl: &str, needs: Features) -> Result<Self> {
         let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| Error::device(error.emit_to_string(wgsl)))?;
         let info = Validator::new(ValidationFlags::all(), capabilities(needs))
@@ -39,11 +39,11 @@ impl Parsed {
         Ok(Parsed { module, info, needs })
     }
 
-    /// The words that a Vulkan device gets for an entry point, as wgpu has naga write them; of a shader with cooperative
-    /// matrices with its memory put in order, in a version that every driver with Vulkan's memory model reads.
+    /// The SPIR-V that a Vulkan device gets for an entry point, as wgpu has naga write it. If a shader has cooperative
+    /// matrices, its memory is put in order, and the version is one that every driver with Vulkan's memory model reads.
     ///
     /// # Errors
-    /// There is no such entry point, or naga can't say it in SPIR-V.
+    /// There is no such entry point, or naga can't express it in SPIR-V.
     pub fn spirv(&self, entry: &str) -> Result<Vec<u32>> {
         self.unordered(entry).map(order_accesses)
     }
@@ -65,11 +65,11 @@ impl Parsed {
         words.map_err(|error| fails("SPIR-V", error))
     }
 
-    /// The text that wgpu gives a Metal device for an entry point. Arguments lie in the buffers of their bindings, and the
-    /// lengths of them in the one behind.
+    /// The text that wgpu gives a Metal device for an entry point. Arguments are in the buffers of their binding numbers, and
+    /// their lengths are in the next buffer.
     ///
     /// # Errors
-    /// There is no such entry point, or naga can't say it in MSL.
+    /// There is no such entry point, or naga can't express it in MSL.
     pub fn metal(&self, entry: &str) -> Result<String> {
         let options = msl::Options {
             lang_version: METAL,
@@ -107,7 +107,7 @@ impl Parsed {
     /// The text that wgpu gives a DX12 device for an entry point, with registers numbered by bindings.
     ///
     /// # Errors
-    /// There is no such entry point, or naga can't say it in HLSL: it has no cooperative matrices.
+    /// There is no such entry point, or naga can't express it in HLSL, which has no cooperative matrices.
     pub fn hlsl(&self, entry: &str) -> Result<String> {
         let options = hlsl::Options {
             shader_model: self.shader_model(),
@@ -125,12 +125,12 @@ impl Parsed {
         Ok(text)
     }
 
-    /// The oldest that knows what the shader needs, since any compiler takes it.
+    /// The oldest version that has what the shader needs, since any compiler takes that.
     fn shader_model(&self) -> hlsl::ShaderModel {
         if self.needs.is_empty() { hlsl::ShaderModel::V5_1 } else { hlsl::ShaderModel::V6_2 }
     }
 
-    /// Whether there are drivers of DX12 with all that the shader needs: none has cooperative matrices.
+    /// Whether DX12 drivers exist with all that the shader needs: none has cooperative matrices.
     pub fn suits_dx12(&self) -> bool {
         !self.has_matrices()
     }
@@ -140,7 +140,7 @@ impl Parsed {
     }
 }
 
-/// What naga has to allow for the features of an adapter.
+/// What naga has to allow for an adapter with these features.
 fn capabilities(needs: Features) -> Capabilities {
     let needed = [
         (Features::SUBGROUP, Capabilities::SUBGROUP),

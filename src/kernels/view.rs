@@ -11,7 +11,7 @@ pub enum View<'a> {
     Absent,
     Read(&'a [u32]),
     Write(&'a mut [u32]),
-    /// To be written, and what it had before counts as zero, whatever lies there.
+    /// To be written; what lies there before counts as zero.
     Fresh(&'a mut [u32]),
 }
 
@@ -47,7 +47,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The elements of an output that sums go to, and whether they are added to what is there.
+    /// The elements of an output that sums are added to, and whether its content counts.
     pub fn write_sums<T: Pod>(self) -> (&'a mut [T], bool) {
         match self {
             View::Fresh(words) => (bytemuck::cast_slice_mut(words), false),

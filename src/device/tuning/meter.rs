@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 pub struct GpuMeter<'a> {
     contests: &'a [Contest],
-    /// Opened for the measurements alone; `None` when that failed.
+    /// A device opened only for the measurements; `None` if that failed.
     gpu: Option<Gpu>,
-    /// Of the contests that are ready, a run for each variant.
+    /// For the contests that are ready, one run for each variant.
     ready: BTreeMap<usize, Launches>,
     start: Instant,
 }
@@ -43,7 +43,7 @@ impl Meter for GpuMeter<'_> {
         let launches = self.ready.get_mut(&contest).ok_or_else(|| Error::device(format!("{shape} is not ready")))?;
         let time = launches.time_in_kernels(variant);
         if let Err(error) = &time {
-            // Whatever happened to the device, the contests behind this one get another.
+            // Whatever happened to the device, the next contests get a new one.
             log::debug!("{shape}: {error}; it runs by design");
             self.gpu = self.gpu.as_ref().and_then(|gpu| gpu.reopen().ok());
             self.ready.clear();

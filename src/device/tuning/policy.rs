@@ -4,44 +4,44 @@ use crate::kernels::Class;
 use crate::{Error, Result};
 use std::time::Duration;
 
-/// What times launches.
+/// Measures the time of launches.
 pub trait Meter {
-    /// Makes the variants of a run of contests ready; what that takes is not measured.
+    /// Prepares the variants of some consecutive contests. The time for this is not measured.
     ///
     /// # Errors
     /// The device fails.
     fn prepare(&mut self, contests: std::ops::Range<usize>) -> Result<()>;
 
-    /// How long a launch of a contest's variant takes in its kernels alone.
+    /// The time of one launch of a contest's variant, counting only its kernels.
     ///
     /// # Errors
-    /// The device fails; the variant is out of the contest then.
+    /// The device fails; the variant then leaves the contest.
     fn time(&mut self, contest: usize, variant: usize) -> Result<Duration>;
 
-    /// How long all of this has been going on, by the clock on the wall.
+    /// The wall-clock time since the start.
     fn elapsed(&self) -> Duration;
 }
 
-/// What measurements may take.
+/// How much time measurements may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// In kernels alone.
+    /// Time in kernels.
     pub kernels: Duration,
-    /// By the clock on the wall, compiling included.
+    /// Wall-clock time, including compilation.
     pub wall: Duration,
 }
 
 impl Budget {
     pub const NOTHING: Budget = Budget { kernels: Duration::ZERO, wall: Duration::ZERO };
 
-    /// The environment variable with the seconds that kernels may take to be measured; 0 for none.
+    /// The environment variable with the seconds of kernel time for measurements; 0 for none.
     const VARIABLE: &str = "CLOZE_MEASURE_SECONDS";
 
-    /// What the environment asks for, or what is usual for a class of adapter: a program on the CPU is for tests, and not worth
+    /// The budget from the environment, or the default for a class of adapter. A software adapter is for tests, and not worth
     /// the time.
     ///
     /// # Errors
-    /// It asks for no number of seconds.
+    /// The variable is not a number of seconds.
     pub fn from_environment(class: Class) -> Result<Budget> {
         let Some(value) = std::env::var_os(Self::VARIABLE) else {
             let short = Budget { kernels: Duration::from_secs(1), wall: Duration::from_secs(3) };
@@ -51,7 +51,7 @@ impl Budget {
         let kernels = seconds.and_then(|seconds| Duration::try_from_secs_f32(seconds).ok()).ok_or_else(|| {
             let (variable, value) = (Self::VARIABLE, value.to_string_lossy());
             Error::device(format!(
-                "{variable}: `{value}` is no number of seconds; it is such as 2, or 0 to measure nothing"
+                "{variable}: `{value}` is not a number of seconds; give one such as 2, or 0 to measure nothing"
             ))
         })?;
         let usual = Budget::default();
@@ -72,19 +72,19 @@ impl Default for Budget {
 /// For each contest the place of its fastest variant; `None` where that was not measured.
 pub type Measurements = Vec<Option<usize>>;
 
-/// Time in kernels after which a GPU's clock has come up from idling.
+/// Kernel time after which a GPU's clock has come up from idle.
 const WARM_UP: Duration = Duration::from_millis(300);
-/// Contests whose variants are compiled together.
+/// How many contests have their variants compiled together.
 const TOGETHER: usize = 8;
-/// Rounds, in each of which every variant that is left is timed once, so that a clock that drifts meets all of them.
+/// Rounds. Each round times every remaining variant once, so that a drifting clock affects all of them.
 const ROUNDS: usize = 5;
-/// A variant that is so much slower than the fastest is out after a round.
+/// A variant this much slower than the fastest is out after one round.
 const HOPELESS: f64 = 3.0;
-/// And after two rounds so.
+/// The same after two rounds.
 const CLEAR: f64 = 1.25;
 
-/// Finds the fastest of each contest's variants, of which there are `candidates`; the first is the one that runs unless
-/// another is measured to be faster. Contests come in the order of what there is to gain.
+/// Finds the fastest of each contest's variants; `candidates` says how many each has. The first variant stays unless another is
+/// measured to be faster. Contests come in the order of their possible gain.
 pub fn measure(meter: &mut dyn Meter, candidates: &[usize], budget: Budget) -> Measurements {
     let mut found = vec![None; candidates.len()];
     let (mut left, mut warm) = (budget.kernels, false);
@@ -103,7 +103,7 @@ pub fn measure(meter: &mut dyn Meter, candidates: &[usize], budget: Budget) -> M
     found
 }
 
-/// Runs one variant until the clock has come up. Times mean nothing here, and do not count.
+/// Runs one variant until the clock has come up. These times mean nothing and do not count.
 fn warm_up(meter: &mut dyn Meter, contest: usize, wall: Duration) {
     let mut spent = Duration::ZERO;
     while spent < WARM_UP && meter.elapsed() < wall {
@@ -114,7 +114,7 @@ fn warm_up(meter: &mut dyn Meter, contest: usize, wall: Duration) {
     }
 }
 
-/// The fastest of a contest's variants; `None` where the time did not suffice for two rounds, or the one by design fails.
+/// The fastest of a contest's variants; `None` if there was no time for two rounds, or if the one by design fails.
 fn settle(
     meter: &mut dyn Meter,
     contest: usize,
@@ -125,7 +125,7 @@ fn settle(
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); candidates];
     let mut running: Vec<usize> = (0..candidates).collect();
     for round in 0..ROUNDS {
-        // The first touches the memory.
+        // The first launch touches the memory.
         if round == 0 {
             running.retain(|&variant| meter.time(contest, variant).is_ok());
         }
@@ -158,7 +158,8 @@ mod tests {
     use super::*;
     use std::ops::Range;
 
-    /// A device on which variant `v` of any contest takes `milliseconds[v]`, four times as long until its clock has come up.
+    /// A device on which variant `v` of any contest takes `milliseconds[v]`, and four times as long until its clock has come
+    /// up.
     struct Scripted {
         milliseconds: Vec<f64>,
         busy: Duration,
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn with_time_for_half_of_them_half_are_measured() {
-        // Every contest is clear after two rounds of two variants, the second of which is out after one: 3 ms.
+        // Each contest is decided after two rounds of two variants; the second variant is out after one: 3 ms.
         let budget = |contests: u64| Budget { kernels: Duration::from_millis(6 * contests), ..Budget::default() };
         for (milliseconds, known) in [(0, 0), (5, 5), (10, 10), (20, 10)] {
             let found = measure(&mut Scripted::new(&[1.0, 4.0]), &[2; 10], budget(milliseconds));

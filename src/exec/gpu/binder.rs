@@ -11,7 +11,7 @@ use crate::kernels::gradient_norm::OPTIMIZER_WORDS;
 use crate::kernels::kernel::Pass;
 use std::collections::HashMap;
 
-/// What is bound in place of an absent argument: as long as any struct that a shader declares.
+/// The buffer bound for an absent argument. It is as long as any struct that a shader declares.
 const ABSENT_WORDS: usize = OPTIMIZER_WORDS;
 
 /// One pass of a launch, or a part of it, ready to be encoded.
@@ -20,17 +20,17 @@ pub(super) struct Dispatch {
     pub variant: &'static str,
     /// The entry point of the pass.
     pub entry: &'static str,
-    /// Whether it is the first pass, or that one's first part.
+    /// Whether it is the first pass of its launch, or the first part of that pass.
     pub first: bool,
     pub pipeline: wgpu::ComputePipeline,
     pub bindings: wgpu::BindGroup,
     pub grid: [u32; 3],
-    /// Its share of what the launch costs.
+    /// Its share of the launch's cost.
     pub cost: Cost,
 }
 
 impl Dispatch {
-    /// Into a pass that has its pipeline.
+    /// Encodes it into a compute pass that has its pipeline set.
     pub fn encode(&self, pass: &mut wgpu::ComputePass) {
         pass.set_bind_group(0, &self.bindings, &[]);
         let [x, y, z] = self.grid;
@@ -132,7 +132,7 @@ impl<'a> Binder<'a> {
     }
 }
 
-/// The variant that a launch runs: the reference where another can't.
+/// The variant that a launch runs. The reference stands in for one that cannot run it.
 fn variant(gpu: &Gpu, options: Options, launch: &Launch) -> &'static Variant {
     let kernel = launch.kernel;
     let Some(place) = launch.variant.or(options.variant) else {
@@ -142,7 +142,7 @@ fn variant(gpu: &Gpu, options: Options, launch: &Launch) -> &'static Variant {
     if gpu.offers(wanted) && wanted.suits(&launch.params, launch.precision) { wanted } else { kernel.reference() }
 }
 
-/// What a dispatch comes from.
+/// The inputs that a dispatch is made from.
 struct Step {
     source: Source,
     pass: &'static Pass,
@@ -150,7 +150,7 @@ struct Step {
     cost: Cost,
 }
 
-/// One step for each pass of a launch, or several where it would take a slow device long.
+/// One step for each pass of a launch, or several if it would take a slow device long.
 fn steps(gpu: &Gpu, options: Options, launch: &Launch) -> Vec<Step> {
     let variant = variant(gpu, options, launch);
     let features = gpu.device.features().difference(options.without);
@@ -179,7 +179,7 @@ fn steps(gpu: &Gpu, options: Options, launch: &Launch) -> Vec<Step> {
     steps
 }
 
-/// Distance between the parameters of two launches, in bytes.
+/// Distance between the parameters of consecutive launches, in bytes.
 fn uniform_stride(gpu: &Gpu) -> u64 {
     u64::from(gpu.device.limits().min_uniform_buffer_offset_alignment).max(256)
 }

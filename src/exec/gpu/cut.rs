@@ -1,10 +1,10 @@
-//! Launches that a slow device would take long for, cut by their grid: Windows resets a GPU whose work takes two seconds, and a
-//! desktop that shares it stands still meanwhile. A part computes some of the workgroups, each as in the whole.
+//! Cuts launches by their grid if they would take a slow device long. Windows resets a GPU whose work takes two seconds, and a
+//! desktop that shares the GPU freezes meanwhile. A part computes some of the workgroups, each exactly as in the whole.
 
 use crate::kernels::Class;
 
-/// FLOP that a launch has at most on a device of a class, else it is cut: half a second at 0.1 TFLOP/s on an integrated GPU, and
-/// at 1 TFLOP/s on another.
+/// The most FLOP that a launch may have on a device of a class before it is cut: half a second at 0.1 TFLOP/s on an integrated
+/// GPU, and at 1 TFLOP/s on others.
 pub(super) fn most_flops(class: Class) -> u64 {
     match class {
         Class::Integrated => 50_000_000_000,
@@ -13,7 +13,7 @@ pub(super) fn most_flops(class: Class) -> u64 {
     }
 }
 
-/// Some of a grid's workgroups.
+/// A part of a grid's workgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Its first workgroup in the whole.
@@ -21,7 +21,7 @@ pub struct Part {
     pub grid: [u32; 3],
 }
 
-/// A grid in `count` parts or somewhat fewer, along its longest side.
+/// Splits a grid along its longest side into `count` parts, or a few less.
 pub fn parts(grid: [u32; 3], count: u64) -> Vec<Part> {
     let longest = (0..3).max_by_key(|&side| grid[side]).expect("there are three");
     let step = u64::from(grid[longest]).div_ceil(count.max(1)).max(1) as u32;
@@ -38,7 +38,8 @@ pub fn parts(grid: [u32; 3], count: u64) -> Vec<Part> {
 const GROUP: &str = "@builtin(workgroup_id) group: vec3<u32>";
 const GROUPS: &str = "@builtin(num_workgroups) groups: vec3<u32>";
 
-/// A shader for a part of a grid: its entry points see workgroups as the whole has them. All of Cloze's declare them alike.
+/// A shader for a part of a grid: its entry points see workgroup numbers as in the whole grid. All of Cloze's shaders declare
+/// them in the same form.
 pub fn text(wgsl: &str, whole: [u32; 3], part: Part) -> String {
     let vector = |[x, y, z]: [u32; 3]| format!("vec3<u32>({x}u, {y}u, {z}u)");
     let body =

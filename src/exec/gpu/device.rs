@@ -15,14 +15,14 @@ use crate::{Error, Remedy, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Every adapter that can run Cloze, in wgpu's order: by their places they are asked for.
+/// Every adapter that can run Cloze, in wgpu's order. Their place in this list is the number that a user asks for.
 ///
 /// # Errors
-/// WGPU_BACKEND names a backend that Cloze does not compute by.
+/// WGPU_BACKEND names a backend that Cloze does not support.
 pub fn adapters() -> Result<Vec<wgpu::Adapter>> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = backends(std::env::var_os("WGPU_BACKEND"))?;
-    // Creating a buffer that would push the system into swapping video memory fails instead.
+    // With this, creating a buffer that would make the system swap video memory fails instead.
     descriptor.memory_budget_thresholds.for_resource_creation = Some(95);
     let backends = descriptor.backends;
     let instance = wgpu::Instance::new(descriptor);
@@ -30,7 +30,7 @@ pub fn adapters() -> Result<Vec<wgpu::Adapter>> {
     Ok(adapters.into_iter().filter(runs_compute).collect())
 }
 
-/// What WGPU_BACKEND asks for, as other programs with wgpu read it; else all.
+/// The backends in WGPU_BACKEND, read as other programs with wgpu read it; else all.
 fn backends(asked: Option<std::ffi::OsString>) -> Result<wgpu::Backends> {
     let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
         return Ok(wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12);
@@ -50,12 +50,12 @@ fn runs_compute(adapter: &wgpu::Adapter) -> bool {
         && adapter.limits().max_storage_buffers_per_shader_stage >= crate::kernels::kernel::MAX_BINDINGS as u32
 }
 
-/// Whether an adapter is a program that imitates a GPU, such as llvmpipe.
+/// Whether an adapter is a software adapter, a program that imitates a GPU, such as llvmpipe.
 pub fn is_software(info: &wgpu::AdapterInfo) -> bool {
     info.device_type == wgpu::DeviceType::Cpu
 }
 
-/// Optional features that are used where an adapter has them.
+/// Optional features that are used if an adapter has them.
 const WANTED: wgpu::Features = wgpu::Features::SHADER_F16
     .union(wgpu::Features::SUBGROUP)
     .union(wgpu::Features::SHADER_INT64)
@@ -76,21 +76,21 @@ pub struct Gpu {
     pub(super) sabotage: Option<Sabotage>,
     pub(super) fault: Option<Fault>,
     pub(super) watchdog: Arc<Watchdog>,
-    /// What a submission should take.
+    /// How long a submission should take.
     pub(super) submission: Duration,
-    /// FLOP of a launch above which it is cut into several; by the class of the device where it isn't set.
+    /// A launch with more FLOP than this is cut into several; the limit of the class of device if it is not set.
     pub(super) most_flops: Option<u64>,
-    /// Pipelines that are kept on the disk.
+    /// The cache of pipelines on the disk.
     pub(super) pipelines: Option<Arc<PipelineCache>>,
-    /// Pipelines that were compiled since it was opened.
+    /// Pipelines that were compiled since the device was opened.
     pub(super) compiled: Compiled,
 }
 
 impl Gpu {
-    /// Opens an adapter with all its limits, and trusts it: `device::vetting` opens one whose kernels were checked.
+    /// Opens an adapter with all its limits, and trusts its kernels. Use `device::vetting` to open one with checked kernels.
     ///
     /// # Errors
-    /// The driver refuses, or a variable for tests is none that it could be.
+    /// The driver refuses, or an environment variable for tests has an invalid value.
     pub fn open(adapter: &wgpu::Adapter) -> Result<Gpu> {
         let info = adapter.get_info();
         let (sabotage, fault) = (Sabotage::from_environment()?, Fault::from_environment()?);
@@ -110,7 +110,7 @@ impl Gpu {
             ..Default::default()
         };
         let refusal = |error: &str| format!("cannot open {} ({}): {error}", info.name, info.backend);
-        // wgpu panics where the driver fails at what it asks for first of all.
+        // wgpu panics if the driver fails at the very first calls.
         let opened = without_panic(|| pollster::block_on(adapter.request_device(&wanted)));
         let opened = opened.map_err(|panic| Error::DeviceLost(refusal(&panic)))?;
         let (device, queue) = opened.map_err(|error| {
@@ -136,7 +136,7 @@ impl Gpu {
         })
     }
 
-    /// The same adapter as a new device: whatever happened to this one is left behind.
+    /// Opens the same adapter as a new device, which shares nothing with this one, whatever happened to it.
     ///
     /// # Errors
     /// As [`Gpu::open`].
@@ -150,29 +150,29 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// Cuts the work of executors that come after into submissions that should take so long each.
+    /// Makes later executors cut their work into submissions that should take this long each.
     pub fn submit_every(&mut self, target: Duration) {
         self.submission = target;
     }
 
-    /// Ends the process when a call of the driver takes longer: by default five minutes.
+    /// Ends the process if a call of the driver takes longer than this; the default is five minutes.
     pub fn give_up_after(&self, limit: Duration) {
         self.watchdog.limit_to(limit);
     }
 
-    /// Hands commands to the device.
+    /// Submits commands to the queue.
     pub(super) fn submit(&self, commands: impl IntoIterator<Item = wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
         let _call = self.watchdog.call();
         self.fault.iter().for_each(|fault| fault.strike(&self.device));
         self.queue.submit(commands)
     }
 
-    /// Cuts launches of executors that come after where they have more FLOP than this.
+    /// Makes later executors cut launches that have more FLOP than this.
     pub fn cut_above(&mut self, flops: u64) {
         self.most_flops = Some(flops);
     }
 
-    /// Has pipelines kept in the user's cache directory from now on, and takes what is there.
+    /// From now on keeps pipelines in the user's cache directory, and uses those already there.
     pub fn keep_pipelines(&mut self) {
         self.pipelines = PipelineCache::open(&self.device, &self.info).map(Arc::new);
     }
@@ -191,7 +191,7 @@ impl Gpu {
         self.problems.loss()
     }
 
-    /// Whether a variant is broken on purpose, so that nothing found out about this device may be kept.
+    /// Whether a variant is broken on purpose. Then nothing found out about this device may be kept.
     pub fn sabotaged(&self) -> bool {
         self.sabotage.is_some()
     }
@@ -201,7 +201,7 @@ impl Gpu {
         self.device.limits()
     }
 
-    /// Bytes of free memory, where that is known: a software adapter has the machine's, an integrated GPU shares it.
+    /// Bytes of free memory, if known. A software adapter has the machine's memory, and an integrated GPU shares it.
     pub fn memory(&self) -> Option<u64> {
         let machine = crate::exec::host_memory::available();
         match self.class() {
@@ -211,31 +211,31 @@ impl Gpu {
         }
     }
 
-    /// What a program has to fit.
+    /// The limits that a program has to fit.
     pub fn plan_limits(&self) -> MemoryLimits {
         let alignment = u64::from(self.device.limits().min_storage_buffer_offset_alignment);
         MemoryLimits { binding: self.binding(), alignment, memory: self.memory(), arena: false }
     }
 
-    /// The optional features of WebGPU that the device was opened with, on a line.
+    /// The optional WebGPU features that the device was opened with, on one line.
     pub fn features(&self) -> String {
         let features = self.device.features();
         if features.is_empty() { "none".into() } else { features.to_string() }
     }
 
-    /// Bytes of the largest binding.
+    /// Bytes of the largest possible binding.
     pub fn binding(&self) -> u64 {
         let limits = self.device.limits();
         limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
     }
 
-    /// Name, backend and driver on a line.
+    /// Name, backend and driver on one line.
     pub fn describe(&self) -> String {
         describe(&self.info)
     }
 }
 
-/// Name, backend and driver of an adapter on a line.
+/// Name, backend and driver of an adapter on one line.
 pub fn describe(info: &wgpu::AdapterInfo) -> String {
     format!("{} ({:?}, {} {})", info.name, info.backend, info.driver, info.driver_info)
 }

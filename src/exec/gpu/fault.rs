@@ -1,10 +1,10 @@
-//! A device that is lost or hangs on purpose, for tests of what becomes of it.
+//! A device that is lost or hangs on purpose, to test how the rest of the program reacts.
 
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// For tests only: the environment variable `CLOZE_TEST_FAULT=lose:5,20` loses the device at the 5th and at the 20th submission
-/// of the process, and `hang:7` has the 7th never return.
+/// For tests only. The environment variable `CLOZE_TEST_FAULT=lose:5,20` loses the device at the 5th and at the 20th submission
+/// of the process; with `hang:7` the 7th submission never returns.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fault {
     hangs: bool,
@@ -17,12 +17,12 @@ impl Fault {
     /// What the environment asks for; usually nothing.
     ///
     /// # Errors
-    /// It is neither form.
+    /// The variable has neither form.
     pub fn from_environment() -> Result<Option<Fault>> {
         let Some(value) = std::env::var_os(Self::VARIABLE) else { return Ok(None) };
         let value = value.to_string_lossy();
         let problem =
-            || Error::device(format!("{}: `{value}` is not such as lose:5,20 or hang:7; unset it", Self::VARIABLE));
+            || Error::device(format!("{}: `{value}` is not like lose:5,20 or hang:7; unset it", Self::VARIABLE));
         Self::parse(&value).map(Some).ok_or_else(problem)
     }
 
@@ -36,7 +36,7 @@ impl Fault {
         Some(Fault { hangs, at: at.split(',').map(str::parse).collect::<Result<_, _>>().ok()? })
     }
 
-    /// A submission is about to be made.
+    /// Call this before each submission.
     pub fn strike(&self, device: &wgpu::Device) {
         static SUBMISSIONS: AtomicU64 = AtomicU64::new(0);
         let number = SUBMISSIONS.fetch_add(1, Ordering::Relaxed) + 1;

@@ -1,9 +1,9 @@
-//! Variants that the user asks for, in place of what is measured.
+//! Variants that the user asks for, instead of the ones that measurements would choose.
 
 use crate::kernels::{Kernel, Variant, find_variant};
 use crate::{Error, Result};
 
-/// What the environment variable CLOZE_VARIANTS says: `default` for no measurements, or a list such as
+/// The content of the environment variable CLOZE_VARIANTS: `default` to measure nothing, or a list such as
 /// `matmul_nt/tiled,qkv/direct`.
 #[derive(Clone, Default)]
 pub(super) struct Forced {
@@ -30,9 +30,8 @@ impl Forced {
         let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
         let variants = names.map(|name| {
             find_variant(name).ok_or_else(|| {
-                let problem =
-                    "is no variant of a kernel; the doctor's report lists those there are, as `kernel variant`";
-                Error::device(format!("{}: `{name}` {problem}, to be written kernel/variant", Self::VARIABLE))
+                let problem = "is not a variant of a kernel; the doctor's report lists them as `kernel variant`";
+                Error::device(format!("{}: `{name}` {problem}, here written kernel/variant", Self::VARIABLE))
             })
         });
         Ok(Forced { everything: false, variants: variants.collect::<Result<_>>()? })

@@ -1,20 +1,20 @@
-//! Free memory of a GPU, which WebGPU does not tell: as Vulkan's VK_EXT_memory_budget has it.
+//! Free memory of a GPU, from Vulkan's VK_EXT_memory_budget, since WebGPU does not report it.
 
-/// Share of its budget that wgpu fills at most: see `for_resource_creation` where the instance is made.
+/// The share of its budget that wgpu fills at most: see `for_resource_creation` where the instance is made.
 const SHARE: f64 = 0.95;
 
-/// Bytes that can still be allocated in the largest heap of the device; `None` where the backend does not tell.
+/// Bytes that can still be allocated in the largest heap of the device; `None` if the backend does not report it.
 #[cfg(target_vendor = "apple")]
 pub(super) fn free(_: &wgpu::Adapter) -> Option<u64> {
     None
 }
 
-/// Bytes that can still be allocated in the largest heap of the device; `None` where the backend does not tell.
+/// Bytes that can still be allocated in the largest heap of the device; `None` if the backend does not report it.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn free(adapter: &wgpu::Adapter) -> Option<u64> {
     use ash::vk;
 
-    // SAFETY: the adapter is only asked, and lives as long as this call.
+    // SAFETY: the adapter is only queried, and lives as long as this call.
     let adapter = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
     let (instance, device) = (adapter.shared_instance(), adapter.physical_device_capabilities());
     let version = instance.instance_api_version().min(device.properties().api_version);
@@ -23,7 +23,8 @@ pub(super) fn free(adapter: &wgpu::Adapter) -> Option<u64> {
     }
     let mut budget = vk::PhysicalDeviceMemoryBudgetPropertiesEXT::default();
     let mut properties = vk::PhysicalDeviceMemoryProperties2::default().push_next(&mut budget);
-    // SAFETY: the physical device belongs to this instance of at least Vulkan 1.1, and both structs live until the call returns.
+    // SAFETY: the physical device belongs to this instance of at least Vulkan 1.1, and both structs live until the call
+    // returns.
     unsafe {
         instance.raw_instance().get_physical_device_memory_properties2(adapter.raw_physical_device(), &mut properties)
     };

@@ -1,4 +1,4 @@
-//! Runs a program on a GPU: buffers, bind groups and pipelines are made once, a phase is encoded as one compute pass.
+//! Runs a program on a GPU. Buffers, bind groups and pipelines are made once; a phase is encoded as one compute pass.
 
 mod binder;
 pub mod cut;
@@ -35,9 +35,9 @@ use std::time::Duration;
 use submissions::{Submissions, Ticket};
 use timestamps::Timestamps;
 
-/// Bytes that are written before the device has to have taken them.
+/// Bytes that may be written before the host waits for the device to take them.
 const STAGED: usize = 16 << 20;
-/// Dispatches of a phase's first submission, where it has many.
+/// Dispatches in a phase's first submission, if the phase has many.
 const FIRST: usize = 24;
 
 pub struct GpuExecutor {
@@ -50,7 +50,7 @@ pub struct GpuExecutor {
     readback: Readback,
     /// Bytes written since the last submission.
     staged: usize,
-    /// While a profile is taken.
+    /// Set while a profile is taken.
     timestamps: Option<Timestamps>,
 }
 
@@ -59,18 +59,18 @@ pub struct GpuExecutor {
 pub struct Options {
     /// Keep bounds checks in the shaders.
     pub checked: bool,
-    /// Which variant of every kernel to run, by its place in the declaration, instead of the device's own choice. The
-    /// reference stands in where the device lacks a feature that it needs, or the launch is none that it fits.
+    /// The variant of every kernel to run, by its place in the declaration, instead of the device's own choice. The reference
+    /// stands in if the device lacks a feature or the variant does not fit the launch.
     pub variant: Option<usize>,
-    /// Words behind each argument that its binding covers too. With 0 a device may drop a write past the end, as
-    /// llvmpipe does; a test that guards the ends of its tensors sees it when the guard is bound.
+    /// Extra words after each argument that its binding covers too. With 0 a device may drop a write past the end, as llvmpipe
+    /// does. A test that guards the ends of its tensors only sees such a write if the guard is bound.
     pub bound_past_end: usize,
     /// Features of the device that no shader may use unless its variant needs them.
     pub without: wgpu::Features,
 }
 
 impl GpuExecutor {
-    /// Plans memory, allocates it and compiles every kernel. Errors name the tensor or the sum that is too large.
+    /// Plans memory, allocates it and compiles every kernel. Errors name the tensor or the total that is too large.
     pub fn new(gpu: &Gpu, program: &Program, options: Options) -> Result<Self> {
         gpu.check_precision(program.precision())?;
         let plan = Plan::new(program, gpu.plan_limits())?;
@@ -92,7 +92,7 @@ impl GpuExecutor {
         Ok(ticket)
     }
 
-    /// The oldest request's content, when it is there or `wait` is set.
+    /// The oldest request's content, if it has arrived or `wait` is set.
     fn arrived(&mut self, wait: bool) -> Result<Option<Vec<Vec<u32>>>> {
         match self.readback.oldest().filter(|_| wait) {
             Some(ticket) => self.submissions.land(&self.gpu, ticket)?,
@@ -119,7 +119,7 @@ impl Executor for GpuExecutor {
             self.staged += chunk.len();
             if self.staged > STAGED {
                 self.staged = 0;
-                // Until it is submitted and done, a write has a copy in memory that no plan counts.
+                // Until it is submitted and done, a write keeps a copy in memory that no plan counts.
                 let submission_index = Some(self.gpu.submit([]));
                 let waited = self.gpu.poll(wgpu::PollType::Wait { submission_index, timeout: None });
                 waited.map_or_else(|error| log::debug!("{error}; the next run says so too"), |_| ());
@@ -127,7 +127,7 @@ impl Executor for GpuExecutor {
         }
     }
 
-    /// The words go to the device once, and are copied there.
+    /// The words go to the device once, and are copied on from there.
     fn write_over_and_over(&mut self, tensor: Tensor, words: &[u32]) {
         let place = self.place(tensor);
         let block = storage(&self.gpu, "a block that repeats itself", words.len());
@@ -148,7 +148,7 @@ impl Executor for GpuExecutor {
         {
             let left = &dispatches[done..];
             let left = &left[..left.len().min(self.timestamps.as_ref().map_or(usize::MAX, |_| Timestamps::MOST))];
-            // The device begins with a few while the host encodes the rest.
+            // The device starts with a few dispatches while the host encodes the rest.
             let left = if done == 0 && left.len() > 2 * FIRST { &left[..FIRST] } else { left };
             let (count, work) = self.submissions.batch(left.iter().map(|dispatch| dispatch.cost));
             let label = wgpu::CommandEncoderDescriptor { label: Some(name) };
@@ -168,7 +168,7 @@ impl Executor for GpuExecutor {
     }
 
     fn read_part(&mut self, tensor: Tensor, range: Range<usize>) -> Result<Vec<u32>> {
-        // Requests are answered in order, so one made before stays in the queue behind a readback of its own.
+        // Requests are answered in order, so earlier requests stay in the queue behind this function's own readback.
         let mut own = Readback::default();
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let place = self.place(tensor).part(range);
@@ -193,7 +193,7 @@ impl Executor for GpuExecutor {
     fn collect(&mut self, wait: bool) -> Result<Option<Vec<Vec<u32>>>> {
         let collected = self.arrived(wait);
         if collected.is_err() {
-            // What was asked for before an error is not mistaken for what is asked for after it.
+            // An error drops earlier requests, so that their answers are not mistaken for those of later ones.
             self.readback = Readback::default();
         }
         collected
@@ -223,7 +223,7 @@ impl Executor for GpuExecutor {
     }
 }
 
-/// Every buffer of a plan. Errors with `OutOfMemory` when the device has no room for one; it can be used all the same.
+/// Every buffer of a plan. Errors with `OutOfMemory` if the device has no room for one; the device stays usable.
 fn allocate(gpu: &Gpu, plan: &Plan) -> Result<Vec<wgpu::Buffer>> {
     let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
     let buffers = plan.buffers.iter().map(|buffer| storage(gpu, &buffer.label, buffer.len)).collect();
@@ -234,7 +234,7 @@ fn allocate(gpu: &Gpu, plan: &Plan) -> Result<Vec<wgpu::Buffer>> {
     Ok(buffers)
 }
 
-/// All of it in one pass, between whose dispatches wgpu places the barriers that are needed.
+/// Encodes everything in one pass. wgpu places the barriers between its dispatches.
 fn encode(encoder: &mut wgpu::CommandEncoder, dispatches: &[Dispatch]) {
     let mut pass = encoder.begin_compute_pass(&Default::default());
     let mut before = None;

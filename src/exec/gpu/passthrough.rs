@@ -1,24 +1,24 @@
-//! Shaders that wgpu hands to Vulkan's driver as they are: those with cooperative matrices, whose SPIR-V naga
-//! leaves incomplete: see `kernels/memory_model.rs`.
+//! Shaders that are handed to Vulkan's driver unchanged by wgpu: those with cooperative matrices. naga leaves their SPIR-V
+//! incomplete; see `kernels/memory_model.rs`.
 
 use super::device::Gpu;
 use super::pipelines::Source;
 use crate::Result;
 use crate::kernels::translate::Parsed;
 
-/// Whether the device takes shaders as they are, and in SPIR-V.
+/// Whether the device takes SPIR-V shaders unchanged.
 pub(super) fn is_offered(gpu: &Gpu) -> bool {
     gpu.info.backend == wgpu::Backend::Vulkan && gpu.device.features().contains(wgpu::Features::PASSTHROUGH_SHADERS)
 }
 
-/// A module of a source that has matrices. It does without run-time checks, as `ShaderRuntimeChecks::unchecked` has it.
+/// A module from a source with matrices. It has no run-time checks, as with `ShaderRuntimeChecks::unchecked`.
 ///
 /// # Errors
-/// With the compiler's message.
+/// The compiler refuses the shader; the message is its own.
 pub(super) fn module(gpu: &Gpu, source: &Source) -> Result<wgpu::ShaderModule> {
-    // A variant runs where the device offers what it needs, so nothing is left to refuse.
+    // A variant only runs on a device that has what it needs, so nothing is left to refuse.
     let words = Parsed::new(&source.wgsl, wgpu::Features::all())?.spirv(source.entry)?;
-    // The size of a workgroup is for Metal; SPIR-V has its own.
+    // Only Metal needs the workgroup size here; SPIR-V has its own.
     let entry = wgpu::PassthroughShaderEntryPoint { name: source.entry.into(), workgroup_size: (0, 0, 0) };
     let descriptor = wgpu::ShaderModuleDescriptorPassthrough {
         label: Some(source.bindings.0),

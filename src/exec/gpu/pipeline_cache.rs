@@ -1,4 +1,4 @@
-//! The driver's own cache of compiled pipelines (Vulkan), kept on the disk.
+//! The driver's own cache of compiled pipelines (Vulkan), kept on disk.
 
 use super::describe;
 use crate::files::cache;
@@ -6,18 +6,19 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// A larger file is not read, and so begun anew.
+/// A larger file is not read, so the cache starts anew.
 const MOST_BYTES: u64 = 256 << 20;
 
 pub(super) struct PipelineCache {
     pub cache: wgpu::PipelineCache,
     path: PathBuf,
-    /// The hash of what the file holds.
+    /// The hash of the file's content.
     kept: Mutex<Option<blake3::Hash>>,
 }
 
 impl PipelineCache {
-    /// With what an earlier process kept of the same adapter and driver; `None` where a device has no such cache.
+    /// Opens the cache with what an earlier process kept for the same adapter and driver; `None` if the device has no such
+    /// cache.
     pub fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Option<PipelineCache> {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
@@ -33,7 +34,7 @@ impl PipelineCache {
         Some(PipelineCache { cache, path, kept: Mutex::new(data.map(|data| blake3::hash(&data))) })
     }
 
-    /// Writes the file, if there is anything new.
+    /// Writes the file if there is anything new.
     pub fn keep(&self) {
         let Some(data) = self.cache.get_data() else { return };
         let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
@@ -46,7 +47,7 @@ impl PipelineCache {
     }
 }
 
-/// What lies behind the checksum of a file; `None` where there is none, or it is damaged.
+/// A file's content after its checksum; `None` if there is no file or it is damaged.
 fn read(path: &Path) -> Option<Vec<u8>> {
     let read = || {
         let mut bytes = Vec::new();

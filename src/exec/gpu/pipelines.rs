@@ -1,4 +1,4 @@
-//! Shaders to pipelines: each text is compiled once for a device, all of a program's in parallel.
+//! Makes pipelines from shaders. Each text is compiled once per device; those of a program are compiled in parallel.
 
 use super::device::Gpu;
 use super::passthrough;
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What a launch needs compiled.
+/// What has to be compiled for a launch.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Source {
     pub bindings: Bindings,
@@ -18,13 +18,14 @@ pub(super) struct Source {
     pub matrices: bool,
 }
 
-/// What decides the layout of a bind group: a kernel's name, and the arguments of it that a pass names.
+/// What decides the layout of a bind group: a kernel's name, and the arguments that a pass names.
 pub(super) type Bindings = (&'static str, &'static [&'static str]);
 
-/// A layout for each that the passes of a program have.
+/// A layout for each key that the program's passes have.
 pub(super) type Layouts = HashMap<Bindings, wgpu::BindGroupLayout>;
 
-/// What was compiled for a device, with bounds checks or without: training and evaluation have most of it in common.
+/// What was compiled for a device, with bounds checks or without. It is shared, since training and evaluation have most of it
+/// in common.
 #[derive(Clone, Default)]
 pub(super) struct Compiled(Arc<Mutex<Pipelines>>);
 
@@ -54,7 +55,7 @@ pub(super) fn layout(gpu: &Gpu, kernel: &Kernel, pass: &Pass) -> wgpu::BindGroup
     })
 }
 
-/// A pipeline for every source. `checked` keeps bounds checks in the shaders. Errors with the first message of the compiler.
+/// A pipeline for every source. `checked` keeps bounds checks in the shaders. Errors with the compiler's first message.
 pub(super) fn compile(
     gpu: &Gpu,
     sources: Vec<Source>,
@@ -101,7 +102,7 @@ fn pipeline(
     Ok(pipeline)
 }
 
-/// Checked shaders, which tests run, always go by way of wgpu: it holds what they bind against the layout.
+/// Checked shaders, which tests run, always go through wgpu, since it compares what they bind with the layout.
 fn module(gpu: &Gpu, source: &Source, checked: bool) -> Result<wgpu::ShaderModule> {
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(source.bindings.0),
@@ -114,7 +115,7 @@ fn module(gpu: &Gpu, source: &Source, checked: bool) -> Result<wgpu::ShaderModul
         return passthrough::module(gpu, source);
     }
     let checks = wgpu::ShaderRuntimeChecks::unchecked();
-    // SAFETY: the shaders are compiled into this binary; their loops end, and a program's recording checks every
-    // argument's length against what the kernel touches. The tests run them with checks as well.
+    // SAFETY: the shaders are compiled into this binary. Their loops end, and recording a program checks every argument's
+    // length against what the kernel touches. The tests also run them with checks.
     Ok(unsafe { gpu.device.create_shader_module_trusted(descriptor, checks) })
 }

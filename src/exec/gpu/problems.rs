@@ -1,4 +1,4 @@
-//! What a device reports outside of a call, and the calls that would panic over it.
+//! Errors that a device reports outside of a call, and calls of wgpu that would panic because of them.
 
 use super::device::Gpu;
 use crate::{Error, Result};
@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, Once};
 pub(super) struct Problems(Arc<Mutex<Option<Problem>>>);
 
 enum Problem {
-    /// The device can be used all the same.
+    /// The device stays usable.
     Passing(String),
     OutOfMemory,
-    /// Nothing will go well on the device any more.
+    /// The device is lost, and nothing on it will succeed any more.
     Lost(String),
-    /// Memory ran out where the driver could not go on without.
+    /// Memory ran out inside the driver, which could not go on.
     LostForMemory,
 }
 
@@ -30,14 +30,14 @@ impl Problem {
             Problem::Passing(message) => Error::device(message.clone()),
             Problem::Lost(message) => Error::DeviceLost(message.clone()),
             Problem::OutOfMemory | Problem::LostForMemory => {
-                Error::OutOfMemory("the device is out of memory; end what else runs there".into())
+                Error::OutOfMemory("the device is out of memory; end other programs that use it".into())
             }
         }
     }
 }
 
 impl Problems {
-    /// Has a device's reports come here from now on.
+    /// From now on collects a device's reports here.
     pub fn listen(&self, device: &wgpu::Device) {
         let (uncaptured, lost) = (self.clone(), self.clone());
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -47,7 +47,7 @@ impl Problems {
             });
         }));
         device.set_device_lost_callback(move |_, message| {
-            // What wgpu calls this loss; it is Vulkan's and DX12's answer to an allocation within the driver.
+            // wgpu reports this as a lost device; Vulkan and DX12 answer so when an allocation inside the driver fails.
             let for_memory = message.to_lowercase().contains("out of memory");
             let message = if message.is_empty() { "its driver gives no reason".into() } else { message };
             lost.report(if for_memory { Problem::LostForMemory } else { Problem::Lost(message) });
@@ -67,7 +67,7 @@ impl Problems {
         first.as_ref().filter(|problem| problem.is_loss()).map_or(Ok(()), |problem| Err(problem.error()))
     }
 
-    /// Errors with what was reported since the last look. A device that was lost stays so.
+    /// Errors with what was reported since the last check. A device that was lost stays lost.
     pub fn check(&self) -> Result<()> {
         let mut first = self.0.lock().unwrap_or_else(|e| e.into_inner());
         let Some(problem) = &*first else { return Ok(()) };
@@ -80,10 +80,10 @@ impl Problems {
 }
 
 impl Gpu {
-    /// Has wgpu look at what has ended, and call back whoever waits for it.
+    /// Makes wgpu check which work has finished, and call back those that wait for it.
     ///
     /// # Errors
-    /// The device was lost, where wgpu's own call panics; waiting for it fails.
+    /// The device was lost (wgpu's own call panics then), or waiting for it fails.
     pub(super) fn poll(&self, poll: wgpu::PollType) -> Result<wgpu::PollStatus> {
         let _call = self.watchdog.call();
         self.blame(match without_panic(|| self.device.poll(poll)) {
@@ -92,7 +92,7 @@ impl Gpu {
         })
     }
 
-    /// Errors with what the device reported since the last look.
+    /// Errors with what the device reported since the last check.
     ///
     /// # Errors
     /// As [`Gpu::blame`].
@@ -100,13 +100,13 @@ impl Gpu {
         self.blame(self.problems.check())
     }
 
-    /// A result of the device, whose failure may have a cause that is reported elsewhere.
+    /// Passes a result of the device on. If it failed, the cause may have been reported elsewhere.
     ///
     /// # Errors
     /// The device was lost, or else the result's own error.
     pub(super) fn blame<T>(&self, result: Result<T>) -> Result<T> {
         result.or_else(|error| {
-            // wgpu tells of a loss when nothing is under way any more; what failed on the lost device may come first.
+            // wgpu reports a loss once no work is in flight; other failures of the lost device may come first.
             let _call = self.watchdog.call();
             let _ = without_panic(|| self.device.poll(wgpu::PollType::wait_indefinitely()));
             self.problems.loss().and(self.problems.check()).and(Err(error))
@@ -115,11 +115,11 @@ impl Gpu {
 }
 
 thread_local! {
-    /// Whether a panic of this thread is an error that will be told in its own words.
+    /// Whether a panic of this thread becomes an error with a message of its own.
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The outcome of a call of wgpu, or the message that it panicked with, of which nothing is printed.
+/// The result of a call of wgpu, or the message that it panicked with. The panic prints nothing.
 pub(super) fn without_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,4 +1,4 @@
-//! Copies of tensors on their way back to the host, through staging buffers that are used again.
+//! Copies of tensors to the host, through staging buffers that are reused.
 
 use super::submissions::Ticket;
 use crate::exec::plan::Place;
@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// How long the news that a finished copy is mapped may take.
+/// How long wgpu may take to report that a finished copy is mapped.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
@@ -29,7 +29,7 @@ struct Request {
 }
 
 impl Readback {
-    /// Encodes the copy of some tensors, one after another, into a staging buffer.
+    /// Encodes a copy of some tensors, one after another, into a staging buffer.
     pub fn copy(
         &mut self,
         device: &wgpu::Device,
@@ -62,7 +62,7 @@ impl Readback {
     pub fn push(&mut self, pending: Pending, ticket: Ticket) {
         let (sender, mapped) = channel();
         pending.staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
-            // The receiver is gone when the executor was dropped meanwhile; then nobody waits for the result.
+            // The receiver is gone if the executor was dropped meanwhile; then nobody waits for the result.
             let _ = sender.send(result);
         });
         self.queue.push_back(Request { pending, ticket, mapped });
@@ -72,19 +72,20 @@ impl Readback {
         self.queue.front().map(|request| request.ticket)
     }
 
-    /// The tensors of the oldest request, if they have arrived; with `finished`, its submission has, and so they will.
+    /// The tensors of the oldest request, if they have arrived. `finished` says that its submission has ended, so they will
+    /// arrive.
     pub fn pop(&mut self, finished: bool) -> Result<Option<Vec<Vec<u32>>>> {
         let failed = |problem: String| Error::device(format!("reading back from the device failed: {problem}"));
         let Some(request) = self.queue.front() else { return Ok(None) };
         let result = if finished {
-            // Another thread that polls the same device may be the one to tell us, a moment after our own wait.
+            // Another thread that polls the same device may be the one to report it, a moment after our own wait.
             request.mapped.recv_timeout(PATIENCE).map_err(|error| failed(error.to_string()))?
         } else {
             let Ok(result) = request.mapped.try_recv() else { return Ok(None) };
             result
         };
         let Some(Request { pending: Pending { staging, lens }, .. }) = self.queue.pop_front() else { return Ok(None) };
-        // What was asked of a buffer of our own, rightly, fails with the device alone.
+        // A correct request for a buffer of our own can only fail if the device fails.
         result.map_err(|error| Error::DeviceLost(error.to_string()))?;
         let view = staging.slice(..).get_mapped_range().map_err(|error| failed(error.to_string()))?;
         let mut rest: &[u32] = bytemuck::cast_slice(&view);

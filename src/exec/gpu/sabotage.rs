@@ -1,10 +1,10 @@
-//! A variant of a kernel that is broken on purpose, for tests of what becomes of wrong answers.
+//! A variant of a kernel that is broken on purpose, to test how wrong results are handled.
 
 use crate::kernels::{Elem, KERNELS, Kernel, Variant, find_variant};
 use crate::{Error, Result};
 
-/// For tests only: the environment variable `CLOZE_TEST_BREAK=kernel/variant` makes that variant store wrong numbers on
-/// every GPU.
+/// For tests only. The environment variable `CLOZE_TEST_BREAK=kernel/variant` makes that variant store wrong numbers on every
+/// GPU.
 #[derive(Clone, Copy)]
 pub struct Sabotage {
     kernel: &'static Kernel,
@@ -30,7 +30,7 @@ impl Sabotage {
         })
     }
 
-    /// The one with a name such as `matmul_nt/direct`.
+    /// Breaks the variant with a name such as `matmul_nt/direct`; `None` if there is none.
     pub fn find(name: &str) -> Option<Sabotage> {
         find_variant(name).map(|(kernel, variant)| Sabotage { kernel, variant })
     }
@@ -49,7 +49,7 @@ impl Sabotage {
         lines.collect()
     }
 
-    /// What a line stores in an argument of the kernel, if it does.
+    /// The element type of the argument of the kernel that a line stores to, if it does.
     fn stored_elem(&self, line: &str) -> Option<Elem> {
         let stores = |name: &str| {
             line.trim_start().strip_prefix(name).is_some_and(|rest| rest.starts_with('[') || rest.starts_with('.'))

@@ -1,30 +1,30 @@
-//! How much work a submission takes, from how long earlier ones took. Windows resets a GPU whose work runs over two seconds,
-//! and a device shared with a screen should get a word in; yet a submission costs the host time.
+//! How much work to put into a submission, from how long earlier ones took. Windows resets a GPU whose work runs over two
+//! seconds, and other users of a shared device should get their turn; but each submission costs the host time.
 
 use crate::exec::Cost;
 use std::time::{Duration, Instant};
 
-/// What a submission should take unless it is asked for otherwise, so that it stays below 0.1 s when the guess is somewhat off.
+/// The default time for a submission. It stays below 0.1 s even if the estimate is somewhat off.
 pub const USUAL: Duration = Duration::from_millis(80);
-/// A submission of less work, in seconds, says more about what a submission costs than about speed.
+/// Below this many seconds of work, a submission says more about the cost of submitting than about speed.
 const TELLING: f64 = 8e-4;
-/// How much faster than guessed a device may at once be taken for. A slower one is believed.
+/// The most that one observation may raise the estimated speed by. A lower speed is believed at once.
 const GROWTH: f64 = 4.0;
-/// A wait that was shorter found its submission ended.
+/// If a wait was shorter than this, the submission had already ended.
 const BLOCKED: Duration = Duration::from_micros(100);
 
-/// The speed of a device, as far as it is known.
+/// The estimated speed of a device.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SpeedEstimate {
-    /// What a submission should take, in seconds.
+    /// How long a submission should take, in seconds.
     target: f64,
     flops_per_second: f64,
     bytes_per_second: f64,
-    /// When the last submission ended, if the host was waiting for it and so knows.
+    /// When the last submission ended; known only if the host was waiting for it.
     ended: Option<Instant>,
 }
 
-/// Seconds that some dispatches should take: those that compute for longer than they move memory, and the others.
+/// The seconds that some dispatches should take: those limited by arithmetic, and those limited by memory traffic.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Work {
     computing: f64,
@@ -37,26 +37,26 @@ impl Work {
     }
 }
 
-/// What the host saw of a submission that has ended.
+/// What the host observed of a submission that has ended.
 #[derive(Clone, Copy)]
 pub(super) struct Observation {
     pub work: Work,
     pub submitted: Instant,
-    /// Whether nothing was under way before it.
+    /// Whether nothing was in flight before it.
     pub alone: bool,
     pub waiting_since: Instant,
-    /// When the host saw that it had.
+    /// When the host saw that it had ended.
     pub ended: Instant,
 }
 
 impl SpeedEstimate {
-    /// Slower than any device, so that the first submission is short; later ones should take `target`.
+    /// Starts slower than any device, so that the first submission is short. Later ones should take `target`.
     pub fn new(target: Duration) -> Self {
         SpeedEstimate { target: target.as_secs_f64(), flops_per_second: 1e9, bytes_per_second: 1e9, ended: None }
     }
 
-    /// How many of the dispatches with these costs the next submission takes: at least one, then as many as should end in
-    /// time. And how long they should take.
+    /// How many of the dispatches with these costs the next submission takes, and how long they should take: at least one
+    /// dispatch, then as many as should end in time.
     pub fn batch(&self, costs: impl Iterator<Item = Cost>) -> (usize, Work) {
         let (mut count, mut sum) = (0, Work::default());
         for cost in costs {
@@ -78,7 +78,7 @@ impl SpeedEstimate {
         }
     }
 
-    /// Learns from a submission. Submissions are told in their order.
+    /// Learns from a submission. Submissions must come in their order.
     pub fn learn(&mut self, seen: Observation) {
         let blocked = seen.ended - seen.waiting_since > BLOCKED;
         let before = std::mem::replace(&mut self.ended, blocked.then_some(seen.ended));
@@ -86,7 +86,7 @@ impl SpeedEstimate {
         if guess < TELLING {
             return;
         }
-        // Where the begin or the end is not known, what is left is the longest that it can have taken.
+        // If the begin or the end is not known, this is the longest time that it can have taken.
         let known = blocked && (seen.alone || before.is_some());
         let began = before.map_or(seen.submitted, |before| before.max(seen.submitted));
         let took = (seen.ended - began).as_secs_f64().max(1e-6);
@@ -106,7 +106,8 @@ mod tests {
     const PRODUCT: Cost = Cost { flops: 1_000_000_000, bytes: 10_000_000 };
     const COPY: Cost = Cost { flops: 1_000_000, bytes: 100_000_000 };
 
-    /// A device of some speed that runs submissions of `launches` as the estimate says; how many it took, and the longest.
+    /// A device of some speed that runs submissions of `launches` by the estimate. It gives how many there were, and the
+    /// longest.
     struct Simulation {
         estimate: SpeedEstimate,
         now: Instant,
@@ -119,7 +120,7 @@ mod tests {
             Simulation { estimate: SpeedEstimate::new(USUAL), now: Instant::now(), flops_per_second, bytes_per_second }
         }
 
-        /// The seconds of every submission.
+        /// How many seconds each submission took.
         fn run(&mut self, mut launches: &[Cost]) -> Vec<f64> {
             let (mut lengths, mut submitted) = (Vec::new(), self.now);
             while !launches.is_empty() {

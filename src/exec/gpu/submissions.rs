@@ -1,4 +1,4 @@
-//! Submissions under way: how many there are, and what is learnt from each about the speed of the device.
+//! Submissions in flight: how many there are, and what each tells about the speed of the device.
 
 use super::device::{Gpu, is_software};
 use super::speed_estimate::{Observation, SpeedEstimate, Work};
@@ -7,19 +7,19 @@ use crate::exec::Cost;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Submissions that may wait on the device before the host waits for the oldest.
+/// The most submissions in flight; with more, the host waits for the oldest.
 const MOST: usize = 3;
 
 pub(super) struct Submissions {
     estimate: SpeedEstimate,
-    /// From the oldest on; some may have ended without the host having looked.
+    /// The oldest first. Some may have ended without the host having checked.
     running: VecDeque<Submission>,
     /// Number of the next submission.
     next: u64,
     waited: Duration,
 }
 
-/// Which submission something belongs to.
+/// Identifies the submission that something belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
@@ -28,29 +28,29 @@ struct Submission {
     index: wgpu::SubmissionIndex,
     work: Work,
     at: Instant,
-    /// Whether nothing was under way before it.
+    /// Whether nothing was in flight before it.
     alone: bool,
 }
 
 impl Submissions {
-    /// With submissions that should take so long each.
+    /// Makes submissions that should take this long each.
     pub fn new(target: Duration) -> Submissions {
         Submissions { estimate: SpeedEstimate::new(target), running: VecDeque::new(), next: 0, waited: Duration::ZERO }
     }
 
-    /// How many of the dispatches with these costs the next submission takes, and how long they should.
+    /// How many of the dispatches with these costs the next submission takes, and how long they should take.
     pub fn batch(&self, costs: impl Iterator<Item = Cost>) -> (usize, Work) {
         self.estimate.batch(costs)
     }
 
-    /// Submits commands, and waits for the oldest submission when there are too many.
+    /// Submits commands, and waits for the oldest submission if too many are in flight.
     pub fn submit(&mut self, gpu: &Gpu, commands: wgpu::CommandBuffer, work: Work) -> Result<Ticket> {
         let (ticket, alone, at) = (Ticket(self.next), self.running.is_empty(), Instant::now());
         self.next += 1;
         let index = gpu.submit([commands]);
         self.running.push_back(Submission { ticket, index, work, at, alone });
         if is_software(&gpu.info) {
-            // Some of them compute within the call.
+            // Some backends compute within the call.
             let ended = Instant::now();
             self.waited += ended - at;
             if self.look(gpu)? {
@@ -63,7 +63,7 @@ impl Submissions {
         Ok(ticket)
     }
 
-    /// Waits for a submission, and has wgpu call back what was to be told of its end.
+    /// Waits for a submission, and makes wgpu run the callbacks for its end.
     pub fn land(&mut self, gpu: &Gpu, ticket: Ticket) -> Result<()> {
         if self.running.is_empty() {
             self.look(gpu)?;
@@ -78,7 +78,7 @@ impl Submissions {
         self.land(gpu, Ticket(self.next))
     }
 
-    /// Has wgpu look at what has ended, without waiting; whether all has.
+    /// Makes wgpu check what has ended, without waiting. Returns whether everything has.
     pub fn look(&mut self, gpu: &Gpu) -> Result<bool> {
         let status = gpu.poll(wgpu::PollType::Poll)?;
         if status.is_queue_empty() {

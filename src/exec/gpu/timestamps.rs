@@ -1,4 +1,4 @@
-//! Times of kernels on a GPU: a pass a kernel, and a timestamp at either end of it.
+//! Times of kernels on a GPU: each kernel gets a compute pass of its own, with a timestamp at its start and end.
 
 use super::binder::Dispatch;
 use super::device::Gpu;
@@ -13,7 +13,7 @@ pub(super) struct Timestamps {
 struct Submission {
     phase: usize,
     dispatches: Vec<Timed>,
-    /// Two u64 ticks for each.
+    /// Two u64 ticks for each dispatch.
     ticks: wgpu::Buffer,
 }
 
@@ -27,7 +27,7 @@ struct Timed {
 }
 
 impl Timestamps {
-    /// Dispatches of a submission: a query set holds 4096 timestamps.
+    /// The most dispatches in a submission: a query set holds 4096 timestamps.
     pub const MOST: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 
     /// # Errors
@@ -40,7 +40,7 @@ impl Timestamps {
         Ok(Timestamps { submissions: Vec::new() })
     }
 
-    /// Encodes at most `MOST` dispatches of a phase, each with its times.
+    /// Encodes at most `MOST` dispatches of a phase, each with timestamps.
     pub fn encode(&mut self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder, phase: usize, dispatches: &[Dispatch]) {
         let count = 2 * dispatches.len() as u32;
         let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -82,7 +82,7 @@ impl Timestamps {
         self.submissions.push(Submission { phase, dispatches: dispatches.iter().map(timed).collect(), ticks });
     }
 
-    /// The times of everything encoded, all of which has ended.
+    /// The times of everything encoded so far, all of which must have ended.
     pub fn read(self, gpu: &Gpu, phases: Vec<String>) -> Result<Profile> {
         let failed = |problem: String| Error::device(format!("reading the times of kernels failed: {problem}"));
         self.submissions.iter().for_each(|submission| submission.ticks.map_async(wgpu::MapMode::Read, .., |_| {}));

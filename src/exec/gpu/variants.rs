@@ -1,5 +1,5 @@
-//! Which variant of a kernel runs a launch: the one that the user asks for, the one that was settled for its shape, or the one
-//! by design.
+//! Which variant of a kernel runs a launch: the one that the user asks for, else the one that was settled for its shape, else
+//! the one by design.
 
 use super::device::{Gpu, is_software};
 use super::forced::Forced;
@@ -10,23 +10,23 @@ use crate::kernels::{Class, Kernel, Precision, SIZES, Variant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What is known of the variants on a device. Clones share what was settled.
+/// What is known of the variants on a device. Clones share the settled ones.
 #[derive(Clone)]
 pub(super) struct Variants {
-    /// Names of kernels and of their variants that are not to be used here in a precision, since they give wrong answers.
+    /// Kernel, variant and precision of what must not be used here, since it gives wrong results.
     passed_over: Vec<(&'static str, &'static str, Precision)>,
     /// The variants that CLOZE_VARIANTS asks for.
     forced: Forced,
-    /// By `Kernel::shape`.
+    /// The settled variants, by `Kernel::shape`.
     settled: Arc<Mutex<BTreeMap<String, (&'static Variant, Origin)>>>,
 }
 
-/// Where the variant of a shape comes from.
+/// Where a shape's variant comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// It was measured to be the fastest, now or at an earlier start.
+    /// It was measured to be the fastest, now or in an earlier process.
     Measured,
-    /// The run that goes on began with it.
+    /// The resumed run started with it.
     Recorded,
     /// It suits the class of adapter.
     Design,
@@ -45,7 +45,7 @@ impl Variants {
 }
 
 impl Gpu {
-    /// What variants are chosen by before anything was measured.
+    /// The class of the adapter, by which variants are chosen before anything was measured.
     pub fn class(&self) -> Class {
         match self.info.device_type {
             _ if is_software(&self.info) => Class::Software,
@@ -54,13 +54,13 @@ impl Gpu {
         }
     }
 
-    /// From now on a variant of a kernel is not used in launches of this precision.
+    /// From now on a variant of a kernel is not used for launches of this precision.
     pub fn pass_over(&mut self, kernel: &Kernel, variant: &Variant, precision: Precision) {
         self.variants.passed_over.push((kernel.name, variant.name, precision));
     }
 
-    /// Whether the device was opened with every feature that a variant needs, multiplies cooperative matrices as it does, has no
-    /// wider subgroups than it allows, and has the workgroup memory that it takes.
+    /// Whether the device can run a variant: it was opened with every feature the variant needs, multiplies such cooperative
+    /// matrices, has no wider subgroups than allowed, and has enough workgroup memory.
     pub fn offers(&self, variant: &Variant) -> bool {
         self.device.features().contains(variant.needs)
             && variant.matrices.is_none_or(|matrices| self.has_matrices(matrices))
@@ -68,14 +68,14 @@ impl Gpu {
             && variant.workgroup_memory <= self.limits().max_compute_workgroup_storage_size
     }
 
-    /// Whether a variant may run launches of a precision here: it computes them, its features are there, and it was not found
-    /// to be wrong.
+    /// Whether a variant may run launches of a precision here: it computes them, the device can run it, and it was not found to
+    /// be wrong.
     pub fn trusts(&self, kernel: &Kernel, variant: &Variant, precision: Precision) -> bool {
         let wrong = self.variants.passed_over.contains(&(kernel.name, variant.name, precision));
         variant.computes_in(precision) && self.offers(variant) && !wrong
     }
 
-    /// The variant that runs a launch. Of what is asked for or settled only what is trusted and fits counts.
+    /// The variant that runs a launch. Variants that are asked for or settled count only if they are trusted and fit.
     pub fn variant_for(
         &self,
         kernel: &'static Kernel,
@@ -90,13 +90,13 @@ impl Gpu {
         wanted.unwrap_or_else(|| self.by_design(kernel, params, precision))
     }
 
-    /// The variant of a launch where nothing was measured: see [`Kernel::design`].
+    /// The variant for a launch when nothing was measured: see [`Kernel::design`].
     pub fn by_design(&self, kernel: &'static Kernel, params: &[u32], precision: Precision) -> &'static Variant {
         let runs = |variant: &&Variant| self.trusts(kernel, variant, precision) && (variant.fits)(params);
         kernel.designed(params, self.class()).find(runs).unwrap_or(kernel.reference())
     }
 
-    /// The trusted variants that fit a launch, where it is open which of them runs.
+    /// The trusted variants that fit a launch, if it is still open which of them runs.
     pub fn candidates(&self, kernel: &'static Kernel, params: &[u32], precision: Precision) -> Vec<&'static Variant> {
         if self.variants.forced.everything() || self.variants.forced.of(kernel).is_some() {
             return Vec::new();
@@ -105,18 +105,18 @@ impl Gpu {
         fitting.filter(|variant| self.trusts(kernel, variant, precision) && (variant.fits)(params)).collect()
     }
 
-    /// What was settled for a shape; what runs by design is not.
+    /// What was settled for a shape. A variant by design does not count.
     pub fn settled(&self, shape: &str) -> Option<&'static Variant> {
         let found = self.variants.settled().get(shape).copied();
         found.filter(|(_, origin)| *origin != Origin::Design).map(|(variant, _)| variant)
     }
 
-    /// From now on a variant runs the launches of this shape.
+    /// From now on this variant runs the launches of this shape.
     pub fn settle(&self, shape: String, variant: &'static Variant, origin: Origin) {
         self.variants.settled().insert(shape, (variant, origin));
     }
 
-    /// The names of the variants of a program's launches, by shape, of kernels that have several.
+    /// The names of the variants of a program's launches, by shape, for kernels with several variants.
     pub fn variants_of(&self, program: &Program) -> BTreeMap<String, String> {
         let several = program.launches().filter(|(kernel, ..)| kernel.variants.len() > 1);
         let entries = several.map(|(kernel, params, present, precision)| {
@@ -126,14 +126,14 @@ impl Gpu {
         entries.collect()
     }
 
-    /// How many shapes were settled in each way.
+    /// How many shapes were settled from each source.
     pub fn origins(&self) -> BTreeMap<Origin, usize> {
         let mut counts = BTreeMap::new();
         self.variants.settled().values().for_each(|(_, origin)| *counts.entry(*origin).or_default() += 1);
         counts
     }
 
-    /// Kernels that have several variants, with those in use; before a program ran, with those that a BERT base would run.
+    /// Kernels with several variants, and the variants in use; before a program has run, those that BERT base would run.
     pub fn variants_in_use(&self) -> Vec<(&'static str, String)> {
         let several = crate::kernels::KERNELS.iter().filter(|kernel| kernel.variants.len() > 1);
         several
@@ -157,7 +157,7 @@ impl Gpu {
         [self.by_design(kernel, &case.params, Precision::F32).name].into()
     }
 
-    /// The most lanes that a subgroup has. Metal doesn't say, but of its GPUs those with matrices have 32.
+    /// The most lanes of a subgroup. Metal doesn't report it, but its GPUs with matrices have 32.
     fn lanes(&self) -> u32 {
         if self.info.backend == wgpu::Backend::Metal { 32 } else { self.info.subgroup_max_size }
     }

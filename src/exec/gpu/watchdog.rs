@@ -1,4 +1,4 @@
-//! Ends the process when a call of the driver does not return: no thread can be taken out of it.
+//! Ends the process if a call of the driver does not return, since a thread cannot be taken out of such a call.
 
 use crate::{Error, Remedy};
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Exit code of a process whose device hangs.
 pub const EXIT_CODE: i32 = 3;
-/// How long a call may take unless it is asked for otherwise. A submission is cut so that it takes a fraction of a second.
+/// How long a call may take by default. Submissions are cut so that they take a fraction of a second.
 const USUAL: Duration = Duration::from_secs(300);
 /// How often the watchdog looks.
 const TICK: Duration = Duration::from_millis(200);
@@ -18,16 +18,16 @@ const TICK: Duration = Duration::from_millis(200);
 /// Watches the calls of one device, on a thread that ends with it.
 pub(super) struct Watchdog {
     calls: Arc<Calls>,
-    /// Its end is what the thread waits for.
+    /// The thread waits for this to be dropped.
     _alive: Sender<()>,
 }
 
 struct Calls {
-    /// What the device is called.
+    /// The device's name.
     device: String,
     limit_ms: AtomicU64,
     next: AtomicU64,
-    /// When the calls that have not returned began.
+    /// When each call that has not returned began.
     open: Mutex<BTreeMap<u64, Instant>>,
 }
 
@@ -40,13 +40,13 @@ impl Calls {
         Duration::from_millis(self.limit_ms.load(Ordering::Relaxed))
     }
 
-    /// Whether a call has been going on for longer than it may.
+    /// Whether a call has taken longer than it may.
     fn hangs(&self, now: Instant) -> bool {
         self.open().values().any(|since| now.saturating_duration_since(*since) > self.limit())
     }
 }
 
-/// A call that is going on, until it is dropped.
+/// A call in progress; dropping this marks its end.
 pub(super) struct Call<'a> {
     calls: &'a Calls,
     number: u64,
@@ -59,7 +59,7 @@ impl Drop for Call<'_> {
 }
 
 impl Watchdog {
-    /// For a device of this name. Without a thread, where the system has none left, nothing is watched.
+    /// Watches a device of this name. If the system has no thread left for it, nothing is watched.
     pub fn new(device: String) -> Watchdog {
         let limit_ms = AtomicU64::new(USUAL.as_millis() as u64);
         let calls = Arc::new(Calls { device, limit_ms, next: AtomicU64::new(0), open: Mutex::default() });
@@ -78,7 +78,7 @@ impl Watchdog {
         Watchdog { calls, _alive: alive }
     }
 
-    /// From now on a call may take so long.
+    /// Sets how long a call may take from now on.
     pub fn limit_to(&self, limit: Duration) {
         self.calls.limit_ms.store(limit.as_millis() as u64, Ordering::Relaxed);
     }
@@ -88,7 +88,7 @@ impl Watchdog {
         self.calls.limit()
     }
 
-    /// A call of the driver begins.
+    /// Call this when a call of the driver begins.
     pub fn call(&self) -> Call<'_> {
         let number = self.calls.next.fetch_add(1, Ordering::Relaxed);
         self.calls.open().insert(number, Instant::now());
@@ -96,10 +96,10 @@ impl Watchdog {
     }
 }
 
-/// Who tells of a device that hangs.
+/// Who reports that a device hangs.
 static LAST_WORDS: OnceLock<fn(&Error)> = OnceLock::new();
 
-/// Has the caller tell of a device that hangs, just before the process ends. Only the first call in a process counts.
+/// Lets the caller report a hanging device, just before the process ends. Only the first call in a process counts.
 pub fn tell_by(last_words: fn(&Error)) {
     LAST_WORDS.get_or_init(|| last_words);
 }
@@ -112,10 +112,10 @@ fn give_up(calls: &Calls) {
     ));
     match LAST_WORDS.get() {
         Some(tell) => tell(&error.with(Remedy::ResumeOrWaitLonger)),
-        // Standard error may be closed; there is nobody else to tell.
+        // Standard error may be closed; then there is nobody else to tell.
         None => _ = writeln!(std::io::stderr(), "error: {error}"),
     }
-    // The driver's own clean-up at an orderly exit may hang as well.
+    // The driver's own clean-up at an orderly exit may hang too.
     signal_hook::low_level::exit(EXIT_CODE);
 }
 

@@ -1,4 +1,4 @@
-//! The matrix product of the CPU twins, by the `gemm` crate, and what makes it fast at the shapes of a model.
+//! The matrix product of the CPU twins, computed by the `gemm` crate, and what makes it fast at a model's shapes.
 
 use super::parallel::{chunk_pairs, rows_a_block};
 use super::scratch::with_scratch;
@@ -47,7 +47,7 @@ impl Matrix<&[f32]> {
     }
 }
 
-/// Whether a product may use the other cores.
+/// Whether a product may use several cores.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Cores {
     One,
@@ -89,13 +89,13 @@ pub fn product(out: Matrix<&mut [f32]>, add: bool, a: Matrix<&[f32]>, b: Matrix<
     }
 }
 
-/// Rows of a block that a product gives and `finish` then takes up from cache.
+/// Rows of a block: a product computes them, and `finish` then finds them in cache.
 pub const BLOCK_ROWS: usize = 256;
-/// Rows from which on work that is done once a product, or once a block, no longer shows.
+/// With at least this many rows, work that is done once per product or per block no longer matters.
 const MANY_ROWS: usize = 4 * BLOCK_ROWS;
 
-/// out [m, n] = a·b, then `finish(first_row, rows of out, the same rows of also)` while they are in cache. `also` is
-/// as long as `out`, or empty.
+/// out [m, n] = a·b, then `finish(first_row, rows of out, the same rows of also)` for each block while it is in cache. `also`
+/// is as long as `out`, or empty.
 pub fn product_rows(
     out: &mut [f32],
     also: &mut [f32],
@@ -119,8 +119,8 @@ pub fn product_rows(
     });
 }
 
-/// The transpose of a weight [outputs, inputs] as the second factor of a product of `rows` rows: put in order first
-/// where there are rows enough to gain by it, since products read rows faster than columns.
+/// The transpose of a weight [outputs, inputs] as the second factor of a product of `rows` rows. With enough rows it is laid
+/// out first, since products read rows faster than columns.
 pub fn with_transposed<R>(
     weight: &[f32],
     [outputs, inputs]: [usize; 2],
@@ -178,7 +178,7 @@ mod tests {
         }
     }
 
-    /// With few rows and with many, of which the last block is cut short; integers, so any order is exact.
+    /// Few rows, and many whose last block is cut short. The numbers are integers, so sums are exact in any order.
     #[test]
     fn rows_are_finished_once() {
         for m in [1, MANY_ROWS - 1, MANY_ROWS + 3] {

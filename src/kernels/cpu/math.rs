@@ -4,14 +4,14 @@
 use super::simd::dispatch;
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LOG2_E};
 
-/// These functions by the instructions of this machine: see [`with_math`].
+/// These functions with this machine's instructions: see [`with_math`].
 #[derive(Clone, Copy)]
 pub struct Math {
-    /// Whether a multiply-add is one instruction. A constant to the compiler.
+    /// Whether a multiply-add is one instruction. The compiler sees a constant.
     fused: bool,
 }
 
-/// As `simd`, for a body that computes these functions: in loops, since a closure within it that is not `inlined!` may be
+/// Like `simd`, for a body that computes these functions. Use loops in the body: a closure that is not `inlined!` may be
 /// compiled for the oldest machine, where each multiply-add is a call.
 #[inline(always)]
 pub fn with_math<R>(body: impl FnOnce(Math) -> R) -> R {
@@ -30,7 +30,7 @@ impl<R, Body: FnOnce(Math) -> R> pulp::WithSimd for WithMath<Body> {
 }
 
 impl Math {
-    /// a·b + c. Not `f32::mul_add` everywhere: where a machine has no such instruction, that is a call.
+    /// a·b + c. `f32::mul_add` is only used where the machine has the instruction, since elsewhere it is a slow call.
     #[inline(always)]
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
         if self.fused { a.mul_add(b, c) } else { a * b + c }
@@ -58,7 +58,7 @@ impl Math {
         p * f32::from_bits((rounded.to_bits() << 23).wrapping_add(1.0f32.to_bits())) // p·2ⁿ
     }
 
-    /// erf(x) as x·P(x²)/Q(x²) on [−4, 4], a least-maximum fit made for Cloze: absolute error below 4e-7.
+    /// erf(x) as x·P(x²)/Q(x²) on [−4, 4], a minimax fit made for Cloze: absolute error below 4e-7.
     #[inline(always)]
     pub fn erf(self, x: f32) -> f32 {
         let x = x.clamp(-4.0, 4.0);

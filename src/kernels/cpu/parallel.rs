@@ -1,11 +1,11 @@
-//! Work split over the cores, at fixed places and never by the number of threads, so that sums have one order.
+//! Splits work over the cores. It is cut at fixed places, never by the number of threads, so that sums have one order.
 
 use super::scratch::with_scratch;
 use super::simd::{inlined, simd};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Elements that one task handles: enough to outweigh handing it over.
+/// Elements per task: enough to outweigh the cost of handing it over.
 pub const GRAIN: usize = 16 * 1024;
 
 /// Rows of a block of about `GRAIN` elements.
@@ -26,7 +26,7 @@ pub fn each_row<T: Send>(out: &mut [T], width: usize, body: impl Fn(usize, &mut 
     );
 }
 
-/// As `each_row`, with an element of `results` for each row.
+/// Like `each_row`, with one element of `results` for each row.
 pub fn each_row_with<R: Send>(
     out: &mut [f32],
     width: usize,
@@ -52,7 +52,7 @@ fn row_blocks<T: Send>(out: &mut [T], width: usize, body: impl Fn(usize, &mut [T
         .for_each(|(block, chunk)| simd(inlined!(|| body(block * rows, chunk))));
 }
 
-/// As `row_blocks`, with the same rows of `also`, which is as long as `out` or empty.
+/// Like `row_blocks`, with the same rows of `also`, which is as long as `out` or empty.
 pub fn row_block_pairs(
     out: &mut [f32],
     also: &mut [f32],
@@ -77,8 +77,8 @@ pub fn blocks<T: Send>(out: &mut [T], body: impl Fn(usize, &mut [T]) + Sync) {
     row_blocks(out, 1, body);
 }
 
-/// Sums over `rows` rows, in one order: `add(rows, sums)` adds a group of them to `width` sums that begin with zero, in
-/// parallel, and `total(sums)` gets those of each group, one after another.
+/// Sums over `rows` rows in one fixed order. `add(rows, sums)` runs in parallel and adds a group of rows to `width` sums that
+/// start at zero; `total(sums)` then gets the sums of each group, one after another.
 pub fn sum_groups(
     rows: usize,
     width: usize,

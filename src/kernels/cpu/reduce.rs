@@ -1,5 +1,5 @@
-//! Sums and maxima of a row in sixteen interleaved parts, which vectorise and have one order on every machine. A plain
-//! `sum()` may not be reordered by the compiler, and so is computed one element at a time.
+//! Sums and maxima of a row in sixteen interleaved parts, which vectorise and have the same order on every machine. The
+//! compiler may not reorder a plain `sum()`, so that would add one element at a time.
 
 const LANES: usize = 16;
 
@@ -45,7 +45,7 @@ pub fn maximum(row: &[f32]) -> f32 {
     parts.iter().fold(rest, |most, &x| most.max(x))
 }
 
-/// Σ x²; infinity when any x is not finite, which is tested on the bits (an exponent of all ones), as shaders must.
+/// Σ x²; infinity when any x is not finite. That is tested on the bits (an exponent of all ones), as shaders must do.
 #[inline(always)]
 pub fn sum_squares(row: &[f32]) -> f32 {
     const EXPONENT: u32 = 0x7f80_0000;
@@ -72,7 +72,7 @@ pub fn add(sum: &mut [f32], x: &[f32]) {
 mod tests {
     use super::*;
 
-    /// Around the number of lanes, on integers, whose sums are exact in any order.
+    /// Lengths around the number of lanes, with integers, whose sums are exact in any order.
     #[test]
     fn every_element_counts_once() {
         for len in [0, 1, 15, 16, 17, 33] {

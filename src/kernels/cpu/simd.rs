@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 static ARCH: LazyLock<pulp::Arch> = LazyLock::new(pulp::Arch::new);
 
-/// A closure that is always compiled into what calls it, and so for the instructions of that: see [`simd`].
+/// A closure that is always inlined into its caller, and so compiled for the caller's instructions: see [`simd`].
 macro_rules! inlined {
     ($closure:expr) => {
         #[inline(always)]
@@ -14,15 +14,15 @@ macro_rules! inlined {
 
 pub(crate) use inlined;
 
-/// Runs `body` compiled for the best vector instructions of this machine. Loops in it vectorise; closures handed on to
-/// other threads do not inherit it, so call this inside them; a closure that is not `inlined!` may be compiled on its own,
-/// for the oldest machine, and only be called from here.
+/// Runs `body` compiled for the best vector instructions of this machine, so that its loops vectorise. Closures passed on to
+/// other threads don't inherit that, so call this inside them. A closure that is not `inlined!` may be compiled on its own for
+/// the oldest machine.
 #[inline(always)]
 pub fn simd<R>(body: impl FnOnce() -> R) -> R {
     ARCH.dispatch(body)
 }
 
-/// As `simd`, of an operation that goes by the instructions.
+/// Like `simd`, for an operation that depends on the instructions.
 #[inline(always)]
 pub fn dispatch<Op: pulp::WithSimd>(operation: Op) -> Op::Output {
     ARCH.dispatch(operation)

@@ -90,7 +90,7 @@ pub struct Inputs {
     bounds: Bounds,
 }
 
-/// `Orders` on the device, [N] each.
+/// `Orders` on the device, `[N]` each.
 #[derive(Clone, Copy)]
 pub struct OrderInputs {
     pub ids: Tensor,

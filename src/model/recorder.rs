@@ -275,7 +275,7 @@ impl Recorder {
         y
     }
 
-    /// The backward pass of `gather_rows`: dy [selected, width] → dx [rows, width], zero in the other rows. `inverse` [rows]
+    /// The backward pass of `gather_rows`: dy [selected, width] → dx [rows, width], zero in the other rows. `inverse`, `[rows]`,
     /// is the inverse of the selection.
     pub fn scatter_rows(&mut self, inverse: Tensor, dy: Tensor, selected: usize) -> Tensor {
         let (width, rows) = (self.program.len(dy) / selected, self.program.len(inverse));

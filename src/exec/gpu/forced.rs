@@ -59,6 +59,6 @@ mod tests {
         assert!(forced.of(&MATMUL_NN).is_none() && !forced.everything());
         assert!(Forced::parse("default").unwrap().everything());
         let message = Forced::parse("matmul_nt/quick").err().expect("there is none").to_string();
-        assert!(message.contains("CLOZE_VARIANTS: `matmul_nt/quick` is no variant"), "{message}");
+        assert!(message.contains("CLOZE_VARIANTS: `matmul_nt/quick` is not a variant"), "{message}");
     }
 }

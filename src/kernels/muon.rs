@@ -7,7 +7,8 @@
 //! tensor may begin.
 
 use super::case::Sizes;
-use super::cpu::parallel::GRAIN;
+use super::cpu::parallel::{GRAIN, each_row};
+use super::cpu::simd::inlined;
 use super::gradient_norm::{OPTIMIZER_WORDS, OptimizerState, PARTIALS};
 use super::kernel::{Case, Fill, Params, Views, kernel, params};
 use super::step::{UPDATE_WORDS, UpdateState};
@@ -60,7 +61,7 @@ params! {
     }
 }
 
-/// Where an element of `x` comes from.
+/// How a parameter's matrices lie in `x`: with at least as many columns as rows, and a gap after each.
 #[derive(Clone, Copy)]
 struct Layout {
     rows: usize,
@@ -69,19 +70,24 @@ struct Layout {
 }
 
 impl Layout {
-    /// The element of the parameter that lies at `at` in `x`; `None` in the gap after a matrix.
-    fn source(self, at: usize) -> Option<usize> {
-        let Layout { rows, columns, stride } = self;
-        let (matrix, element) = (at / stride, at % stride);
-        let place = if rows > columns { element % rows * columns + element / rows } else { element };
-        (element < rows * columns).then_some(matrix * rows * columns + place)
+    fn is_transposed(self) -> bool {
+        self.rows > self.columns
     }
 
-    /// Where an element of the parameter lies in `x`.
-    fn place(self, at: usize) -> usize {
-        let Layout { rows, columns, stride } = self;
-        let (matrix, element) = (at / (rows * columns), at % (rows * columns));
-        matrix * stride + if rows > columns { element % columns * rows + element / columns } else { element }
+    /// Elements of a line of `x`.
+    fn width(self) -> usize {
+        if self.is_transposed() { self.rows } else { self.columns }
+    }
+
+    /// Where line `number` of a matrix in `x` begins in the parameter's matrix, and how far apart its elements lie there.
+    fn line(self, number: usize) -> (usize, usize) {
+        if self.is_transposed() { (number, self.columns) } else { (number * self.columns, 1) }
+    }
+
+    /// Where row `number` of the parameter begins in `x`, and how far apart its elements lie there.
+    fn row(self, number: usize) -> (usize, usize) {
+        let (matrix, row) = (number / self.rows * self.stride, number % self.rows);
+        if self.is_transposed() { (matrix + row, self.rows) } else { (matrix + row * self.columns, 1) }
     }
 }
 
@@ -152,12 +158,19 @@ fn momentum(p: &MuonMomentum, views: Views) {
         }
     });
     let layout = Layout { rows: p.rows as usize, columns: p.columns as usize, stride: p.stride as usize };
-    let blended = &*gradients;
-    x.write::<f32>().par_chunks_mut(GRAIN).enumerate().for_each(|(chunk, x)| {
-        for (at, x) in (chunk * GRAIN..).zip(x) {
-            *x = layout.source(at).map_or(0.0, |source| blended[source]);
-        }
-    });
+    let size = layout.rows * layout.columns;
+    for (matrix, x) in gradients.chunks_exact(size).zip(x.write::<f32>().chunks_exact_mut(layout.stride)) {
+        let (lines, gap) = x.split_at_mut(size);
+        gap.fill(0.0);
+        each_row(
+            lines,
+            layout.width(),
+            inlined!(|number, line| {
+                let (start, step) = layout.line(number);
+                line.iter_mut().zip(matrix[start..].iter().step_by(step)).for_each(|(x, blended)| *x = *blended);
+            }),
+        );
+    }
     gradients.fill(0.0);
 }
 
@@ -267,11 +280,15 @@ fn update(p: &MuonUpdate, views: Views) {
     let layout = Layout { rows: p.rows as usize, columns: p.columns as usize, stride: p.stride as usize };
     let (x, parameters) = (x.read::<f32>(), parameters.write::<f32>());
     if OptimizerState::from_words(optimizer.read()).coefficient != 0.0 {
-        parameters.par_chunks_mut(GRAIN).enumerate().for_each(|(chunk, values)| {
-            for (at, value) in (chunk * GRAIN..).zip(values) {
-                *value = *value * keep - step * x[layout.place(at)];
-            }
-        });
+        each_row(
+            parameters,
+            layout.columns,
+            inlined!(|number, row| {
+                let (start, apart) = layout.row(number);
+                let directions = x[start..].iter().step_by(apart);
+                row.iter_mut().zip(directions).for_each(|(value, x)| *value = *value * keep - step * x);
+            }),
+        );
     }
     let copy = copy.write::<f32>();
     if !copy.is_empty() {
@@ -320,14 +337,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_element_has_its_place() {
+    fn a_row_of_the_parameter_and_a_line_of_x_name_the_same_elements() {
         for [stacked, rows, columns, stride] in SHAPES.map(|shape| shape.map(|size| size as usize)) {
             let layout = Layout { rows, columns, stride };
-            let sources = (0..stacked * stride).filter_map(|at| layout.source(at).map(|source| (source, at)));
-            let mut places: Vec<(usize, usize)> = sources.collect();
-            places.sort_unstable();
-            let expected = (0..stacked * rows * columns).map(|source| (source, layout.place(source)));
-            assert!(places.into_iter().eq(expected), "{stacked} of {rows} by {columns}");
+            for (row, column) in (0..stacked * rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+                let (start, step) = layout.row(row);
+                let place = start + column * step - row / rows * stride;
+                let (start, step) = layout.line(place / layout.width());
+                let element = start + place % layout.width() * step;
+                assert_eq!(element, row % rows * columns + column, "{stacked} of {rows} by {columns}");
+            }
         }
     }
 }

@@ -34,6 +34,9 @@ use toml::{Table, Value};
 /// Most tokens of an optimiser step: far above any real batch, and few enough to fit in memory and to be counted in 32 bits.
 const MAX_STEP_TOKENS: usize = 1 << 25;
 
+/// The section of the only task that there was once.
+const FIRST_TASK: &str = "[task]\nkind = \"mlm\"\n\n";
+
 /// First line of the config that a run keeps. Its paths are those that were found when the run began.
 const KEPT: &str = "# Every setting of this run, defaults included.";
 
@@ -141,9 +144,11 @@ impl Config {
     }
 
     /// BLAKE3 in hexadecimal of [`Config::to_toml`], which tells whether two runs have the same settings. Keys that were
-    /// renamed are hashed under their old names, so that the checkpoints of earlier versions have the same digest.
+    /// renamed are hashed under their old names, and the task that earlier versions trained is left out, so that the
+    /// checkpoints of earlier versions have the same digest.
     pub fn digest(&self) -> String {
-        blake3::hash(renamed::by_first_names(&self.to_toml()).as_bytes()).to_hex().to_string()
+        let text = renamed::by_first_names(&self.to_toml()).replace(FIRST_TASK, "");
+        blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 
     /// The model's shape for a tokenizer of `vocab_size` entries. A model given by `init` keeps its own vocabulary size.

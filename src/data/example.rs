@@ -1,5 +1,6 @@
 //! The training examples of a task.
 
+use super::batch::NONE;
 use super::packing::Sequence;
 use crate::Result;
 
@@ -20,6 +21,13 @@ impl Example {
     /// `labels`.
     pub fn new(ids: Vec<u32>, selected: Vec<u32>, labels: Vec<u32>) -> Self {
         Example { sequence: Sequence::document(ids), selected, labels, class: None }
+    }
+
+    /// With a class, which the row of the first token should give.
+    pub fn with_class(mut self, class: u32) -> Self {
+        self.selected.insert(0, 0);
+        self.labels.insert(0, NONE);
+        Example { class: Some(class), ..self }
     }
 
     /// A sequence of `length` pad tokens, with nothing to predict.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::documents::Documents;
 use super::special::SpecialTokens;
+use super::starts::{Place, Starts};
 use crate::{Error, Result};
 
 /// If fewer places than this are left in a sequence, they are padded: a scrap of a document teaches little.
@@ -18,20 +19,7 @@ pub struct Packing {
     length: usize,
     /// Whether a document that fits a sequence is never cut.
     whole: bool,
-    /// The number of sequences.
-    sequences: usize,
-    /// Where every sixteenth sequence begins. The others, and the pieces, are found from there.
-    starts: Vec<Place>,
-}
-
-/// The start of one sequence in this many is stored.
-const STRIDE: usize = 16;
-
-/// A place among the documents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    document: usize,
-    token: usize,
+    starts: Starts,
 }
 
 /// `T` token ids, and what masking and attention need to know about them.
@@ -74,25 +62,19 @@ impl Packing {
         if !(3..=1 << 16).contains(&length) {
             return Err(Error::config("sequence_length", format!("{length} is not within 3 to 65536")));
         }
-        let mut packing = Packing { documents, specials, length, whole, sequences: 0, starts: Vec::new() };
-        let mut place = packing.skip_finished(Place { document: 0, token: 0 })?;
-        while place.document < packing.documents.documents() {
-            if packing.sequences.is_multiple_of(STRIDE) {
-                packing.starts.push(place);
-            }
-            packing.sequences += 1;
-            place = packing.walk(place, |_, _| Ok(()))?;
-        }
+        let mut packing = Packing { documents, specials, length, whole, starts: Starts::default() };
+        let (first, documents) = (packing.skip_finished(Place::FIRST)?, packing.documents.documents());
+        packing.starts = Starts::plan(first, documents, |place| packing.after(place))?;
         Ok(packing)
     }
 
     /// The number of sequences.
     pub fn len(&self) -> usize {
-        self.sequences
+        self.starts.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.sequences == 0
+        self.len() == 0
     }
 
     /// Tokens per sequence.
@@ -112,22 +94,22 @@ impl Packing {
     /// # Panics
     /// If there is no such sequence.
     pub fn sequence(&self, index: usize, sequence: &mut Sequence) -> Result<()> {
-        assert!(index < self.sequences, "sequence {index} of {}", self.sequences);
+        let start = self.starts.at(index, |place| self.after(place))?;
         sequence.clear();
-        let mut start = self.starts[index / STRIDE];
-        for _ in 0..index % STRIDE {
-            start = self.walk(start, |_, _| Ok(()))?;
-        }
         self.walk(start, |place, tokens| {
             sequence.begin_piece(self.specials.cls, tokens + 2);
             let range = place.token..place.token + tokens;
             self.documents.read(place.document, range, &mut sequence.ids, &mut sequence.word_starts)?;
-            sequence.ids.push(self.specials.sep);
-            sequence.word_starts.push(true);
+            sequence.push_special(self.specials.sep);
             Ok(())
         })?;
         sequence.pad(self.specials.pad, self.length);
         Ok(())
+    }
+
+    /// Where the sequence after the one at `place` begins.
+    fn after(&self, place: Place) -> Result<Place> {
+        self.walk(place, |_, _| Ok(()))
     }
 
     /// Visits the pieces of the sequence that begins at `place` (where each begins, and its tokens without specials)
@@ -203,14 +185,19 @@ impl Sequence {
     }
 
     /// Adds the first token of a piece, and the spans and positions of the whole piece.
-    fn begin_piece(&mut self, cls: u32, length: usize) {
+    pub fn begin_piece(&mut self, cls: u32, length: usize) {
         let start = self.ids.len();
-        self.ids.push(cls);
-        self.word_starts.push(true);
+        self.push_special(cls);
         self.spans.resize(start + length, [start as u32, (start + length) as u32]);
         self.positions.extend(0..length as u32);
         self.types.resize(start + length, 0);
         self.real = start + length;
+    }
+
+    /// Adds a special token to a piece that was begun.
+    pub fn push_special(&mut self, id: u32) {
+        self.ids.push(id);
+        self.word_starts.push(true);
     }
 
     /// Fills the sequence up to `length` tokens.

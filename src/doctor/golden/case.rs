@@ -1,6 +1,6 @@
 //! The files of a golden case: a model, a batch, and what PyTorch computed from them. `make_golden.py` writes them.
 
-use crate::data::{Batch, Example, Masking, NONE};
+use crate::data::{Batch, Example, Masking};
 use crate::hf::{Family, folder, values};
 use crate::model::weights::deserialize;
 use crate::model::{ModelConfig, Shape};
@@ -154,12 +154,7 @@ struct Sequences {
 impl Sequences {
     /// The batch with only the masked words, and the batch of the task, with their shapes.
     fn batches(&self) -> [(Shape, Batch); 2] {
-        let with_class = |(example, &class): (&Example, &u32)| {
-            let mut example = Example { class: Some(class), ..example.clone() };
-            example.selected.insert(0, 0);
-            example.labels.insert(0, NONE);
-            example
-        };
+        let with_class = |(example, &class): (&Example, &u32)| example.clone().with_class(class);
         let all: Option<Vec<Example>> =
             self.classes.as_ref().map(|classes| self.examples.iter().zip(classes).map(with_class).collect());
         [&self.examples, all.as_ref().unwrap_or(&self.examples)].map(|examples| {

@@ -1,6 +1,6 @@
 //! Pairs of segments, of which the second follows the first or is from another document (Devlin et al., "BERT", 2019).
 
-use crate::data::{Documents, Example, Examples, Masker, Masking, NONE, Sequence};
+use crate::data::{Documents, Example, Examples, Masker, Masking, Place, Sequence, Starts};
 use crate::random::{Site, Stream};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -10,9 +10,6 @@ const SPECIALS: usize = 3;
 
 /// A shorter stretch of a document makes no pair.
 const SHORTEST: usize = 4;
-
-/// The start of one pair in this many is stored. The others are found from there.
-const STRIDE: usize = 16;
 
 /// Tokens that are read before a segment, to find the start of a word.
 const WORD: usize = 16;
@@ -32,15 +29,7 @@ pub struct SentencePairs {
     others: Arc<dyn Documents>,
     masker: Masker,
     length: usize,
-    pairs: usize,
-    starts: Vec<Place>,
-}
-
-/// Where a stretch begins.
-#[derive(Clone, Copy)]
-struct Place {
-    document: usize,
-    token: usize,
+    starts: Starts,
 }
 
 /// Tokens of one segment.
@@ -66,15 +55,9 @@ impl SentencePairs {
             let problem = format!("{length} is not within {} to 65536, which a pair takes", SPECIALS + SHORTEST);
             return Err(Error::config("sequence_length", problem));
         }
-        let mut pairs = SentencePairs { documents, others, masker, length, pairs: 0, starts: Vec::new() };
-        let mut place = pairs.from(Place { document: 0, token: 0 })?;
-        while place.document < pairs.documents.documents() {
-            if pairs.pairs.is_multiple_of(STRIDE) {
-                pairs.starts.push(place);
-            }
-            pairs.pairs += 1;
-            place = pairs.after(place)?;
-        }
+        let mut pairs = SentencePairs { documents, others, masker, length, starts: Starts::default() };
+        let (first, documents) = (pairs.from(Place::FIRST)?, pairs.documents.documents());
+        pairs.starts = Starts::plan(first, documents, |place| pairs.after(place))?;
         pairs.check_others()?;
         Ok(pairs)
     }
@@ -116,14 +99,6 @@ impl SentencePairs {
     fn from(&self, mut place: Place) -> Result<Place> {
         while place.document < self.documents.documents() && self.tokens(place)? < SHORTEST {
             place = Place { document: place.document + 1, token: 0 };
-        }
-        Ok(place)
-    }
-
-    fn place(&self, index: usize) -> Result<Place> {
-        let mut place = self.starts[index / STRIDE];
-        for _ in 0..index % STRIDE {
-            place = self.after(place)?;
         }
         Ok(place)
     }
@@ -170,22 +145,15 @@ impl SentencePairs {
     /// `[CLS] first [SEP] second [SEP]`, padded.
     fn sequence(&self, first: Segment, second: Segment) -> Sequence {
         let specials = self.masker.specials();
+        let second_type = first.ids.len() + 2;
         let mut sequence = Sequence::default();
-        let special = |sequence: &mut Sequence, id| {
-            sequence.ids.push(id);
-            sequence.word_starts.push(true);
-        };
-        special(&mut sequence, specials.cls);
-        for (number, segment) in [first, second].into_iter().enumerate() {
+        sequence.begin_piece(specials.cls, first.ids.len() + second.ids.len() + SPECIALS);
+        for segment in [first, second] {
             sequence.ids.extend(segment.ids);
             sequence.word_starts.extend(segment.word_starts);
-            special(&mut sequence, specials.sep);
-            sequence.types.resize(sequence.ids.len(), number as u32);
+            sequence.push_special(specials.sep);
         }
-        let real = sequence.ids.len();
-        sequence.real = real;
-        sequence.spans = vec![[0, real as u32]; real];
-        sequence.positions = (0..real as u32).collect();
+        sequence.types[second_type..].fill(1);
         sequence.pad(specials.pad, self.length);
         sequence
     }
@@ -193,7 +161,7 @@ impl SentencePairs {
 
 impl Examples for SentencePairs {
     fn len(&self) -> usize {
-        self.pairs
+        self.starts.len()
     }
 
     fn sequence_length(&self) -> usize {
@@ -210,20 +178,16 @@ impl Examples for SentencePairs {
 
     /// The row of `[CLS]` comes first.
     fn example(&self, index: usize, seed: u64, step: u64) -> Result<Example> {
-        assert!(index < self.pairs, "pair {index} of {}", self.pairs);
         let mut stream = Stream::new(seed, Site::Pairs, step);
-        let (first, second, class) = self.segments(self.place(index)?, &mut stream)?;
-        let mut example = self.masker.mask(self.sequence(first, second), seed, step);
-        example.selected.insert(0, 0);
-        example.labels.insert(0, NONE);
-        Ok(Example { class: Some(class), ..example })
+        let (first, second, class) = self.segments(self.starts.at(index, |place| self.after(place))?, &mut stream)?;
+        Ok(self.masker.mask(self.sequence(first, second), seed, step).with_class(class))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Encoded, SpecialTokens};
+    use crate::data::{Encoded, NONE, SpecialTokens};
 
     const TOKENS: SpecialTokens = SpecialTokens { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 };
 
